@@ -1,0 +1,40 @@
+"""What can be wrong with an input, said so that its owner can mend it.
+
+    InputError          one or more complaints about a file that somebody handed in
+        .complaints     each with a stable code, and one line: what was found, what was wanted, what to do
+
+Anything else that is raised is a fault of ours.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing wrong with an input.
+
+    code : stable machine name, e.g. ``wrong_shape``.
+    message : one line for people: found, expected, remedy.
+    """
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InputError(ValueError):
+    """The input is at fault; every complaint is one line that its owner may read."""
+
+    def __init__(self, complaints: Complaint | Iterable[Complaint]) -> None:
+        self.complaints: tuple[Complaint, ...] = (
+            (complaints,) if isinstance(complaints, Complaint) else tuple(complaints)
+        )
+        super().__init__("\n".join(c.message for c in self.complaints))
+
+    @classmethod
+    def of(cls, code: str, message: str) -> "InputError":
+        """Error with a single complaint."""
+        return cls(Complaint(code, message))
