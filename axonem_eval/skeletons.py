@@ -1,0 +1,220 @@
+"""Ground-truth skeletons as flat arrays, and the bundle file that holds them."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
+
+BUNDLE_FORMAT = "axonem-skeletons"
+BUNDLE_VERSION = 1
+
+_ARRAYS = ("skeleton_id", "node_skeleton", "node_voxel_zyx", "edge_u", "edge_v", "edge_length_nm")
+
+
+@dataclass(frozen=True)
+class SkeletonGraph:
+    """Skeletons of a volume: n_skeletons trees (or forests) over one list of nodes.
+
+    skeleton_id : (n_skeletons,) uint64, the label each skeleton was made from.
+    node_skeleton : (n_nodes,) int32, index into ``skeleton_id``.
+    node_voxel_zyx : (n_nodes, 3) int32, full-resolution voxel index of each node. An index, not nm:
+        recomputing it from rounded nm would move nodes by a voxel.
+    edge_u, edge_v : (n_edges,) int32, node indices; both ends lie in the same skeleton.
+    edge_length_nm : (n_edges,) float64.
+    shape_zyx, voxel_size_nm_zyx : the volume that the nodes index into.
+    provenance : how the skeletons were made (source checksum, program, parameters); JSON.
+
+    Raises InputError where the arrays contradict one another.
+    """
+
+    skeleton_id: NDArray[np.uint64]
+    node_skeleton: NDArray[np.int32]
+    node_voxel_zyx: NDArray[np.int32]
+    edge_u: NDArray[np.int32]
+    edge_v: NDArray[np.int32]
+    edge_length_nm: NDArray[np.float64]
+    shape_zyx: Triple
+    voxel_size_nm_zyx: FloatTriple
+    provenance: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        complaint = self._contradiction()
+        if complaint:
+            raise InputError.of("bad_skeletons", f"skeletons: {complaint}")
+
+    def _contradiction(self) -> str | None:
+        n_skeletons, n_nodes, n_edges = len(self.skeleton_id), len(self.node_skeleton), len(self.edge_u)
+        if self.node_voxel_zyx.shape != (n_nodes, 3):
+            return f"node positions have shape {self.node_voxel_zyx.shape}, expected ({n_nodes}, 3) z,y,x"
+        if len(self.edge_v) != n_edges or len(self.edge_length_nm) != n_edges:
+            return "edge_u, edge_v and edge_length_nm differ in length"
+        if n_nodes and not (self.node_skeleton.min() >= 0 and self.node_skeleton.max() < n_skeletons):
+            return f"a node names a skeleton outside 0..{n_skeletons - 1}"
+        if n_edges:
+            low = min(self.edge_u.min(), self.edge_v.min())
+            high = max(self.edge_u.max(), self.edge_v.max())
+            if low < 0 or high >= n_nodes:
+                return f"an edge names a node outside 0..{n_nodes - 1}"
+            crossing = np.flatnonzero(self.node_skeleton[self.edge_u] != self.node_skeleton[self.edge_v])
+            if crossing.size:
+                return f"edge {crossing[0]} joins two skeletons; an edge must stay within one"
+            if not np.isfinite(self.edge_length_nm).all() or self.edge_length_nm.min() < 0:
+                return "an edge length is negative or not finite; lengths are nm"
+        outside = self.nodes_outside(self.shape_zyx)
+        if outside.size:
+            node = outside[0]
+            return (
+                f"node {node} lies at voxel {tuple(int(v) for v in self.node_voxel_zyx[node])} (z,y,x), outside "
+                f"the volume of {self.shape_zyx} voxels; check the axis order, the voxel size and the shape"
+            )
+        return None
+
+    def nodes_outside(self, shape_zyx: Triple) -> NDArray[np.intp]:
+        """Indices of nodes that a volume of that shape does not contain."""
+        if not len(self.node_voxel_zyx):
+            return np.empty(0, np.intp)
+        inside = (self.node_voxel_zyx >= 0) & (self.node_voxel_zyx < np.asarray(shape_zyx))
+        return np.flatnonzero(~inside.all(axis=1))
+
+    @property
+    def spec(self) -> VolumeSpec:
+        """What a segmentation scored against these skeletons must look like."""
+        return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+    @property
+    def n_skeletons(self) -> int:
+        return len(self.skeleton_id)
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.node_skeleton)
+
+    @property
+    def n_edges(self) -> int:
+        return len(self.edge_u)
+
+    @cached_property
+    def edge_skeleton(self) -> NDArray[np.int32]:
+        """(n_edges,) skeleton index of each edge."""
+        return self.node_skeleton[self.edge_u]
+
+    @cached_property
+    def skeleton_length_nm(self) -> NDArray[np.float64]:
+        """(n_skeletons,) summed edge length; 0 for a skeleton without an edge."""
+        return sum_by(self.edge_skeleton, self.edge_length_nm, self.n_skeletons)
+
+    @property
+    def mean_node_spacing_nm(self) -> float:
+        """Mean edge length in nm, what turns a tolerance in nodes into one in um; 0 without an edge."""
+        return float(self.edge_length_nm.mean()) if self.n_edges else 0.0
+
+    @property
+    def gt_erl_nm(self) -> float:
+        """ERL of a perfect segmentation, sum L^2 / sum L (DESIGN section 2, item 6)."""
+        total = float(self.skeleton_length_nm.sum())
+        return float(np.square(self.skeleton_length_nm).sum()) / total if total else 0.0
+
+    def checksum(self) -> str:
+        """SHA-256 over the content (not the file, whose compression may differ)."""
+        digest = hashlib.sha256(f"{BUNDLE_FORMAT} {BUNDLE_VERSION}".encode())
+        digest.update(json.dumps([self.shape_zyx, self.voxel_size_nm_zyx]).encode())
+        for name in _ARRAYS:
+            array = np.ascontiguousarray(getattr(self, name))
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
+    def longer_than(self, min_length_um: float) -> "SkeletonGraph":
+        """The skeletons of at least that length; AxonEM scores axons longer than 5 um."""
+        keep = self.skeleton_length_nm >= min_length_um * 1000.0
+        keep_node = keep[self.node_skeleton]
+        keep_edge = keep[self.edge_skeleton]
+        new_node = np.cumsum(keep_node, dtype=np.int32) - 1
+        new_skeleton = np.cumsum(keep, dtype=np.int32) - 1
+        return replace(
+            self,
+            skeleton_id=self.skeleton_id[keep],
+            node_skeleton=new_skeleton[self.node_skeleton[keep_node]].astype(np.int32),
+            node_voxel_zyx=self.node_voxel_zyx[keep_node],
+            edge_u=new_node[self.edge_u[keep_edge]].astype(np.int32),
+            edge_v=new_node[self.edge_v[keep_edge]].astype(np.int32),
+            edge_length_nm=self.edge_length_nm[keep_edge],
+            provenance={**self.provenance, "min_length_um": min_length_um},
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle (a compressed .npz without pickles) to exactly ``path``."""
+        header = {
+            "format": BUNDLE_FORMAT,
+            "version": BUNDLE_VERSION,
+            "shape_zyx": self.shape_zyx,
+            "voxel_size_nm_zyx": self.voxel_size_nm_zyx,
+            "mean_node_spacing_nm": self.mean_node_spacing_nm,
+            "provenance": self.provenance,
+        }
+        with open(path, "wb") as file:
+            np.savez_compressed(
+                file,
+                header=np.frombuffer(json.dumps(header).encode(), np.uint8),
+                **{name: getattr(self, name) for name in _ARRAYS},
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "SkeletonGraph":
+        """Read a bundle. Raises InputError where the file is no bundle of ours."""
+        arrays = read_npz(path)
+        missing = [name for name in ("header", *_ARRAYS) if name not in arrays]
+        if missing:
+            raise InputError.of(
+                "not_a_bundle",
+                f"{path}: no skeleton bundle, it lacks {', '.join(missing)}. Make one with `axonem-eval skeletonize`, "
+                "or turn em_erl, SWC or precomputed skeletons into one with `axonem-eval import`",
+            )
+        header = json.loads(arrays["header"].tobytes())
+        if (header.get("format"), header.get("version")) != (BUNDLE_FORMAT, BUNDLE_VERSION):
+            raise InputError.of(
+                "bundle_version",
+                f"{path}: bundle format {header.get('format')} version {header.get('version')}, this program reads "
+                f"{BUNDLE_FORMAT} version {BUNDLE_VERSION}; make it again with `axonem-eval skeletonize`",
+            )
+        z, y, x = header["shape_zyx"]
+        vz, vy, vx = header["voxel_size_nm_zyx"]
+        return cls(
+            **{name: arrays[name] for name in _ARRAYS},
+            shape_zyx=(z, y, x),
+            voxel_size_nm_zyx=(vz, vy, vx),
+            provenance=header["provenance"],
+        )
+
+
+def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """(n,) float64, the summed weights of each index; zeros where there is none."""
+    return np.bincount(index, weights=weight, minlength=n).astype(np.float64, copy=False)
+
+
+def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise InputError.of("no_file", f"{path}: no such file") from None
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError.of(
+            "not_npz",
+            f"{path}: not readable as an .npz archive of plain arrays ({error}); "
+            "pickled content is never loaded, because unpickling runs code",
+        ) from None
