@@ -151,7 +151,7 @@ def sample_nodes(
 
     def visit(position: int, labels: Labels) -> None:
         chunk = int(plan.chunks[position])
-        labels = _native_unsigned(volume, labels, chunk)
+        labels = native_unsigned(volume, labels, volume.chunk_origin(chunk))
         here = plan.order[plan.start[position] : plan.start[position + 1]]
         if len(here):
             _gather(labels, volume.chunk_origin(chunk), nodes, here, node_segment)
@@ -177,14 +177,14 @@ def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
         )
 
 
-def _native_unsigned(volume: LabelVolume, labels: Labels, chunk: int) -> Labels:
+def native_unsigned(volume: LabelVolume, labels: Labels, origin_zyx: Triple) -> Labels:
     """Labels in native byte order as unsigned numbers; raises InputError for a negative one."""
     if not labels.dtype.isnative:
         labels = labels.astype(labels.dtype.newbyteorder("="))
     if labels.dtype.kind == "i":
         lowest = labels.min()
         if lowest < 0:
-            at = np.argwhere(labels == lowest)[0] + volume.chunk_origin(chunk)
+            at = np.argwhere(labels == lowest)[0] + origin_zyx
             raise negative_label(volume, int(lowest), (int(at[0]), int(at[1]), int(at[2])))
         labels = labels.view(f"u{labels.dtype.itemsize}")
     if labels.flags.writeable:  # one compiled kernel, whether the buffer is ours or not

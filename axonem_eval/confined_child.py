@@ -1,0 +1,73 @@
+"""The child of ``confine.sample_confined``: reads a request on stdin, writes progress and one answer to stdout."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from axonem_eval.check import check_labels
+from axonem_eval.confine import Limits, limit_resources
+from axonem_eval.errors import InputError
+from axonem_eval.landlock import confine_to
+from axonem_eval.sample import sample_nodes
+from axonem_eval.spec import VolumeSpec
+from axonem_eval.volume import open_labels
+
+_PROGRESS_EVERY_S = 0.25
+
+
+def main() -> None:
+    """Confine this process, then do what stdin asks."""
+    request = json.loads(sys.stdin.buffer.read())
+    limit_resources(Limits(**request["limits"]))
+    readable = [Path(p) for p in (sys.prefix, sys.base_prefix, *sys.path, "/usr", "/lib", "/lib64", "/etc/ld.so.cache")]
+    readable += [Path(request["path"]), Path("/dev/urandom"), Path("/dev/null"), Path("/proc/self")]
+    readable += [Path(p) for p in ("/sys/devices/system/cpu", "/proc/meminfo", "/proc/cpuinfo")]
+    readable.append(Path(__file__).parent)
+    if request["no_merge_mask"]:
+        readable.append(Path(request["no_merge_mask"]))
+    confine_to([p for p in readable if str(p) not in ("", ".", "/")], [Path.cwd()])
+    try:
+        _sample(request)
+    except InputError as error:
+        _say({"complaints": [{"code": c.code, "message": c.message} for c in error.complaints]})
+    else:
+        _say({"done": True})
+
+
+def _sample(request: dict[str, Any]) -> None:
+    spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
+    check_labels(request["path"], spec, dataset=request["dataset"], on_progress=_Reporter("check"))
+    nodes = np.load("nodes.npy", allow_pickle=False)
+    with open_labels(request["path"], request["dataset"]) as volume:
+        if request["no_merge_mask"]:
+            with open_labels(request["no_merge_mask"]) as mask:
+                sample = sample_nodes(volume, nodes, no_merge_mask=mask, on_progress=_Reporter("sample"))
+        else:
+            sample = sample_nodes(volume, nodes, on_progress=_Reporter("sample"))
+    sample.save("sample.npz")
+
+
+class _Reporter:
+    """Progress lines, a few a second."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next or done == total:
+            self._next = time.monotonic() + _PROGRESS_EVERY_S
+            _say({"stage": self._stage, "done": done, "total": total})
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
