@@ -17,8 +17,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.sample import NodeSample
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volume import split_dataset
-
-StageProgress = Callable[[str, int, int], None]
+from axonem_eval.volume import StageProgress, split_dataset
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ def _read_sample(path: Path, n_nodes: int) -> NodeSample:
     return sample
 
 
-def _converse(
-    work: Path, request: dict[str, Any], limits: Limits, on_progress: StageProgress | None
-) -> dict[str, Any]:
+def _converse(work: Path, request: dict[str, Any], limits: Limits, on_progress: StageProgress | None) -> dict[str, Any]:
     """Run the child; relay its progress lines; return its answer."""
     child = subprocess.Popen(
         [sys.executable, "-I", "-m", "axonem_eval.confined_child"],
@@ -152,8 +148,6 @@ class _Watchdog:
     """Kills the child's whole session at the deadline, and in any case at the end."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
-        import threading
-
         self.late = False
         self._child = child
         self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._expire)

@@ -12,7 +12,7 @@ from axonem_eval.check import check_labels
 from axonem_eval.confine import Limits, limit_resources
 from axonem_eval.errors import InputError
 from axonem_eval.landlock import confine_to
-from axonem_eval.sample import sample_nodes
+from axonem_eval.sample import sample_nodes, warm_kernels
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volume import open_labels
 
@@ -22,14 +22,16 @@ _PROGRESS_EVERY_S = 0.25
 def main() -> None:
     """Confine this process, then do what stdin asks."""
     request = json.loads(sys.stdin.buffer.read())
+    warm_kernels()
     limit_resources(Limits(**request["limits"]))
-    readable = [Path(p) for p in (sys.prefix, sys.base_prefix, *sys.path, "/usr", "/lib", "/lib64", "/etc/ld.so.cache")]
+    # Not sys.path: an editable install has the checkout on it, and the server's files may lie below that.
+    readable = [Path(p) for p in (sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/etc/ld.so.cache")]
     readable += [Path(request["path"]), Path("/dev/urandom"), Path("/dev/null"), Path("/proc/self")]
     readable += [Path(p) for p in ("/sys/devices/system/cpu", "/proc/meminfo", "/proc/cpuinfo")]
     readable.append(Path(__file__).parent)
     if request["no_merge_mask"]:
         readable.append(Path(request["no_merge_mask"]))
-    confine_to([p for p in readable if str(p) not in ("", ".", "/")], [Path.cwd()])
+    confine_to(readable, [Path.cwd()])
     try:
         _sample(request)
     except InputError as error:

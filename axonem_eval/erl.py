@@ -17,6 +17,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.pairs import index_pairs
 from axonem_eval.sample import NodeSample
 from axonem_eval.skeletons import SkeletonGraph, sum_by
+from axonem_eval.spec import format_triple
 
 METRIC_VERSION = "1.0"
 DEFAULT_TOLERANCE_NODES = 50
@@ -107,6 +108,24 @@ class ErlReport:
             "no_merge_mask": self.no_merge_mask,
             "metric_version": self.metric_version,
         }
+
+    def lines(self) -> list[str]:
+        """The report for people: um and percent."""
+        edges = self.edges_nm
+        mask = ", with a no-merge mask" if self.no_merge_mask else ""
+        size = format_triple(self.voxel_size_nm)
+        return [
+            f"ERL              {self.erl_nm / 1e3:.3f} um, {100 * self.normalized_erl:.2f}% of the ground truth's "
+            f"{self.gt_erl_nm / 1e3:.3f} um",
+            f"tolerance        {self.tolerance_nodes} nodes (about {self.tolerance_um:.2f} um){mask}",
+            f"ground truth     {self.skeletons:,} skeletons, {self.nodes:,} nodes, voxel {size} nm (z,y,x)",
+            f"mergers          {self.mergers:,} segments",
+            *(
+                f"{name:<16} {edges[name] / 1e3:,.2f} um, {100 * edges[name] / edges['total']:.2f}% of the cable"
+                for name in ("correct", "omitted", "split", "merged")
+            ),
+            f"metric version   {self.metric_version}",
+        ]
 
 
 def run_table(graph: SkeletonGraph, sample: NodeSample) -> RunTable:

@@ -95,7 +95,7 @@ def _walk(path: Path, group: h5py.Group, prefix: str = "") -> Iterator[_Candidat
                 raise InputError.of(
                     "external_link",
                     f"{path.name}: {name!r} is a link into another file; such links are never followed. Copy the data "
-                    "into this file (h5repack does not: use f.copy) and remove the link",
+                    "into this file (in h5py: g.copy(f['name'], 'main', expand_external=True)) and remove the link",
                 )
             if isinstance(link, h5py.SoftLink):
                 continue
@@ -244,8 +244,9 @@ class Hdf5Volume(LabelVolume):
         if chunk_bytes > MAX_CHUNK_BYTES:
             raise InputError.of(
                 "huge_chunk",
-                f"{self.path.name}: one chunk is {format_triple(self.chunk_shape_zyx)} voxels, {chunk_bytes / 2**30:.1f} "
-                "GiB; expected at most 1 GiB. Rewrite it with `h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
+                f"{self.path.name}: one chunk is {format_triple(self.chunk_shape_zyx)} voxels, "
+                f"{chunk_bytes / 2**30:.1f} GiB; expected at most 1 GiB. Rewrite it with "
+                "`h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
             )
 
     def _read_filters(self) -> list[int]:

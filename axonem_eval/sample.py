@@ -107,8 +107,8 @@ def _plan(volume: LabelVolume, node_voxel_zyx: NDArray[np.int32], all_chunks: bo
     if volume.n_chunks > MAX_CHUNKS:
         raise InputError.of(
             "tiny_chunks",
-            f"{volume.path.name}: {volume.n_chunks:,} chunks of {format_triple(volume.chunk_shape_zyx)} voxels, expected "
-            f"at most {MAX_CHUNKS:,}; rewrite it with chunks of about 64 x 64 x 64",
+            f"{volume.path.name}: {volume.n_chunks:,} chunks of {format_triple(volume.chunk_shape_zyx)} voxels, "
+            f"expected at most {MAX_CHUNKS:,}; rewrite it with chunks of about 64 x 64 x 64",
         )
     chunk_of_node = _chunk_of(
         node_voxel_zyx, np.asarray(volume.chunk_shape_zyx, np.int64), np.asarray(volume.grid_zyx, np.int64)
@@ -220,3 +220,20 @@ class _PerThread:
         for counter in self._all:
             total.merge(counter)
         return total
+
+
+def warm_kernels() -> None:
+    """Compile, or load from the cache, every kernel that sampling may need, for each width of label.
+
+    A process that is about to confine itself calls this first: afterwards it cannot write to the cache.
+    """
+    node = np.zeros((1, 3), np.int32)
+    one = np.ones(3, np.int64)
+    order = _scatter(_chunk_of(node, one, one), np.zeros(1, np.int64))
+    counter = PairCounter()
+    for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
+        labels = np.zeros((1, 1, 1), dtype)
+        labels.flags.writeable = False
+        _gather(labels, (0, 0, 0), node, order, np.zeros(1, np.uint64))
+        counter.add(np.zeros(1, dtype), np.zeros(1, np.uint8))
+    counter.merge(PairCounter())

@@ -24,9 +24,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.sample import sample_nodes
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.volume import LabelVolume, open_labels, split_dataset
-
-StageProgress = Callable[[str, int, int], None]
+from axonem_eval.volume import LabelVolume, StageProgress, open_labels, split_dataset
 
 # Scale and constant as in the AxonEM authors' scorer; lengths in nm.
 TEASAR = {
@@ -53,9 +51,7 @@ class LabelSkeleton:
     radius_nm: NDArray[np.float32]
 
 
-def skeletonize_one(
-    copy: Path, voxel_size_nm_zyx: FloatTriple, task: tuple[int, Triple, Triple]
-) -> LabelSkeleton:
+def skeletonize_one(copy: Path, voxel_size_nm_zyx: FloatTriple, task: tuple[int, Triple, Triple]) -> LabelSkeleton:
     """Skeletonize one label of a .npy volume; ``task`` is (label, lower, upper) with its box, z,y,x."""
     import kimimaro
 
@@ -155,9 +151,9 @@ def skeletonize_labels(
             longest = graph.skeleton_length_nm.max(initial=0.0) / 1000.0
             raise InputError.of(
                 "no_skeletons",
-                f"{volume.path.name}: no skeleton of at least {min_length_um:g} um; the longest of {graph.n_skeletons} is "
-                f"{longest:.2f} um. Lower --min-length-um, or check the labels and the voxel size {voxel_size_nm_zyx} "
-                "nm (z,y,x)",
+                f"{volume.path.name}: no skeleton of at least {min_length_um:g} um; the longest of "
+                f"{graph.n_skeletons} is {longest:.2f} um. Lower --min-length-um, or check the labels and the voxel size "
+                f"{voxel_size_nm_zyx} nm (z,y,x)",
             )
         return place_nodes(kept, volume, factor, report("place"))
 

@@ -21,9 +21,7 @@ class VolumeSpec:
 
     def __post_init__(self) -> None:
         if len(self.shape_zyx) != 3 or min(self.shape_zyx) < 1:
-            raise InputError.of(
-                "bad_spec", f"shape {self.shape_zyx} is not three positive integers (z, y, x)"
-            )
+            raise InputError.of("bad_spec", f"shape {self.shape_zyx} is not three positive integers (z, y, x)")
         if len(self.voxel_size_nm_zyx) != 3 or not min(self.voxel_size_nm_zyx) > 0:
             raise InputError.of(
                 "bad_spec",

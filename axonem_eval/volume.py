@@ -22,6 +22,7 @@ from axonem_eval.spec import FloatTriple, Triple
 
 Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
+StageProgress = Callable[[str, int, int], None]
 
 # A chunk that inflates to more than this is not read whole by each thread.
 MAX_CHUNK_BYTES = 1 << 30

@@ -1,0 +1,293 @@
+"""`axonem-eval`: inspect, check, skeletonize, import and score on the command line.
+
+Results go to stdout, progress and errors to stderr. Exit 0: done; 1: the input is at fault, one line a complaint;
+2: wrong usage.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from axonem_eval.errors import InputError
+from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
+
+EPILOG = """Arrays and sizes are in the order z,y,x; sizes in nm. An HDF5 path may name a dataset: file.h5:main.
+Exit status: 0 done, 1 the input is at fault (one line a complaint on stderr), 2 wrong usage."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        for complaint in error.complaints:
+            print(f"axonem-eval: {complaint.message}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line; the names are a contract that others build on."""
+    parser = argparse.ArgumentParser(
+        prog="axonem-eval",
+        description="Score axon segmentations by tolerant ERL, at home as the server does.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
+        command.set_defaults(run=run)
+        return command
+
+    info = add("info", run_info, "Show what is in a label file, as the server would read it.")
+    info.add_argument("labels", metavar="LABELS")
+    _add_json(info)
+
+    check = add("check", run_check, "Check a segmentation against what a volume demands, as the server does.")
+    check.add_argument("segmentation", metavar="SEG")
+    check.add_argument("--ground-truth", metavar="GT", help="skeleton bundle that gives shape and voxel size")
+    check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
+    check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
+    _add_json(check)
+
+    skeletonize = add("skeletonize", run_skeletonize, "Turn a label volume into a ground-truth skeleton bundle.")
+    skeletonize.add_argument("labels", metavar="LABELS")
+    skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="in nm")
+    skeletonize.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
+    skeletonize.add_argument(
+        "--target-voxel-nm", type=float, default=30.0, help="near-isotropic voxel to skeletonize at (default 30 nm)"
+    )
+    skeletonize.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    _add_min_length(skeletonize)
+    _add_json(skeletonize)
+
+    importer = add("import", run_import, "Turn skeletons made elsewhere into a ground-truth bundle.")
+    importer.add_argument(
+        "skeletons", metavar="SKELETONS", help="em_erl .npz, folder of SWC, precomputed or osteoid files"
+    )
+    importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="in nm")
+    importer.add_argument("--shape", type=int_triple, required=True, metavar="Z,Y,X", help="of the volume, in voxels")
+    importer.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
+    importer.add_argument("--unit", choices=("nm", "um"), default="nm", help="of SWC coordinates (default nm)")
+    importer.add_argument("--axes", choices=("xyz", "zyx"), default="xyz", help="of SWC and precomputed coordinates")
+    _add_min_length(importer)
+    _add_json(importer)
+
+    score = add("score", run_score, "Score a segmentation with tolerant ERL against a skeleton bundle.")
+    score.add_argument("segmentation", metavar="SEG")
+    score.add_argument("--ground-truth", required=True, metavar="GT", help="skeleton bundle (.npz)")
+    score.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
+    score.add_argument("--no-merge-mask", metavar="MASK", help="label file; non-zero voxels belong to no scored axon")
+    score.add_argument("--threads", type=int, help="default: one a core")
+    _add_json(score)
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+
+
+def _add_min_length(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-length-um",
+        type=float,
+        default=0.0,
+        metavar="UM",
+        help="leave out skeletons shorter than this; AxonEM scores axons of 5 um or more (default 0: all)",
+    )
+
+
+def _triple(text: str, number: type) -> tuple[Any, Any, Any]:
+    parts = text.replace("x", ",").split(",")
+    try:
+        z, y, x = (number(p) for p in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 30,8,8") from None
+    if min(z, y, x) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: each of Z,Y,X must be positive")
+    return z, y, x
+
+
+def int_triple(text: str) -> Triple:
+    """Parse ``1000,3750,3750``."""
+    return _triple(text, int)
+
+
+def float_triple(text: str) -> FloatTriple:
+    """Parse ``30,8,8``."""
+    return _triple(text, float)
+
+
+class ProgressBar:
+    """A tqdm bar for each stage, on stderr and only on a terminal."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage or self._bar is None:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=None, leave=False)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def stage(self, name: str) -> Callable[[int, int], None]:
+        """A callback of (done, total) for one stage."""
+        return lambda done, total: self(name, done, total)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _print(as_json: bool, data: dict[str, Any], lines: Sequence[str]) -> None:
+    print(json.dumps(data, indent=2) if as_json else "\n".join(lines))
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """`axonem-eval info`."""
+    from axonem_eval.volume import open_labels
+
+    with open_labels(arguments.labels) as volume:
+        info = volume.info
+    _print(arguments.json, _info_json(info), _info_lines(info))
+
+
+def _info_json(info: Any) -> dict[str, Any]:
+    return {
+        "format": info.format,
+        "dataset": info.dataset,
+        "shape": list(info.shape_zyx),
+        "dtype": info.dtype,
+        "voxel_size_nm": None if info.voxel_size_nm_zyx is None else list(info.voxel_size_nm_zyx),
+        "chunks": list(info.chunk_shape_zyx),
+        "compression": info.compression,
+        "voxels": info.voxels,
+        "stored_bytes": info.stored_bytes,
+    }
+
+
+def _info_lines(info: Any) -> list[str]:
+    size = "not stated" if info.voxel_size_nm_zyx is None else f"{format_triple(info.voxel_size_nm_zyx)} nm (z,y,x)"
+    return [
+        f"format       {info.format}, dataset {info.dataset!r}",
+        f"shape        {format_triple(info.shape_zyx)} voxels (z,y,x), {info.voxels / 1e6:,.1f} Mvoxel",
+        f"dtype        {info.dtype}",
+        f"voxel size   {size}",
+        f"chunks       {format_triple(info.chunk_shape_zyx)}, compression {info.compression}",
+        f"stored       {info.stored_bytes / 1e6:,.1f} MB",
+    ]
+
+
+def run_check(arguments: argparse.Namespace) -> None:
+    """`axonem-eval check`."""
+    from axonem_eval.check import check_labels
+
+    bar = ProgressBar()
+    info = check_labels(arguments.segmentation, _spec(arguments), on_progress=bar.stage("check"))
+    bar.close()
+    _print(
+        arguments.json, {"ok": True, **_info_json(info)}, [*_info_lines(info), "ok: the server would accept this file"]
+    )
+
+
+def _spec(arguments: argparse.Namespace) -> VolumeSpec:
+    from axonem_eval.skeletons import SkeletonGraph
+
+    if arguments.ground_truth:
+        return SkeletonGraph.load(arguments.ground_truth).spec
+    if arguments.shape and arguments.voxel_size:
+        return VolumeSpec(arguments.shape, arguments.voxel_size)
+    build_parser().error("check needs --ground-truth GT, or both --shape Z,Y,X and --voxel-size Z,Y,X")
+
+
+def run_skeletonize(arguments: argparse.Namespace) -> None:
+    """`axonem-eval skeletonize`."""
+    from axonem_eval.skeletonize import skeletonize_labels
+
+    bar = ProgressBar()
+    graph = skeletonize_labels(
+        arguments.labels,
+        arguments.voxel_size,
+        min_length_um=arguments.min_length_um,
+        target_voxel_nm=arguments.target_voxel_nm,
+        processes=arguments.processes,
+        on_progress=bar,
+    )
+    bar.close()
+    _save(graph, arguments)
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """`axonem-eval import`."""
+    from axonem_eval.importers import import_skeletons
+
+    graph = import_skeletons(
+        arguments.skeletons,
+        VolumeSpec(arguments.shape, arguments.voxel_size),
+        unit=arguments.unit,
+        axes=arguments.axes,
+        min_length_um=arguments.min_length_um,
+    )
+    _save(graph, arguments)
+
+
+def _save(graph: Any, arguments: argparse.Namespace) -> None:
+    if not Path(arguments.output).parent.is_dir():
+        raise InputError.of("no_folder", f"{arguments.output}: its folder does not exist; make it first")
+    graph.save(arguments.output)
+    data = {
+        "output": arguments.output,
+        "skeletons": graph.n_skeletons,
+        "nodes": graph.n_nodes,
+        "edges": graph.n_edges,
+        "length_nm": float(graph.skeleton_length_nm.sum()),
+        "gt_erl_nm": graph.gt_erl_nm,
+        "mean_node_spacing_nm": graph.mean_node_spacing_nm,
+        "checksum": graph.checksum(),
+    }
+    spacing = graph.mean_node_spacing_nm
+    lines = [
+        f"{graph.n_skeletons:,} skeletons, {graph.n_nodes:,} nodes, {data['length_nm'] / 1e3:,.1f} um of cable",
+        f"mean node spacing {spacing:.1f} nm: 50 nodes are {spacing * 0.05:.2f} um",
+        f"ground-truth ERL {graph.gt_erl_nm / 1e3:.3f} um",
+        f"written to {arguments.output}",
+    ]
+    _print(arguments.json, data, lines)
+
+
+def run_score(arguments: argparse.Namespace) -> None:
+    """`axonem-eval score`."""
+    from axonem_eval.pipeline import score_file
+
+    bar = ProgressBar()
+    report = score_file(
+        arguments.segmentation,
+        arguments.ground_truth,
+        tolerance_nodes=arguments.tolerance,
+        no_merge_mask=arguments.no_merge_mask,
+        threads=arguments.threads,
+        on_progress=bar,
+    )
+    bar.close()
+    _print(arguments.json, report.to_json(), report.lines())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

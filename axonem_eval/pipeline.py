@@ -1,0 +1,53 @@
+"""Check, sample and score one segmentation: the whole evaluation of a volume in one call."""
+
+from pathlib import Path
+
+from axonem_eval.check import check_labels
+from axonem_eval.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
+from axonem_eval.sample import NodeSample, sample_nodes
+from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.volume import Progress, StageProgress, open_labels
+
+
+def sample_file(
+    path: str | Path,
+    graph: SkeletonGraph,
+    *,
+    no_merge_mask: str | Path | None = None,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+) -> NodeSample:
+    """Check a label file and read it at the nodes of the ground truth; stages check and sample.
+
+    Raises InputError with every complaint about the file.
+    """
+
+    def report(stage: str) -> Progress:
+        return lambda done, total: on_progress(stage, done, total) if on_progress else None
+
+    check_labels(path, graph.spec, on_progress=report("check"))
+    with open_labels(path) as volume:
+        if no_merge_mask is None:
+            return sample_nodes(volume, graph.node_voxel_zyx, threads=threads, on_progress=report("sample"))
+        with open_labels(no_merge_mask) as mask:
+            return sample_nodes(
+                volume, graph.node_voxel_zyx, no_merge_mask=mask, threads=threads, on_progress=report("sample")
+            )
+
+
+def score_file(
+    path: str | Path,
+    ground_truth: str | Path,
+    *,
+    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    no_merge_mask: str | Path | None = None,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+) -> ErlReport:
+    """Tolerant ERL of a label file against a skeleton bundle.
+
+    Raises InputError where the file or the bundle is at fault.
+    """
+    graph = SkeletonGraph.load(ground_truth)
+    sample = sample_file(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
+    return score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)
