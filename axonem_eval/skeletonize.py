@@ -152,8 +152,8 @@ def skeletonize_labels(
             raise InputError.of(
                 "no_skeletons",
                 f"{volume.path.name}: no skeleton of at least {min_length_um:g} um; the longest of "
-                f"{graph.n_skeletons} is {longest:.2f} um. Lower --min-length-um, or check the labels and the voxel size "
-                f"{voxel_size_nm_zyx} nm (z,y,x)",
+                f"{graph.n_skeletons} is {longest:.2f} um. Lower --min-length-um, or check the labels and "
+                f"the voxel size {voxel_size_nm_zyx} nm (z,y,x)",
             )
         return place_nodes(kept, volume, factor, report("place"))
 
