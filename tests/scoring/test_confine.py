@@ -1,0 +1,113 @@
+"""The child that opens uploads gives the same labels, and can do nothing else."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+
+from axonem_eval import InputError, open_labels, sample_nodes
+from axonem_eval.confine import Limits, sample_confined
+from axonem_eval.landlock import landlock_abi
+from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
+
+GRAPH = straight_graph()
+
+
+def sample(path, **options):
+    return sample_confined(path, GRAPH.spec, GRAPH.node_voxel_zyx, **options)
+
+
+def test_labels_come_back_exact(tmp_path):
+    labels = two_axons()
+    labels[labels == 2] = 2**64 - 1
+    path = write_h5(tmp_path / "a.h5", labels)
+    with open_labels(path) as volume:
+        expected = sample_nodes(volume, GRAPH.node_voxel_zyx)
+    assert sample(path).node_segment.tolist() == expected.node_segment.tolist()
+    assert expected.node_segment.max() == np.uint64(2**64 - 1)
+
+
+def test_a_no_merge_mask_is_counted(tmp_path):
+    path = write_h5(tmp_path / "a.h5", two_axons())
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0, 0, :5] = 1
+    result = sample(path, no_merge_mask=write_h5(tmp_path / "m.h5", mask))
+    assert (result.mask_segment.tolist(), result.mask_voxels.tolist()) == ([1], [5])
+
+
+def test_progress_names_its_stages(tmp_path):
+    seen = []
+    sample(write_h5(tmp_path / "a.h5", two_axons()), on_progress=lambda *step: seen.append(step))
+    stage, done, total = seen[-1]
+    assert stage == "sample"
+    assert done == total > 0
+
+
+def test_complaints_cross_the_process_border(tmp_path):
+    with pytest.raises(InputError) as caught:
+        sample(write_h5(tmp_path / "a.h5", np.zeros(SHAPE, np.uint8), voxel_size_nm=(1, 2, 3)))
+    assert {c.code for c in caught.value.complaints} == {"wrong_voxel_size", "all_background"}
+
+
+def test_an_error_in_the_callback_ends_the_child(tmp_path):
+    def stop(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(write_h5(tmp_path / "a.h5", two_axons()), on_progress=stop)
+
+
+def test_a_file_that_takes_too_long_is_the_files_fault(tmp_path):
+    with pytest.raises(InputError) as caught:
+        sample(write_h5(tmp_path / "a.h5", two_axons()), limits=Limits(wall_seconds=0))
+    assert caught.value.complaints[0].code == "too_slow"
+
+
+def test_a_chunk_that_needs_more_memory_than_allowed_is_the_files_fault(tmp_path):
+    path = tmp_path / "a.h5"
+    shape = (64, 2048, 1024)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("main", shape, np.uint64, chunks=(64, 1024, 1024), compression="gzip")
+        data[0, 0, :2] = (1, 2)
+    spec = type(GRAPH.spec)(shape, (30.0, 8.0, 8.0))
+    with pytest.raises(InputError) as caught:
+        sample_confined(path, spec, np.zeros((1, 3), np.int32), limits=Limits(memory_bytes=700 << 20))
+    assert caught.value.complaints[0].code in ("too_much_memory", "damaged_chunk", "huge_chunk")
+
+
+@pytest.mark.skipif(landlock_abi() == 0, reason="this kernel has no Landlock")
+def test_landlock_hides_every_other_file_and_the_network(tmp_path):
+    (tmp_path / "upload").write_text("mine")
+    (tmp_path / "ground_truth").write_text("secret")
+    (tmp_path / "work").mkdir()
+    program = textwrap.dedent(
+        f"""
+        import os, socket
+        from pathlib import Path
+        from axonem_eval.landlock import confine_to
+        here = Path({str(tmp_path)!r})
+        assert confine_to([here / "upload"], [here / "work"])
+        def attempt(what):
+            try:
+                what()
+                return "allowed"
+            except OSError as error:
+                return type(error).__name__
+        connection = socket.socket()
+        print(attempt(lambda: open(here / "upload").read()))
+        print(attempt(lambda: open(here / "ground_truth").read()))
+        print(attempt(lambda: os.listdir(here)))
+        print(attempt(lambda: open(here / "upload", "w")))
+        print(attempt(lambda: open(here / "work" / "out", "w")))
+        print(attempt(lambda: connection.connect(("127.0.0.1", 9))))
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=os.getcwd())
+    answers = done.stdout.split()
+    assert answers[:5] == ["allowed", "PermissionError", "PermissionError", "PermissionError", "allowed"]
+    if landlock_abi() >= 4:
+        assert answers[5] == "PermissionError"
