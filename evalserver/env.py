@@ -1,0 +1,94 @@
+"""Environment variables, read strictly: a bad value stops the start and says what to write instead."""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+
+
+def env_str(name: str, default: str = "") -> str:
+    """Value of a variable; unset and empty are the same."""
+    return os.environ.get(name, "").strip() or default
+
+
+def env_bool(name: str, default: bool) -> bool:
+    raw = env_str(name).lower()
+    if not raw:
+        return default
+    if raw in TRUE_WORDS:
+        return True
+    if raw in FALSE_WORDS:
+        return False
+    raise ImproperlyConfigured(f"{name}={raw!r} is neither yes nor no. Write {name}=1 or {name}=0.")
+
+
+def env_int(name: str, default: int, *, minimum: int = 0) -> int:
+    raw = env_str(name)
+    if not raw:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name}={raw!r} is not a whole number. Write for example {name}={default}."
+        ) from None
+    if value < minimum:
+        raise ImproperlyConfigured(f"{name}={value} is below {minimum}. The default is {default}.")
+    return value
+
+
+def env_list(name: str, default: list[str]) -> list[str]:
+    """Comma-separated values; blanks are dropped."""
+    raw = env_str(name)
+    return [part.strip() for part in raw.split(",") if part.strip()] if raw else default
+
+
+def env_path(name: str, default: Path) -> Path:
+    """Absolute path of a folder; it need not exist yet, but must not be a file."""
+    raw = env_str(name)
+    path = Path(raw).expanduser().resolve() if raw else default
+    if path.exists() and not path.is_dir():
+        raise ImproperlyConfigured(f"{name}={path} is a file. Name a folder that the server may write to.")
+    return path
+
+
+def env_url(name: str, *, schemes: tuple[str, ...]) -> str:
+    """A URL with one of the schemes, or an empty string when unset."""
+    raw = env_str(name)
+    if raw and raw.partition("://")[0] not in schemes:
+        wanted = ", ".join(f"{scheme}://" for scheme in schemes)
+        # The value may hold a password: the message names the variable and never its content.
+        raise ImproperlyConfigured(f"{name} does not start with one of {wanted}")
+    return raw
+
+
+def env_secret(name: str, *, file: Path) -> str:
+    """The secret in the environment, or else one that is made once and kept in a file only we can read."""
+    value = env_str(name)
+    if value:
+        if len(value) < 32:
+            raise ImproperlyConfigured(
+                f"{name} has {len(value)} characters and needs 32 or more. Make one with "
+                "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+            )
+        return value
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        pass
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(secrets.token_urlsafe(50))
+    try:
+        # Two processes may start at once: the first link stands, the other reads it.
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return file.read_text().strip()

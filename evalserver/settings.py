@@ -1,0 +1,197 @@
+"""All settings. What differs between installations is an environment variable; `.env.example` lists them.
+
+Without any variable the server is complete in itself: SQLite, local files and a private Redis, all below VAR_DIR.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import dj_database_url
+
+from evalserver.env import env_bool, env_int, env_list, env_path, env_secret, env_str, env_url
+from evalserver.redis_server import private_redis_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = env_path("VAR_DIR", BASE_DIR / "var")
+DEBUG = env_bool("DEBUG", False)
+SECRET_KEY = env_secret("SECRET_KEY", file=VAR_DIR / "secret-key")
+LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", LOCAL_HOSTS)
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
+HTTPS = env_bool("HTTPS", False)
+
+INSTALLED_APPS = [
+    "evalserver.admin_site.EvalserverAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "evalserver.apps.EvalserverConfig",
+    "evalserver.accounts",
+    "evalserver.benchmarks",
+    "evalserver.submissions",
+    "evalserver.leaderboard",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "evalserver.middleware.security_headers",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "evalserver.middleware.upload_gate",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "evalserver.urls"
+WSGI_APPLICATION = "evalserver.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "evalserver.middleware.site_context",
+            ],
+        },
+    },
+]
+SITE_NAME = env_str("SITE_NAME", "AxonEM benchmark")
+
+# Database -----------------------------------------------------------------------------------------------------
+_DATABASE_URL = env_url("DATABASE_URL", schemes=("postgres", "postgresql", "sqlite"))
+EMBEDDED_DATABASE = not _DATABASE_URL
+DATABASES = {
+    "default": dj_database_url.parse(
+        _DATABASE_URL or f"sqlite:///{VAR_DIR / 'db.sqlite3'}", conn_max_age=60, conn_health_checks=True
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Take the write lock when a transaction begins: one that reads first and writes later
+        # would fail at once, without waiting, when another wrote in between.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Files --------------------------------------------------------------------------------------------------------
+# Uploads, ground truth and sampled labels. No URL serves this folder: views hand out what one may see.
+MEDIA_ROOT = VAR_DIR / "private"
+MEDIA_URL = ""
+FILE_UPLOAD_TEMP_DIR = VAR_DIR / "private" / "incoming"
+SCRATCH_DIR = VAR_DIR / "scratch"
+for _folder in (VAR_DIR, MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR, SCRATCH_DIR):
+    _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+FILE_UPLOAD_HANDLERS = ["evalserver.uploads.HashingUploadHandler"]
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+UPLOAD_MAX_BYTES = env_int("UPLOAD_MAX_MB", 16 * 1024, minimum=1) * 2**20
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
+
+S3_BUCKET = env_str("S3_BUCKET")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+if S3_BUCKET:
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": env_url("S3_ENDPOINT_URL", schemes=("https", "http")) or None,
+            "access_key": env_str("S3_ACCESS_KEY") or None,
+            "secret_key": env_str("S3_SECRET_KEY") or None,
+            "default_acl": "private",
+            "file_overwrite": False,
+        },
+    }
+STATIC_URL = "static/"
+STATIC_ROOT = env_path("STATIC_ROOT", VAR_DIR / "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+# Users and security -------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "my_submissions"
+LOGOUT_REDIRECT_URL = "home"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+if env_bool("TRUST_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# Language and time: every time is stored and shown in UTC, and says so -----------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Jobs ---------------------------------------------------------------------------------------------------------
+# A worker that has not renewed its lease for this long is taken for dead.
+LEASE_SECONDS = env_int("LEASE_SECONDS", 60, minimum=1)
+RECONCILE_SECONDS = env_int("RECONCILE_SECONDS", 30, minimum=1)
+MAX_ATTEMPTS = 3
+RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
+MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
+SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)
+CODE_VERSION = env_str("CODE_VERSION")
+
+REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss", "redis+socket", "unix"))
+EMBEDDED_REDIS = not REDIS_URL
+REDIS_URL = REDIS_URL or private_redis_url(VAR_DIR)
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = MAX_RUN_SECONDS + 60
+CELERY_TASK_DEFAULT_QUEUE = "jobs"
+# The reconciler has a queue and a worker of its own: it must run while every other worker is busy.
+CELERY_TASK_ROUTES = {"evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"}}
+CELERY_BEAT_SCHEDULE = {
+    "requeue-stale": {
+        "task": "evalserver.submissions.tasks.requeue_stale_task",
+        "schedule": RECONCILE_SECONDS,
+        "options": {"expires": RECONCILE_SECONDS},
+    },
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 3,
+}
+# A web request must not hang when Redis is away: the row is stored, the reconciler sends it later.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+
+# Log ----------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO").upper()},
+    "loggers": {"django": {"handlers": ["console"], "propagate": False}},
+}
