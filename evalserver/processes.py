@@ -1,0 +1,92 @@
+"""Child processes that cannot outlive us: start, watch and stop them together."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(signal_number: int = signal.SIGKILL, *, parent: int | None = None) -> None:
+    """Ask Linux to signal this process when its parent dies, however the parent dies.
+
+    parent : pid that the parent should have. If it died before we could ask, we end at once.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal_number))
+        if parent is not None and os.getppid() != parent:
+            os._exit(1)
+
+
+@dataclass
+class Child:
+    """One running program, the leader of its own process group."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    def signal_group(self, signal_number: int) -> None:
+        try:
+            os.killpg(self.process.pid, signal_number)
+        except ProcessLookupError:
+            pass
+
+
+@dataclass
+class Family:
+    """Programs that run together: when one ends, or we are told to stop, all of them end."""
+
+    log_dir: Path
+    children: list[Child] = field(default_factory=list)
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> Child:
+        """Start a program with its output in `<log_dir>/<name>.log`."""
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        with (self.log_dir / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                # An own group: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
+                start_new_session=True,
+                preexec_fn=partial(die_with_parent, signal.SIGKILL, parent=os.getpid()),
+            )
+        child = Child(name, process, stop_signal)
+        self.children.append(child)
+        return child
+
+    def ended(self) -> Child | None:
+        """The first program that has ended by itself, or None."""
+        return next((child for child in self.children if child.process.poll() is not None), None)
+
+    def stop(self, grace_s: float = 8.0) -> None:
+        """Stop every program, the last started first; what has not ended after the grace is killed."""
+        for child in reversed(self.children):
+            child.signal_group(child.stop_signal)
+        deadline = time.monotonic() + grace_s
+        for child in reversed(self.children):
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            # Also when the leader has gone: a process of its group may be left.
+            child.signal_group(signal.SIGKILL)
+            child.process.wait()
+        self.children.clear()
