@@ -1,0 +1,189 @@
+"""Rows that a worker processes: their status, lease and progress.
+
+A job's row is the truth, its Celery task only a wake-up call that may come twice or never:
+
+    uploaded ──claim──▶ running ──▶ done (the model's own word) | rejected (the input's fault) | failed (ours)
+        ▲                  │
+        └──lease is stale──┘   at most MAX_ATTEMPTS times, then failed
+
+`change_status` is the only place where a status changes. Who claims a row gets a random fencing token; a
+worker that was taken for dead and comes back holds an old token, and its results are refused.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import DatabaseError, connection, models
+from django.utils import timezone
+
+logger = logging.getLogger("evalserver.jobs")
+
+UPLOADED, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed"
+
+
+class LeaseLost(Exception):
+    """Another worker has taken this job, or it was withdrawn: stop, and write nothing."""
+
+
+class Job(models.Model):
+    """State of one job. `stage` and `percent` are words for the progress bar, never state."""
+
+    DONE_STATUS: ClassVar[str]
+    TASK: ClassVar[str]  # name of the Celery task that takes this model's ids
+
+    status = models.CharField(max_length=10, default=UPLOADED, db_index=True, editable=False)
+    stage = models.CharField(max_length=120, blank=True, editable=False)
+    percent = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)], editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    queued_at = models.DateTimeField(default=timezone.now, editable=False)
+    claimed_at = models.DateTimeField(null=True, editable=False)
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    lease_token = models.CharField(max_length=32, blank=True, editable=False)
+    complaints = models.JSONField(default=list, blank=True, editable=False)
+    incident_id = models.CharField(max_length=16, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker has it or will get it."""
+        return self.status in (UPLOADED, RUNNING)
+
+    @property
+    def task_id(self) -> str:
+        """Name of the Celery task that wakes this job, by which the reconciler finds it in the queue."""
+        return f"{self._meta.label_lower}-{self.pk}"
+
+
+def change_status(
+    model: type[Job],
+    pk: int,
+    *,
+    sources: Iterable[str],
+    target: str,
+    token: str | None = None,
+    extra: models.Q | None = None,
+    **changes: Any,
+) -> bool:
+    """Move one row from one of the source states to the target, if it is still there; True when it moved.
+
+    token : when given, only the holder of this lease moves it.
+    changes : further fields, written in the same statement.
+    """
+    condition = models.Q(pk=pk, status__in=list(sources))
+    if token is not None:
+        condition &= models.Q(lease_token=token)
+    if extra is not None:
+        condition &= extra
+    if target == UPLOADED:
+        changes = {"stage": "Waiting for a worker", "percent": 0, "queued_at": timezone.now(), **changes}
+    if target != RUNNING:
+        changes = {"lease_token": "", "heartbeat_at": None, **changes}
+    if target not in (UPLOADED, RUNNING):
+        changes = {"stage": "", "finished_at": timezone.now(), **changes}
+    return model._default_manager.filter(condition).update(status=target, **changes) == 1
+
+
+def claim(model: type[Job], pk: int) -> "Lease | None":
+    """Lease of a waiting job, or None when somebody else has it or it is done."""
+    token, now = secrets.token_hex(8), timezone.now()
+    claimed = change_status(
+        model,
+        pk,
+        sources=[UPLOADED],
+        target=RUNNING,
+        lease_token=token,
+        claimed_at=now,
+        heartbeat_at=now,
+        finished_at=None,
+        incident_id="",
+        stage="Starting",
+        attempts=models.F("attempts") + 1,
+    )
+    return Lease(model, pk, token) if claimed else None
+
+
+class Lease:
+    """The right to process one job, renewed by a thread while the `with` block runs."""
+
+    def __init__(self, model: type[Job], pk: int, token: str) -> None:
+        self.model, self.pk, self.token = model, pk, token
+        self.lost = False
+        self._progress = ("Starting", 0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew_until_stopped, name=f"lease-{pk}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def progress(self, stage: str, percent: float) -> None:
+        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+        if self.lost:
+            raise LeaseLost(f"{self.model.__name__} {self.pk}")
+        self._progress = (stage[:120], min(100, max(0, int(percent))))
+
+    def finish(self, target: str, **changes: Any) -> None:
+        """Write the end state; raises when another worker holds the job by now.
+
+        Call it first in the transaction that writes the results: the refusal then undoes them all.
+        """
+        if not change_status(
+            self.model, self.pk, sources=[RUNNING], target=target, token=self.token, **changes
+        ):
+            raise LeaseLost(f"{self.model.__name__} {self.pk}")
+
+    def _renew_until_stopped(self) -> None:
+        renew_every = settings.LEASE_SECONDS / 4
+        last_write, written = time.monotonic(), self._progress
+        # A job that hangs keeps its thread alive: past the limit it is left to the reconciler.
+        give_up_at = time.monotonic() + settings.MAX_RUN_SECONDS
+        try:
+            while not self._stop.wait(min(1.0, renew_every)) and time.monotonic() < give_up_at:
+                if self._progress == written and time.monotonic() - last_write < renew_every:
+                    continue
+                if self._write():
+                    last_write, written = time.monotonic(), self._progress
+                elif self.lost:
+                    return
+        finally:
+            connection.close()
+
+    def _write(self) -> bool:
+        stage, percent = self._progress
+        try:
+            rows = self.model._default_manager.filter(
+                pk=self.pk, status=RUNNING, lease_token=self.token
+            ).update(heartbeat_at=timezone.now(), stage=stage, percent=percent)
+        except DatabaseError:
+            # The database may be away for a moment; the lease lasts a few more tries.
+            logger.warning("could not renew the lease of %s %s", self.model.__name__, self.pk, exc_info=True)
+            connection.close()
+            return False
+        self.lost = rows == 0
+        return not self.lost
+
+
+def new_incident_id() -> str:
+    return secrets.token_hex(5)
+
+
+def is_stale() -> models.Q:
+    """Condition of running rows whose worker has been silent for longer than a lease."""
+    return models.Q(heartbeat_at__lt=timezone.now() - timedelta(seconds=settings.LEASE_SECONDS))

@@ -1,0 +1,166 @@
+"""How a worker runs a job to an end state, and how a job whose worker is gone is found and sent again."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from evalserver.jobs import (
+    FAILED,
+    REJECTED,
+    RUNNING,
+    UPLOADED,
+    Job,
+    Lease,
+    LeaseLost,
+    change_status,
+    claim,
+    is_stale,
+    new_incident_id,
+)
+from evalserver.queue import LAST_SWEEP_KEY, redis_client, send, waiting_task_ids
+
+logger = logging.getLogger("evalserver.jobs")
+
+# Runs in the transaction that ends a job without a result, e.g. to give back its quota.
+Release = Callable[[int], None]
+
+
+class Rejection(Exception):
+    """The input is at fault. complaints : JSON-able, each with at least `code` and `message`."""
+
+    def __init__(self, complaints: list[dict[str, Any]]) -> None:
+        super().__init__(f"{len(complaints)} complaints")
+        self.complaints = complaints
+
+
+def no_release(pk: int) -> None:
+    """Nothing to give back."""
+
+
+def run_job(
+    model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release
+) -> None:
+    """Claim a job and do the work, which ends it with `lease.finish`; turn what it raises into an end state."""
+    lease = claim(model, pk)
+    if lease is None:
+        logger.info("%s %s is not waiting; nothing to do", model.__name__, pk)
+        return
+    try:
+        with lease:
+            work(lease)
+    except LeaseLost:
+        logger.warning("%s %s was taken over; this worker's results are dropped", model.__name__, pk)
+    except Rejection as rejection:
+        with transaction.atomic():
+            # A lost lease is no error here: whoever holds it will come to the same complaints.
+            if change_status(
+                model,
+                pk,
+                sources=[RUNNING],
+                target=REJECTED,
+                token=lease.token,
+                complaints=rejection.complaints,
+            ):
+                release(pk)
+    except Exception:
+        incident_id = new_incident_id()
+        logger.exception("incident %s: %s %s", incident_id, model.__name__, pk)
+        retry_or_fail(model, pk, token=lease.token, incident_id=incident_id, release=release)
+
+
+def retry_or_fail(
+    model: type[Job],
+    pk: int,
+    *,
+    incident_id: str,
+    release: Release,
+    token: str | None = None,
+    condition: models.Q | None = None,
+) -> str | None:
+    """Send a running job again, or fail it after MAX_ATTEMPTS; its new status, or None when it had moved on."""
+    condition = condition or models.Q()
+    last = models.Q(attempts__gte=settings.MAX_ATTEMPTS)
+    with transaction.atomic():
+        if change_status(
+            model,
+            pk,
+            sources=[RUNNING],
+            target=FAILED,
+            token=token,
+            extra=condition & last,
+            incident_id=incident_id,
+        ):
+            release(pk)
+            return FAILED
+        if change_status(model, pk, sources=[RUNNING], target=UPLOADED, token=token, extra=condition & ~last):
+            send(model._default_manager.get(pk=pk), countdown=settings.RETRY_DELAY_SECONDS)
+            return UPLOADED
+    return None
+
+
+@dataclass
+class Sweep:
+    """What one round of the reconciler did: numbers of rows."""
+
+    sent_again: int = 0
+    taken_back: int = 0
+    failed: int = 0
+
+
+def sweep(jobs: list[tuple[type[Job], Release]]) -> Sweep:
+    """Find jobs that no worker has and no queue holds, and send them again."""
+    result = Sweep()
+    try:
+        client = redis_client()
+        queued, held = waiting_task_ids(client)
+    except redis.RedisError:
+        logger.exception("Redis does not answer; waiting rows are sent when it is back")
+        client, queued, held = None, set(), set()
+    for model, release in jobs:
+        _take_back_stale(model, release, result)
+        if client is not None:
+            _send_lost(model, queued, held, result)
+    if client is not None:
+        client.set(LAST_SWEEP_KEY, timezone.now().isoformat())
+    return result
+
+
+def _take_back_stale(model: type[Job], release: Release, result: Sweep) -> None:
+    for pk in list(model._default_manager.filter(is_stale(), status=RUNNING).values_list("pk", flat=True)):
+        incident_id = new_incident_id()
+        status = retry_or_fail(model, pk, incident_id=incident_id, release=release, condition=is_stale())
+        if status == FAILED:
+            logger.error("incident %s: the worker of %s %s died too often", incident_id, model.__name__, pk)
+            result.failed += 1
+        elif status == UPLOADED:
+            logger.warning("the worker of %s %s is gone; sent again", model.__name__, pk)
+            result.taken_back += 1
+
+
+def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep) -> None:
+    now = timezone.now()
+    just_sent = timedelta(seconds=min(10, settings.LEASE_SECONDS))
+    # A worker that died between taking a task and claiming its row leaves the task "held" for an hour.
+    held_too_long = timedelta(seconds=2 * settings.LEASE_SECONDS + settings.RETRY_DELAY_SECONDS)
+    for job in model._default_manager.filter(status=UPLOADED, queued_at__lt=now - just_sent):
+        if job.task_id in queued or (job.task_id in held and now - job.queued_at < held_too_long):
+            continue
+        # Only who moves queued_at sends, so that two reconcilers do not both send.
+        if model._default_manager.filter(pk=job.pk, status=UPLOADED, queued_at=job.queued_at).update(
+            queued_at=now
+        ):
+            send(job)
+            result.sent_again += 1
+
+
+def release_all_leases(models_: list[type[Job]]) -> int:
+    """Make every running job stale at once; only for a start at which no worker can be alive."""
+    long_ago = timezone.now() - timedelta(days=1)
+    return sum(m._default_manager.filter(status=RUNNING).update(heartbeat_at=long_ago) for m in models_)
