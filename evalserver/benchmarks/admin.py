@@ -1,0 +1,181 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from evalserver.benchmarks import services
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+
+
+class VolumeInline(admin.StackedInline):
+    model = Volume
+    extra = 0
+    prepopulated_fields = {"slug": ["name"]}
+    fieldsets = [
+        (None, {"fields": [("name", "slug", "position"), "tissue"]}),
+        (
+            "Geometry (z, y, x)",
+            {"fields": [("shape_z", "shape_y", "shape_x"), ("voxel_z_nm", "voxel_y_nm", "voxel_x_nm")]},
+        ),
+        (
+            "Scoring",
+            {"fields": [("tolerance_nodes", "min_length_um", "target_voxel_nm"), "ground_truth_public"]},
+        ),
+    ]
+
+
+class PhaseInline(admin.StackedInline):
+    model = Phase
+    extra = 0
+    fields = [("name", "slug", "kind"), "volumes", ("opens_at", "closes_at"), "submissions_per_day"]
+
+
+@admin.register(Benchmark)
+class BenchmarkAdmin(admin.ModelAdmin):
+    list_display = ["name", "slug", "is_visible", "position"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    inlines = [VolumeInline, PhaseInline]
+    actions = ["rescore"]
+
+    @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
+    def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
+        # Imported here: submissions build on benchmarks, not the other way round.
+        from evalserver.submissions.services import rescore_benchmark
+
+        for benchmark in queryset:
+            outcome = rescore_benchmark(benchmark)
+            words = ", ".join(f"{count} {word}" for word, count in sorted(outcome.items())) or "no scored submission"
+            messages.success(request, f"{benchmark}: {words}.")
+
+
+class GroundTruthForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        file, kind = data.get("source_file"), data.get("source_kind")
+        if file and kind:
+            is_bundle = file.name.endswith(".npz")
+            if is_bundle != (kind == GroundTruth.Source.BUNDLE):
+                raise ValidationError(
+                    {"source_file": "A bundle ends in .npz, a label volume in .h5. Choose the kind that fits."}
+                )
+        return data
+
+
+@admin.register(GroundTruth)
+class GroundTruthAdmin(admin.ModelAdmin):
+    """Adding a row uploads labels or a bundle; a worker makes the skeletons while this page shows its progress."""
+
+    form = GroundTruthForm
+    list_display = ["volume", "version", "state", "is_current", "skeletons", "nodes", "erl_um", "created_at"]
+    list_filter = ["status", "is_current", "volume__benchmark"]
+    search_fields = ["volume__name", "checksum", "source_name"]
+    list_select_related = ["volume"]
+    actions = ["make_current", "retry"]
+    add_fields = ["volume", "source_kind", "source_file", "dataset", "no_merge_mask"]
+    shown_fields = [
+        "volume",
+        "version",
+        "state",
+        "problems",
+        "is_current",
+        "skeletons",
+        "nodes",
+        "erl_um",
+        "mean_node_spacing_nm",
+        "checksum",
+        "source_kind",
+        "source_name",
+        "source_sha256",
+        "dataset",
+        "has_mask",
+        "attempts",
+        "created_by",
+        "created_at",
+        "finished_at",
+    ]
+
+    def get_fields(self, request: HttpRequest, obj: GroundTruth | None = None) -> list[str]:
+        return self.shown_fields if obj else self.add_fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: GroundTruth | None = None) -> list[str]:
+        return self.shown_fields if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: GroundTruth | None = None) -> bool:
+        # Evaluations name the version that they were made with.
+        return False
+
+    def save_model(self, request: HttpRequest, obj: GroundTruth, form: forms.ModelForm, change: bool) -> None:
+        if change:
+            return
+        data = form.cleaned_data
+        stored = services.register_ground_truth(
+            volume=data["volume"],
+            source_kind=data["source_kind"],
+            source_file=data["source_file"],
+            dataset=data["dataset"],
+            no_merge_mask=data["no_merge_mask"],
+            created_by=request.user,
+        )
+        obj.pk, obj.version = stored.pk, stored.version
+
+    def response_add(self, request: HttpRequest, obj: GroundTruth, *args: Any, **kwargs: Any) -> HttpResponse:
+        from django.shortcuts import redirect
+
+        messages.success(request, "Stored. A worker registers it now; this page follows its progress.")
+        return redirect("admin:benchmarks_groundtruth_change", obj.pk)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().change_view(request, object_id, *args, **kwargs)
+        job = GroundTruth.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        if job and job.is_active and request.method == "GET":
+            response.headers["Refresh"] = "3"
+        return response
+
+    @admin.display(description="status", ordering="status")
+    def state(self, obj: GroundTruth) -> str:
+        if obj.is_active:
+            return f"{obj.status}, {obj.percent}%: {obj.stage}"
+        return f"failed, incident {obj.incident_id}: see the worker's log" if obj.status == "failed" else obj.status
+
+    @admin.display(description="reasons for rejection")
+    def problems(self, obj: GroundTruth) -> str:
+        return "; ".join(c["message"] for c in obj.complaints) or "none"
+
+    @admin.display(description="GT ERL (um)", ordering="gt_erl_nm")
+    def erl_um(self, obj: GroundTruth) -> str:
+        return "–" if obj.gt_erl_nm is None else f"{obj.gt_erl_nm / 1000:.2f}"
+
+    @admin.display(description="no-merge mask", boolean=True)
+    def has_mask(self, obj: GroundTruth) -> bool:
+        return bool(obj.no_merge_mask)
+
+    @admin.action(description="Make current: score with this version")
+    def make_current(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
+        for ground_truth in queryset.select_related("volume"):
+            if ground_truth.status != GroundTruth.DONE_STATUS:
+                messages.error(request, f"{ground_truth} is not ready.")
+                continue
+            services.make_current(ground_truth=ground_truth)
+            messages.success(request, f"{ground_truth} is current. Re-score its benchmark next.")
+
+    @admin.action(description="Register again (failed or rejected)")
+    def retry(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
+        sent = sum(services.retry_registration(ground_truth=row) for row in queryset)
+        messages.info(request, f"{sent} sent again.")
+
+
+class PublishedScoreInline(admin.TabularInline):
+    model = PublishedScore
+    extra = 0
+
+
+@admin.register(PublishedEntry)
+class PublishedEntryAdmin(admin.ModelAdmin):
+    list_display = ["method", "benchmark", "source", "is_ground_truth"]
+    list_filter = ["benchmark"]
+    search_fields = ["method", "source"]
+    inlines = [PublishedScoreInline]

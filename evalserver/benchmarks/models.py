@@ -1,0 +1,224 @@
+"""What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from axonem_eval.spec import VolumeSpec
+from evalserver.jobs import Job
+
+
+class Benchmark(models.Model):
+    """A set of volumes with rules. Its phases say which volumes a submission covers, and when."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=100)
+    summary = models.CharField(max_length=300, help_text="One sentence, for the list of benchmarks")
+    description = models.TextField(blank=True)
+    rules = models.TextField(blank=True)
+    citation = models.TextField(blank=True)
+    url = models.URLField("web page", blank=True)
+    is_visible = models.BooleanField(default=True, help_text="Only organisers see a benchmark that is not visible")
+    position = models.PositiveSmallIntegerField(default=100, help_text="Small numbers come first in the list")
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def default_phase(self) -> "Phase | None":
+        """The phase that a page shows when none is asked for: the last one that has begun."""
+        phases = list(self.phases.all())
+        begun = [phase for phase in phases if phase.opens_at <= timezone.now()]
+        return (begun or phases or [None])[-1]
+
+
+class Volume(models.Model):
+    """One image volume: what a segmentation of it must look like, and how it is scored."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="volumes")
+    slug = models.SlugField()
+    name = models.CharField(max_length=100)
+    tissue = models.CharField(max_length=200, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    shape_z = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    shape_y = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    shape_x = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    voxel_z_nm = models.FloatField("voxel size z (nm)")
+    voxel_y_nm = models.FloatField("voxel size y (nm)")
+    voxel_x_nm = models.FloatField("voxel size x (nm)")
+    tolerance_nodes = models.PositiveIntegerField(
+        default=50, help_text="A segment is a merger when it holds this many nodes of two skeletons (DESIGN: T)"
+    )
+    min_length_um = models.FloatField(
+        "shortest axon (um)", default=5.0, help_text="Shorter skeletons are left out of the ground truth"
+    )
+    target_voxel_nm = models.FloatField(
+        "skeletonized at (nm)", default=30.0, help_text="Labels are downsampled to about this voxel size"
+    )
+    ground_truth_public = models.BooleanField(
+        default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
+    )
+
+    class Meta:
+        ordering = ["benchmark", "position", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["benchmark", "slug"], name="volume_slug_unique_in_benchmark"),
+            models.CheckConstraint(
+                condition=Q(voxel_z_nm__gt=0, voxel_y_nm__gt=0, voxel_x_nm__gt=0), name="voxel_size_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def shape_zyx(self) -> tuple[int, int, int]:
+        return (self.shape_z, self.shape_y, self.shape_x)
+
+    @property
+    def voxel_size_nm_zyx(self) -> tuple[float, float, float]:
+        return (self.voxel_z_nm, self.voxel_y_nm, self.voxel_x_nm)
+
+    @property
+    def spec(self) -> VolumeSpec:
+        return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+
+class Phase(models.Model):
+    """A period in which submissions of certain volumes are accepted and ranked together."""
+
+    class Kind(models.TextChoices):
+        PRACTICE = "practice", "practice (public ground truth)"
+        TEST = "test", "test (hidden ground truth)"
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="phases")
+    slug = models.SlugField(default="test")
+    name = models.CharField(max_length=100, default="Test")
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.TEST)
+    volumes = models.ManyToManyField(Volume, related_name="phases")
+    opens_at = models.DateTimeField(default=timezone.now)
+    closes_at = models.DateTimeField(null=True, blank=True, help_text="Empty: open without end. Times are UTC.")
+    submissions_per_day = models.PositiveSmallIntegerField(
+        default=5, help_text="Per team and day (UTC); a rejected or failed submission does not count"
+    )
+
+    class Meta:
+        ordering = ["benchmark", "opens_at", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["benchmark", "slug"], name="phase_slug_unique_in_benchmark"),
+            models.CheckConstraint(
+                condition=Q(closes_at__isnull=True) | Q(closes_at__gt=models.F("opens_at")),
+                name="phase_closes_after_it_opens",
+                violation_error_message="A phase must close after it opens.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.benchmark.name}: {self.name}"
+
+    @property
+    def is_open(self) -> bool:
+        now = timezone.now()
+        return self.opens_at <= now and (self.closes_at is None or now < self.closes_at)
+
+
+def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
+    """Where a file of the ground truth is stored; nothing of the uploaded name is used."""
+    volume = ground_truth.volume
+    suffix = ".npz" if filename.endswith(".npz") else ".h5"
+    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
+
+
+class GroundTruth(Job):
+    """One version of a volume's skeletons, made from an organiser's labels or taken from a bundle.
+
+    Old versions stay, because the evaluations made with them name them.
+    """
+
+    DONE_STATUS = "ready"
+    TASK = "evalserver.benchmarks.tasks.register_ground_truth_task"
+
+    class Source(models.TextChoices):
+        LABELS = "labels", "label volume, skeletonized by a worker"
+        BUNDLE = "bundle", "skeleton bundle (.npz)"
+
+    volume = models.ForeignKey(Volume, on_delete=models.PROTECT, related_name="ground_truths")
+    version = models.PositiveSmallIntegerField(editable=False)
+    source_kind = models.CharField(max_length=10, choices=Source.choices)
+    source_file = models.FileField(upload_to=ground_truth_path)
+    source_name = models.CharField(max_length=100, blank=True, editable=False)
+    source_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    dataset = models.CharField(
+        max_length=200, blank=True, help_text="Dataset inside the file; empty when it holds a single label volume"
+    )
+    no_merge_mask = models.FileField(
+        upload_to=ground_truth_path,
+        blank=True,
+        help_text="Optional labels of what belongs to no scored axon; a segment covering too much of it is a merger",
+    )
+    bundle = models.FileField(blank=True, editable=False)
+    checksum = models.CharField(max_length=64, blank=True, editable=False)
+    skeletons = models.PositiveIntegerField(null=True, editable=False)
+    nodes = models.PositiveIntegerField(null=True, editable=False)
+    gt_erl_nm = models.FloatField(null=True, editable=False)
+    mean_node_spacing_nm = models.FloatField(null=True, editable=False)
+    is_current = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name_plural = "ground truth"
+        constraints = [
+            models.UniqueConstraint(fields=["volume", "version"], name="ground_truth_version_unique"),
+            models.UniqueConstraint(
+                fields=["volume"], condition=Q(is_current=True), name="one_current_ground_truth_per_volume"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | Q(status="ready"), name="current_ground_truth_is_ready"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.volume.name}, version {self.version}"
+
+
+class PublishedEntry(models.Model):
+    """A result taken from a paper: shown beside the ranking, never ranked, since we did not score it."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="published_entries")
+    method = models.CharField(max_length=150)
+    source = models.CharField(max_length=200, help_text="Authors, title, year")
+    url = models.URLField(blank=True)
+    is_ground_truth = models.BooleanField(default=False)
+    note = models.CharField(max_length=200, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        verbose_name_plural = "published entries"
+        constraints = [
+            models.UniqueConstraint(fields=["benchmark", "method", "source"], name="published_entry_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.method
+
+
+class PublishedScore(models.Model):
+    """ERL of a published entry on one volume, as printed."""
+
+    entry = models.ForeignKey(PublishedEntry, on_delete=models.CASCADE, related_name="scores")
+    volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="published_scores")
+    erl_um = models.FloatField("ERL (um)", validators=[MinValueValidator(0)])
+    percent = models.FloatField("% of ground truth", null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry", "volume"], name="one_published_score_per_volume")]
+
+    def __str__(self) -> str:
+        return f"{self.entry} on {self.volume}: {self.erl_um} um"

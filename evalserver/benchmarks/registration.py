@@ -1,0 +1,135 @@
+"""The job that turns an organiser's labels or bundle into hidden ground truth; a worker runs it."""
+
+from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from django.conf import settings
+from django.core.files import File
+from django.db import transaction
+
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.spec import VolumeSpec, format_triple
+from axonem_eval.volume import open_labels
+from evalserver.benchmarks.models import GroundTruth, Volume
+from evalserver.jobs import Lease
+from evalserver.running import Rejection, run_job
+from evalserver.uploads import local_path
+
+# Share of a registration's time that each stage takes, from measurements on cortex: (words, from %, to %).
+STAGES = {
+    "read": ("Reading and downsampling labels", 0, 15),
+    "skeletonize": ("Skeletonizing", 15, 95),
+    "place": ("Placing nodes", 95, 99),
+}
+
+
+def register_ground_truth(ground_truth_id: int) -> None:
+    """Make the skeletons of a version and store them, unless another worker does or did."""
+    run_job(GroundTruth, ground_truth_id, _register)
+
+
+def _register(lease: Lease) -> None:
+    ground_truth = GroundTruth.objects.select_related("volume__benchmark").get(pk=lease.pk)
+    try:
+        graph = build_skeletons(lease, ground_truth)
+    except InputError as error:
+        raise Rejection([{"code": c.code, "message": c.message} for c in error.complaints]) from error
+    lease.progress("Storing the bundle", 99)
+    finish_registration(lease, ground_truth, graph)
+
+
+def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
+    """Skeletons of a version, from its labels or its bundle. Raises InputError where they do not fit the volume."""
+    volume = ground_truth.volume
+    if ground_truth.no_merge_mask:
+        lease.progress("Checking the no-merge mask", 0)
+        with local_path(ground_truth.no_merge_mask) as path:
+            demand_fit(path, volume.spec, None)
+    with local_path(ground_truth.source_file) as path:
+        if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
+            lease.progress("Reading the bundle", 10)
+            graph = SkeletonGraph.load(path).longer_than(volume.min_length_um)
+            demand_same_spec(graph, volume.spec)
+            return graph
+        demand_fit(path, volume.spec, ground_truth.dataset or None)
+        # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
+        from axonem_eval.skeletonize import skeletonize_labels
+
+        return skeletonize_labels(
+            path,
+            volume.voxel_size_nm_zyx,
+            dataset=ground_truth.dataset or None,
+            min_length_um=volume.min_length_um,
+            target_voxel_nm=volume.target_voxel_nm,
+            processes=settings.SKELETONIZE_PROCESSES,
+            on_progress=partial(_report, lease),
+        )
+
+
+def _report(lease: Lease, stage: str, done: int, total: int) -> None:
+    words, start, end = STAGES.get(stage, (stage.capitalize(), 0, 99))
+    lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
+
+
+def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None) -> None:
+    """Raise InputError where a label file is not of the volume's shape."""
+    with open_labels(path, dataset) as labels:
+        if labels.shape_zyx != spec.shape_zyx:
+            raise InputError.of(
+                "wrong_shape",
+                f"the labels have shape {format_triple(labels.shape_zyx)}, the volume {format_triple(spec.shape_zyx)} "
+                "(z,y,x). Register the whole volume, or correct its shape",
+            )
+
+
+def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
+    """Raise InputError where a bundle was made for another shape or voxel size, or holds nothing to score."""
+    complaints = []
+    if tuple(graph.shape_zyx) != spec.shape_zyx:
+        complaints.append(
+            Complaint(
+                "wrong_shape",
+                f"the bundle is for {format_triple(graph.shape_zyx)} voxels, the volume has "
+                f"{format_triple(spec.shape_zyx)} (z,y,x)",
+            )
+        )
+    pairs = zip(graph.voxel_size_nm_zyx, spec.voxel_size_nm_zyx, strict=True)
+    if any(abs(a - b) > 1e-3 * b for a, b in pairs):
+        complaints.append(
+            Complaint(
+                "wrong_voxel_size",
+                f"the bundle is for voxels of {format_triple(graph.voxel_size_nm_zyx)} nm, the volume has "
+                f"{format_triple(spec.voxel_size_nm_zyx)} nm (z,y,x)",
+            )
+        )
+    if graph.n_edges == 0:
+        complaints.append(Complaint("no_skeletons", "no skeleton is as long as the volume's shortest axon"))
+    if complaints:
+        raise InputError(complaints)
+
+
+def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: SkeletonGraph) -> None:
+    """Store the bundle and mark the version ready; the first version of a volume becomes current at once."""
+    volume = ground_truth.volume
+    folder = f"groundtruth/{volume.benchmark.slug}/{volume.slug}"
+    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
+        graph.save(scratch.name)
+        with open(scratch.name, "rb") as file:
+            name = ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
+    with transaction.atomic():
+        # Lock the volume first: two versions that end at once must not both become current.
+        Volume.objects.select_for_update().get(pk=volume.pk)
+        lease.finish(
+            GroundTruth.DONE_STATUS,
+            percent=100,
+            complaints=[],
+            bundle=name,
+            checksum=graph.checksum(),
+            skeletons=graph.n_skeletons,
+            nodes=graph.n_nodes,
+            gt_erl_nm=graph.gt_erl_nm,
+            mean_node_spacing_nm=graph.mean_node_spacing_nm,
+            is_current=not volume.ground_truths.filter(is_current=True).exists(),
+        )

@@ -1,0 +1,114 @@
+"""What changes benchmarks and their ground truth."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.files import File
+from django.db import transaction
+from django.db.models import Max
+
+from axonem_eval.errors import InputError
+from evalserver.accounts.models import User
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
+from evalserver.queue import send
+from evalserver.uploads import display_name, file_sha256
+
+
+@transaction.atomic
+def register_ground_truth(
+    *,
+    volume: Volume,
+    source_file: File,
+    source_kind: str,
+    dataset: str = "",
+    no_merge_mask: File | None = None,
+    created_by: User | None = None,
+) -> GroundTruth:
+    """Store an organiser's labels or bundle as the volume's next version; a worker makes the skeletons."""
+    last = GroundTruth.objects.filter(volume=volume).aggregate(last=Max("version"))["last"] or 0
+    ground_truth = GroundTruth(
+        volume=volume,
+        version=last + 1,
+        source_kind=source_kind,
+        source_name=display_name(source_file.name or ""),
+        source_sha256=file_sha256(source_file),
+        dataset=dataset,
+        created_by=created_by,
+        stage="Waiting for a worker",
+    )
+    ground_truth.source_file.save(f"source{Path(source_file.name or '').suffix}", source_file, save=False)
+    if no_merge_mask:
+        ground_truth.no_merge_mask.save("mask.h5", no_merge_mask, save=False)
+    ground_truth.save()
+    send(ground_truth)
+    return ground_truth
+
+
+@transaction.atomic
+def make_current(*, ground_truth: GroundTruth) -> None:
+    """Score with this version from now on. Scored submissions need `rescore_benchmark` afterwards."""
+    Volume.objects.select_for_update().get(pk=ground_truth.volume_id)
+    GroundTruth.objects.filter(volume=ground_truth.volume, is_current=True).update(is_current=False)
+    GroundTruth.objects.filter(pk=ground_truth.pk, status=GroundTruth.DONE_STATUS).update(is_current=True)
+
+
+def retry_registration(*, ground_truth: GroundTruth) -> bool:
+    """Send a failed or rejected registration again."""
+    with transaction.atomic():
+        moved = change_status(
+            GroundTruth,
+            ground_truth.pk,
+            sources=[FAILED, REJECTED],
+            target=UPLOADED,
+            attempts=0,
+            complaints=[],
+            incident_id="",
+        )
+        if moved:
+            send(ground_truth)
+    return moved
+
+
+@transaction.atomic
+def load_benchmark(definition: dict[str, Any]) -> Benchmark:
+    """Create or update a benchmark from its definition (a parsed TOML file); what it does not name is kept."""
+    head = {k: v for k, v in definition.items() if k not in ("slug", "volumes", "phases", "published")}
+    benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
+    volumes: dict[str, Volume] = {}
+    for position, row in enumerate(definition["volumes"]):
+        row = dict(row)
+        (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
+        row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
+        slug = row.pop("slug")
+        volumes[slug], _ = Volume.objects.update_or_create(
+            benchmark=benchmark, slug=slug, defaults={**row, "position": position}
+        )
+    for row in definition.get("phases", [{"slug": "test", "name": "Test"}]):
+        row = dict(row)
+        members = [volumes[slug] for slug in row.pop("volumes", volumes)]
+        for key in ("opens_at", "closes_at"):
+            if isinstance(row.get(key), datetime) and row[key].tzinfo is None:
+                raise InputError.of("no_time_zone", f"{key} = {row[key]} has no time zone; write it with a Z")
+        phase, _ = Phase.objects.update_or_create(benchmark=benchmark, slug=row.pop("slug"), defaults=row)
+        phase.volumes.set(members)
+    for position, row in enumerate(definition.get("published", [])):
+        _load_published(benchmark, volumes, position, dict(row))
+    return benchmark
+
+
+def _load_published(
+    benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]
+) -> None:
+    erl_um, percent = row.pop("erl_um"), row.pop("percent", {})
+    entry, _ = PublishedEntry.objects.update_or_create(
+        benchmark=benchmark,
+        method=row.pop("method"),
+        source=row.pop("source"),
+        defaults={**row, "position": position},
+    )
+    for slug, value in erl_um.items():
+        PublishedScore.objects.update_or_create(
+            entry=entry, volume=volumes[slug], defaults={"erl_um": value, "percent": percent.get(slug)}
+        )
