@@ -1,0 +1,144 @@
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from evalserver.submissions import services
+from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
+
+
+class ReadOnly:
+    """Records that nobody edits by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class VolumeFileInline(ReadOnly, admin.TabularInline):
+    model = VolumeFile
+    fields = ["volume", "original_name", "size_bytes", "sha256"]
+    extra = 0
+
+
+@admin.register(Submission)
+class SubmissionAdmin(admin.ModelAdmin):
+    list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
+    list_filter = ["status", "phase", ("published_at", admin.EmptyFieldListFilter), "created_at"]
+    search_fields = ["code", "method_name", "team__name", "created_by__email", "incident_id", "files__sha256"]
+    list_select_related = ["team", "phase__benchmark"]
+    date_hierarchy = "created_at"
+    inlines = [VolumeFileInline]
+    actions = ["hide", "show", "retry", "rescore"]
+    fields = [
+        *["code", "status", "state", "problems", "incident_id", "attempts"],
+        *["phase", "team", "created_by", "method_name", "description"],
+        *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
+    ]
+    readonly_fields = [name for name in fields if name not in ("method_name", "description")]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
+        return super().get_queryset(request).prefetch_related("scores")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Hide it instead: its evaluations are records.
+        return False
+
+    def get_view_on_site_url(self, obj: Submission | None = None) -> str | None:
+        from django.urls import reverse
+
+        return reverse("submission", args=[obj.code]) if obj else None
+
+    @admin.display(description="progress", ordering="status")
+    def state(self, obj: Submission) -> str:
+        return f"{obj.status}, {obj.percent}%: {obj.stage}" if obj.is_active else obj.status
+
+    @admin.display(description="mean ERL (um)")
+    def headline(self, obj: Submission) -> str:
+        scores = sorted(obj.scores.all(), key=lambda score: score.created_at)
+        return f"{scores[-1].mean_erl_nm / 1000:.2f}" if scores else "–"
+
+    @admin.display
+    def visibility(self, obj: Submission) -> str:
+        if obj.hidden_at:
+            return "hidden"
+        if obj.withdrawn_at:
+            return "withdrawn"
+        return "published" if obj.published_at else "private"
+
+    @admin.display(description="reasons for rejection")
+    def problems(self, obj: Submission) -> SafeString | str:
+        rows = ((c.get("volume", ""), c["code"], c["message"]) for c in obj.complaints)
+        items = format_html_join("", "<li>{} [{}] {}</li>", rows)
+        return format_html("<ul>{}</ul>", items) if items else "none"
+
+    @admin.action(description="Hide from everybody but its team")
+    def hide(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        messages.success(request, f"{queryset.update(hidden_at=timezone.now())} hidden.")
+
+    @admin.action(description="Show again")
+    def show(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        messages.success(request, f"{queryset.update(hidden_at=None)} shown again.")
+
+    @admin.action(description="Evaluate again (failed or rejected; free for the team)")
+    def retry(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        sent = sum(services.retry_submission(submission) for submission in queryset)
+        messages.info(request, f"{sent} of {queryset.count()} sent to a worker; only failed or rejected ones can be.")
+
+    @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
+    def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        words = [services.rescore_submission(submission.pk) for submission in queryset]
+        messages.info(request, ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))) + ".")
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = [
+        *["submission", "volume", "erl_um", "percent", "metric_version", "tolerance_nodes"],
+        *["ground_truth", "created_at"],
+    ]
+    list_filter = ["metric_version", "tolerance_nodes", "volume_file__volume", "created_at"]
+    search_fields = ["volume_file__submission__code", "volume_file__submission__method_name", "ground_truth_checksum"]
+    list_select_related = ["volume_file__submission", "volume_file__volume", "ground_truth__volume"]
+    date_hierarchy = "created_at"
+
+    @admin.display(ordering="volume_file__submission")
+    def submission(self, obj: Evaluation) -> str:
+        return str(obj.volume_file.submission)
+
+    @admin.display(ordering="volume_file__volume")
+    def volume(self, obj: Evaluation) -> str:
+        return obj.volume_file.volume.name
+
+    @admin.display(description="ERL (um)", ordering="erl_nm")
+    def erl_um(self, obj: Evaluation) -> str:
+        return f"{obj.erl_nm / 1000:.2f}"
+
+    @admin.display(description="% of GT", ordering="normalized_erl")
+    def percent(self, obj: Evaluation) -> str:
+        return f"{obj.normalized_erl * 100:.1f}"
+
+
+@admin.register(QuotaSlot)
+class QuotaSlotAdmin(ReadOnly, admin.ModelAdmin):
+    """Taken slots; deleting one gives a team another try today."""
+
+    list_display = ["team", "phase", "day", "number", "submission"]
+    list_filter = ["day", "phase"]
+    search_fields = ["team__name", "submission__code"]
+    list_select_related = ["team", "phase__benchmark", "submission"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser

@@ -1,0 +1,105 @@
+"""The job that evaluates a submission: check and sample each file in a confined process, then score.
+
+A sample that is stored already is not read again, so a worker that takes over goes on where the other died.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from django.conf import settings
+from django.core.files import File
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
+
+from axonem_eval.confine import sample_confined
+from axonem_eval.errors import InputError
+from axonem_eval.skeletons import SkeletonGraph
+from evalserver.benchmarks.models import GroundTruth
+from evalserver.jobs import Lease
+from evalserver.running import Rejection, run_job
+from evalserver.submissions import quota, scoring
+from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
+from evalserver.uploads import local_path
+
+StageProgress = Callable[[str, int, int], None]
+
+
+def evaluate_submission(submission_id: int) -> None:
+    """Bring a submission to an end state, unless another worker does or did."""
+    run_job(Submission, submission_id, _evaluate, release=quota.give_back)
+
+
+def _evaluate(lease: Lease) -> None:
+    submission = Submission.objects.select_related("phase").get(pk=lease.pk)
+    files = list(submission.files.select_related("volume"))
+    ground_truths = scoring.current_ground_truths(submission.phase)
+    stored = scoring.stored_labels(submission, ground_truths)
+    measured: list[scoring.Measured] = []
+    complaints: list[dict[str, Any]] = []
+    for number, volume_file in enumerate(files):
+        ground_truth = ground_truths[volume_file.volume_id]
+        graph = scoring.load_graph(ground_truth)
+        report = partial(_report, lease, volume_file.volume.name, number, len(files))
+        try:
+            labels = stored.get(volume_file.pk) or sample_file(volume_file, ground_truth, graph, report)
+        except InputError as error:
+            complaints += [_complaint(volume_file, c.code, c.message) for c in error.complaints]
+            continue
+        if not complaints:
+            measured.append(scoring.score_labels(labels, graph))
+    if complaints:
+        raise Rejection(complaints)
+    lease.progress("Storing the result", 99)
+    with transaction.atomic():
+        published_at = Coalesce(F("published_at"), Now()) if submission.publish_when_scored else F("published_at")
+        lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
+        scoring.record(submission, measured)
+
+
+def sample_file(
+    volume_file: VolumeFile, ground_truth: GroundTruth, graph: SkeletonGraph, on_progress: StageProgress
+) -> NodeLabels:
+    """Read one segmentation at the nodes in a confined child process, and store the labels found there."""
+    started = time.perf_counter()
+    with local_path(volume_file.file) as path:
+        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress)
+        if ground_truth.no_merge_mask:
+            with local_path(ground_truth.no_merge_mask) as mask:
+                sample = sampled(no_merge_mask=mask)
+        else:
+            sample = sampled()
+    code = volume_file.submission.code
+    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
+        sample.save(scratch.name)
+        with open(scratch.name, "rb") as file:
+            name = volume_file.file.storage.save(
+                f"submissions/{code}/{volume_file.volume.slug}-nodes-v{ground_truth.version}.npz", File(file)
+            )
+    labels, _ = NodeLabels.objects.get_or_create(
+        volume_file=volume_file,
+        ground_truth=ground_truth,
+        defaults={"file": name, "sample_seconds": time.perf_counter() - started},
+    )
+    return labels
+
+
+def _report(lease: Lease, volume: str, number: int, files: int, stage: str, done: int, total: int) -> None:
+    """Progress over all files: the check is the first tenth of a file's share, sampling the rest."""
+    share = done / max(1, total)
+    within = 0.1 * share if stage == "check" else 0.1 + 0.9 * share
+    words = {"check": "Checking", "sample": "Reading labels of"}.get(stage, stage.capitalize())
+    lease.progress(f"{words} {volume}", 98 * (number + within) / files)
+
+
+def _complaint(volume_file: VolumeFile, code: str, message: str) -> dict[str, Any]:
+    """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
+    stored_name = volume_file.file.name.rpartition("/")[2]
+    return {
+        "volume": volume_file.volume.name,
+        "code": code,
+        "message": message.replace(stored_name, volume_file.original_name),
+    }

@@ -1,0 +1,183 @@
+"""What participants hand in, and what it scored."""
+
+import secrets
+
+from django.db import models
+from django.db.models import Q
+
+from evalserver.accounts.models import Team, User
+from evalserver.benchmarks.models import GroundTruth, Phase, Volume
+from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
+
+# Without look-alikes (0 o, 1 l i): people read codes out loud.
+CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+# Longest ERL that can be stored, in nm: a kilometre. PostgreSQL sorts NaN above every number,
+# so an upper bound also keeps out what is not finite.
+MAX_ERL_NM = 1e12
+
+
+def new_code() -> str:
+    """Unguessable name of a submission in URLs: 12 characters, 59 bits."""
+    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(12))
+
+
+class Submission(Job):
+    """One method's segmentations of a phase's volumes."""
+
+    DONE_STATUS = "scored"
+    TASK = "evalserver.submissions.tasks.evaluate_submission_task"
+    STATUSES = (UPLOADED, RUNNING, DONE_STATUS, REJECTED, FAILED)
+
+    code = models.CharField(max_length=16, unique=True, default=new_code, editable=False)
+    phase = models.ForeignKey(Phase, on_delete=models.PROTECT, related_name="submissions")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="submissions")
+    method_name = models.CharField("method", max_length=120)
+    description = models.TextField(blank=True, max_length=10_000)
+    publish_when_scored = models.BooleanField(default=False)
+    published_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="By the team")
+    hidden_at = models.DateTimeField(null=True, blank=True, help_text="By an organiser")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["phase", "published_at"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=(UPLOADED, RUNNING, "scored", REJECTED, FAILED)),
+                name="submission_status_is_one_of_five",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method_name} ({self.code})"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is public: published, and neither withdrawn nor hidden."""
+        return bool(self.published_at) and not self.withdrawn_at and not self.hidden_at
+
+
+def volume_file_path(volume_file: "VolumeFile", filename: str) -> str:
+    return f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}.h5"
+
+
+class VolumeFile(models.Model):
+    """The segmentation of one volume."""
+
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="files")
+    volume = models.ForeignKey(Volume, on_delete=models.PROTECT, related_name="files")
+    file = models.FileField(upload_to=volume_file_path)
+    original_name = models.CharField(max_length=100)
+    size_bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["volume__position", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["submission", "volume"], name="one_file_per_volume_and_submission")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.original_name} for {self.volume}"
+
+
+class NodeLabels(models.Model):
+    """The labels of a segmentation at the ground truth's nodes: all that a new score needs."""
+
+    volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="node_labels")
+    ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="+")
+    file = models.FileField()
+    sample_seconds = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "node labels"
+        constraints = [
+            models.UniqueConstraint(fields=["volume_file", "ground_truth"], name="one_sample_per_ground_truth")
+        ]
+
+    def __str__(self) -> str:
+        return f"labels of {self.volume_file} at {self.ground_truth}"
+
+
+class Evaluation(models.Model):
+    """Score of one segmentation under one metric version, ground truth and tolerance. Never changed."""
+
+    volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="evaluations")
+    ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="evaluations")
+    metric_version = models.CharField(max_length=32)
+    tolerance_nodes = models.PositiveIntegerField()
+    ground_truth_checksum = models.CharField(max_length=64)
+    erl_nm = models.FloatField()
+    gt_erl_nm = models.FloatField()
+    normalized_erl = models.FloatField()
+    report = models.JSONField()
+    timings = models.JSONField(default=dict)
+    code_version = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["volume_file", "metric_version", "ground_truth", "tolerance_nodes"],
+                name="one_evaluation_per_metric_and_ground_truth",
+            ),
+            models.CheckConstraint(
+                condition=Q(erl_nm__gte=0, erl_nm__lte=MAX_ERL_NM), name="evaluation_erl_is_finite"
+            ),
+            models.CheckConstraint(
+                condition=Q(normalized_erl__gte=0, normalized_erl__lte=1.000001),
+                name="evaluation_normalized_erl_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.volume_file}: {self.erl_nm / 1000:.2f} um"
+
+
+class Score(models.Model):
+    """Headline of a submission under one ruler; the leaderboard ranks the rows of a single ruler.
+
+    ruler : digest of the metric version and of each volume's ground truth and tolerance, so that results
+        that were not measured alike cannot meet in one ranking.
+    """
+
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
+    ruler = models.CharField(max_length=64)
+    metric_version = models.CharField(max_length=32)
+    mean_erl_nm = models.FloatField()
+    mean_normalized_erl = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["ruler", "-mean_erl_nm"])]
+        constraints = [
+            models.UniqueConstraint(fields=["submission", "ruler"], name="one_score_per_ruler"),
+            models.CheckConstraint(
+                condition=Q(mean_erl_nm__gte=0, mean_erl_nm__lte=MAX_ERL_NM), name="score_is_finite"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.submission}: {self.mean_erl_nm / 1000:.2f} um"
+
+
+class QuotaSlot(models.Model):
+    """A reservation of one of a team's submissions of a day; the constraint makes each slot singular."""
+
+    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="quota_slots")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="quota_slots")
+    day = models.DateField(help_text="UTC")
+    number = models.PositiveSmallIntegerField()
+    submission = models.OneToOneField(Submission, on_delete=models.CASCADE, related_name="quota_slot")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["phase", "team", "day", "number"], name="quota_slot_is_taken_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.team}, {self.day}, {self.number}"

@@ -1,0 +1,48 @@
+"""A team's daily number of submissions, as reservation rows that a unique constraint keeps apart."""
+
+from datetime import UTC, date, datetime
+
+from django.db import IntegrityError, transaction
+
+from evalserver.accounts.models import Team
+from evalserver.benchmarks.models import Phase
+from evalserver.submissions.models import QuotaSlot, Submission
+
+
+class QuotaExceeded(Exception):
+    """All slots of the day are taken."""
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def slots_left(*, team: Team, phase: Phase) -> int:
+    taken = QuotaSlot.objects.filter(team=team, phase=phase, day=today()).count()
+    return max(0, phase.submissions_per_day - taken)
+
+
+def take_slot(submission: Submission) -> QuotaSlot:
+    """Reserve one of today's slots, inside the transaction that makes the submission.
+
+    Raises QuotaExceeded when none is free. Parallel posts race for the same slot numbers, and the
+    database lets one of them have each.
+    """
+    phase, team, day = submission.phase, submission.team, today()
+    taken = set(QuotaSlot.objects.filter(team=team, phase=phase, day=day).values_list("number", flat=True))
+    for number in range(phase.submissions_per_day):
+        if number in taken:
+            continue
+        try:
+            with transaction.atomic():
+                return QuotaSlot.objects.create(
+                    phase=phase, team=team, day=day, number=number, submission=submission
+                )
+        except IntegrityError:
+            continue
+    raise QuotaExceeded
+
+
+def give_back(submission_id: int) -> None:
+    """Free the slot of a submission that did not end in a score."""
+    QuotaSlot.objects.filter(submission_id=submission_id).delete()

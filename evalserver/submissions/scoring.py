@@ -1,0 +1,135 @@
+"""From stored node labels to evaluation records and the headline; no voxel is read here."""
+
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from math import fsum
+
+from django.conf import settings
+
+from axonem_eval.erl import METRIC_VERSION, ErlReport, score_nodes
+from axonem_eval.sample import NodeSample
+from axonem_eval.skeletons import SkeletonGraph
+from evalserver.benchmarks.models import GroundTruth, Phase
+from evalserver.submissions.models import Evaluation, NodeLabels, Score, Submission, VolumeFile
+from evalserver.uploads import local_path
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Score of one file, not stored yet."""
+
+    volume_file: VolumeFile
+    ground_truth: GroundTruth
+    tolerance_nodes: int
+    report: ErlReport
+    timings: dict[str, float]
+
+
+def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
+    """Current ground truth by volume id; a volume without one is missing."""
+    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume")
+    return {row.volume_id: row for row in rows}
+
+
+def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
+    """Digest of all that a score depends on beside the submission: it names what may be ranked together."""
+    parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
+    return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
+
+
+def current_ruler(phase: Phase) -> str | None:
+    """The ruler that the phase is ranked with now; None while a volume has no ground truth."""
+    ground_truths = current_ground_truths(phase)
+    if not ground_truths or len(ground_truths) != phase.volumes.count():
+        return None
+    return ruler_of(ground_truths.values())
+
+
+def load_graph(ground_truth: GroundTruth) -> SkeletonGraph:
+    """The skeletons, checked against the checksum that was recorded when they were made."""
+    with local_path(ground_truth.bundle) as path:
+        graph = SkeletonGraph.load(path)
+    if graph.checksum() != ground_truth.checksum:
+        raise RuntimeError(f"the bundle of ground truth {ground_truth.pk} has changed since it was registered")
+    return graph
+
+
+def score_labels(labels: NodeLabels, graph: SkeletonGraph | None = None) -> Measured:
+    """Score stored node labels against their ground truth."""
+    started = time.perf_counter()
+    ground_truth = labels.ground_truth
+    with local_path(labels.file) as path:
+        sample = NodeSample.load(path)
+    tolerance = ground_truth.volume.tolerance_nodes
+    report = score_nodes(graph or load_graph(ground_truth), sample, tolerance_nodes=tolerance)
+    timings = {
+        "sample_s": round(labels.sample_seconds, 3),
+        "score_s": round(time.perf_counter() - started, 3),
+    }
+    return Measured(labels.volume_file, ground_truth, tolerance, report, timings)
+
+
+def record(submission: Submission, measured: list[Measured]) -> Score:
+    """Store evaluations and headline inside the caller's transaction; what is there already stays as it is."""
+    for m in measured:
+        Evaluation.objects.get_or_create(
+            volume_file=m.volume_file,
+            metric_version=METRIC_VERSION,
+            ground_truth=m.ground_truth,
+            tolerance_nodes=m.tolerance_nodes,
+            defaults={
+                "ground_truth_checksum": m.ground_truth.checksum,
+                "erl_nm": m.report.erl_nm,
+                "gt_erl_nm": m.report.gt_erl_nm,
+                "normalized_erl": m.report.normalized_erl,
+                "report": m.report.to_json(),
+                "timings": m.timings,
+                "code_version": code_version(),
+            },
+        )
+    score, _ = Score.objects.get_or_create(
+        submission=submission,
+        ruler=ruler_of(m.ground_truth for m in measured),
+        defaults={
+            "metric_version": METRIC_VERSION,
+            "mean_erl_nm": fsum(m.report.erl_nm for m in measured) / len(measured),
+            "mean_normalized_erl": fsum(m.report.normalized_erl for m in measured) / len(measured),
+        },
+    )
+    return score
+
+
+def stored_labels(
+    submission: Submission, ground_truths: Mapping[int, GroundTruth]
+) -> dict[int, NodeLabels]:
+    """Node labels by volume-file id, where they were sampled at the given ground truth."""
+    rows = NodeLabels.objects.filter(
+        volume_file__submission=submission, ground_truth__in=ground_truths.values()
+    ).select_related("volume_file__volume", "ground_truth__volume")
+    return {row.volume_file_id: row for row in rows}
+
+
+@cache
+def code_version() -> str:
+    """Release and commit of the running code, as far as it can tell."""
+    if settings.CODE_VERSION:
+        return str(settings.CODE_VERSION)
+    release = version("axonem")
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=10"],
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return release
+    return f"{release}+{commit}"

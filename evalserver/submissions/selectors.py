@@ -1,0 +1,82 @@
+"""What one may see of submissions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+
+from axonem_eval.erl import METRIC_VERSION
+from evalserver.accounts.models import User
+from evalserver.jobs import UPLOADED
+from evalserver.submissions import scoring
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
+
+
+def visible_submissions(user: Any) -> QuerySet[Submission]:
+    """Listed submissions are public; the others are for their team and for organisers."""
+    if user.is_staff:
+        return Submission.objects.all()
+    listed = Q(
+        status=Submission.DONE_STATUS,
+        published_at__isnull=False,
+        withdrawn_at__isnull=True,
+        hidden_at__isnull=True,
+    )
+    if not user.is_authenticated:
+        return Submission.objects.filter(listed)
+    return Submission.objects.filter(listed | Q(team__members=user)).distinct()
+
+
+def may_manage(user: Any, submission: Submission) -> bool:
+    return user.is_authenticated and submission.team.members.filter(pk=user.pk).exists()
+
+
+def team_submissions(user: User) -> QuerySet[Submission]:
+    """Everything the user's teams handed in, newest first, with the latest headline of each."""
+    latest = Prefetch("scores", queryset=Score.objects.order_by("-created_at"), to_attr="latest_scores")
+    return (
+        Submission.objects.filter(team__members=user)
+        .select_related("team", "phase__benchmark")
+        .prefetch_related(latest)
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A submission's scores under one ruler. is_current : whether the leaderboard uses that ruler now."""
+
+    score: Score
+    evaluations: list[Evaluation]
+    is_current: bool
+
+
+def result_of(submission: Submission) -> Result | None:
+    """Scores under the current metric, ground truth and tolerance, or else the last ones there are."""
+    current = scoring.current_ruler(submission.phase)
+    scores = list(submission.scores.order_by("-created_at"))
+    if not scores:
+        return None
+    score = next((s for s in scores if s.ruler == current), scores[0])
+    is_current = score.ruler == current
+    evaluations = Evaluation.objects.filter(
+        volume_file__submission=submission, metric_version=score.metric_version
+    ).select_related("volume_file__volume", "ground_truth")
+    if is_current:
+        assert score.metric_version == METRIC_VERSION
+        evaluations = evaluations.filter(ground_truth__is_current=True)
+    latest: dict[int, Evaluation] = {}
+    for evaluation in evaluations.order_by("created_at"):
+        tolerance = evaluation.volume_file.volume.tolerance_nodes
+        if not is_current or evaluation.tolerance_nodes == tolerance:
+            latest[evaluation.volume_file_id] = evaluation
+    ordered = sorted(latest.values(), key=lambda e: (e.volume_file.volume.position, e.pk))
+    return Result(score, ordered, is_current)
+
+
+def waiting_before(submission: Submission) -> int:
+    """How many submissions wait for a worker in front of this one."""
+    return Submission.objects.filter(status=UPLOADED, queued_at__lt=submission.queued_at).count()
+
+
+def files_of(submission: Submission) -> QuerySet[VolumeFile]:
+    return submission.files.select_related("volume").order_by("volume__position", "pk")

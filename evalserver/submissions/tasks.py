@@ -1,0 +1,18 @@
+from celery import shared_task
+
+from evalserver.submissions import evaluation, services
+
+
+@shared_task
+def evaluate_submission_task(submission_id: int) -> None:
+    evaluation.evaluate_submission(submission_id)
+
+
+@shared_task
+def rescore_submission_task(submission_id: int) -> None:
+    services.rescore_submission(submission_id)
+
+
+@shared_task
+def requeue_stale_task() -> None:
+    services.requeue_stale()

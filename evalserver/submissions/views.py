@@ -1,0 +1,108 @@
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from evalserver.accounts.models import Team
+from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.submissions import quota, selectors, services
+from evalserver.submissions.forms import SubmissionForm
+from evalserver.submissions.models import Submission
+
+
+@login_required
+def upload(request: HttpRequest, slug: str) -> HttpResponse:
+    benchmark = visible_benchmark_or_404(request, slug)
+    phase = phase_or_404(benchmark, request.GET.get("phase"))
+    if phase is None:
+        raise Http404
+    teams = list(Team.objects.filter(members=request.user))
+    form = SubmissionForm(
+        request.POST or None,
+        request.FILES or None,
+        user=request.user,
+        phase=phase,
+        initial={"team": teams[0] if teams else None},
+    )
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            submission = services.create_submission(
+                team=data["team"],
+                user=request.user,
+                phase=phase,
+                method_name=data["method_name"],
+                description=data["description"],
+                publish=data["publish_when_scored"],
+                files=form.files_by_volume(),
+            )
+        except services.NotAccepted as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            return redirect("submission", code=submission.code)
+    team = teams[0] if teams else None
+    context = {
+        "benchmark": benchmark,
+        "phase": phase,
+        "form": form,
+        "teams": teams,
+        "refusal": services.refuse_reason(team=team, phase=phase) if team else "You belong to no team.",
+        "slots_left": quota.slots_left(team=team, phase=phase) if team else 0,
+    }
+    return render(request, "submissions/upload.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+def my_submissions(request: HttpRequest) -> HttpResponse:
+    return render(
+        request, "submissions/list.html", {"submissions": selectors.team_submissions(request.user)[:200]}
+    )
+
+
+def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
+    submission = get_object_or_404(
+        selectors.visible_submissions(request.user).select_related("team", "phase__benchmark"), code=code
+    )
+    return {
+        "submission": submission,
+        "benchmark": submission.phase.benchmark,
+        "result": selectors.result_of(submission) if not submission.is_active else None,
+        "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
+        "files": selectors.files_of(submission),
+        "may_manage": selectors.may_manage(request.user, submission),
+    }
+
+
+def detail(request: HttpRequest, code: str) -> HttpResponse:
+    return render(request, "submissions/detail.html", _detail_context(request, code))
+
+
+def progress(request: HttpRequest, code: str) -> HttpResponse:
+    """The part of the detail page that changes while a submission is evaluated."""
+    return render(request, "submissions/_progress.html", _detail_context(request, code))
+
+
+ACTIONS = {
+    "publish": (services.publish_submission, "Published on the leaderboard."),
+    "unpublish": (services.unpublish_submission, "Taken off the leaderboard; only your team sees it now."),
+    "withdraw": (services.withdraw_submission, "Withdrawn."),
+    "cancel": (services.cancel_submission, "Cancelled. It does not count against your submissions of today."),
+}
+
+
+@require_POST
+@login_required
+def act(request: HttpRequest, code: str, action: str) -> HttpResponse:
+    """One of a team's own actions on its submission."""
+    submission = get_object_or_404(Submission, code=code)
+    if not selectors.may_manage(request.user, submission) or action not in ACTIONS:
+        raise Http404
+    service, done = ACTIONS[action]
+    if service(submission):
+        messages.success(request, done)
+    else:
+        messages.error(request, "That is not possible any more: the submission has moved on. See its status below.")
+    return redirect("submission", code=code)
