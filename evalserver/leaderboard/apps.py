@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class LeaderboardConfig(AppConfig):
+    name = "evalserver.leaderboard"
+    verbose_name = "Leaderboard"

@@ -1,0 +1,64 @@
+"""The one rounding rule of the pages: um with two decimals, percent with one. Stored values are never rounded."""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+EM_DASH = "–"
+
+
+@register.filter
+def um(value: float | None) -> str:
+    """A length in um."""
+    return EM_DASH if value is None else f"{value:,.2f}"
+
+
+@register.filter
+def nm_as_um(value: float | None) -> str:
+    """A length in nm, shown in um."""
+    return um(None if value is None else value / 1000)
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """A share from 0 to 100."""
+    return EM_DASH if value is None else f"{value:.1f}%"
+
+
+@register.filter
+def fraction(value: float | None) -> str:
+    """A share from 0 to 1, shown in percent."""
+    return percent(None if value is None else value * 100)
+
+
+@register.filter
+def of_total(part: float, total: float) -> str:
+    """A part of a total, in percent."""
+    return percent(100 * part / total if total else None)
+
+
+@register.filter
+def triple(values: tuple[float, float, float]) -> str:
+    """Three numbers in z, y, x order: `30 × 8 × 8`."""
+    return " × ".join(f"{v:,g}" if isinstance(v, float) else f"{v:,}" for v in values)
+
+
+@register.filter
+def comma_triple(values: tuple[float, float, float]) -> str:
+    """Three numbers as the command line takes them: `30,8,8`."""
+    return ",".join(f"{v:g}" for v in values)
+
+
+@register.filter
+def utc(moment: datetime | None) -> SafeString | str:
+    """A time with its zone, readable by people and machines."""
+    if moment is None:
+        return EM_DASH
+    moment = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M} UTC"
+    )
