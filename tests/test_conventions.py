@@ -1,0 +1,105 @@
+"""Conventions that are worth keeping, as tests (docs/style.md, rule 11)."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("axonem_eval", "evalserver", "baselines")
+
+
+def modules(package: str) -> Iterator[Path]:
+    return (path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def importers_of(name: str, package: str) -> set[str]:
+    return {str(path.relative_to(ROOT)) for path in modules(package) if name in tops(path)}
+
+
+@pytest.mark.parametrize(
+    "name", ["django", "celery", "redis", "evalserver", "baselines", "torch", "requests", "httpx", "urllib3"]
+)
+def test_the_scoring_library_stands_alone(name):
+    assert importers_of(name, "axonem_eval") == set()
+
+
+def test_server_and_baselines_do_not_know_each_other():
+    assert importers_of("baselines", "evalserver") == set()
+    assert importers_of("evalserver", "baselines") == set()
+
+
+def test_kimimaro_is_imported_in_one_module():
+    assert importers_of("kimimaro", "axonem_eval") == {"axonem_eval/skeletonize.py"}
+    assert importers_of("kimimaro", "evalserver") == set()
+
+
+def test_apps_import_in_one_direction():
+    order = ["accounts", "benchmarks", "submissions", "leaderboard"]
+    for place, app in enumerate(order):
+        for later in order[place + 1 :]:
+            backwards = {
+                str(path.relative_to(ROOT))
+                for path in modules(f"evalserver/{app}")
+                if any(name.startswith(f"evalserver.{later}") for name in imports(path))
+                and "management" not in path.parts
+            }
+            assert not backwards, f"{app} imports {later} in {backwards}"
+
+
+def test_no_pickle_is_ever_loaded():
+    pattern = re.compile(r"allow_pickle\s*=\s*True|pickle\.loads?\(|\bjoblib\b|import pickle")
+    offenders = [str(p) for package in PACKAGES for p in modules(package) if pattern.search(p.read_text())]
+    assert offenders == []
+
+
+def test_numba_kernels_are_cached():
+    lacking = [
+        f"{path.name}: {line.strip()}"
+        for package in PACKAGES
+        for path in modules(package)
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*@(numba\.)?n?jit\b", line) and "cache=True" not in line and "inline=" not in line
+    ]
+    assert lacking == []
+
+
+def test_no_page_loads_anything_from_elsewhere():
+    pattern = re.compile(r"""(src|href)=["'](https?:)?//[^"']+\.(js|css|woff2?)""")
+    offenders = [str(p) for p in (ROOT / "templates").rglob("*.html") if pattern.search(p.read_text())]
+    assert offenders == []
+
+
+def test_modules_stay_readable():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in PACKAGES
+        for path in modules(package)
+        if (lines := len(path.read_text().splitlines())) > 480
+    }
+    assert long == {}
+
+
+def test_every_setting_of_the_environment_is_documented():
+    documented = (ROOT / ".env.example").read_text()
+    used = set()
+    for path in modules("evalserver"):
+        used |= set(re.findall(r"""env_\w+\(\s*["']([A-Z][A-Z0-9_]+)["']""", path.read_text()))
+    assert used
+    assert {name for name in used if name not in documented} == set()
