@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from axonem_eval.synthetic.packing import relax, room
+from axonem_eval.synthetic.packing import chain_tangents, relax, room
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -29,7 +29,7 @@ class Anatomy:
     The defaults follow mouse cortex, with more and thinner axons.
     """
 
-    axon_density: float = 8.0
+    axon_density: float = 8.5
     bundled_fraction: float = 0.6
     bundle_axons: tuple[int, int] = (4, 11)
     axon_radius_nm: float = 85.0
@@ -37,13 +37,13 @@ class Anatomy:
     axon_persistence_um: float = 4.0
     axon_branch_rate: float = 0.05
     varicosity_rate: float = 0.3
-    varicosity_radius_nm: tuple[float, float] = (130.0, 260.0)
-    dendrite_density: float = 0.4
+    varicosity_radius_nm: tuple[float, float] = (120.0, 230.0)
+    dendrite_density: float = 0.5
     dendrite_radius_nm: float = 330.0
     dendrite_branch_rate: float = 0.06
     spine_rate: float = 1.1
     glia_density: float = 0.016
-    glia_fraction: float = 0.06
+    glia_fraction: float = 0.07
     void_nm: tuple[float, float] = (8.0, 45.0)
     wiggle_nm: float = 14.0
     minimum_fragment_um3: float = 0.003
@@ -67,7 +67,7 @@ class Chains:
 
     def tangents(self) -> F64:
         """Unit direction of the chain at every point, (n,3)."""
-        return chain_tangents(self.points_nm, self.start)
+        return chain_tangents(self.points_nm, self.start)  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -126,22 +126,7 @@ class _Builder:
         )
 
 
-@njit(cache=True)  # type: ignore[misc]
-def chain_tangents(points: F64, start: NDArray[np.int64]) -> F64:
-    """Central differences within each chain, normalised, (n,3)."""
-    out = np.zeros_like(points)
-    for c in range(len(start) - 1):
-        a, b = start[c], start[c + 1]
-        for i in range(a, b):
-            lo, hi = max(a, i - 1), min(b - 1, i + 1)
-            d = points[hi] - points[lo]
-            n = np.sqrt((d * d).sum())
-            if n > 0:
-                out[i] = d / n
-    return out
-
-
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _walk(start: F64, direction: F64, noise: F64, step: float, turn: float, low: F64, high: F64) -> F64:
     """Persistent random walk from `start`, until it leaves the box [low, high] or the noise is used up."""
     out = np.empty((len(noise) + 1, 3))
@@ -169,7 +154,7 @@ class _Grower:
 
     def direction(self) -> F64:
         d = self.rng.normal(size=3)
-        return d / np.linalg.norm(d)  # type: ignore[no-any-return]
+        return d / np.linalg.norm(d)
 
     def position(self) -> F64:
         return self.rng.uniform(self.low, self.high)
@@ -315,7 +300,7 @@ def smooth_noise(rng: np.random.Generator, n: int, scale: float) -> F64:
     x = np.arange(n) / max(scale, 1.0) + 1
     i, t = x.astype(np.int64), x - x.astype(np.int64)
     w = 0.5 - 0.5 * np.cos(np.pi * t)
-    return (knots[i] * (1 - w) + knots[i + 1] * w) * 1.15  # type: ignore[no-any-return]
+    return (knots[i] * (1 - w) + knots[i + 1] * w) * 1.15
 
 
 def grow(extent_nm: F64, anatomy: Anatomy, rng: np.random.Generator) -> Chains:
@@ -332,7 +317,7 @@ def grow(extent_nm: F64, anatomy: Anatomy, rng: np.random.Generator) -> Chains:
         cable += grower.bundle()
     while cable < wanted:
         cable += grower.axon(grower.traverse(40.0, anatomy.axon_persistence_um))
-    chains = _relaxed(grower.forest, 30)
+    chains = _relaxed(grower.forest, 40)
     for _ in range(8):  # thread more axons through the gaps that packing left
         places = rng.uniform(0, extent_nm, (4000, 3))
         gap = room(places, chains.points_nm, chains.radius_nm)
@@ -345,7 +330,7 @@ def grow(extent_nm: F64, anatomy: Anatomy, rng: np.random.Generator) -> Chains:
         while cable < wanted:
             start = wide[int(rng.integers(len(wide)))]
             cable += grower.axon(grower.traverse(40.0, anatomy.axon_persistence_um, start=start))
-        chains = _relaxed(grower.forest, 15)
+        chains = _relaxed(grower.forest, 20)
     return chains
 
 

@@ -218,14 +218,14 @@ def split_label(
 def _main_axis(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Direction of the largest extent, unit length."""
     centred = points - points.mean(axis=0)
-    return np.linalg.eigh(centred.T @ centred)[1][:, -1]  # type: ignore[no-any-return]
+    return np.linalg.eigh(centred.T @ centred)[1][:, -1]
 
 
 def _triple(values: NDArray[np.integer]) -> Position:
     return int(values[0]), int(values[1]), int(values[2])
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _contacts(labels: Labels, label: int) -> tuple[NDArray[np.int64], Labels]:
     """Flat indices of `label`'s voxels with a face on another label that is not 0, and that label."""
     nz, ny, nx = labels.shape
@@ -364,7 +364,7 @@ def punch_holes(
     return out, records
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _boundary(labels: Labels, pixels: int) -> NDArray[np.bool_]:
     nz, ny, nx = labels.shape
     out = np.zeros(labels.shape, np.bool_)

@@ -57,7 +57,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma: float)
     return field
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _warp4(grid: F32, z: float, y: float, x: float, origin: float, cell: float, out: F64) -> None:
     """Trilinear value of the four channels at a place in nm."""
     gz = min(max((z - origin) / cell, 0.0), grid.shape[0] - 1.001)
@@ -75,7 +75,7 @@ def _warp4(grid: F32, z: float, y: float, x: float, origin: float, cell: float, 
         out[c] = a * (1 - fz) + b * fz
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _sample_warp(grid: F32, points: F64, origin: float, cell: float) -> F64:
     out = np.empty((len(points), 3))
     value = np.empty(4)
@@ -129,7 +129,7 @@ def fill_labels(
     return labels
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _bin_points(low: I64, high: I64, grid: I64) -> tuple[I64, I32]:
     """Which points can reach which block, as offsets (blocks+1,) and members."""
     start = np.zeros(grid[0] * grid[1] * grid[2] + 1, np.int64)
@@ -158,7 +158,7 @@ def _bin_points(low: I64, high: I64, grid: I64) -> tuple[I64, I32]:
     return start, member
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _prune(centre: F64, slack: float, spheres: F64, members: I32, count: int, kept: I32) -> int:
     """Keep the spheres that can be nearest somewhere within `slack` of `centre`; returns how many."""
     best = 1e18
@@ -176,7 +176,7 @@ def _prune(centre: F64, slack: float, spheres: F64, members: I32, count: int, ke
     return n
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _fill(
     labels: U32,
     voxel: F64,
@@ -260,7 +260,7 @@ def separate_components(labels: U32, minimum_voxels: int) -> I64:
     return np.concatenate([[0], old[keep]]).astype(np.int64)
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _root(parent: I32, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -268,7 +268,7 @@ def _root(parent: I32, i: int) -> int:
     return i
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _components(labels: U32, parent3: I32) -> int:
     """26-connected components by union-find; leaves component c (1..n) as -c in `parent3`, 0 for background."""
     nz, ny, nx = labels.shape
@@ -308,7 +308,7 @@ def _components(labels: U32, parent3: I32) -> int:
     return n
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _component_table(labels: U32, component: I32, n: int) -> tuple[I64, I64]:
     size, old = np.zeros(n, np.int64), np.zeros(n, np.int64)
     flat, comp = labels.reshape(-1), component.reshape(-1)
@@ -319,7 +319,7 @@ def _component_table(labels: U32, component: I32, n: int) -> tuple[I64, I64]:
     return size, old
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _renumber(labels: U32, component: I32, number: U32) -> None:
     """Write the new numbers; what is dropped becomes 0 in labels, and 1 in `component` as a mark to fill."""
     flat, comp = labels.reshape(-1), component.reshape(-1)
@@ -329,7 +329,7 @@ def _renumber(labels: U32, component: I32, number: U32) -> None:
         comp[i] = 1 if c and number[c] == 0 else 0
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _grow_into_gaps(labels: U32, gap: I32) -> None:
     """Label the marked voxels from their face neighbours, layer by layer."""
     nz, ny, nx = labels.shape

@@ -29,7 +29,7 @@ class Imaging:
 
     cytoplasm_grey: float = 168.0
     membrane_contrast: float = 95.0
-    noise: float = 9.0
+    noise: float = 7.5
     texture: float = 7.0
     blur_nm: float = 5.0
     staining_gap_fraction: float = 0.03
@@ -141,9 +141,10 @@ class _Fields:
 def _base_grey(kind_of_label: U8, imaging: Imaging, rng: np.random.Generator) -> F32:
     """Grey of each label's cytoplasm: every cell is stained a little differently; glia is paler or darker."""
     n = len(kind_of_label)
-    grey = imaging.cytoplasm_grey + rng.normal(0, 5.0, n) + np.array([-5.0, 4.0, 3.0])[kind_of_label]
+    grey = imaging.cytoplasm_grey + rng.normal(0, 5.0, n) + np.array([-3.0, 5.0, 4.0])[kind_of_label]
+    grey -= np.where(rng.random(n) < 0.1, rng.uniform(8, 24, n), 0)  # a few cells take up more stain
     grey[0] = imaging.cytoplasm_grey + 20  # extracellular space
-    return grey.astype(np.float32)
+    return grey.astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _section(
@@ -213,7 +214,7 @@ def _stamp_section(
     return np.clip(np.maximum(body, 0.9 * rim) + small, 0, 1.05).astype(np.float32), synapse
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _stamp(
     spheres: F64,
     sort: U8,
@@ -262,7 +263,7 @@ def _stamp(
                         small[y, x] = max(small[y, x], max(depth * ring, lumen))
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _membranes(here: U32, above: U32, below: U32, flat: np.float32, thick: int) -> F32:
     """1 beside a boundary in the plane, up to `flat` a side where the next section holds another label."""
     ny, nx = here.shape
@@ -296,7 +297,7 @@ def blur(image: F32, sigma_pixels: float, *, keep_variance: bool = False) -> F32
     return _blur(np.ascontiguousarray(image, np.float32), kernel.astype(np.float32))  # type: ignore[no-any-return]
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _blur(image: F32, kernel: F32) -> F32:
     ny, nx = image.shape
     half = len(kernel) // 2
@@ -321,7 +322,7 @@ def _blur(image: F32, kernel: F32) -> F32:
     return out
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _bilinear_plane(field: F32, at: float, vy: float, vx: float, ny: int, nx: int, cell: float) -> F32:
     out = np.empty((ny, nx), np.float32)
     gz = min(at / cell, field.shape[0] - 1.001)
@@ -358,7 +359,7 @@ def _camera(grey: F32, voxel_nm: F64, imaging: Imaging, out_of_focus: bool, rng:
     noise = rng.standard_normal(grey.shape, dtype=np.float32)
     noise = 0.75 * noise + 0.66 * blur(noise, 0.6, keep_variance=True)
     mean = imaging.cytoplasm_grey
-    return ((grey - mean) * gain + mean + offset + imaging.noise * noise).astype(np.float32)  # type: ignore[no-any-return]
+    return ((grey - mean) * gain + mean + offset + imaging.noise * noise).astype(np.float32)
 
 
 def _beyond_line(shape: tuple[int, ...], line: tuple[float, float]) -> NDArray[np.bool_]:

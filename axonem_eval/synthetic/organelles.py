@@ -159,7 +159,7 @@ def _in_ball(rng: np.random.Generator, n: int) -> F64:
     """Points uniform in the unit ball, (n,3)."""
     d = rng.normal(size=(n, 3))
     d /= np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-9)
-    return d * rng.uniform(0, 1, (n, 1)) ** (1 / 3)  # type: ignore[no-any-return]
+    return d * rng.uniform(0, 1, (n, 1)) ** (1 / 3)
 
 
 def _synapses(chains: Chains) -> list[tuple[F64, F64, int, int]]:

@@ -9,6 +9,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 CELL_NM = 300.0
+THIN_NM = 150.0
 
 
 def relax(
@@ -28,30 +29,37 @@ def relax(
     """
     if not len(points):
         return
-    spread = points.copy()
+    thin = np.flatnonzero(radius <= THIN_NM)
+    thick = np.flatnonzero(radius > THIN_NM)  # apart, or the few thick ones would set how far all have to look
     for _ in range(rounds):
-        order, cell_start, shape, low = _cells(points)
-        _push(points, radius, neurite, mobility, start, order, cell_start, shape, low, gap_nm, spread)
-        _apply(points, spread, start, anchor)
+        tangent = chain_tangents(points, start)
+        push, weight = np.zeros_like(points), np.zeros(len(points))
+        for members in (thin, thick):
+            if len(members):
+                cells = _cells(points, members)
+                _push(points, tangent, radius, neurite, mobility, members, *cells, gap_nm, push, weight)
+        push /= np.maximum(weight, 1e-9)[:, None]
+        _apply(points, push, start, anchor)
 
 
 def room(places: F64, points: F64, radius: F64, *, most_nm: float = 400.0) -> F64:
     """Distance in nm from each place (m,3) to the nearest sphere's surface, at most `most_nm`; negative inside."""
-    order, cell_start, shape, low = _cells(points)
-    return _room(places, points, radius, order, cell_start, shape, low, most_nm)  # type: ignore[no-any-return]
+    cells = _cells(points, np.arange(len(points)))
+    return _room(places, points, radius, *cells, most_nm)  # type: ignore[no-any-return]
 
 
-def _cells(points: F64) -> tuple[I64, I64, I64, F64]:
-    """Points sorted by cubic cell: order (n,), offsets (cells+1,), cells along z,y,x, lower corner in nm."""
-    low = points.min(axis=0) - 1.0
-    shape = np.ceil((points.max(axis=0) + 1.0 - low) / CELL_NM).astype(np.int64) + 1
-    cell = np.clip((points - low) / CELL_NM, 0, shape - 1).astype(np.int64)
+def _cells(points: F64, members: I64) -> tuple[I64, I64, I64, F64]:
+    """Members sorted by cubic cell: order (m,), offsets (cells+1,), cells along z,y,x, lower corner in nm."""
+    own = points[members]
+    low = own.min(axis=0) - 1.0
+    shape = np.ceil((own.max(axis=0) + 1.0 - low) / CELL_NM).astype(np.int64) + 1
+    cell = ((own - low) / CELL_NM).astype(np.int64)
     key = (cell[:, 0] * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2]
     order = np.argsort(key, kind="stable")
-    return order, np.searchsorted(key[order], np.arange(int(np.prod(shape)) + 1)), shape, low
+    return members[order], np.searchsorted(key[order], np.arange(int(np.prod(shape)) + 1)), shape, low
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _window(centre: F64, reach: float, low: F64, shape: I64, first: I64, last: I64) -> None:
     """Cells that a ball meets, z,y,x, inclusive."""
     for a in range(3):
@@ -59,7 +67,7 @@ def _window(centre: F64, reach: float, low: F64, shape: I64, first: I64, last: I
         last[a] = min(shape[a] - 1, int(np.floor((centre[a] + reach - low[a]) / CELL_NM)))
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _room(places: F64, points: F64, radius: F64, order: I64, cell_start: I64, shape: I64, low: F64, most: float) -> F64:
     out = np.full(len(places), most)
     reach = radius.max() + most
@@ -78,39 +86,46 @@ def _room(places: F64, points: F64, radius: F64, order: I64, cell_start: I64, sh
     return out
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def chain_tangents(points: F64, start: I64) -> F64:
+    """Unit direction of the chain at every point, by central differences, (n,3)."""
+    out = np.zeros_like(points)
+    for c in range(len(start) - 1):
+        for i in range(start[c], start[c + 1]):
+            d = points[min(i + 1, start[c + 1] - 1)] - points[max(i - 1, start[c])]
+            out[i] = d / max(np.sqrt((d * d).sum()), 1e-9)
+    return out
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _push(
     points: F64,
+    tangent: F64,
     radius: F64,
     neurite: I32,
     mobility: F64,
-    start: I64,
+    members: I64,
     order: I64,
     cell_start: I64,
     shape: I64,
     low: F64,
     gap: float,
     out: F64,
+    weight: F64,
 ) -> None:
-    """Displacement of every point, away from the neurites that it overlaps, across both fibres.
+    """Add to `out` what the spheres of `members` push every point away by, and to `weight` the overlaps.
 
     Only the part at right angles to both tangents counts: else two fibres that cross would push each other's points
     along themselves, and stay crossed.
     """
-    n = len(points)
-    tangent = np.zeros_like(points)
-    for c in range(len(start) - 1):
-        for i in range(start[c], start[c + 1]):
-            t = points[min(i + 1, start[c + 1] - 1)] - points[max(i - 1, start[c])]
-            tangent[i] = t / max(np.sqrt((t * t).sum()), 1e-9)
-    r_max = radius.max()
+    r_max = radius[members].max()
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    for i in range(n):
-        out[i] = 0.0
-        weight = 0.0
+    for i in range(len(points)):
         reach = radius[i] + r_max + gap
         ti0, ti1, ti2 = tangent[i, 0], tangent[i, 1], tangent[i, 2]
         _window(points[i], reach, low, shape, first, last)
+        if last[2] < first[2]:
+            continue
         for z in range(first[0], last[0] + 1):
             for y in range(first[1], last[1] + 1):
                 row = (z * shape[1] + y) * shape[2]
@@ -140,12 +155,10 @@ def _push(
                     out[i, 0] += overlap * share * d0 / size
                     out[i, 1] += overlap * share * d1 / size
                     out[i, 2] += overlap * share * d2 / size
-                    weight += overlap
-        if weight > 0:
-            out[i] /= weight
+                    weight[i] += overlap
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _apply(points: F64, push: F64, start: I64, anchor: I64) -> None:
     """Move each chain by its pushes, smoothed along it so that it stays a smooth curve; branches stay attached."""
     for c in range(len(start) - 1):
