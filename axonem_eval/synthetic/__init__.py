@@ -7,15 +7,6 @@ write_labels, write_raw : chunked HDF5 with the attribute voxel_size_nm (z,y,x)
 
 from axonem_eval.synthetic.anatomy import Anatomy
 from axonem_eval.synthetic.errors import (
-    DroppedSection,
-    Erosion,
-    Hole,
-    Merge,
-    Record,
-    Relabelling,
-    ShiftedSection,
-    SmallMerge,
-    Split,
     drop,
     erode_boundaries,
     merge_below_tolerance,
@@ -28,6 +19,17 @@ from axonem_eval.synthetic.errors import (
     with_errors,
 )
 from axonem_eval.synthetic.imaging import Defect, Imaging
+from axonem_eval.synthetic.records import (
+    DroppedSection,
+    Erosion,
+    Hole,
+    Merge,
+    Record,
+    Relabelling,
+    ShiftedSection,
+    SmallMerge,
+    Split,
+)
 from axonem_eval.synthetic.tissue import Tissue, make_tissue, write_labels, write_raw
 
 __all__ = [

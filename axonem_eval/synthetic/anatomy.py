@@ -45,7 +45,7 @@ class Anatomy:
     glia_density: float = 0.016
     glia_fraction: float = 0.07
     void_nm: tuple[float, float] = (8.0, 45.0)
-    wiggle_nm: float = 14.0
+    wiggle_nm: float = 17.0
     minimum_fragment_um3: float = 0.003
 
 

@@ -4,91 +4,26 @@ Every function takes labels (z,y,x) of any unsigned integer type and returns new
 of its records; positions are voxels z,y,x. `inplace=True` changes the array that was handed in. 0 is background.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from axonem_eval.synthetic.records import (
+    DroppedSection,
+    Erosion,
+    Hole,
+    Merge,
+    Position,
+    Record,
+    Relabelling,
+    ShiftedSection,
+    SmallMerge,
+    Split,
+)
+
 Labels = NDArray[np.unsignedinteger]
-Position = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Split:
-    """`label` was cut at a plane; what lies on the side of `normal_zyx` (voxel units) became `new_label`."""
-
-    label: int
-    new_label: int
-    position_zyx: Position
-    normal_zyx: tuple[float, float, float]
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Merge:
-    """All of `absorbed` became `label`; they touch at `position_zyx`."""
-
-    label: int
-    absorbed: int
-    position_zyx: Position
-    voxels: int
-
-
-@dataclass(frozen=True)
-class SmallMerge:
-    """The part of `neighbour` within `radius_nm` of `position_zyx` became `label`."""
-
-    label: int
-    neighbour: int
-    position_zyx: Position
-    radius_nm: float
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Hole:
-    """The part of `label` within `radius_nm` of `position_zyx` became 0."""
-
-    label: int
-    position_zyx: Position
-    radius_nm: float
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Erosion:
-    """Voxels within `pixels` of another label, in the section's plane, became 0."""
-
-    pixels: int
-    voxels: int
-
-
-@dataclass(frozen=True)
-class DroppedSection:
-    """The whole section became 0."""
-
-    section: int
-
-
-@dataclass(frozen=True)
-class ShiftedSection:
-    """The section moved by `offset_yx` voxels; what came in from outside is 0."""
-
-    section: int
-    offset_yx: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Relabelling:
-    """Every label got a random 64-bit id: old[i] became new[i]."""
-
-    old: NDArray[np.uint64]
-    new: NDArray[np.uint64]
-
-
-Record = Split | Merge | SmallMerge | Hole | Erosion | DroppedSection | ShiftedSection | Relabelling
 
 
 def with_errors(
@@ -164,7 +99,7 @@ class _Turns:
         return self.ids[(self.next - 1) % len(self.ids)]
 
 
-def _try_each(turn: _Turns, attempt):  # type: ignore[no-untyped-def]
+def _try_each(turn: _Turns, attempt: Callable[[int], Sequence[Record]]) -> Sequence[Record]:
     """Records of the first attempt that works, over at most one round of the candidates."""
     for _ in range(len(turn.ids)):
         try:
@@ -209,7 +144,7 @@ def split_label(
         raise ValueError(f"a plane at {at} leaves label {label} whole: choose a place inside it")
     new = int(out.max()) + 1 if new_label is None else new_label
     out.reshape(-1)[index[side]] = new
-    in_voxels = normal / voxel
+    in_voxels = normal * voxel
     unit = in_voxels / np.linalg.norm(in_voxels)
     normal_zyx = (float(unit[0]), float(unit[1]), float(unit[2]))
     return out, [Split(label, new, at, normal_zyx, int(side.sum()))]

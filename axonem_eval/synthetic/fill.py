@@ -209,8 +209,8 @@ def _fill(
                     centre[2] = (x0 + 0.5 * sub[2]) * voxel[2] + shift[z0, 1]
                     _warp4(warp, centre[0], centre[1], centre[2], origin, cell, w)
                     centre += w[:3]
-                    # the warp stretches distances by less than half
-                    n = _prune(centre, 1.6 * half, spheres, members, len(members), kept)
+                    # the warp stretches distances by less than its half
+                    n = _prune(centre, 1.9 * half, spheres, members, len(members), kept)
                     for y in range(y0, min(y0 + sub[1], ny, (by + 1) * block[1])):
                         for x in range(x0, min(x0 + sub[2], nx, (bx + 1) * block[2])):
                             pz = (z0 + 0.5) * voxel[0]

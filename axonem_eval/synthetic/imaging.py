@@ -112,19 +112,42 @@ def render(
     by_section: dict[int, list[Defect]] = {}
     for d in defects:
         by_section.setdefault(d.section, []).append(d)
+    grain = _Grain(voxel_nm)
     for z in range(len(labels)):
         kinds = {d.kind: d for d in by_section.get(z, [])}
+        rng = np.random.default_rng([seed, 13, z])
+        textures = grain.step(labels.shape[1:], rng)
         if "missing" in kinds:
             continue
-        rng = np.random.default_rng([seed, 13, z])
         grey = _section(
-            labels, z, voxel_nm, base, neurite_of_label, spheres, sort, host, shift_nm[z], fields, imaging, rng
+            labels, z, voxel_nm, base, neurite_of_label, spheres, sort, host, shift_nm[z], fields, imaging, textures
         )
         grey = _camera(grey, voxel_nm, imaging, "blurred" in kinds, rng)
         if "partly_missing" in kinds:
             grey[_beyond_line(grey.shape, kinds["partly_missing"].line)] = 0
         raw[z] = np.clip(grey + 0.5, 0, 255).astype(np.uint8)
     return raw
+
+
+class _Grain:
+    """Three textures (grain, clumps, cristae), white across a section and correlated through depth."""
+
+    DEPTH_NM = (14.0, 40.0, 20.0)
+
+    def __init__(self, voxel_nm: F64) -> None:
+        pixel = float(voxel_nm[1])
+        self.sigma = (max(0.5, 7.0 / pixel), max(0.7, 20.0 / pixel), max(0.6, 9.0 / pixel))
+        self.keep = [float(np.exp(-voxel_nm[0] / depth)) for depth in self.DEPTH_NM]
+        self.planes: list[F32] = []
+
+    def step(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[F32]:
+        """The textures of the next section."""
+        new = [blur(rng.standard_normal(shape, dtype=np.float32), s, keep_variance=True) for s in self.sigma]
+        if self.planes:
+            for i, (old, keep) in enumerate(zip(self.planes, self.keep, strict=True)):
+                new[i] = np.float32(keep) * old + np.float32(np.sqrt(1 - keep * keep)) * new[i]
+        self.planes = new
+        return new
 
 
 class _Fields:
@@ -159,7 +182,7 @@ def _section(
     shift: F64,
     fields: _Fields,
     imaging: Imaging,
-    rng: np.random.Generator,
+    textures: list[F32],
 ) -> F32:
     """The specimen in one section, before the camera, float32 (y,x)."""
     here = labels[z]
@@ -172,10 +195,9 @@ def _section(
     at = (z + 0.5) * float(voxel_nm[0])
     stain = _plane(fields.staining, at, voxel_nm, here.shape)
     mottle = _plane(fields.mottling, at, voxel_nm, here.shape)
-    grain = blur(rng.standard_normal(here.shape, dtype=np.float32), max(0.5, 7.0 / pixel), keep_variance=True)
-    clump = blur(rng.standard_normal(here.shape, dtype=np.float32), max(0.7, 20.0 / pixel), keep_variance=True)
+    grain, clump, folds = textures
     grey = base[here] + imaging.texture * (grain + 0.6 * clump) + 3.0 * mottle
-    organelle, synapse = _stamp_section(here, z, voxel_nm, neurite_of_label, spheres, sort, host, shift, rng)
+    organelle, synapse = _stamp_section(here, z, voxel_nm, neurite_of_label, spheres, sort, host, shift, folds)
     contrast = imaging.membrane_contrast
     grey -= contrast * organelle
     dark = np.minimum(1.0, 1.15 * sharp) * stain
@@ -193,7 +215,7 @@ def _stamp_section(
     sort: U8,
     host: NDArray[np.int32],
     shift: F64,
-    rng: np.random.Generator,
+    folds: F32,
 ) -> tuple[F32, F32]:
     """Darkness of organelles, and strength of synaptic densities, both 0..1, float32 (y,x)."""
     at = (z + 0.5) * float(voxel_nm[0])
@@ -206,9 +228,7 @@ def _stamp_section(
     synapse = np.zeros(here.shape, np.float32)
     _stamp(local, sort[near], host[near], at, voxel_nm, here, neurite_of_label, inside, small, synapse)
     pixel = float(voxel_nm[1])
-    # cristae: folds about 40 nm apart, from noise with that wavelength
-    folds = blur(rng.standard_normal(here.shape, dtype=np.float32), max(0.6, 9.0 / pixel), keep_variance=True)
-    body = np.where(inside < 0, 0.62 + 0.2 * folds, 0)
+    body = np.where(inside < 0, 0.68 + 0.18 * folds, 0)  # folds: the cristae, some 40 nm apart
     rim = np.exp(-0.5 * (inside / max(6.0, 0.7 * pixel)) ** 2)
     small[inside < 8] = 0
     return np.clip(np.maximum(body, 0.9 * rim) + small, 0, 1.05).astype(np.float32), synapse
@@ -234,7 +254,7 @@ def _stamp(
         dz = abs(spheres[i, 0] - at)
         r = spheres[i, 3]
         kind = sort[i]
-        if kind != 0:
+        if kind != MITOCHONDRION:
             dz = max(0.0, dz - half)  # small things show wherever the section contains them
         reach = r + 3 * soft + 8.0
         if dz >= reach:
@@ -243,21 +263,21 @@ def _stamp(
         x0, x1 = max(0, int((spheres[i, 2] - reach) / voxel[2])), min(nx - 1, int((spheres[i, 2] + reach) / voxel[2]))
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                if kind != 4 and neurite_of_label[here[y, x]] != host[i]:
+                if kind != SYNAPSE and neurite_of_label[here[y, x]] != host[i]:
                     continue
                 dy, dx = (y + 0.5) * voxel[1] - spheres[i, 1], (x + 0.5) * voxel[2] - spheres[i, 2]
                 d = np.sqrt(dz * dz + dy * dy + dx * dx) - r
-                if kind == 0:
+                if kind == MITOCHONDRION:
                     inside[y, x] = min(inside[y, x], d)
-                elif kind == 4:
+                elif kind == SYNAPSE:
                     synapse[y, x] = max(synapse[y, x], min(1.0, max(0.0, -d / (0.5 * r))))
-                elif kind == 2:
+                elif kind == MICROTUBULE:
                     small[y, x] = max(small[y, x], 0.28 * np.exp(-0.5 * (max(d, 0.0) / soft) ** 2))
                 else:
                     ring = np.exp(-0.5 * (d / soft) ** 2)
                     lumen = 0.12 if d < 0 else 0.0
-                    depth = 0.6 if kind == 1 else 0.55
-                    if d < -soft and kind == 3:
+                    depth = 0.6 if kind == VESICLE else 0.55
+                    if d < -soft and kind == ENDOSOME:
                         small[y, x] = min(small[y, x], 0.05)
                     else:
                         small[y, x] = max(small[y, x], max(depth * ring, lumen))
@@ -368,16 +388,3 @@ def _beyond_line(shape: tuple[int, ...], line: tuple[float, float]) -> NDArray[n
     angle, offset = line
     across = (y / shape[0] - 0.5) * np.sin(angle) + (x / shape[1] - 0.5) * np.cos(angle)
     return across > offset  # type: ignore[no-any-return]
-
-
-__all__ = [
-    "ENDOSOME",
-    "MICROTUBULE",
-    "MITOCHONDRION",
-    "SYNAPSE",
-    "VESICLE",
-    "Defect",
-    "Imaging",
-    "draw_defects",
-    "render",
-]

@@ -49,7 +49,7 @@ def place_organelles(chains: Chains, rng: np.random.Generator) -> Organelles:
         if not spine:
             rows += _mitochondria(points, radius, tangent[run], step, kind, host, rng)
             rows += _microtubules(points, radius, tangent[run], step, kind, host, rng)
-            rows += _endosomes(points, radius, step, kind, host, rng)
+            rows += _endosomes(points, radius, tangent[run], step, kind, host, rng)
         if kind == AXON:
             rows += _vesicles(points, radius, role, host, rng)
     rows += _synapses(chains)
@@ -123,11 +123,11 @@ def _microtubules(
 
 
 def _endosomes(
-    points: F64, radius: F64, step: float, kind: int, host: int, rng: np.random.Generator
+    points: F64, radius: F64, tangent: F64, step: float, kind: int, host: int, rng: np.random.Generator
 ) -> list[tuple[F64, F64, int, int]]:
     """Round and tubular membrane-bound bodies (endoplasmic reticulum cut across looks much the same)."""
     rows = []
-    rate = {AXON: 0.5, DENDRITE: 3.5, GLIA: 4.0}[kind]
+    rate = {AXON: 0.5, DENDRITE: 5.0, GLIA: 4.0}[kind]
     for _ in range(rng.poisson(rate * len(points) * step / 1000)):
         at = int(rng.integers(0, len(points)))
         size = rng.uniform(22, 45)
@@ -135,10 +135,11 @@ def _endosomes(
         if room < 10:
             continue
         here = points[at] + _in_ball(rng, 1)[0] * room
-        n = int(rng.integers(1, 14))
-        away = np.cumsum(0.35 * rng.normal(size=(n, 3)) + rng.normal(size=3) * 0.5, axis=0) * 14
+        n = int(rng.integers(1, 14)) if rng.random() < 0.5 else int(rng.integers(20, 60))
+        drift = 0.9 * tangent[at] + 0.4 * rng.normal(size=3)
+        away = np.cumsum(0.35 * rng.normal(size=(n, 3)) + drift, axis=0) * 14
         centres = here + away
-        near = np.linalg.norm(centres - points[at], axis=1) < radius[at] - size
+        near = np.linalg.norm(centres - points[at], axis=1) < radius[at] + 14 * n * 0.5  # the host's edge cuts the rest
         if near.any():
             rows.append((centres[near], np.full(int(near.sum()), size), ENDOSOME, host))
     return rows
@@ -184,3 +185,39 @@ def _synapses(chains: Chains) -> list[tuple[F64, F64, int, int]]:
             at = p + (chains.points_nm[near[j]] - p) * (r + 0.5 * gap[j]) / max(d[j], 1)
             rows.append((at[None], np.array([min(170.0, 0.9 * r)]), SYNAPSE, int(chains.neurite[i])))
     return rows
+
+
+def place_granules(
+    labels: NDArray[np.uint32],
+    voxel_nm: F64,
+    glial: NDArray[np.bool_],
+    neurite: NDArray[np.int32],
+    rng: np.random.Generator,
+) -> Organelles:
+    """Glycogen granules and tubules of the glia, wherever its labels are; glial, neurite : by label."""
+    extent = np.array(labels.shape) * voxel_nm
+    clusters = rng.uniform(0, 1, (int(110 * np.prod(extent) / 1e9), 3)) * extent
+    index = np.minimum((clusters / voxel_nm).astype(np.int64), np.array(labels.shape) - 1)
+    found = labels[tuple(index.T)]
+    clusters, found = clusters[glial[found]], found[glial[found]]
+    sizes = rng.integers(1, 9, len(clusters))
+    grains = np.repeat(clusters, sizes, axis=0) + rng.normal(0, 45, (int(sizes.sum()), 3))
+    tubes = rng.random(len(clusters)) < 0.25
+    lengths = rng.integers(2, 30, int(tubes.sum()))
+    drift = np.repeat(rng.normal(0, 7, (len(lengths), 3)), lengths, axis=0)
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    tubules = np.repeat(clusters[tubes], lengths, axis=0) + drift * within[:, None]
+    radius = np.concatenate([rng.uniform(10, 18, len(grains)), np.full(len(tubules), 24.0)])
+    host = np.concatenate([np.repeat(neurite[found], sizes), np.repeat(neurite[found[tubes]], lengths)])
+    sort = np.repeat(np.array([MICROTUBULE, ENDOSOME], np.uint8), [len(grains), len(tubules)])
+    spheres = np.concatenate([np.concatenate([grains, tubules]), radius[:, None]], axis=1)
+    return Organelles(spheres, sort, host.astype(np.int32))
+
+
+def joined(first: Organelles, second: Organelles) -> Organelles:
+    """Both lots."""
+    return Organelles(
+        np.concatenate([first.spheres, second.spheres]),
+        np.concatenate([first.sort, second.sort]),
+        np.concatenate([first.neurite, second.neurite]),
+    )

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.synthetic.anatomy import AXON, GLIA, KIND_NAMES, Anatomy, Chains, grow
+from axonem_eval.synthetic.errors import boundary_mask
 from axonem_eval.synthetic.fill import Warp, fill_labels, separate_components
 from axonem_eval.synthetic.imaging import Defect, Imaging, draw_defects, render, section_shifts
-from axonem_eval.synthetic.organelles import Organelles, place_organelles
+from axonem_eval.synthetic.organelles import Organelles, joined, place_granules, place_organelles
 
 Triple = tuple[int, int, int]
 FloatTriple = tuple[float, float, float]
@@ -87,7 +88,8 @@ def make_tissue(
         things = place_organelles(chains, np.random.default_rng([seed, 4]))
         spheres = things.spheres.copy()
         spheres[:, :3] = _seen_at(spheres[:, :3], warp)
-        things = Organelles(spheres, things.sort, things.neurite)
+        granules = place_granules(labels, voxel, kinds == GLIA, neurite, np.random.default_rng([seed, 5]))
+        things = joined(Organelles(spheres, things.sort, things.neurite), granules)
         raw = render(labels, voxel, kinds, neurite, things, shift, defects, imaging, seed)
     if extracellular_nm > 0:
         _open_gaps(labels, voxel, extracellular_nm)
@@ -134,8 +136,6 @@ def _centre_points(
 
 def _open_gaps(labels: NDArray[np.uint32], voxel: NDArray[np.float64], width_nm: float) -> None:
     """Set a thin gap between labels to 0; a label that this would break, or wipe out, keeps its voxels."""
-    from axonem_eval.synthetic.errors import boundary_mask
-
     gap = boundary_mask(labels, max(1, round(width_nm / 2 / float(voxel[1]))))
     opened = np.where(gap, np.uint32(0), labels)
     old = separate_components(opened, 1)  # relabels `opened` by component
