@@ -14,6 +14,7 @@ app = Celery("evalserver")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+
 @worker_process_init.connect
 def end_with_the_worker(**_: Any) -> None:
     # A pool process whose worker was killed would go on reading a volume that nobody waits for.

@@ -144,9 +144,7 @@ class Lease:
 
         Call it first in the transaction that writes the results: the refusal then undoes them all.
         """
-        if not change_status(
-            self.model, self.pk, sources=[RUNNING], target=target, token=self.token, **changes
-        ):
+        if not change_status(self.model, self.pk, sources=[RUNNING], target=target, token=self.token, **changes):
             raise LeaseLost(f"{self.model.__name__} {self.pk}")
 
     def _renew_until_stopped(self) -> None:
@@ -168,9 +166,9 @@ class Lease:
     def _write(self) -> bool:
         stage, percent = self._progress
         try:
-            rows = self.model._default_manager.filter(
-                pk=self.pk, status=RUNNING, lease_token=self.token
-            ).update(heartbeat_at=timezone.now(), stage=stage, percent=percent)
+            rows = self.model._default_manager.filter(pk=self.pk, status=RUNNING, lease_token=self.token).update(
+                heartbeat_at=timezone.now(), stage=stage, percent=percent
+            )
         except DatabaseError:
             # The database may be away for a moment; the lease lasts a few more tries.
             logger.warning("could not renew the lease of %s %s", self.model.__name__, self.pk, exc_info=True)

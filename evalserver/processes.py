@@ -1,5 +1,6 @@
 """Child processes that cannot outlive us: start, watch and stop them together."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -34,10 +35,8 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
 
     def signal_group(self, signal_number: int) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal_number)
-        except ProcessLookupError:
-            pass
 
 
 @dataclass
@@ -82,10 +81,8 @@ class Family:
             child.signal_group(child.stop_signal)
         deadline = time.monotonic() + grace_s
         for child in reversed(self.children):
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             # Also when the leader has gone: a process of its group may be left.
             child.signal_group(signal.SIGKILL)
             child.process.wait()

@@ -44,9 +44,7 @@ def no_release(pk: int) -> None:
     """Nothing to give back."""
 
 
-def run_job(
-    model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release
-) -> None:
+def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release) -> None:
     """Claim a job and do the work, which ends it with `lease.finish`; turn what it raises into an end state."""
     lease = claim(model, pk)
     if lease is None:
@@ -153,9 +151,7 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
         if job.task_id in queued or (job.task_id in held and now - job.queued_at < held_too_long):
             continue
         # Only who moves queued_at sends, so that two reconcilers do not both send.
-        if model._default_manager.filter(pk=job.pk, status=UPLOADED, queued_at=job.queued_at).update(
-            queued_at=now
-        ):
+        if model._default_manager.filter(pk=job.pk, status=UPLOADED, queued_at=job.queued_at).update(queued_at=now):
             send(job)
             result.sent_again += 1
 

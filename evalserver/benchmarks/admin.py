@@ -5,6 +5,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
@@ -39,17 +40,6 @@ class BenchmarkAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [VolumeInline, PhaseInline]
-    actions = ["rescore"]
-
-    @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
-    def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
-        # Imported here: submissions build on benchmarks, not the other way round.
-        from evalserver.submissions.services import rescore_benchmark
-
-        for benchmark in queryset:
-            outcome = rescore_benchmark(benchmark)
-            words = ", ".join(f"{count} {word}" for word, count in sorted(outcome.items())) or "no scored submission"
-            messages.success(request, f"{benchmark}: {words}.")
 
 
 class GroundTruthForm(forms.ModelForm):
@@ -123,8 +113,6 @@ class GroundTruthAdmin(admin.ModelAdmin):
         obj.pk, obj.version = stored.pk, stored.version
 
     def response_add(self, request: HttpRequest, obj: GroundTruth, *args: Any, **kwargs: Any) -> HttpResponse:
-        from django.shortcuts import redirect
-
         messages.success(request, "Stored. A worker registers it now; this page follows its progress.")
         return redirect("admin:benchmarks_groundtruth_change", obj.pk)
 

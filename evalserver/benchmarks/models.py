@@ -201,9 +201,7 @@ class PublishedEntry(models.Model):
     class Meta:
         ordering = ["position", "pk"]
         verbose_name_plural = "published entries"
-        constraints = [
-            models.UniqueConstraint(fields=["benchmark", "method", "source"], name="published_entry_unique")
-        ]
+        constraints = [models.UniqueConstraint(fields=["benchmark", "method", "source"], name="published_entry_unique")]
 
     def __str__(self) -> str:
         return self.method

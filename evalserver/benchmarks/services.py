@@ -98,9 +98,7 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     return benchmark
 
 
-def _load_published(
-    benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]
-) -> None:
+def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]) -> None:
     erl_um, percent = row.pop("erl_um"), row.pop("percent", {})
     entry, _ = PublishedEntry.objects.update_or_create(
         benchmark=benchmark,

@@ -3,10 +3,13 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from evalserver.benchmarks.admin import BenchmarkAdmin
+from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions import services
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 
@@ -22,6 +25,23 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+admin.site.unregister(Benchmark)
+
+
+@admin.register(Benchmark)
+class RescorableBenchmarkAdmin(BenchmarkAdmin):
+    """Here, because submissions build on benchmarks and not the other way round."""
+
+    actions = ["rescore"]
+
+    @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
+    def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
+        for benchmark in queryset:
+            outcome = services.rescore_benchmark(benchmark)
+            words = ", ".join(f"{count} {word}" for word, count in sorted(outcome.items())) or "no scored submission"
+            messages.success(request, f"{benchmark}: {words}.")
 
 
 class VolumeFileInline(ReadOnly, admin.TabularInline):
@@ -57,8 +77,6 @@ class SubmissionAdmin(admin.ModelAdmin):
         return False
 
     def get_view_on_site_url(self, obj: Submission | None = None) -> str | None:
-        from django.urls import reverse
-
         return reverse("submission", args=[obj.code]) if obj else None
 
     @admin.display(description="progress", ordering="status")

@@ -125,9 +125,7 @@ class Evaluation(models.Model):
                 fields=["volume_file", "metric_version", "ground_truth", "tolerance_nodes"],
                 name="one_evaluation_per_metric_and_ground_truth",
             ),
-            models.CheckConstraint(
-                condition=Q(erl_nm__gte=0, erl_nm__lte=MAX_ERL_NM), name="evaluation_erl_is_finite"
-            ),
+            models.CheckConstraint(condition=Q(erl_nm__gte=0, erl_nm__lte=MAX_ERL_NM), name="evaluation_erl_is_finite"),
             models.CheckConstraint(
                 condition=Q(normalized_erl__gte=0, normalized_erl__lte=1.000001),
                 name="evaluation_normalized_erl_in_range",

@@ -35,9 +35,7 @@ def take_slot(submission: Submission) -> QuotaSlot:
             continue
         try:
             with transaction.atomic():
-                return QuotaSlot.objects.create(
-                    phase=phase, team=team, day=day, number=number, submission=submission
-                )
+                return QuotaSlot.objects.create(phase=phase, team=team, day=day, number=number, submission=submission)
         except IntegrityError:
             continue
     raise QuotaExceeded

@@ -105,9 +105,7 @@ def record(submission: Submission, measured: list[Measured]) -> Score:
     return score
 
 
-def stored_labels(
-    submission: Submission, ground_truths: Mapping[int, GroundTruth]
-) -> dict[int, NodeLabels]:
+def stored_labels(submission: Submission, ground_truths: Mapping[int, GroundTruth]) -> dict[int, NodeLabels]:
     """Node labels by volume-file id, where they were sampled at the given ground truth."""
     rows = NodeLabels.objects.filter(
         volume_file__submission=submission, ground_truth__in=ground_truths.values()

@@ -171,9 +171,7 @@ def rescore_submission(submission_id: int) -> str:
             scoring.record(submission, measured)
         return "rescored"
     with transaction.atomic():
-        moved = change_status(
-            Submission, submission.pk, sources=[Submission.DONE_STATUS], target=UPLOADED, attempts=0
-        )
+        moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=UPLOADED, attempts=0)
         if moved:
             send(submission)
     return "queued" if moved else "skipped"

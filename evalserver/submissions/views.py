@@ -57,9 +57,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 def my_submissions(request: HttpRequest) -> HttpResponse:
-    return render(
-        request, "submissions/list.html", {"submissions": selectors.team_submissions(request.user)[:200]}
-    )
+    return render(request, "submissions/list.html", {"submissions": selectors.team_submissions(request.user)[:200]})
 
 
 def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from evalserver.benchmarks.models import GroundTruth
+from evalserver.demo import ENTRIES, demo_password
+from evalserver.processes import Child, Family
+from evalserver.redis_server import start_private_redis
+from evalserver.running import release_all_leases
+from evalserver.submissions.models import Submission
+
+
+class Stop(Exception):
+    """We were asked to end."""
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    raise Stop
+
+
+def free_port(host: str, wanted: int) -> int:
+    """The wanted port, or the next free one within a hundred."""
+    for port in range(wanted, wanted + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise CommandError(f"No free port from {wanted} to {wanted + 99}. Name one with --port.")
+
+
+class Command(BaseCommand):
+    help = "Run everything in one go: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+        parser.add_argument("--port", type=int, default=8000, help="port; the next free one is taken (%(default)s)")
+        parser.add_argument("--workers", type=int, default=2, help="submissions evaluated at once (%(default)s)")
+        parser.add_argument("--demo", action="store_true", help="make the demo benchmark and its entries")
+        parser.add_argument("--until-ready", action="store_true", help="stop once everything runs and the demo is made")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
+        signal.signal(signal.SIGHUP, _stop)
+        lock = self._lock()
+        family = Family(settings.VAR_DIR / "log")
+        try:
+            url = self._start(family, options)
+            if options["demo"]:
+                self._make_demo(family)
+            self._say_ready(url, demo=options["demo"])
+            while not options["until_ready"]:
+                ended = family.ended()
+                if ended:
+                    raise CommandError(f"{ended.name} has ended; see {family.log_dir / ended.name}.log")
+                time.sleep(0.5)
+        except Stop:
+            self.stderr.write("Stopping ...")
+        finally:
+            # A second Ctrl-C must not leave half of the processes behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            family.stop()
+            lock.close()
+            self.stderr.write("All processes have stopped.")
+
+    def _lock(self) -> IO[str]:
+        """Only one `up` works on a data folder; the kernel frees the lock however we end."""
+        lock = (settings.VAR_DIR / "up.lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            address = settings.VAR_DIR / "address"
+            where = address.read_text() if address.exists() else "another terminal"
+            raise CommandError(f"The server of {settings.VAR_DIR} runs already: {where}") from None
+        return lock
+
+    def _start(self, family: Family, options: dict[str, Any]) -> str:
+        if settings.EMBEDDED_REDIS:
+            start_private_redis(family, settings.VAR_DIR)
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:
+            # We hold the lock on the only worker machine there is: whatever runs by its row does not run.
+            release_all_leases([Submission, GroundTruth])
+            call_command("requeue_stale", stdout=self.stderr)
+        host, port = options["host"], free_port(options["host"], options["port"])
+        if port != options["port"]:
+            self.stderr.write(f"Port {options['port']} is taken; using {port}.")
+        url = f"http://{host}:{port}"
+        web = self._start_programs(family, host, port, options["workers"])
+        self._wait_until_up(web, url, family)
+        (settings.VAR_DIR / "address").write_text(url)
+        return url
+
+    def _start_programs(self, family: Family, host: str, port: int, workers: int) -> Child:
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "-A", "evalserver"]
+        quick = signal.SIGQUIT  # cold shutdown: an evaluation that is cut off goes on after the next start
+        family.start(
+            "worker",
+            [*celery, "worker", "-Q", settings.CELERY_TASK_DEFAULT_QUEUE, "-c", str(workers), "-n", "jobs@%h"],
+            stop_signal=quick,
+        )
+        family.start(
+            "control",
+            [*celery, "worker", "-Q", "control", "-P", "solo", "-n", "control@%h"],
+            stop_signal=quick,
+        )
+        family.start("timer", [*celery, "beat", "--schedule", str(settings.VAR_DIR / "beat")])
+        return family.start(
+            "web",
+            [
+                *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
+                # Threads, so that a slow upload does not run into the worker's time limit.
+                *("--workers", "2", "--threads", "8", "--worker-class", "gthread"),
+                *("--access-logfile", "-", "--graceful-timeout", "5"),
+            ],
+        )
+
+    def _wait_until_up(self, web: Child, url: str, family: Family, timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if web.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise CommandError(f"The web server does not answer; see {family.log_dir / 'web.log'}")
+
+    def _make_demo(self, family: Family) -> None:
+        """In a process of its own, so that the generator's memory goes back when it is done."""
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "make_demo"]
+        process = subprocess.Popen(command, start_new_session=True)
+        child = Child("make_demo", process)
+        family.children.append(child)
+        while process.poll() is None:
+            ended = next((c for c in family.children if c is not child and c.process.poll() is not None), None)
+            if ended:
+                raise CommandError(f"{ended.name} has ended; see {family.log_dir / ended.name}.log")
+            time.sleep(0.2)
+        family.children.remove(child)
+        if process.returncode:
+            raise CommandError("The demo is not complete; the reason stands above.")
+
+    def _say_ready(self, url: str, *, demo: bool) -> None:
+        self.stdout.write(f"\nThe server runs: {url}")
+        if demo:
+            self.stdout.write(f"Leaderboard:     {url}/benchmarks/demo/leaderboard/")
+            emails = sorted({entry.email for entry in ENTRIES})
+            self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
+            self.stdout.write(f"Organisers:      {url}/admin/ (organiser@example.org)")
+        self.stdout.write(f"Logs:            {os.path.relpath(settings.VAR_DIR / 'log')}/")
+        self.stdout.write("Ctrl-C stops every process; the data stays.")
+        self.stdout.flush()

@@ -1,0 +1,16 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from evalserver.submissions import services
+
+
+class Command(BaseCommand):
+    help = "One round of the reconciler: send jobs again whose task or worker is gone."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        done = services.requeue_stale()
+        self.stdout.write(
+            f"{done.sent_again} lost tasks sent again, {done.taken_back} taken back from dead workers, "
+            f"{done.failed} failed after too many attempts"
+        )

@@ -1,0 +1,28 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from evalserver.benchmarks.models import Benchmark
+from evalserver.submissions import services
+
+
+class Command(BaseCommand):
+    help = (
+        "Score every scored submission of a benchmark with the current metric, ground truth and tolerance. "
+        "Earlier evaluations are kept. Files are read again only where the ground truth changed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("benchmark", help="slug, as in the benchmark's address")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            benchmark = Benchmark.objects.get(slug=options["benchmark"])
+        except Benchmark.DoesNotExist:
+            known = ", ".join(Benchmark.objects.values_list("slug", flat=True)) or "none"
+            raise CommandError(f"There is no benchmark {options['benchmark']!r}; there are: {known}") from None
+        outcome = services.rescore_benchmark(benchmark)
+        for word, count in sorted(outcome.items()):
+            self.stdout.write(f"{count} {word}")
+        if not outcome:
+            self.stdout.write("no scored submission")
