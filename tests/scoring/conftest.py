@@ -1,0 +1,29 @@
+"""Fixtures shared by the scorer's tests."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of public EM volumes beside the checkout, one folder each: fib25, cortex. Skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no public EM volumes at {SHARED_DATA}; they are not part of the repository")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def fib25(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with FIB-25 training sample 2 as chunked HDF5: gt.h5, ffn.h5, overseg.h5, mask.h5; and skeletons gt.npz.
+
+    mask.h5 is 1 where the ground truth has a body that kimimaro left without skeleton.
+    """
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    from tests.scoring.fib25_files import write_fib25
+
+    if not (shared_data / "fib25").is_dir():
+        pytest.skip(f"no FIB-25 volume at {shared_data / 'fib25'}; it is not part of the repository")
+    return write_fib25(shared_data / "fib25", tmp_path_factory.mktemp("fib25"))
