@@ -1,8 +1,11 @@
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from evalserver.accounts.models import Membership, Team, User
+from evalserver.accounts.models import ApiToken, Membership, Team, User
+from evalserver.accounts.tokens import revoke_token
 
 
 class MembershipInline(admin.TabularInline):
@@ -39,3 +42,24 @@ class TeamAdmin(admin.ModelAdmin):
     list_filter = ["is_personal"]
     search_fields = ["name", "members__email", "members__name"]
     inlines = [MembershipInline]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """To see and to revoke; the keys themselves are nowhere."""
+
+    list_display = ["name", "hint", "user", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"]
+    list_filter = ["revoked_at", "created_at"]
+    search_fields = ["name", "hint", "user__email"]
+    list_select_related = ["user"]
+    actions = ["revoke"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        return False
+
+    @admin.action(description="Revoke", permissions=["delete"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        messages.success(request, f"{sum(revoke_token(token) for token in queryset)} revoked.")

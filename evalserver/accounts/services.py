@@ -3,6 +3,9 @@
 from django.db import transaction
 
 from evalserver.accounts.models import Membership, Team, User
+from evalserver.accounts.tokens import authenticate_token, create_token, revoke_token
+
+__all__ = ["authenticate_token", "create_token", "revoke_token", "sign_up"]
 
 
 @transaction.atomic
