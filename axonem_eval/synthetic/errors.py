@@ -5,9 +5,9 @@ of its records; positions are voxels z,y,x. `inplace=True` changes the array tha
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from axonem_eval.synthetic.records import (
@@ -22,8 +22,13 @@ from axonem_eval.synthetic.records import (
     SmallMerge,
     Split,
 )
+from axonem_eval.synthetic.regions import Boxes, Labels, Turns, boundary_mask, contacts, distinct, region, substitute
 
-Labels = NDArray[np.unsignedinteger]
+LEAST_VOXELS = 200  # smaller labels are left alone by `with_errors`
+
+
+class NotPossible(ValueError):
+    """The labels do not allow the error that was asked for."""
 
 
 def with_errors(
@@ -46,32 +51,41 @@ def with_errors(
 ) -> tuple[Labels, list[Record]]:
     """A copy of `labels` with so many errors of each sort; the same seed gives the same errors.
 
-    candidates : labels to split, merge and hole (all by default); a merge joins two of them where any two touch.
+    candidates : labels to split, merge and hole (all by default). A merge joins two of them that touch, both of the
+    larger half: two that have fewer nodes than the tolerance would cost nothing.
     small_merge_radius_nm : 250 keeps a small merge to some 500 nm of cable, a dozen nodes at a spacing of 40 nm.
     random_ids : as the last step, new random ids up to 2**64 - 1 (the result is then uint64).
     """
     rng = np.random.default_rng([seed, 21])
     out = labels.copy()
-    records: list[Record] = []
-    ids, sizes = np.unique(out, return_counts=True)
+    boxes = Boxes(out)
+    voxel, fresh = voxel_size_nm_zyx, count(int(boxes.ids[-1]) + 1)
+    usable = (boxes.ids != 0) & (boxes.voxels >= LEAST_VOXELS)
     if candidates is not None:
-        wanted = np.isin(ids, np.fromiter(candidates, np.uint64).astype(ids.dtype))
-        ids, sizes = ids[wanted], sizes[wanted]
-    ids = ids[(ids != 0) & (sizes >= 200)]
-    ids = ids[rng.permutation(len(ids))]
-    turn = _Turns(ids)
-    for _ in range(merges):
-        records += _try_each(turn, lambda a: _merge_with_some_neighbour(out, a, ids, rng))
-    for _ in range(small_merges):
-        records += _try_each(
-            turn, lambda a: _sliver_from_some_neighbour(out, a, ids, small_merge_radius_nm, voxel_size_nm_zyx, rng)
-        )
-    for _ in range(splits):
-        records += _try_each(turn, lambda a: split_label(out, a, voxel_size_nm_zyx, rng=rng, inplace=True)[1])
-    for _ in range(holes):
-        records += _try_each(
-            turn, lambda a: punch_holes(out, [a], hole_radius_nm, voxel_size_nm_zyx, rng=rng, inplace=True)[1]
-        )
+        usable &= np.isin(boxes.ids.astype(np.uint64), np.fromiter(candidates, np.uint64))
+    ids, sizes = boxes.ids[usable], boxes.voxels[usable]
+    shuffled = rng.permutation(len(ids))
+    ids, sizes = ids[shuffled], sizes[shuffled]
+    large = set(ids[sizes >= np.median(sizes)].tolist()) if len(ids) else set()
+    turn, among = Turns(ids), set(ids.tolist())
+
+    def merge(a: int) -> Sequence[Record]:
+        return merge_labels(out, a, _some_neighbour(out, a, large, boxes, rng), boxes=boxes, inplace=True)[1]
+
+    def merge_a_little(a: int) -> Sequence[Record]:
+        b = _some_neighbour(out, a, among, boxes, rng)
+        return merge_below_tolerance(out, a, b, small_merge_radius_nm, voxel, boxes=boxes, inplace=True)[1]
+
+    def split(a: int) -> Sequence[Record]:
+        return split_label(out, a, voxel, new_label=next(fresh), rng=rng, boxes=boxes, inplace=True)[1]
+
+    def hole(a: int) -> Sequence[Record]:
+        return punch_holes(out, [a], hole_radius_nm, voxel, rng=rng, boxes=boxes, inplace=True)[1]
+
+    records: list[Record] = []
+    for times, attempt in ((merges, merge), (small_merges, merge_a_little), (splits, split), (holes, hole)):
+        for _ in range(times):
+            records += _first_that_works(turn, attempt)
     if erode_pixels:
         records += erode_boundaries(out, erode_pixels, inplace=True)[1]
     for z in shift_sections:
@@ -85,26 +99,12 @@ def with_errors(
     return out, records
 
 
-class _Turns:
-    """Gives out labels in turn, so that errors spread over all candidates."""
-
-    def __init__(self, ids: Labels) -> None:
-        self.ids, self.next = [int(i) for i in ids], 0
-
-    def __iter__(self) -> "_Turns":
-        return self
-
-    def __next__(self) -> int:
-        self.next += 1
-        return self.ids[(self.next - 1) % len(self.ids)]
-
-
-def _try_each(turn: _Turns, attempt: Callable[[int], Sequence[Record]]) -> Sequence[Record]:
+def _first_that_works(turn: Turns, attempt: Callable[[int], Sequence[Record]]) -> Sequence[Record]:
     """Records of the first attempt that works, over at most one round of the candidates."""
     for _ in range(len(turn.ids)):
         try:
             return attempt(next(turn))
-        except ValueError:  # gone by an earlier merge, too small, or without a neighbour among the candidates
+        except NotPossible:  # gone by an earlier merge, too small, or without a neighbour among the candidates
             continue
     return []
 
@@ -117,6 +117,7 @@ def split_label(
     at: Position | None = None,
     new_label: int | None = None,
     rng: np.random.Generator | None = None,
+    boxes: Boxes | None = None,
     inplace: bool = False,
 ) -> tuple[Labels, list[Split]]:
     """Cut a label in two by a plane across its length.
@@ -125,11 +126,11 @@ def split_label(
     new_label : by default the largest label of the volume plus one.
     """
     out = labels if inplace else labels.copy()
-    index = np.flatnonzero(out == out.dtype.type(label))
-    if len(index) < 2:
-        raise ValueError(f"label {label} has {len(index)} voxels, at least 2 are needed to split it")
+    part, low_corner = region(out, label, boxes)
+    place = np.argwhere(part == out.dtype.type(label)) + low_corner
+    if len(place) < 2:
+        raise NotPossible(f"label {label} has {len(place)} voxels, at least 2 are needed to split it")
     voxel = np.asarray(voxel_size_nm_zyx, np.float64)
-    place = np.stack(np.unravel_index(index, out.shape), axis=1)
     nm = place * voxel
     along = (nm - nm.mean(axis=0)) @ _main_axis(nm)
     if at is None:
@@ -141,9 +142,11 @@ def split_label(
     normal = _main_axis(near) if len(near) > 10 else _main_axis(nm)
     side = (nm - origin) @ normal > 0
     if not side.any() or side.all():
-        raise ValueError(f"a plane at {at} leaves label {label} whole: choose a place inside it")
+        raise NotPossible(f"a plane at {at} leaves label {label} whole: choose a place inside it")
     new = int(out.max()) + 1 if new_label is None else new_label
-    out.reshape(-1)[index[side]] = new
+    if new > np.iinfo(out.dtype).max:
+        raise NotPossible(f"{out.dtype} has no room for label {new}: choose new_label, or relabel first")
+    out[tuple(place[side].T)] = new
     in_voxels = normal * voxel
     unit = in_voxels / np.linalg.norm(in_voxels)
     normal_zyx = (float(unit[0]), float(unit[1]), float(unit[2]))
@@ -160,60 +163,35 @@ def _triple(values: NDArray[np.integer]) -> Position:
     return int(values[0]), int(values[1]), int(values[2])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _contacts(labels: Labels, label: int) -> tuple[NDArray[np.int64], Labels]:
-    """Flat indices of `label`'s voxels with a face on another label that is not 0, and that label."""
-    nz, ny, nx = labels.shape
-    count = 0
-    where = np.empty(1024, np.int64)
-    whose = np.empty(1024, labels.dtype)
-    for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                if labels[z, y, x] != label:
-                    continue
-                for s in range(6):
-                    k, j, i = z, y, x
-                    step = 1 if s % 2 else -1
-                    if s < 2:
-                        k += step
-                    elif s < 4:
-                        j += step
-                    else:
-                        i += step
-                    if k < 0 or j < 0 or i < 0 or k >= nz or j >= ny or i >= nx:
-                        continue
-                    other = labels[k, j, i]
-                    if other == 0 or other == label:
-                        continue
-                    if count == len(where):
-                        where = np.concatenate((where, np.empty_like(where)))
-                        whose = np.concatenate((whose, np.empty_like(whose)))
-                    where[count] = (k * ny + j) * nx + i
-                    whose[count] = other
-                    count += 1
-    return where[:count], whose[:count]
-
-
-def touching(labels: Labels, label: int) -> dict[int, int]:
+def touching(labels: Labels, label: int, *, boxes: Boxes | None = None) -> dict[int, int]:
     """Neighbours of a label with the number of voxel faces shared, largest first; 0 does not count."""
-    _, whose = _contacts(labels, labels.dtype.type(label))
+    _, whose = contacts(labels, label, boxes)
     ids, faces = np.unique(whose, return_counts=True)
     order = np.argsort(-faces, kind="stable")
     return {int(ids[i]): int(faces[i]) for i in order}
 
 
-def merge_labels(labels: Labels, label: int, absorbed: int, *, inplace: bool = False) -> tuple[Labels, list[Merge]]:
+def merge_labels(
+    labels: Labels, label: int, absorbed: int, *, boxes: Boxes | None = None, inplace: bool = False
+) -> tuple[Labels, list[Merge]]:
     """Give all of `absorbed` to `label`, which must touch it."""
     out = labels if inplace else labels.copy()
-    where, whose = _contacts(out, out.dtype.type(label))
-    shared = where[whose == absorbed]
-    if not len(shared):
-        raise ValueError(f"labels {label} and {absorbed} do not touch; touching({label}) lists those that do")
-    at = _triple(np.array(np.unravel_index(shared[len(shared) // 2], out.shape)))
-    mask = out == out.dtype.type(absorbed)
-    out[mask] = label
+    at = _contact(out, label, absorbed, boxes)
+    part, _ = region(out, absorbed, boxes)
+    mask = part == out.dtype.type(absorbed)
+    part[mask] = label
+    if boxes is not None:
+        boxes.cover(label, absorbed)
     return out, [Merge(label, absorbed, at, int(mask.sum()))]
+
+
+def _contact(labels: Labels, label: int, neighbour: int, boxes: Boxes | None) -> Position:
+    """A voxel of `neighbour` in the middle of the list of those that touch `label`."""
+    where, whose = contacts(labels, label, boxes)
+    shared = where[whose == neighbour]
+    if not len(shared):
+        raise NotPossible(f"labels {label} and {neighbour} do not touch; touching({label}) lists those that do")
+    return _triple(shared[len(shared) // 2])
 
 
 def merge_below_tolerance(
@@ -224,6 +202,7 @@ def merge_below_tolerance(
     voxel_size_nm_zyx: Sequence[float],
     *,
     at: Position | None = None,
+    boxes: Boxes | None = None,
     inplace: bool = False,
 ) -> tuple[Labels, list[SmallMerge]]:
     """Give `label` the part of a touching neighbour within `radius_nm` of a place of contact.
@@ -232,33 +211,18 @@ def merge_below_tolerance(
     below the tolerance, and the merge costs the neighbour those few nodes but breaks neither axon's run.
     """
     out = labels if inplace else labels.copy()
-    where, whose = _contacts(out, out.dtype.type(label))
-    shared = where[whose == neighbour]
-    if not len(shared):
-        raise ValueError(f"labels {label} and {neighbour} do not touch; touching({label}) lists those that do")
-    if at is None:
-        at = _triple(np.array(np.unravel_index(shared[len(shared) // 2], out.shape)))
+    at = _contact(out, label, neighbour, boxes) if at is None else at
     taken = _paint_ball(out, at, radius_nm, voxel_size_nm_zyx, neighbour, label)
+    if boxes is not None:
+        boxes.cover(label, neighbour)
     return out, [SmallMerge(label, neighbour, at, radius_nm, taken)]
 
 
-def _merge_with_some_neighbour(labels: Labels, label: int, ids: Labels, rng: np.random.Generator) -> list[Merge]:
-    return merge_labels(labels, label, _some_neighbour(labels, label, ids, rng), inplace=True)[1]
-
-
-def _sliver_from_some_neighbour(
-    labels: Labels, label: int, ids: Labels, radius_nm: float, voxel_nm: Sequence[float], rng: np.random.Generator
-) -> list[SmallMerge]:
-    other = _some_neighbour(labels, label, ids, rng)
-    return merge_below_tolerance(labels, label, other, radius_nm, voxel_nm, inplace=True)[1]
-
-
-def _some_neighbour(labels: Labels, label: int, ids: Labels, rng: np.random.Generator) -> int:
-    """A touching label among `ids`, those with more contact more likely."""
-    allowed = set(ids.tolist())
-    faces = {k: n for k, n in touching(labels, label).items() if k in allowed and n >= 20}
-    if not faces:
-        raise ValueError(f"label {label} touches no candidate")
+def _some_neighbour(labels: Labels, label: int, among: set[int], boxes: Boxes, rng: np.random.Generator) -> int:
+    """A touching label among those, if `label` is one of them; the more contact, the more likely."""
+    faces = {k: n for k, n in touching(labels, label, boxes=boxes).items() if k in among and n >= 20}
+    if not faces or label not in among:
+        raise NotPossible(f"label {label} touches no candidate")
     weight = np.array(list(faces.values()), np.float64)
     return list(faces)[int(rng.choice(len(weight), p=weight / weight.sum()))]
 
@@ -283,6 +247,7 @@ def punch_holes(
     voxel_size_nm_zyx: Sequence[float],
     *,
     rng: np.random.Generator | None = None,
+    boxes: Boxes | None = None,
     inplace: bool = False,
 ) -> tuple[Labels, list[Hole]]:
     """Set a ball of each label to 0, around a random voxel of it."""
@@ -290,40 +255,14 @@ def punch_holes(
     rng = rng or np.random.default_rng(0)
     records = []
     for label in ids:
-        index = np.flatnonzero(out == out.dtype.type(label))
-        if not len(index):
-            raise ValueError(f"label {label} is not in the volume")
-        at = _triple(np.array(np.unravel_index(index[int(rng.integers(len(index)))], out.shape)))
+        part, low_corner = region(out, label, boxes)
+        place = np.argwhere(part == out.dtype.type(label))
+        if not len(place):
+            raise NotPossible(f"label {label} is not in the volume")
+        at = _triple(place[int(rng.integers(len(place)))] + low_corner)
         gone = _paint_ball(out, at, radius_nm, voxel_size_nm_zyx, label, 0)
         records.append(Hole(label, at, radius_nm, gone))
     return out, records
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _boundary(labels: Labels, pixels: int) -> NDArray[np.bool_]:
-    nz, ny, nx = labels.shape
-    out = np.zeros(labels.shape, np.bool_)
-    for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                v = labels[z, y, x]
-                if v == 0:
-                    continue
-                for k in range(1, pixels + 1):
-                    if (
-                        (y >= k and labels[z, y - k, x] != v)
-                        or (y + k < ny and labels[z, y + k, x] != v)
-                        or (x >= k and labels[z, y, x - k] != v)
-                        or (x + k < nx and labels[z, y, x + k] != v)
-                    ):
-                        out[z, y, x] = True
-                        break
-    return out
-
-
-def boundary_mask(labels: Labels, pixels: int) -> NDArray[np.bool_]:
-    """Voxels within `pixels` of another label (or 0) along y or x in their section, (z,y,x)."""
-    return _boundary(labels, pixels)  # type: ignore[no-any-return]
 
 
 def erode_boundaries(labels: Labels, pixels: int = 1, *, inplace: bool = False) -> tuple[Labels, list[Erosion]]:
@@ -359,10 +298,10 @@ def drop(labels: Labels, sections: Sequence[int], *, inplace: bool = False) -> t
 
 def randomize_ids(labels: Labels, *, seed: int = 0) -> tuple[NDArray[np.uint64], list[Relabelling]]:
     """The same segments under random ids from 2**32 to 2**64 - 1, uint64; 0 stays 0."""
-    old, inverse = np.unique(labels, return_inverse=True)
+    old = distinct(labels)
     rng = np.random.default_rng([seed, 22])
     new = rng.integers(2**32, 2**64, len(old), np.uint64)
     while len(np.unique(new)) < len(new):
         new = rng.integers(2**32, 2**64, len(old), np.uint64)
     new[old == 0] = 0
-    return new[inverse].reshape(labels.shape), [Relabelling(old.astype(np.uint64), new)]
+    return substitute(labels, old, new), [Relabelling(old.astype(np.uint64), new)]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.synthetic.anatomy import AXON, GLIA, KIND_NAMES, Anatomy, Chains, grow
-from axonem_eval.synthetic.errors import boundary_mask
 from axonem_eval.synthetic.fill import Warp, fill_labels, separate_components
 from axonem_eval.synthetic.imaging import Defect, Imaging, draw_defects, render, section_shifts
 from axonem_eval.synthetic.organelles import Organelles, joined, place_granules, place_organelles
+from axonem_eval.synthetic.regions import boundary_mask
 
 Triple = tuple[int, int, int]
 FloatTriple = tuple[float, float, float]
