@@ -1,30 +1,25 @@
-"""Label volumes in HDF5.
+"""Open the one label dataset of an HDF5 file; ``hdf5_volume.py`` reads it."""
 
-Chunks are read by their place in the file (`os.pread`) and inflated outside the HDF5 library, which holds one
-lock for the whole process; filters that we do not decode ourselves go through h5py, one thread at a time.
-"""
-
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import deflate
 import h5py
 import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 import numpy as np
-from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.hdf5_filters import FilterPipeline
+from axonem_eval.hdf5_index import StoredChunks
+from axonem_eval.hdf5_slabs import Hdf5Slabs, streamable
+from axonem_eval.hdf5_volume import Hdf5Chunks, Hdf5Volume, first_line
 from axonem_eval.spec import FloatTriple, format_triple
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, slab_shape
+from axonem_eval.volume import MAX_CHUNK_BYTES
 
 PREFERRED = ("main", "volumes/labels/neuron_ids")
 MAX_OBJECTS = 10_000
-
-_SHUFFLE, _DEFLATE, _FLETCHER32 = 2, 1, 3
-_FILTER_NAMES = {_DEFLATE: "gzip", _SHUFFLE: "shuffle", _FLETCHER32: "fletcher32", 32000: "lzf"}
+# A chunk above this is read in slabs.
+WHOLE_CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class _Candidate:
     dataset: h5py.Dataset
 
 
-def open_hdf5(path: Path, dataset: str | None = None) -> "Hdf5Volume":
+def open_hdf5(path: Path, dataset: str | None = None) -> Hdf5Volume:
     """Open the one label dataset of an HDF5 file, or the named one.
 
     Raises InputError: not HDF5, truncated, no or several candidates, links that leave the file, not integer,
@@ -52,12 +47,13 @@ def open_hdf5(path: Path, dataset: str | None = None) -> "Hdf5Volume":
         size = path.stat().st_size
         raise InputError.of(
             "truncated",
-            f"{path.name}: HDF5 cannot open it ({_first_line(error)}); its {size:,} bytes on disk are fewer than its "
+            f"{path.name}: HDF5 cannot open it ({first_line(error)}); its {size:,} bytes on disk are fewer than its "
             "header declares or its header is damaged. The copy or upload broke off: compare sha256sum and send it "
             "again",
         ) from None
     try:
-        return Hdf5Volume(path, file, _choose(path, file, dataset))
+        chosen = _choose(path, file, dataset)
+        return _reader(path, file, chosen, _voxel_size(chosen))
     except BaseException:
         file.close()
         raise
@@ -66,10 +62,6 @@ def open_hdf5(path: Path, dataset: str | None = None) -> "Hdf5Volume":
 def _first_bytes(path: Path) -> str:
     with open(path, "rb") as file:
         return repr(file.read(8))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _walk(path: Path, group: h5py.Group, prefix: str = "") -> Iterator[_Candidate]:
@@ -191,146 +183,38 @@ def _voxel_size(dataset: h5py.Dataset) -> FloatTriple | None:
     return None
 
 
-class Hdf5Volume(LabelVolume):
-    """A 3-D integer dataset of an open HDF5 file."""
+def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: FloatTriple | None) -> Hdf5Volume:
+    """The fitting reader for a three-dimensional integer dataset.
 
-    def __init__(self, path: Path, file: h5py.File, dataset: h5py.Dataset) -> None:
-        self.path = path
-        self._file = file
-        self._dataset = dataset
-        self._lock = threading.Lock()
-        z, y, x = dataset.shape
-        self.shape_zyx = (int(z), int(y), int(x))
-        self.dtype = dataset.dtype
-        self._refuse_foreign_storage()
-        self._filters = self._read_filters()
-        stored = tuple(int(c) for c in dataset.chunks) if dataset.chunks else ()
-        whole = min(self.shape_zyx) > 0
-        self.chunk_shape_zyx = (
-            (stored[0], stored[1], stored[2])
-            if stored
-            else slab_shape(self.shape_zyx, self.dtype.itemsize if whole else 1)
+    Raises InputError for data in other files, chunks that lie beyond the end of the file or are too large.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise InputError.of(
+            "external_storage",
+            f"{path.name}: dataset {dataset.name!r} keeps its data in other files (virtual or external "
+            "storage), which are never read. Write the labels into this file",
         )
-        self._address: NDArray[np.int64] | None = None
-        self._size: NDArray[np.int64] | None = None
-        self._mask: NDArray[np.int64] | None = None
-        self._descriptor = -1
-        if stored and whole:
-            self._refuse_huge_chunks()
-            if self._own_decoding():
-                self._index_chunks()
-        self.info = LabelInfo(
-            format="HDF5",
-            dataset=dataset.name.strip("/"),
-            shape_zyx=self.shape_zyx,
-            dtype=str(self.dtype),
-            chunk_shape_zyx=self.chunk_shape_zyx,
-            compression=", ".join(_FILTER_NAMES.get(code, f"filter {code}") for code in self._filters)
-            or ("none" if stored else "none, contiguous"),
-            voxel_size_nm_zyx=_voxel_size(dataset),
-            stored_bytes=int(dataset.id.get_storage_size()),
+    pipeline = FilterPipeline.of(dataset)
+    chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=np.int64)) * dataset.dtype.itemsize
+    ours = min(dataset.shape) > 0 and pipeline.known and _plain_integers(dataset)
+    if chunk_bytes > MAX_CHUNK_BYTES and not (ours and streamable(pipeline)):
+        raise InputError.of(
+            "huge_chunk",
+            f"{path.name}: one chunk is {format_triple(dataset.chunks)} voxels, {chunk_bytes / 2**30:.1f} GiB, with "
+            f"filters {pipeline.names}; expected at most {MAX_CHUNK_BYTES >> 30} GiB. Rewrite it with "
+            "`h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
         )
+    stored = StoredChunks.of(path, file, dataset) if ours else None
+    if stored is None:
+        return Hdf5Volume(path, file, dataset, pipeline, voxel_size)
+    if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
+        return Hdf5Chunks(path, file, dataset, pipeline, voxel_size, stored)
+    return Hdf5Slabs(path, file, dataset, pipeline, voxel_size, stored)
 
-    def _refuse_foreign_storage(self) -> None:
-        if self._dataset.is_virtual or self._dataset.external:
-            raise InputError.of(
-                "external_storage",
-                f"{self.path.name}: dataset {self._dataset.name!r} keeps its data in other files (virtual or external "
-                "storage), which are never read. Write the labels into this file",
-            )
 
-    def _refuse_huge_chunks(self) -> None:
-        chunk_bytes = int(np.prod(self.chunk_shape_zyx, dtype=np.int64)) * self.dtype.itemsize
-        if chunk_bytes > MAX_CHUNK_BYTES:
-            raise InputError.of(
-                "huge_chunk",
-                f"{self.path.name}: one chunk is {format_triple(self.chunk_shape_zyx)} voxels, "
-                f"{chunk_bytes / 2**30:.1f} GiB; expected at most 1 GiB. Rewrite it with "
-                "`h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
-            )
-
-    def _read_filters(self) -> list[int]:
-        plist = self._dataset.id.get_create_plist()
-        return [int(plist.get_filter(i)[0]) for i in range(plist.get_nfilters())]
-
-    def _own_decoding(self) -> bool:
-        # fletcher32 alone has no checksum that we verify (deflate brings adler32), so h5py reads it.
-        known = self._filters in ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
-        return known and self._file.userblock_size == 0
-
-    def _index_chunks(self) -> None:
-        """Note address and size of each stored chunk; absent ones hold the fill value."""
-        n = self.n_chunks
-        address, size, mask = (np.full(n, -1, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64))
-        grid, chunk = self.grid_zyx, self.chunk_shape_zyx
-
-        def note(stored: h5py.h5d.StoreInfo) -> None:
-            z, y, x = (o // c for o, c in zip(stored.chunk_offset, chunk, strict=True))
-            flat = (z * grid[1] + y) * grid[2] + x
-            if 0 <= flat < n:
-                address[flat], size[flat], mask[flat] = stored.byte_offset, stored.size, stored.filter_mask
-
-        self._dataset.id.chunk_iter(note)
-        self._address, self._size, self._mask = address, size, mask
-        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        file_bytes = os.fstat(self._descriptor).st_size
-        beyond = np.flatnonzero(address + size > file_bytes)
-        if beyond.size:
-            raise InputError.of(
-                "truncated",
-                f"{self.path.name}: {beyond.size:,} of {n:,} chunks lie beyond the end of the file ({file_bytes:,} "
-                "bytes). The copy or upload broke off: compare sha256sum and send it again",
-            )
-
-    def storage_rank(self) -> NDArray[np.int64]:
-        return super().storage_rank() if self._address is None else self._address
-
-    def read_chunk(self, chunk: int) -> Labels:
-        if self._address is None:
-            return self.read(self.chunk_box(chunk))
-        assert self._size is not None
-        assert self._mask is not None
-        if self._address[chunk] < 0:
-            return np.full(self.chunk_shape_zyx, self._dataset.fillvalue, self.dtype)
-        if self._mask[chunk]:  # some filter was skipped for this chunk
-            return self.read(self.chunk_box(chunk))
-        raw = os.pread(self._descriptor, int(self._size[chunk]), int(self._address[chunk]))
-        wanted = int(np.prod(self.chunk_shape_zyx, dtype=np.int64)) * self.dtype.itemsize
-        if self._filters:
-            try:
-                raw = deflate.zlib_decompress(raw, wanted)
-            except (deflate.DeflateError, ValueError, MemoryError) as error:
-                raise self._damaged(chunk, str(error)) from None
-        if len(raw) != wanted:
-            raise self._damaged(chunk, f"{len(raw):,} bytes where {wanted:,} were expected")
-        if _SHUFFLE in self._filters:
-            planes = np.frombuffer(raw, np.uint8).reshape(self.dtype.itemsize, -1)
-            raw = planes.T.tobytes()
-        return np.frombuffer(raw, self.dtype).reshape(self.chunk_shape_zyx)
-
-    def _damaged(self, chunk: int, why: str) -> InputError:
-        box = self.chunk_box(chunk)
-        first = tuple(s.start for s in box)
-        return InputError.of(
-            "damaged_chunk",
-            f"{self.path.name}: the chunk at voxel {first} (z,y,x) cannot be decompressed ({why}). The file is "
-            "damaged: check it with `h5dump -d` or h5py, write it again and compare sha256sum after copying",
-        )
-
-    def read(self, box: tuple[slice, slice, slice]) -> Labels:
-        try:
-            with self._lock:
-                return np.ascontiguousarray(self._dataset[box])
-        except OSError as error:
-            first = tuple(s.start for s in box)
-            raise InputError.of(
-                "damaged_chunk",
-                f"{self.path.name}: the data at voxel {first} (z,y,x) cannot be read ({_first_line(error)}). The file "
-                "is damaged or uses a filter that is not installed; write it again with gzip compression",
-            ) from None
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        self._file.close()
+def _plain_integers(dataset: h5py.Dataset) -> bool:
+    """Whether the bytes in the file are whole integers of numpy's kind, without padding bits."""
+    kind = dataset.id.get_type()
+    if not isinstance(kind, h5py.h5t.TypeIntegerID):
+        return False
+    return bool(kind.get_size() == dataset.dtype.itemsize and kind.get_precision() == 8 * kind.get_size())

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval import sample_kernels as kernels
+from axonem_eval.checkpoint import Checkpoint, WalkState
 from axonem_eval.errors import InputError
+from axonem_eval.hdf5_filters import warm_filters
 from axonem_eval.pairs import PairCounter
 from axonem_eval.skeletons import read_npz
 from axonem_eval.spec import Triple, format_triple
-from axonem_eval.volume import Labels, LabelVolume, Progress, for_each_chunk
+from axonem_eval.volume import BATCH_BYTES, Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
 
 # Below about 500 voxels a chunk, an index of the chunks outgrows the data.
 MAX_CHUNKS = 30_000_000
@@ -64,63 +66,51 @@ class NodeSample:
         )
 
 
-@numba.njit(nogil=True, cache=True)
-def _chunk_of(node_voxel, chunk_shape, grid):  # type: ignore[no-untyped-def]
-    out = np.empty(len(node_voxel), np.int32)
-    for i in range(len(node_voxel)):
-        z = node_voxel[i, 0] // chunk_shape[0]
-        y = node_voxel[i, 1] // chunk_shape[1]
-        x = node_voxel[i, 2] // chunk_shape[2]
-        out[i] = (z * grid[1] + y) * grid[2] + x
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def _scatter(bucket, start):  # type: ignore[no-untyped-def]
-    """Counting sort: node indices grouped by bucket; ``start`` (n_buckets,) is consumed."""
-    order = np.empty(len(bucket), np.uint32)
-    for i in range(len(bucket)):
-        order[start[bucket[i]]] = i
-        start[bucket[i]] += 1
-    return order
-
-
-@numba.njit(nogil=True, cache=True)
-def _gather(labels, origin, node_voxel, nodes, out):  # type: ignore[no-untyped-def]
-    for i in range(len(nodes)):
-        node = nodes[i]
-        out[node] = labels[
-            node_voxel[node, 0] - origin[0], node_voxel[node, 1] - origin[1], node_voxel[node, 2] - origin[2]
-        ]
-
-
 @dataclass(frozen=True)
 class _Plan:
-    """Chunks to visit, in storage order, and for each the nodes it holds: order[start[i]:start[i + 1]]."""
+    """Chunks to visit, in storage order, and for each the nodes it holds: order[start[i]:start[i + 1]].
+
+    Chunks are visited ``batch`` at a time.
+    """
 
     chunks: NDArray[np.int64]
     start: NDArray[np.int64]
     order: NDArray[np.uint32]
+    batch: int
+
+    @property
+    def n_batches(self) -> int:
+        return -(-len(self.chunks) // self.batch)
 
 
-def _plan(volume: LabelVolume, node_voxel_zyx: NDArray[np.int32], all_chunks: bool) -> _Plan:
+def _plan(volume: LabelVolume, nodes: NDArray[np.int32], mask: LabelVolume | None, threads: int) -> _Plan:
     if volume.n_chunks > MAX_CHUNKS:
         raise InputError.of(
             "tiny_chunks",
             f"{volume.path.name}: {volume.n_chunks:,} chunks of {format_triple(volume.chunk_shape_zyx)} voxels, "
             f"expected at most {MAX_CHUNKS:,}; rewrite it with chunks of about 64 x 64 x 64",
         )
-    chunk_of_node = _chunk_of(
-        node_voxel_zyx, np.asarray(volume.chunk_shape_zyx, np.int64), np.asarray(volume.grid_zyx, np.int64)
-    )
-    count = np.bincount(chunk_of_node, minlength=volume.n_chunks)
-    chunks = np.arange(volume.n_chunks) if all_chunks else np.flatnonzero(count)
-    chunks = chunks[np.argsort(volume.storage_rank()[chunks], kind="stable")]
+    chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
+    count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
+    every = mask is not None or volume.sequential
+    chunks = np.arange(volume.n_chunks) if every else np.flatnonzero(count)
+    rank = volume.storage_rank()[chunks]
+    if mask is None or mask.chunk_shape_zyx == volume.chunk_shape_zyx or volume.sequential:
+        chunks = chunks[np.argsort(rank, kind="stable")]
+    else:  # the chunks that share one of the mask follow one another, so that it is read once
+        chunks = chunks[np.lexsort((rank, _chunk_of_mask(volume, mask, chunks)))]
     start = np.zeros(len(chunks) + 1, np.int64)
     np.cumsum(count[chunks], out=start[1:])
     place = np.zeros(volume.n_chunks, np.int64)
     place[chunks] = start[:-1]
-    return _Plan(chunks, start, _scatter(chunk_of_node, place))
+    batch = 1 if volume.sequential else max(1, BATCH_BYTES // volume.chunk_bytes)
+    return _Plan(chunks, start, kernels.scatter(chunk_of_node, place), batch)
+
+
+def _chunk_of_mask(volume: LabelVolume, mask: LabelVolume, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
+    place = np.unravel_index(chunks, volume.grid_zyx)
+    shapes = zip(place, volume.chunk_shape_zyx, mask.chunk_shape_zyx, strict=True)
+    return np.ravel_multi_index([p * c // m for p, c, m in shapes], mask.grid_zyx)
 
 
 def sample_nodes(
@@ -130,12 +120,15 @@ def sample_nodes(
     no_merge_mask: LabelVolume | None = None,
     threads: int | None = None,
     on_progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> NodeSample:
     """Read the label at each node, visiting each chunk that holds one exactly once, in storage order.
 
     node_voxel_zyx : (n_nodes, 3) int32 voxel indices inside the volume.
     no_merge_mask : volume of the same shape; non-zero voxels belong to no scored axon. With it all chunks are read.
     on_progress : called with (chunks done, chunks to do), from any thread.
+    checkpoint : file that holds what is done so far, written every ten seconds or so; the same call with the same
+        input goes on from there, and it is removed at the end. One of other input is overwritten.
     Raises InputError for a damaged chunk, a negative label or a node outside the volume.
     """
     nodes = np.ascontiguousarray(node_voxel_zyx, np.int32)
@@ -145,36 +138,91 @@ def sample_nodes(
             "mask_shape",
             f"the no-merge mask has shape {no_merge_mask.shape_zyx}, the labels {volume.shape_zyx} (z,y,x)",
         )
-    plan = _plan(volume, nodes, all_chunks=no_merge_mask is not None)
-    node_segment = np.zeros(len(nodes), np.uint64)
-    per_thread = _PerThread()
+    n_threads = reading_threads(volume, threads)
+    plan = _plan(volume, nodes, no_merge_mask, n_threads)
+    walk = _Walk(volume, nodes, plan, no_merge_mask)
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint), [volume, no_merge_mask], nodes, plan.batch)
+    first = kept.restore(walk.state) if kept else 0
 
-    def visit(position: int, labels: Labels) -> None:
-        chunk = int(plan.chunks[position])
-        labels = native_unsigned(volume, labels, volume.chunk_origin(chunk))
-        here = plan.order[plan.start[position] : plan.start[position + 1]]
-        if len(here):
-            _gather(labels, volume.chunk_origin(chunk), nodes, here, node_segment)
-        if no_merge_mask is not None:
-            box = volume.chunk_box(chunk)
-            mask = no_merge_mask.read(box) != 0
-            clipped = labels[tuple(slice(0, n) for n in mask.shape)]
-            per_thread.counter().add(clipped[mask], np.zeros(int(mask.sum()), np.uint8))
+    def report(batches: int) -> None:
+        if on_progress:
+            on_progress(min(batches * plan.batch, len(plan.chunks)), len(plan.chunks))
 
-    for_each_chunk(volume, plan.chunks, visit, threads=threads, on_progress=on_progress)
-    if no_merge_mask is None:
-        return NodeSample(node_segment)
-    segment, _, voxels = per_thread.merged().table()
-    return NodeSample(node_segment, segment, voxels)
+    while first < plan.n_batches:
+        until = kept.due if kept else None
+        first = run_threads(first, plan.n_batches, walk.visit, n_threads, on_progress=report, until=until)
+        if kept and first < plan.n_batches:  # no thread is at work now, so labels and counts agree
+            kept.save(first, walk.state)
+    if kept:
+        kept.remove()
+    return walk.result()
+
+
+class _Walk:
+    """The visits of one pass: labels at nodes, and voxels of each label under the mask."""
+
+    def __init__(
+        self, volume: LabelVolume, nodes: NDArray[np.int32], plan: _Plan, no_merge_mask: LabelVolume | None
+    ) -> None:
+        self._volume, self._nodes, self._plan, self._mask = volume, nodes, plan, no_merge_mask
+        self.state = WalkState(np.zeros(len(nodes), np.uint64))
+        self._threads = _PerThread()
+        self.state.count = self._threads.mask_table
+        self._same_grid = no_merge_mask is not None and no_merge_mask.chunk_shape_zyx == volume.chunk_shape_zyx
+        if no_merge_mask is not None and not self._same_grid:
+            no_merge_mask.kept_bytes = 512 << 20
+
+    def visit(self, item: int, scratch: Scratch) -> None:
+        """Read the item-th batch of chunks and note what is in it."""
+        first = item * self._plan.batch
+        chunks = self._plan.chunks[first : first + self._plan.batch]
+        stack = self._volume.read_chunks(chunks, scratch)
+        origins = np.array([self._volume.chunk_origin(int(c)) for c in chunks], np.int64)
+        stack = _unsigned_stack(self._volume, stack, chunks)
+        start = self._plan.start[first : first + len(chunks) + 1]
+        if start[-1] > start[0]:
+            kernels.gather(stack, origins, self._nodes, self._plan.order, start, self.state.node_segment)
+        if self._mask is not None:
+            for labels, chunk in zip(stack, chunks, strict=True):
+                self._count_under_mask(int(chunk), labels)
+
+    def _count_under_mask(self, chunk: int, labels: Labels) -> None:
+        assert self._mask is not None
+        box = self._volume.chunk_box(chunk)
+        inside = tuple(slice(0, s.stop - s.start) for s in box)
+        counter, scratch = self._threads.own()
+        if self._same_grid:
+            mask = self._mask.read_chunks(np.array([chunk]), scratch)[0][inside]
+        else:
+            mask = self._mask.read(box)
+        # All voxels are counted, with 0 or 1 for the mask: runs make that cheaper than picking the masked ones.
+        counter.add(labels[inside], mask != 0)
+
+    def result(self) -> NodeSample:
+        """What the pass found."""
+        if self._mask is None:
+            return NodeSample(self.state.node_segment)
+        segment, voxels = self.state.mask_counts()
+        return NodeSample(self.state.node_segment, segment, voxels)
 
 
 def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
-    if len(nodes) and (nodes.min() < 0 or (nodes.max(axis=0) >= shape_zyx).any()):
+    if len(nodes) and kernels.any_outside(nodes, np.asarray(shape_zyx, np.int64)):
         raise InputError.of(
             "node_outside",
             f"ground-truth nodes reach voxel {tuple(int(v) for v in nodes.max(axis=0))}, outside the segmentation of "
             f"{format_triple(shape_zyx)} voxels (z,y,x)",
         )
+
+
+def _unsigned_stack(volume: LabelVolume, stack: Labels, chunks: NDArray[np.int64]) -> Labels:
+    """Chunks (n, z, y, x) as native unsigned numbers; a negative one beyond the volume's edge does not count."""
+    if volume.dtype.kind == "i" and stack.min() < 0:
+        for labels, chunk in zip(stack, chunks, strict=True):
+            inside = tuple(slice(0, s.stop - s.start) for s in volume.chunk_box(int(chunk)))
+            native_unsigned(volume, labels[inside], volume.chunk_origin(int(chunk)))
+    stack = stack.astype(stack.dtype.newbyteorder("="), copy=False)
+    return kernels.read_only(np.ascontiguousarray(stack).view(f"u{stack.dtype.itemsize}"))
 
 
 def native_unsigned(volume: LabelVolume, labels: Labels, origin_zyx: Triple) -> Labels:
@@ -187,10 +235,7 @@ def native_unsigned(volume: LabelVolume, labels: Labels, origin_zyx: Triple) -> 
             at = np.argwhere(labels == lowest)[0] + origin_zyx
             raise negative_label(volume, int(lowest), (int(at[0]), int(at[1]), int(at[2])))
         labels = labels.view(f"u{labels.dtype.itemsize}")
-    if labels.flags.writeable:  # one compiled kernel, whether the buffer is ours or not
-        labels = labels.view()
-        labels.flags.writeable = False
-    return labels
+    return kernels.read_only(labels)
 
 
 def negative_label(volume: LabelVolume, label: int, at_zyx: Triple) -> InputError:
@@ -203,23 +248,27 @@ def negative_label(volume: LabelVolume, label: int, at_zyx: Triple) -> InputErro
 
 
 class _PerThread:
-    """A pair counter for each thread, so that counting needs no lock."""
+    """A pair counter and buffers for each thread, so that counting needs no lock."""
 
     def __init__(self) -> None:
         self._local = threading.local()
         self._all: list[PairCounter] = []
 
-    def counter(self) -> PairCounter:
+    def own(self) -> tuple[PairCounter, Scratch]:
+        """Those of the calling thread."""
         if not hasattr(self._local, "counter"):
-            self._local.counter = PairCounter()
+            self._local.counter, self._local.scratch = PairCounter(), Scratch()
             self._all.append(self._local.counter)
-        return self._local.counter  # type: ignore[no-any-return]
+        return self._local.counter, self._local.scratch
 
-    def merged(self) -> PairCounter:
+    def mask_table(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """(segment, voxels under the mask) of all threads, ascending; starts the counts anew."""
         total = PairCounter()
         for counter in self._all:
             total.merge(counter)
-        return total
+        self._all, self._local = [], threading.local()
+        segment, masked, voxels = total.table()
+        return segment[masked == 1], voxels[masked == 1]
 
 
 def warm_kernels() -> None:
@@ -227,13 +276,10 @@ def warm_kernels() -> None:
 
     A process that is about to confine itself calls this first: afterwards it cannot write to the cache.
     """
-    node = np.zeros((1, 3), np.int32)
-    one = np.ones(3, np.int64)
-    order = _scatter(_chunk_of(node, one, one), np.zeros(1, np.int64))
+    kernels.warm()
+    warm_filters()
     counter = PairCounter()
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
-        labels = np.zeros((1, 1, 1), dtype)
-        labels.flags.writeable = False
-        _gather(labels, (0, 0, 0), node, order, np.zeros(1, np.uint64))
         counter.add(np.zeros(1, dtype), np.zeros(1, np.uint8))
+        counter.add(kernels.read_only(np.zeros(1, dtype)), np.zeros(1, np.uint8))
     counter.merge(PairCounter())

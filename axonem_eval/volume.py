@@ -7,9 +7,10 @@ A volume is read in its own chunks, by as many threads as there are cores, and n
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,8 +25,12 @@ Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
 StageProgress = Callable[[str, int, int], None]
 
-# A chunk that inflates to more than this is not read whole by each thread.
+# A chunk that inflates to more than this is never held whole.
 MAX_CHUNK_BYTES = 1 << 30
+# What all reading threads together may hold; with large chunks, fewer threads read.
+MEMORY_BUDGET_BYTES = 3 << 29
+# Small chunks are read this much at a time, so that the work outweighs the calls.
+BATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,51 @@ class LabelInfo:
         return int(np.prod(self.shape_zyx, dtype=np.int64))
 
 
+class Scratch:
+    """Buffers of one thread, kept from one chunk to the next: fresh memory for each costs as much as inflating."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray[np.uint8]] = {}
+
+    def bytes(self, name: str, size: int) -> NDArray[np.uint8]:
+        """(size,) uint8 of undefined content; the next call with the same name may hand out the same memory."""
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size, np.uint8)
+        return buffer[:size]
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Labels:
+        """An array over ``bytes``."""
+        return self.bytes(name, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize).view(dtype).reshape(shape)
+
+
+class _LatestChunks:
+    """The chunks read last, for boxes that share them."""
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[int, Labels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, volume: "LabelVolume", chunk: int) -> Labels:
+        with self._lock:
+            if chunk in self._chunks:
+                self._chunks.move_to_end(chunk)
+                return self._chunks[chunk]
+        labels = volume.read_chunk(chunk)
+        with self._lock:
+            self._chunks[chunk] = labels
+            while len(self._chunks) > 1 and len(self._chunks) * volume.chunk_bytes > volume.kept_bytes:
+                self._chunks.popitem(last=False)
+        return labels
+
+
 class LabelVolume(ABC):
     """An integer volume (z, y, x), opened for reading; a context manager.
 
-    ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab where the file has none.
+    ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab of it where it is huge.
+    ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
+    file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
+    chunks that ``read`` keeps for the next box.
     """
 
     path: Path
@@ -57,6 +103,16 @@ class LabelVolume(ABC):
     shape_zyx: Triple
     chunk_shape_zyx: Triple
     dtype: np.dtype[Any]
+    sequential: bool = False
+    copies_per_thread: int = 2
+    kept_bytes: int = 64 << 20
+
+    def __init__(self) -> None:
+        self._latest = _LatestChunks()
+
+    @property
+    def chunk_bytes(self) -> int:
+        return int(np.prod(self.chunk_shape_zyx, dtype=np.int64)) * self.dtype.itemsize
 
     @property
     def grid_zyx(self) -> Triple:
@@ -92,9 +148,36 @@ class LabelVolume(ABC):
         May be called by several threads at once. Raises InputError where the chunk is damaged.
         """
 
-    @abstractmethod
+    def read_chunks(self, chunks: NDArray[np.int64], scratch: Scratch) -> Labels:
+        """Labels of several chunks, (n, z, y, x); valid until the scratch buffers are used again.
+
+        What lies beyond the volume's edge is undefined. One chunk may come clipped to the volume.
+        """
+        if len(chunks) == 1:
+            return self.read_chunk(int(chunks[0]))[None]
+        stack = scratch.array("stack", (len(chunks), *self.chunk_shape_zyx), self.dtype)
+        for labels, chunk in zip(stack, chunks, strict=True):
+            part = self.read_chunk(int(chunk))
+            labels[tuple(slice(0, n) for n in part.shape)] = part
+        return stack
+
     def read(self, box: tuple[slice, slice, slice]) -> Labels:
-        """Labels of a box, for small regions and previews."""
+        """Labels of a box, put together from its chunks, of which the latest are kept."""
+        starts = [s.start or 0 for s in box]
+        stops = [n if s.stop is None else min(s.stop, n) for s, n in zip(box, self.shape_zyx, strict=True)]
+        out = np.empty([max(0, b - a) for a, b in zip(starts, stops, strict=True)], self.dtype)
+        if not out.size:
+            return out
+        touched = (range(a // c, (b - 1) // c + 1) for a, b, c in zip(starts, stops, self.chunk_shape_zyx, strict=True))
+        for place in product(*touched):
+            labels = self._latest.get(self, int(np.ravel_multi_index(place, self.grid_zyx)))
+            origin = [p * c for p, c in zip(place, self.chunk_shape_zyx, strict=True)]
+            low = [max(a, o) for a, o in zip(starts, origin, strict=True)]
+            high = [min(b, o + c) for b, o, c in zip(stops, origin, self.chunk_shape_zyx, strict=True)]
+            there = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, starts, strict=True))
+            here = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True))
+            out[there] = labels[here]
+        return out
 
     def close(self) -> None:
         """Release the file."""
@@ -133,6 +216,14 @@ def open_labels(path: str | Path, dataset: str | None = None) -> LabelVolume:
     return open_hdf5(file, dataset or named)
 
 
+def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
+    """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
+    if volume.sequential:
+        return 1
+    within = MEMORY_BUDGET_BYTES // max(1, volume.copies_per_thread * max(volume.chunk_bytes, BATCH_BYTES))
+    return max(1, min(wanted or os.cpu_count() or 1, within))
+
+
 def for_each_chunk(
     volume: LabelVolume,
     chunks: Sequence[int] | NDArray[Any],
@@ -146,52 +237,83 @@ def for_each_chunk(
     ``position`` counts in ``chunks``. ``visit`` must bear parallel calls. At most one chunk a thread is
     in memory. The first error stops all threads and is raised here.
     """
-    n_threads = max(1, min(threads or os.cpu_count() or 1, len(chunks)))
-    n_chunks = len(chunks)
+
+    def work(position: int, _scratch: Scratch) -> None:
+        visit(position, volume.read_chunk(int(chunks[position])))
+
+    report = (lambda done: on_progress(done, len(chunks))) if on_progress else None
+    run_threads(0, len(chunks), work, reading_threads(volume, threads), on_progress=report)
+
+
+def run_threads(
+    first: int,
+    n_items: int,
+    work: Callable[[int, Scratch], None],
+    n_threads: int,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+    until: Callable[[], bool] | None = None,
+) -> int:
+    """Do the items first..n_items - 1, each once and begun in order, by several threads.
+
+    Stops beginning new ones when ``until()`` says so. Returns the first item that is not done; all before it are.
+    The first error stops all threads and is raised here.
+    """
     state = threading.Lock()
-    taken, finished = 0, 0
+    taken = finished = first
     errors: list[BaseException] = []
 
-    def work() -> None:
+    def loop() -> None:
         nonlocal taken, finished
+        scratch = Scratch()
         while True:
             with state:
-                if errors or taken >= n_chunks:
+                if errors or taken >= n_items or (until is not None and until()):
                     return
-                position, taken = taken, taken + 1
+                item, taken = taken, taken + 1
             try:
-                visit(position, volume.read_chunk(int(chunks[position])))
+                work(item, scratch)
+                with state:
+                    finished += 1
+                    if on_progress and (finished % 16 == 0 or finished == n_items):
+                        on_progress(finished)
             except BaseException as error:
                 with state:
                     errors.append(error)
                 return
-            with state:
-                finished += 1
-                if on_progress and (finished % 16 == 0 or finished == n_chunks):
-                    on_progress(finished, n_chunks)
 
-    workers = [threading.Thread(target=work, name=f"chunks-{i}", daemon=True) for i in range(n_threads)]
-    with _joined(workers):
-        pass
+    workers = [
+        threading.Thread(target=loop, name=f"chunks-{i}", daemon=True) for i in range(min(n_threads, n_items - first))
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            worker.join()
+    except BaseException as error:  # Ctrl-C: the files are closed next, so no thread may be left reading
+        errors.append(error)
+        for worker in workers:
+            worker.join()
     if errors:
         raise errors[0]
+    return taken
 
 
-@contextmanager
-def _joined(threads: list[threading.Thread]) -> Iterator[None]:
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
+def slab_shape(
+    chunk_shape_zyx: Triple, itemsize: int, grid_zyx: Triple = (1, 1, 1), limit_bytes: int = 4 << 20
+) -> Triple:
+    """Shape to read an unchunked volume, or a huge chunk, by: whole sections, or rows of one.
 
+    Slabs of neighbouring chunks must form one grid, so where there are several chunks along an axis the slab
+    divides the chunk there.
+    """
 
-def slab_shape(shape_zyx: Triple, itemsize: int, limit_bytes: int = 32 << 20) -> Triple:
-    """Chunk shape to read an unchunked volume by: whole sections, or rows of one, within ``limit_bytes``."""
-    z, y, x = shape_zyx
+    def part(size: int, most: int, chunks: int) -> int:
+        most = max(1, min(size, most))
+        return most if chunks == 1 else max(d for d in range(1, most + 1) if size % d == 0)
+
+    z, y, x = chunk_shape_zyx
     row = max(1, x * itemsize)
     if row * y <= limit_bytes:
-        return (max(1, min(z, limit_bytes // (row * y))), y, x)
-    return (1, max(1, min(y, limit_bytes // row)), x)
+        return (part(z, limit_bytes // (row * y), grid_zyx[0]), y, x)
+    return (1, part(y, limit_bytes // row, grid_zyx[1]), x)
