@@ -1,0 +1,1 @@
+"""Affinity U-Net: predicted affinities, watershed, mean-affinity agglomeration."""

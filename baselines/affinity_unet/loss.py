@@ -1,0 +1,47 @@
+"""Binary cross-entropy on affinity logits with masks and class balance per channel."""
+
+import torch
+from torch import Tensor
+
+
+def balanced_weights(target_BCDHW: Tensor, mask_BCDHW: Tensor) -> Tensor:
+    """Weights that give linked and unlinked voxels of each channel the same total, 0 outside the mask.
+
+    A channel in which one class is absent keeps weight 1. float32, of the target's shape.
+    """
+    axes = (0, 2, 3, 4)
+    linked = (target_BCDHW * mask_BCDHW).sum(axes, keepdim=True)
+    total = mask_BCDHW.sum(axes, keepdim=True)
+    unlinked = total - linked
+    both = (linked > 0) & (unlinked > 0)
+    share = torch.where(both, linked / total.clamp(min=1), torch.full_like(total, 0.5))
+    # w_linked = n_unlinked / n and w_unlinked = n_linked / n, doubled so that the mean weight stays about 1
+    weight = torch.where(target_BCDHW > 0.5, 2 * (1 - share), 2 * share)
+    return weight * mask_BCDHW
+
+
+def affinity_loss(
+    logits_BCDHW: Tensor,
+    target_BCDHW: Tensor,
+    mask_BCDHW: Tensor,
+    *,
+    nearest: int = 3,
+    long_range_weight: float = 1.0,
+    balance: bool = True,
+    margin: float = 0.0,
+) -> Tensor:
+    """Mean cross-entropy over the voxels of the mask: nearest channels plus weighted long-range ones.
+
+    margin : voxels already past it (probability above 1 - margin where linked, below margin where not) add nothing.
+    """
+    logits, target, mask = logits_BCDHW.float(), target_BCDHW.float(), mask_BCDHW.float()
+    if margin > 0:
+        probability = torch.sigmoid(logits.detach())
+        done = torch.where(target > 0.5, probability >= 1 - margin, probability <= margin)
+        mask = mask * ~done
+    weight = balanced_weights(target, mask) if balance else mask
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
+    near = each[:, :nearest].sum() / mask[:, :nearest].sum().clamp(min=1)
+    if logits.shape[1] == nearest or long_range_weight == 0:
+        return near
+    return near + long_range_weight * each[:, nearest:].sum() / mask[:, nearest:].sum().clamp(min=1)

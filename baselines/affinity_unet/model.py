@@ -1,0 +1,114 @@
+"""Residual symmetric U-Net (Lee et al. 2017), in the variant that the AxonEM paper's authors used.
+
+Pre-activation residual blocks of four 3x3x3 convolutions, max pooling, fixed bilinear upsampling, skip connections
+that are summed. Shape suffixes: B batch, C channels, D H W = z y x.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from baselines.common.config import ModelConfig
+
+# Grey values are spread around zero before the first convolution, which has no bias of its own.
+GREY_CENTRE, GREY_SCALE = 0.5, 4.0
+
+
+def norm_layer(kind: str, channels: int) -> nn.Module:
+    """``batch`` as published, or ``group`` (groups of 16 channels) for batches of one."""
+    if kind == "batch":
+        return nn.BatchNorm3d(channels)
+    return nn.GroupNorm(max(1, channels // 16), channels)
+
+
+class NormReluConv(nn.Sequential):
+    """Normalise, rectify, convolve 3x3x3 without bias."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: str) -> None:
+        super().__init__(
+            norm_layer(norm, channels_in),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(channels_in, channels_out, 3, padding=1, bias=False),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Four convolutions; the two in the middle are bridged by a sum."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: str) -> None:
+        super().__init__()
+        self.enter = NormReluConv(channels_in, channels_out, norm)
+        self.middle = nn.Sequential(
+            NormReluConv(channels_out, channels_out, norm), NormReluConv(channels_out, channels_out, norm)
+        )
+        self.leave = NormReluConv(channels_out, channels_out, norm)
+
+    def forward(self, feat_BCDHW: Tensor) -> Tensor:
+        feat_BCDHW = self.enter(feat_BCDHW)
+        feat_BCDHW = feat_BCDHW + self.middle(feat_BCDHW)
+        return self.leave(feat_BCDHW)
+
+
+class Up(nn.Module):
+    """Bilinear upsampling by the pooling factor, 1x1x1 convolution, sum with the skip."""
+
+    def __init__(self, channels_in: int, channels_out: int, factor: Sequence[int]) -> None:
+        super().__init__()
+        self.factor = tuple(float(f) for f in factor)
+        self.project = nn.Conv3d(channels_in, channels_out, 1, bias=False)
+
+    def forward(self, feat_BCDHW: Tensor, skip_BCDHW: Tensor) -> Tensor:
+        # A 1x1x1 convolution and a linear interpolation commute; this order interpolates fewer channels.
+        feat_BCDHW = self.project(feat_BCDHW)
+        feat_BCDHW = nn.functional.interpolate(
+            feat_BCDHW, scale_factor=self.factor, mode="trilinear", align_corners=False
+        )
+        return feat_BCDHW + skip_BCDHW
+
+
+class ResidualUNet(nn.Module):
+    """Grey values (B,1,D,H,W) in 0..1 -> affinity logits (B,C,D,H,W), one channel an offset of the config.
+
+    D, H, W must be multiples of ``stride_zyx``.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        widths, norm = config.widths, config.norm
+        kernel = tuple(config.io_kernel)
+        half = tuple(k // 2 for k in kernel)
+        self.pools = [tuple(p) for p in config.pool]
+        self.stride_zyx = tuple(int(torch.tensor([p[a] for p in self.pools]).prod()) for a in range(3))
+        self.embed = nn.Conv3d(1, widths[0], kernel, padding=half, bias=False)
+        self.down = nn.ModuleList(
+            ResidualBlock(widths[max(level - 1, 0)], widths[level], norm) for level in range(len(widths))
+        )
+        self.up = nn.ModuleList(
+            Up(widths[level + 1], widths[level], self.pools[level]) for level in range(len(widths) - 1)
+        )
+        self.fuse = nn.ModuleList(ResidualBlock(width, width, norm) for width in widths[:-1])
+        self.final = nn.Sequential(norm_layer(norm, widths[0]), nn.ReLU(inplace=True))
+        self.head = nn.Conv3d(widths[0], len(config.offsets), kernel, padding=half)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, grey_BCDHW: Tensor) -> Tensor:
+        feat_BCDHW = self.embed((grey_BCDHW - GREY_CENTRE) * GREY_SCALE)
+        skips = []
+        for level, block in enumerate(self.down):
+            feat_BCDHW = block(feat_BCDHW)
+            if level < len(self.pools):
+                skips.append(feat_BCDHW)
+                feat_BCDHW = nn.functional.max_pool3d(feat_BCDHW, self.pools[level])
+        for level in reversed(range(len(self.pools))):
+            feat_BCDHW = self.fuse[level](self.up[level](feat_BCDHW, skips[level]))
+        return self.head(self.final(feat_BCDHW))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(p.numel() for p in self.parameters())

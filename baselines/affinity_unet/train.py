@@ -1,0 +1,220 @@
+"""Train the affinity U-Net: one visible loop, on one CPU or on many GPUs by torchrun.
+
+Killed at any moment, the same command goes on from the last checkpoint and takes the very steps it would have taken:
+crops depend on the seed and their number alone, and the checkpoint holds weights, optimiser and generators.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from baselines.affinity_unet.affinities import affinity_targets
+from baselines.affinity_unet.loss import affinity_loss
+from baselines.affinity_unet.model import ResidualUNet
+from baselines.common.checkpoint import load_checkpoint, load_weights, restore_rng, rng_state, save_checkpoint
+from baselines.common.config import ExperimentConfig, TrainConfig
+from baselines.common.crops import CropStream
+from baselines.common.data import Volume
+
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class _Batches(Dataset):
+    """Items: grey (1,D,H,W) float32, target and mask (C,D,H,W) uint8."""
+
+    def __init__(self, crops: CropStream, config: ExperimentConfig) -> None:
+        self.crops, self.offsets = crops, config.model.offsets
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        sample = self.crops[index]
+        target, mask = affinity_targets(sample.labels, sample.mask, self.offsets)
+        return torch.from_numpy(sample.grey)[None], torch.from_numpy(target), torch.from_numpy(mask)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """``auto`` is this process's GPU where there is one."""
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def autocast_of(device: torch.device, autocast: str) -> Any:
+    """Context of mixed precision."""
+    return torch.autocast(device.type, torch.bfloat16) if autocast == "bfloat16" else nullcontext()
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Rate of a step: linear warm-up, then constant or a half cosine down to a hundredth."""
+    rate = config.learning_rate
+    if step < config.warmup_steps:
+        return rate * (step + 1) / config.warmup_steps
+    if config.schedule == "cosine":
+        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return rate
+
+
+def train(
+    config: ExperimentConfig,
+    volumes: list[Volume],
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+    stop_after: int | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Train to ``config.train.steps`` and return the last checkpoint; goes on where an earlier run stopped.
+
+    folder : holds last.pt, log.jsonl and, with the extra installed, TensorBoard's files.
+    stop_after : stop at that step without finishing, for tests.
+    """
+    options = config.train
+    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = pick_device(options.device)
+    if world > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    torch.manual_seed(config.seed)
+    model = ResidualUNet(config.model).to(device, memory_format=torch.channels_last_3d)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
+    path, step = folder / "last.pt", 0
+    if path.exists():
+        step = _resume(path, config, model, optimizer)
+    loader = _loader(config, volumes, step, world, rank)
+    learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
+    if options.compile:
+        learner = torch.compile(learner)
+    log = _Log(folder, active=rank == 0)
+    bar = tqdm(total=options.steps, initial=step, desc="train", unit="step", disable=quiet or rank > 0)
+    end = min(options.steps, stop_after or options.steps)
+    model.train()
+    started, since = time.monotonic(), step
+    for grey, target, mask in loader:
+        if step >= end:
+            break
+        loss = _step(learner, optimizer, config, step, [t.to(device, non_blocking=True) for t in (grey, target, mask)])
+        if not math.isfinite(loss):
+            raise RuntimeError(f"loss {loss} at step {step}; lower train.learning_rate or inspect crop {step}")
+        step += 1
+        bar.update()
+        if step % options.log_every == 0:
+            rate = (step - since) / (time.monotonic() - started)
+            bar.set_postfix(loss=f"{loss:.4f}")
+            log.write(step, {"loss": loss, "learning_rate": learning_rate(options, step - 1), "steps_per_s": rate})
+        if validate and options.validate_every and step % options.validate_every == 0 and rank == 0:
+            model.eval()
+            log.write(step, validate(model))
+            model.train()
+        if rank == 0 and (step % options.checkpoint_every == 0 or step == options.steps):
+            save_checkpoint(path, _state(config, step, model, optimizer))
+    bar.close()
+    log.close()
+    if world > 1:
+        dist.destroy_process_group()
+    return path
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, config: ExperimentConfig, step: int, batch: list[Tensor]
+) -> float:
+    options = config.train
+    grey_BCDHW, target_BCDHW, mask_BCDHW = batch
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(options, step)
+    with autocast_of(grey_BCDHW.device, options.autocast):
+        logits_BCDHW = model(grey_BCDHW.contiguous(memory_format=torch.channels_last_3d))
+    loss = affinity_loss(
+        logits_BCDHW,
+        target_BCDHW,
+        mask_BCDHW,
+        long_range_weight=options.long_range_weight,
+        balance=options.class_balance,
+        margin=options.margin,
+    )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if options.clip_norm > 0:
+        nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _loader(config: ExperimentConfig, volumes: list[Volume], step: int, world: int, rank: int) -> DataLoader:
+    """Batches of the steps to come; crop number (step * world + rank) * batch + place, whatever the workers."""
+    options = config.train
+    crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)
+    order = [
+        [(s * world + rank) * options.batch + i for i in range(options.batch)] for s in range(step, options.steps)
+    ]
+    return DataLoader(
+        _Batches(crops, config),
+        batch_sampler=order,
+        num_workers=options.workers,
+        worker_init_fn=_one_thread,
+        pin_memory=torch.cuda.is_available(),
+        prefetch_factor=4 if options.workers else None,
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _state(config: ExperimentConfig, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {
+        "step": step,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": rng_state(),
+        "config": json.dumps(config.to_json()),
+    }
+
+
+def _resume(path: Path, config: ExperimentConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    checkpoint = load_checkpoint(path)
+    load_weights(model, checkpoint, path)
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    restore_rng(checkpoint["rng"])
+    return int(checkpoint["step"])
+
+
+class _Log:
+    """One JSON object a line in log.jsonl, and TensorBoard where it is installed."""
+
+    def __init__(self, folder: Path, *, active: bool) -> None:
+        self.file = self.board = None
+        if active:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.file = open(folder / "log.jsonl", "a")  # noqa: SIM115  closed in close()
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
+            self.board = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        if self.file is None:
+            return
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        for name, value in values.items() if self.board else ():
+            self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+        if self.board is not None:
+            self.board.close()

@@ -1,0 +1,323 @@
+"""One TOML file describes one experiment; it becomes frozen dataclasses, and an unknown key is an error.
+
+All arrays and triples are z,y,x. Paths are relative to the folder of the TOML file unless they are absolute.
+"""
+
+import dataclasses
+import os
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axonem_eval.errors import Complaint, InputError
+
+Triple = tuple[int, int, int]
+FloatTriple = tuple[float, float, float]
+
+NEAREST: tuple[Triple, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+LONG_RANGE: tuple[Triple, ...] = (
+    (2, 0, 0), (0, 3, 0), (0, 0, 3),
+    (3, 0, 0), (0, 9, 0), (0, 0, 9),
+    (4, 0, 0), (0, 27, 0), (0, 0, 27),
+)  # fmt: skip
+VOLUME_KINDS = ("pair", "fib25", "snemi3d", "cremi", "axonem", "synthetic")
+
+
+@dataclass(frozen=True)
+class VolumeConfig:
+    """Where a volume of grey values and labels comes from.
+
+    kind : pair (``raw`` and ``labels`` files, HDF5 datasets as file.h5:name), fib25, snemi3d, cremi, axonem (``path``
+    is the folder or file of that data set), or synthetic (``shape`` and ``seed``; made on the spot).
+    z, y, x : half-open range of voxels to use, [first, end]; all of them by default.
+    erode : voxels taken off each label at its boundary before affinities are computed; in the section's plane where
+    voxels are anisotropic. raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
+    """
+
+    kind: str = "pair"
+    name: str = ""
+    path: str = ""
+    raw: str = ""
+    labels: str = ""
+    mask: str = ""
+    shape: Triple | None = None
+    seed: int = 0
+    z: tuple[int, int] | None = None
+    y: tuple[int, int] | None = None
+    x: tuple[int, int] | None = None
+    raw_offset: Triple = (0, 0, 0)
+    erode: int = 0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Volumes: ``train`` to learn from, ``validate`` to choose thresholds and checkpoints by, ``test`` to report."""
+
+    train: tuple[VolumeConfig, ...] = ()
+    validate: VolumeConfig | None = None
+    test: VolumeConfig | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Residual symmetric U-Net. widths : channels per scale. pool : factors between scales.
+
+    offsets : (dz,dy,dx) of each output channel; the first three are the nearest neighbours and reach inference.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    pool: tuple[Triple, ...] = ((1, 2, 2), (1, 2, 2), (1, 2, 2))
+    io_kernel: Triple = (1, 5, 5)
+    norm: str = "batch"
+    offsets: tuple[Triple, ...] = NEAREST + LONG_RANGE
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Sizes in voxels; ``batch`` is per process; ``log_every`` and the like in steps."""
+
+    steps: int = 1_000_000
+    patch: Triple = (20, 256, 256)
+    batch: int = 1
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    long_range_weight: float = 1.0
+    class_balance: bool = True
+    margin: float = 0.0
+    workers: int = 1
+    threads: int = 0
+    device: str = "auto"
+    autocast: str = "bfloat16"
+    compile: bool = False
+    checkpoint_every: int = 500
+    validate_every: int = 0
+    log_every: int = 20
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Probability of each augmentation per crop, and its reach. Pixels are in the section's plane.
+
+    slip : one section lies aside. translation : all sections from there on do. lost : a section is gone.
+    missing : sections are blank, wholly or in part. blur : sections out of focus, sigma up to ``blur_sigma``.
+    """
+
+    flip: bool = True
+    grey: float = 0.7
+    grey_contrast: float = 0.5
+    grey_brightness: float = 0.5
+    misalign: float = 0.5
+    misalign_pixels: int = 25
+    slip_share: float = 0.3
+    missing: float = 0.3
+    missing_sections: int = 5
+    lost: float = 0.1
+    blur: float = 0.5
+    blur_sections: int = 5
+    blur_sigma: float = 5.0
+    box: float = 0.5
+    box_pixels: tuple[int, int] = (6, 30)
+    noise: float = 0.0
+    warp: float = 0.7
+    rotate_degrees: float = 45.0
+    scale: tuple[float, float] = (0.9, 1.1)
+    shear_degrees: float = 3.0
+    elastic_pixels: float = 4.0
+    elastic_spacing: int = 32
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Inference: patches on a grid with the given overlap (fraction), blended by a bump.
+
+    tile : rows and columns that one worker holds at a time; 0 for the whole section.
+    chunk : chunk of the affinity store. test_time : flips and transposes to average, 1, 4, 8 or 16.
+    """
+
+    patch: Triple = (20, 256, 256)
+    overlap: FloatTriple = (0.5, 0.5, 0.5)
+    tile: tuple[int, int] = (0, 0)
+    chunk: Triple = (32, 128, 128)
+    test_time: int = 1
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """Watershed and agglomeration. Affinities and thresholds in 0..1, sizes in voxels.
+
+    high, low : affinities at or above ``high`` always join, at or below ``low`` never. size : fragments smaller than
+    this join their strongest neighbour. dust : segments smaller than this become background. block, halo : voxels.
+    thresholds : the sweep; threshold : the one to write, -1 to take the best of the sweep on the validation volume.
+    """
+
+    high: float = 0.99
+    low: float = 0.01
+    size: int = 200
+    dust: int = 200
+    block: Triple = (64, 512, 512)
+    halo: Triple = (8, 32, 32)
+    thresholds: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
+    threshold: float = -1.0
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Scoring: tolerance of ERL in nodes; ``choose_by`` is arand_error, voi_sum or erl (highest)."""
+
+    tolerance_nodes: int = 50
+    target_voxel_nm: float = 30.0
+    min_length_um: float = 0.0
+    choose_by: str = "voi_sum"
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything about one experiment."""
+
+    name: str
+    voxel_size_nm: FloatTriple
+    seed: int = 0
+    checkpoint: str = ""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    folder: str = field(default=".", metadata={"internal": True})
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether sections are no thicker than 1.5 pixels, so that z is an axis like the others."""
+        z, y, x = self.voxel_size_nm
+        return z <= 1.5 * min(y, x)
+
+    def resolve(self, path: str) -> Path:
+        """A path of the TOML file, relative to its folder; a dataset (file.h5:name) stays."""
+        return Path(path) if os.path.isabs(path) else Path(self.folder) / path
+
+    def to_json(self) -> dict[str, Any]:
+        """The experiment as plain JSON, without where the file lay."""
+        values = dataclasses.asdict(self)
+        del values["folder"]
+        return values
+
+
+def load_config(path: str | Path) -> ExperimentConfig:
+    """Read a TOML file. Raises InputError with every complaint about it."""
+    file = Path(path)
+    try:
+        values = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise InputError.of("no_config", f"{file}: no such file; the shipped ones are in baselines/configs") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError.of("bad_toml", f"{file}: not valid TOML: {error}") from None
+    return config_from(values, where=str(file), folder=str(file.parent))
+
+
+def config_from(values: dict[str, Any], *, where: str = "config", folder: str = ".") -> ExperimentConfig:
+    """Experiment from plain values. Raises InputError with every complaint about them."""
+    complaints: list[Complaint] = []
+    config = _build(ExperimentConfig, values, where, complaints)
+    if config is not None:
+        complaints += [Complaint("bad_value", f"{where}: {text}") for text in _contradictions(config)]
+    if complaints:
+        raise InputError(complaints)
+    assert config is not None
+    return dataclasses.replace(config, folder=folder)
+
+
+def _build(kind: type, values: Any, where: str, complaints: list[Complaint]) -> Any:
+    """A dataclass from a table; complains of unknown, missing and ill-typed keys, and returns None then."""
+    if not isinstance(values, dict):
+        complaints.append(Complaint("bad_type", f"{where}: found {values!r}, expected a table"))
+        return None
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind) if "internal" not in f.metadata}
+    before = len(complaints)
+    for key in sorted(set(values) - set(fields)):
+        known = ", ".join(fields)
+        complaints.append(Complaint("unknown_key", f"{where}: unknown key {key!r}; it may have {known}"))
+    arguments = {}
+    for name, spec in fields.items():
+        if name in values:
+            arguments[name] = _convert(hints[name], values[name], f"{where}: {name}", complaints)
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            complaints.append(Complaint("missing_key", f"{where}: key {name!r} is missing"))
+    return kind(**arguments) if len(complaints) == before else None
+
+
+def _convert(kind: Any, value: Any, where: str, complaints: list[Complaint]) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _convert(next(a for a in args if a is not type(None)), value, where, complaints)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, where, complaints)
+    if origin is tuple:
+        return _convert_tuple(args, value, where, complaints)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        complaints.append(Complaint("bad_type", f"{where}: found {value!r}, expected {kind.__name__}"))
+    return value
+
+
+def _convert_tuple(args: tuple[Any, ...], value: Any, where: str, complaints: list[Complaint]) -> Any:
+    if not isinstance(value, list | tuple):
+        complaints.append(Complaint("bad_type", f"{where}: found {value!r}, expected a list"))
+        return ()
+    if args[-1] is Ellipsis:
+        return tuple(_convert(args[0], v, f"{where}[{i}]", complaints) for i, v in enumerate(value))
+    if len(value) != len(args):
+        complaints.append(Complaint("bad_length", f"{where}: {len(value)} values, expected {len(args)}"))
+        return ()
+    return tuple(_convert(a, v, f"{where}[{i}]", complaints) for i, (a, v) in enumerate(zip(args, value, strict=True)))
+
+
+def _contradictions(config: ExperimentConfig) -> list[str]:
+    """What no single field shows."""
+    model, train, predict, segment = config.model, config.train, config.predict, config.segment
+    found = []
+    if min(config.voxel_size_nm) <= 0:
+        found.append(f"voxel_size_nm {config.voxel_size_nm} has a length that is not positive")
+    if len(model.pool) != len(model.widths) - 1:
+        found.append(f"model.pool has {len(model.pool)} factors for {len(model.widths)} widths; expected one fewer")
+    if model.norm not in ("batch", "group"):
+        found.append(f"model.norm {model.norm!r}; expected batch or group")
+    if model.offsets[:3] != NEAREST:
+        found.append("model.offsets must begin with the nearest neighbours [1,0,0], [0,1,0], [0,0,1]")
+    for name, patch in (("train.patch", train.patch), ("predict.patch", predict.patch)):
+        for axis in range(3):
+            factor = 1
+            for pool in model.pool:
+                factor *= pool[axis]
+            if patch[axis] < 1 or patch[axis] % factor:
+                found.append(f"{name} {patch} must be a multiple of {factor} along axis {'zyx'[axis]} (pooling)")
+    for name, value, allowed in (
+        ("train.schedule", train.schedule, ("constant", "cosine")),
+        ("train.autocast", train.autocast, ("bfloat16", "float32")),
+        ("train.device", train.device, ("auto", "cpu", "cuda")),
+        ("predict.test_time", predict.test_time, (1, 4, 8, 16)),
+        ("evaluate.choose_by", config.evaluate.choose_by, ("arand_error", "voi_sum", "erl")),
+    ):
+        if value not in allowed:
+            found.append(f"{name} {value!r}; expected one of {', '.join(map(str, allowed))}")
+    if not all(0 <= o < 1 for o in predict.overlap):
+        found.append(f"predict.overlap {predict.overlap}; expected fractions from 0 to below 1")
+    if not 0 <= segment.low < segment.high <= 1:
+        found.append(f"segment.low {segment.low} and high {segment.high}; expected 0 <= low < high <= 1")
+    if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
+        found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
+    for volume in (*config.data.train, config.data.validate, config.data.test):
+        if volume is not None and volume.kind not in VOLUME_KINDS:
+            found.append(f"data: kind {volume.kind!r}; expected one of {', '.join(VOLUME_KINDS)}")
+    return found

@@ -1,0 +1,64 @@
+"""Random crops. A crop depends on the seed and its number alone, so that a resumed run sees the crops it would have."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.common.augment import Rng, Sample, augment, centre_crop, source_shape
+from baselines.common.config import AugmentConfig, Triple
+from baselines.common.data import Volume
+
+
+class CropStream:
+    """An endless, random-access list of augmented crops: the same seed and index give the same bytes.
+
+    Volumes are drawn by their number of voxels.
+    """
+
+    def __init__(
+        self, volumes: Sequence[Volume], patch: Triple, config: AugmentConfig, seed: int, *, isotropic: bool
+    ) -> None:
+        self.volumes = list(volumes)
+        self.patch, self.config, self.seed, self.isotropic = patch, config, seed, isotropic
+        voxels = np.array([v.raw.size for v in self.volumes], np.float64)
+        self.share = voxels / voxels.sum()
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.seed, index])
+        volume = self.volumes[int(rng.choice(len(self.volumes), p=self.share))]
+        sample = cut(volume, source_shape(self.patch, self.config), rng)
+        return augment(sample, self.patch, self.config, rng, isotropic=self.isotropic)
+
+    def plain(self, index: int) -> Sample:
+        """The crop of that number without augmentation."""
+        rng = np.random.default_rng([self.seed, index])
+        volume = self.volumes[int(rng.choice(len(self.volumes), p=self.share))]
+        return centre_crop(cut(volume, self.patch, rng), self.patch)
+
+
+def cut(volume: Volume, shape: Triple, rng: Rng) -> Sample:
+    """A crop at a random place; what reaches beyond a small volume is mirrored and masked out."""
+    assert volume.labels is not None
+    start = [int(rng.integers(0, max(1, n - s + 1))) for n, s in zip(volume.shape_zyx, shape, strict=True)]
+    box = tuple(slice(o, o + s) for o, s in zip(start, shape, strict=True))
+    grey = volume.raw[box].astype(np.float32) / 255
+    labels = np.unique(volume.labels[box], return_inverse=True)
+    number = labels[1].reshape(grey.shape).astype(np.int32)
+    if labels[0][0] != 0:  # 0 must stay background, and nothing else become it
+        number += 1
+    mask = np.ones(grey.shape, bool) if volume.mask is None else volume.mask[box]
+    return _padded(Sample(grey, number, mask), shape)
+
+
+def _padded(sample: Sample, shape: Triple) -> Sample:
+    if sample.grey.shape == shape:
+        return sample
+    lack = [s - n for n, s in zip(sample.grey.shape, shape, strict=True)]
+    width = [(n // 2, n - n // 2) for n in lack]
+
+    def zeros(array: NDArray) -> NDArray:
+        return np.pad(array, width)
+
+    mode = "reflect" if all(n > max(w) for n, w in zip(sample.grey.shape, width, strict=True)) else "symmetric"
+    return Sample(np.pad(sample.grey, width, mode=mode), zeros(sample.labels), zeros(sample.mask))

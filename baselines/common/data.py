@@ -1,0 +1,258 @@
+"""Volumes to learn from: grey values, labels and a mask of where the labels hold, checked before anything starts."""
+
+import gzip
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.spec import format_triple
+from axonem_eval.volume import open_labels
+from baselines.common.config import ExperimentConfig, VolumeConfig
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A training or test volume.
+
+    raw (z,y,x) uint8. labels (z,y,x) uint32, 0 is background or boundary; None where there is none.
+    mask (z,y,x) bool, where the labels hold; None for everywhere.
+    """
+
+    name: str
+    raw: NDArray[np.uint8]
+    labels: NDArray[np.uint32] | None
+    mask: NDArray[np.bool_] | None = None
+
+    @property
+    def shape_zyx(self) -> tuple[int, int, int]:
+        z, y, x = self.raw.shape
+        return z, y, x
+
+
+def load_volumes(config: ExperimentConfig, wanted: Sequence[VolumeConfig], *, need_labels: bool = True) -> list[Volume]:
+    """Load and check volumes. Raises InputError with the complaints about all of them at once."""
+    volumes, complaints = [], []
+    for spec in wanted:
+        try:
+            for volume in _LOADERS[spec.kind](config, spec):
+                volumes.append(_finish(config, spec, volume))
+                complaints += _complaints(volumes[-1], need_labels)
+        except InputError as error:
+            complaints += error.complaints
+    if complaints:
+        raise InputError(complaints)
+    return volumes
+
+
+def load_one(config: ExperimentConfig, spec: VolumeConfig, *, need_labels: bool = True) -> Volume:
+    """Load one volume. Raises InputError where it is at fault or is several."""
+    volumes = load_volumes(config, [spec], need_labels=need_labels)
+    if len(volumes) != 1:
+        raise InputError.of("several_volumes", f"{spec.path}: {len(volumes)} volumes; expected one here")
+    return volumes[0]
+
+
+def _complaints(volume: Volume, need_labels: bool) -> list[Complaint]:
+    found = []
+    name = volume.name
+    if volume.raw.dtype != np.uint8:
+        found.append(
+            Complaint("wrong_dtype", f"{name}: raw has dtype {volume.raw.dtype}, expected uint8 grey values 0..255")
+        )
+    elif volume.raw.size and volume.raw.min() == volume.raw.max():
+        found.append(Complaint("blank_raw", f"{name}: every grey value is {volume.raw.min()}; is this the right file?"))
+    if volume.labels is None:
+        if need_labels:
+            found.append(Complaint("no_labels", f"{name}: it has no labels, which training and scoring need"))
+        return found
+    if volume.labels.shape != volume.raw.shape:
+        found.append(
+            Complaint(
+                "shape_mismatch",
+                f"{name}: labels have shape {format_triple(volume.labels.shape)}, raw "
+                f"{format_triple(volume.raw.shape)} (z,y,x); they must match. Set raw_offset where raw is padded",
+            )
+        )
+    if need_labels and not volume.labels.any():
+        found.append(Complaint("empty_labels", f"{name}: all labels are 0 (background)"))
+    return found
+
+
+def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Volume:
+    """Crop to the asked range and erode the labels' boundaries."""
+    if volume.labels is not None and volume.labels.shape != volume.raw.shape:
+        return volume
+    box = tuple(slice(*(r or (0, n))) for r, n in zip((spec.z, spec.y, spec.x), volume.raw.shape, strict=True))
+    for axis, (part, size) in enumerate(zip(box, volume.raw.shape, strict=True)):
+        if not 0 <= part.start < part.stop <= size:
+            raise InputError.of(
+                "bad_range",
+                f"{volume.name}: {'zyx'[axis]} = [{part.start}, {part.stop}] lies outside the volume's 0 to {size}",
+            )
+    labels = None if volume.labels is None else np.ascontiguousarray(volume.labels[box])
+    if labels is not None and spec.erode:
+        axes = (0, 1, 2) if config.isotropic else (1, 2)
+        labels = erode_labels(labels, spec.erode, axes)
+    mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
+    return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask)
+
+
+def erode_labels(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -> NDArray[np.uint32]:
+    """Set to 0 what lies within ``voxels`` of another label along the given axes; (z,y,x) in and out."""
+    current = labels
+    for _ in range(voxels):
+        keep = np.ones(labels.shape, bool)
+        for axis in axes:
+            before = [slice(None)] * 3
+            after = [slice(None)] * 3
+            before[axis], after[axis] = slice(None, -1), slice(1, None)
+            same = current[tuple(before)] == current[tuple(after)]
+            keep[tuple(before)] &= same
+            keep[tuple(after)] &= same
+        current = np.where(keep, current, np.uint32(0))
+    return current
+
+
+def compact(labels: NDArray[Any]) -> NDArray[np.uint32]:
+    """The same partition numbered from 1 in uint32, 0 kept; any integer dtype."""
+    import fastremap
+
+    return fastremap.renumber(labels, preserve_zero=True, in_place=False)[0].astype(np.uint32)
+
+
+def _read(path: Path, dataset: str | None = None) -> NDArray[Any]:
+    """A whole integer volume (z,y,x) in any format that the scorer reads, or a TIFF stack."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        import tifffile
+
+        if not path.exists():
+            raise InputError.of("no_file", f"{path}: no such file")
+        return np.asarray(tifffile.imread(path))
+    with open_labels(path, dataset) as volume:
+        return volume.read(tuple(slice(0, n) for n in volume.shape_zyx))  # type: ignore[arg-type]
+
+
+def _load_pair(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    complaints: list[Complaint] = []
+
+    def read(path: str) -> NDArray[Any] | None:
+        try:
+            return _read(config.resolve(path)) if path else None
+        except InputError as error:
+            complaints.extend(error.complaints)
+            return None
+
+    raw, labels, mask = read(spec.raw), read(spec.labels), read(spec.mask)
+    name = spec.name or Path(spec.raw).stem
+    if not spec.raw:
+        complaints.append(Complaint("no_raw", f"{name or 'a volume'}: kind pair needs raw = a file of grey values"))
+    if complaints:
+        raise InputError(complaints)
+    assert raw is not None
+    return [_pair(name, raw, labels, mask, spec.raw_offset)]
+
+
+def _pair(
+    name: str,
+    raw: NDArray[Any],
+    labels: NDArray[Any] | None,
+    mask: NDArray[Any] | None = None,
+    raw_offset: tuple[int, int, int] = (0, 0, 0),
+) -> Volume:
+    if labels is not None and any(raw_offset):
+        raw = raw[tuple(slice(o, o + n) for o, n in zip(raw_offset, labels.shape, strict=True))]
+    return Volume(
+        name, raw, None if labels is None else compact(labels), None if mask is None else np.asarray(mask) != 0
+    )
+
+
+def _load_fib25(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    """The folder shared by its publishers: PNG sections, and supervoxels with a table supervoxel -> body."""
+    import h5py
+    from PIL import Image
+
+    folder = config.resolve(spec.path)
+    sections = sorted((folder / "grayscale_maps").glob("*.png"))
+    truth = folder / "groundtruth.h5.gz"
+    missing = [str(p) for p, there in ((folder / "grayscale_maps", bool(sections)), (truth, truth.exists())) if not there]
+    if missing:
+        raise InputError(Complaint("no_file", f"{path}: missing; fib25 needs it (see docs/baselines.md)") for path in missing)
+    raw = np.stack([np.asarray(Image.open(p)) for p in sections])
+    with gzip.open(truth, "rb") as packed, h5py.File(packed, "r") as file:
+        supervoxels = file["stack"][()]
+        table = file["transforms"][()]
+    lookup = np.zeros(int(max(supervoxels.max(), table[:, 0].max())) + 1, np.uint32)
+    lookup[table[:, 0]] = table[:, 1]
+    return [_pair(spec.name or "fib25", raw, lookup[supervoxels])]
+
+
+def _load_snemi3d(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    """A folder with train-input and train-labels, each .tif or .h5."""
+    folder = config.resolve(spec.path)
+    found = {}
+    complaints = []
+    for part in ("train-input", "train-labels"):
+        files = [folder / f"{part}{end}" for end in (".tif", ".tiff", ".h5") if (folder / f"{part}{end}").exists()]
+        if files:
+            found[part] = _read(files[0])
+        else:
+            complaints.append(Complaint("no_file", f"{folder}: no {part}.tif or {part}.h5; SNEMI3D has both"))
+    if complaints:
+        raise InputError(complaints)
+    return [_pair(spec.name or "snemi3d", found["train-input"], found["train-labels"])]
+
+
+def _load_cremi(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    """One CREMI file: volumes/raw, volumes/labels/neuron_ids, whose largest value marks what is not annotated."""
+    path = config.resolve(spec.path)
+    raw = _read(path, "volumes/raw")
+    labels = _read(path, "volumes/labels/neuron_ids")
+    unknown = labels == np.iinfo(labels.dtype).max
+    labels = np.where(unknown, 0, labels)
+    return [_pair(spec.name or path.stem, raw, labels, ~unknown if unknown.any() else None)]
+
+
+def _load_axonem(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    """A folder of AxonEM training subvolumes: im_Z-Y-X*.h5 with seg_Z-Y-X*.h5, raw and labels of one shape."""
+    folder = config.resolve(spec.path)
+    images = sorted(folder.glob("im_*.h5"))
+    volumes, complaints = [], []
+    if not images:
+        complaints.append(Complaint("no_file", f"{folder}: no im_*.h5; unpack the AxonEM training subvolumes there"))
+    for image in images:
+        labels = image.with_name(image.name.replace("im_", "seg_", 1))
+        if not labels.exists():
+            complaints.append(Complaint("no_file", f"{labels}: no such file; {image.name} has no labels"))
+            continue
+        try:
+            volumes.append(_pair(image.stem, _read(image), _read(labels)))
+        except InputError as error:
+            complaints += error.complaints
+    if complaints:
+        raise InputError(complaints)
+    return volumes
+
+
+def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
+    """Synthetic axon tissue, made on the spot: the same shape and seed give the same bytes."""
+    from axonem_eval.synthetic import make_tissue
+
+    if spec.shape is None:
+        raise InputError.of("no_shape", f"{spec.name or 'a volume'}: kind synthetic needs shape = [z, y, x]")
+    tissue = make_tissue(spec.shape, config.voxel_size_nm, seed=spec.seed)
+    return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw, tissue.labels.astype(np.uint32))]
+
+
+_LOADERS: dict[str, Callable[[ExperimentConfig, VolumeConfig], list[Volume]]] = {
+    "pair": _load_pair,
+    "fib25": _load_fib25,
+    "snemi3d": _load_snemi3d,
+    "cremi": _load_cremi,
+    "axonem": _load_axonem,
+    "synthetic": _load_synthetic,
+}
