@@ -34,7 +34,7 @@ class Anatomy:
     bundle_axons: tuple[int, int] = (4, 11)
     axon_radius_nm: float = 85.0
     axon_min_radius_nm: float = 50.0
-    axon_persistence_um: float = 4.0
+    axon_persistence_um: float = 7.0
     axon_branch_rate: float = 0.05
     varicosity_rate: float = 0.3
     varicosity_radius_nm: tuple[float, float] = (120.0, 230.0)
@@ -213,7 +213,7 @@ class _Grower:
     def bundle(self, step_nm: float = 40.0) -> float:
         """Add axons that run together, braid and now and then leave; returns their cable in um."""
         a, rng = self.anatomy, self.rng
-        path = self.traverse(step_nm, 2.5 * a.axon_persistence_um)
+        path = self.traverse(step_nm, 1.5 * a.axon_persistence_um)
         n, cable = len(path), 0.0
         tangent = chain_tangents(path, np.array([0, n]))
         side = np.cross(tangent, self.direction())
