@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The first example of a kind may compile a kernel, and machines that run tests are busy: no deadline.
+settings.register_profile("scorer", deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("scorer")
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 

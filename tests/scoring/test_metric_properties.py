@@ -4,14 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
 from tests.scoring.chains import chains
-
-settings.register_profile("scorer", deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("scorer")
 
 TOLERANCES = st.integers(0, 14)
 
