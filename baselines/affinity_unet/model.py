@@ -4,6 +4,7 @@ Pre-activation residual blocks of four 3x3x3 convolutions, max pooling, fixed bi
 that are summed. Shape suffixes: B batch, C channels, D H W = z y x.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -67,10 +68,20 @@ class Up(nn.Module):
         return feat_BCDHW + skip_BCDHW
 
 
+def spread(feat_BCDHW: Tensor, factor: Sequence[int]) -> Tensor:
+    """Channels to space: (B, C * fz * fy * fx, D, H, W) -> (B, C, D * fz, H * fy, W * fx)."""
+    if math.prod(factor) == 1:
+        return feat_BCDHW
+    batch, channels, depth, height, width = feat_BCDHW.shape
+    fz, fy, fx = factor
+    split = feat_BCDHW.reshape(batch, channels // (fz * fy * fx), fz, fy, fx, depth, height, width)
+    return split.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, -1, depth * fz, height * fy, width * fx)
+
+
 class ResidualUNet(nn.Module):
     """Grey values (B,1,D,H,W) in 0..1 -> affinity logits (B,C,D,H,W), one channel an offset of the config.
 
-    D, H, W must be multiples of ``stride_zyx``.
+    D, H, W must be multiples of the product of stem and pooling.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -79,8 +90,10 @@ class ResidualUNet(nn.Module):
         kernel = tuple(config.io_kernel)
         half = tuple(k // 2 for k in kernel)
         self.pools = [tuple(p) for p in config.pool]
-        self.stride_zyx = tuple(int(torch.tensor([p[a] for p in self.pools]).prod()) for a in range(3))
-        self.embed = nn.Conv3d(1, widths[0], kernel, padding=half, bias=False)
+        self.stem = tuple(config.stem)
+        enter = tuple(max(k, 2 * s) if s > 1 else k for k, s in zip(kernel, self.stem, strict=True))
+        margin = tuple((k - s + 1) // 2 for k, s in zip(enter, self.stem, strict=True))
+        self.embed = nn.Conv3d(1, widths[0], enter, stride=self.stem, padding=margin, bias=False)
         self.down = nn.ModuleList(
             ResidualBlock(widths[max(level - 1, 0)], widths[level], norm) for level in range(len(widths))
         )
@@ -89,7 +102,7 @@ class ResidualUNet(nn.Module):
         )
         self.fuse = nn.ModuleList(ResidualBlock(width, width, norm) for width in widths[:-1])
         self.final = nn.Sequential(norm_layer(norm, widths[0]), nn.ReLU(inplace=True))
-        self.head = nn.Conv3d(widths[0], len(config.offsets), kernel, padding=half)
+        self.head = nn.Conv3d(widths[0], len(config.offsets) * math.prod(self.stem), kernel, padding=half)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -97,7 +110,8 @@ class ResidualUNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, grey_BCDHW: Tensor) -> Tensor:
-        feat_BCDHW = self.embed((grey_BCDHW - GREY_CENTRE) * GREY_SCALE)
+        depth, height, width = (n // s for n, s in zip(grey_BCDHW.shape[2:], self.stem, strict=True))
+        feat_BCDHW = self.embed((grey_BCDHW - GREY_CENTRE) * GREY_SCALE)[:, :, :depth, :height, :width]
         skips = []
         for level, block in enumerate(self.down):
             feat_BCDHW = block(feat_BCDHW)
@@ -106,7 +120,7 @@ class ResidualUNet(nn.Module):
                 feat_BCDHW = nn.functional.max_pool3d(feat_BCDHW, self.pools[level])
         for level in reversed(range(len(self.pools))):
             feat_BCDHW = self.fuse[level](self.up[level](feat_BCDHW, skips[level]))
-        return self.head(self.final(feat_BCDHW))
+        return spread(self.head(self.final(feat_BCDHW)), self.stem)
 
     @property
     def n_parameters(self) -> int:

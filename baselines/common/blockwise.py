@@ -1,0 +1,139 @@
+"""Blocks of a volume: their grid, the weights that blend overlapping patches, and markers that make work resumable.
+
+A piece of work is done when its marker file exists; markers are written after the data, by rename. Several workers may
+share one folder: a piece is claimed by an exclusive lock that the kernel drops when its holder dies.
+"""
+
+import fcntl
+import itertools
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Triple = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+
+# A bump falls to nothing at its edge; this much is left, so that voxels under a single patch keep a weight.
+LEAST_WEIGHT = 1e-3
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a grid. core : the voxels it answers for. halo : core and context, clipped to the volume."""
+
+    index: int
+    core: Box
+    halo: Box
+
+    @property
+    def name(self) -> str:
+        return f"{self.index:06d}"
+
+    @property
+    def core_in_halo(self) -> Box:
+        """The core, in coordinates of the halo's box."""
+        z, y, x = (
+            slice(c.start - h.start, c.stop - h.start) for c, h in zip(self.core, self.halo, strict=True)
+        )
+        return z, y, x
+
+
+def blocks(shape: Triple, size: Triple, halo: Triple = (0, 0, 0)) -> list[Block]:
+    """Blocks that tile a volume in z,y,x order; the last of an axis may be smaller."""
+    starts = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
+    found = []
+    for index, corner in enumerate(itertools.product(*starts)):
+        core = [slice(o, min(o + s, n)) for o, s, n in zip(corner, size, shape, strict=True)]
+        wide = [slice(max(c.start - h, 0), min(c.stop + h, n)) for c, h, n in zip(core, halo, shape, strict=True)]
+        found.append(Block(index, (core[0], core[1], core[2]), (wide[0], wide[1], wide[2])))
+    return found
+
+
+def patch_starts(size: int, patch: int, overlap: float) -> list[int]:
+    """First voxels of patches along an axis: equal steps, the last one moved back to end with the volume."""
+    if size <= patch:
+        return [0]
+    step = max(1, round(patch * (1 - overlap)))
+    return [*range(0, size - patch, step), size - patch]
+
+
+def bump(length: int) -> NDArray[np.float32]:
+    """(length,) weights along an axis of a patch: exp(-1 / (1 - x^2)) over -1 < x < 1, scaled to at most 1."""
+    x = (np.arange(length) + 0.5) * 2 / length - 1
+    weight = np.exp(1 - 1 / (1 - x * x))
+    return np.maximum(weight, LEAST_WEIGHT).astype(np.float32)
+
+
+def bump_weights(patch: Sequence[int]) -> NDArray[np.float32]:
+    """(z,y,x) product of the three axes' bumps."""
+    z, y, x = (bump(n) for n in patch)
+    return z[:, None, None] * y[None, :, None] * x[None, None, :]
+
+
+def summed_weight(size: int, patch: int, starts: Sequence[int]) -> NDArray[np.float32]:
+    """(size,) sum of the bumps of all patches along an axis; the sum over a grid of patches is their product."""
+    total = np.zeros(max(size, patch), np.float64)
+    for start in starts:
+        total[start : start + patch] += bump(patch)
+    return total[:size].astype(np.float32)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON so that ``path`` is always a whole file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "w") as file:
+        json.dump(values, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+class Ledger:
+    """Which pieces of a job are done, kept as files in a folder; safe for several processes."""
+
+    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
+        """job : what the work depends on; another job's leftovers in the folder are an error."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        note = folder / "job.json"
+        wanted = json.loads(json.dumps(job))
+        if not note.exists():
+            write_json(note, wanted)
+        elif json.loads(note.read_text()) != wanted:
+            raise OtherJob(
+                f"{folder}: holds unfinished or finished work of other input or settings; delete it or choose another "
+                "output"
+            )
+
+    def done(self, name: str) -> dict[str, Any] | None:
+        """What a finished piece left, or None."""
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def finish(self, name: str, **values: Any) -> None:
+        """Mark a piece as done; call it after the data are stored."""
+        write_json(self.folder / f"{name}.json", values)
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Whether this process may work on a piece now; the claim ends with the block, or with the process."""
+        path = self.folder / f"{name}.lock"
+        with open(path, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield self.done(name) is None
+
+
+class OtherJob(RuntimeError):
+    """A folder holds work of other input or settings."""
