@@ -42,6 +42,17 @@ def of_total(part: float, total: float) -> str:
 
 
 @register.filter
+def bar_parts(edges_nm: dict[str, float]) -> list[tuple[str, float, float]]:
+    """Parts of a bar 100 wide, one for each outcome of an edge: (class, start, width)."""
+    parts, start = [], 0.0
+    for name in ("correct", "omitted", "split", "merged"):
+        width = 100 * edges_nm[name] / edges_nm["total"] if edges_nm["total"] else 0.0
+        parts.append((name, start, width))
+        start += width
+    return parts
+
+
+@register.filter
 def triple(values: tuple[float, float, float]) -> str:
     """Three numbers in z, y, x order: `30 × 8 × 8`."""
     return " × ".join(f"{v:,g}" if isinstance(v, float) else f"{v:,}" for v in values)
