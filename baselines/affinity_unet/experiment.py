@@ -1,0 +1,228 @@
+"""The steps from data to a scored segmentation, each resumable, each writing into one folder.
+
+    train      last.pt, log.jsonl
+    predict    NAME-affinities.zarr       NAME is validate or test
+    segment    NAME-segments/, then NAME.h5 at the chosen threshold
+    evaluate   NAME-scores.json
+"""
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from torch import nn
+
+from axonem_eval.errors import InputError
+from baselines.affinity_unet.model import ResidualUNet
+from baselines.affinity_unet.predict import predict
+from baselines.affinity_unet.segment import Hierarchy, build_hierarchy, global_fragments, write_segmentation
+from baselines.affinity_unet.train import pick_device, train
+from baselines.common import evaluate
+from baselines.common.blockwise import blocks, write_json
+from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from baselines.common.config import ExperimentConfig, VolumeConfig
+from baselines.common.data import Volume, load_one, load_volumes
+from baselines.common.provenance import Provenance, checksum, file_checksum
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+class Experiment:
+    """A configuration and the folder that its results go to."""
+
+    def __init__(self, config: ExperimentConfig, folder: Path, *, command: str = "", quiet: bool = False) -> None:
+        self.config, self.folder, self.quiet = config, folder, quiet
+        folder.mkdir(parents=True, exist_ok=True)
+        self.provenance = Provenance(folder / "provenance.json", config, command)
+        self._volumes: dict[str, Volume] = {}
+
+    def volume(self, name: str, *, need_labels: bool = True) -> Volume:
+        """The validation or test volume. Raises InputError where the configuration has none."""
+        if name not in self._volumes:
+            spec: VolumeConfig | None = getattr(self.config.data, name)
+            if spec is None:
+                raise InputError.of("no_volume", f"the configuration has no [data.{name}] volume")
+            # Truth for scoring keeps its boundaries, whatever training does.
+            volume = load_one(self.config, dataclasses.replace(spec, erode=0), need_labels=need_labels)
+            self._note(name, volume)
+            self._volumes[name] = volume
+        return self._volumes[name]
+
+    def _note(self, name: str, volume: Volume) -> None:
+        self.provenance.note(
+            "data",
+            name,
+            {
+                "volume": volume.name,
+                "shape": list(volume.raw.shape),
+                "raw_sha256": checksum(volume.raw),
+                "labels_sha256": None if volume.labels is None else checksum(volume.labels),
+            },
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        """The shipped checkpoint that the configuration names, or the last one trained here."""
+        return self.config.resolve(self.config.checkpoint) if self.config.checkpoint else self.folder / "last.pt"
+
+    def train(self, *, stop_after: int | None = None) -> Path:
+        """Train to the end, from where an earlier run stopped."""
+        volumes = load_volumes(self.config, self.config.data.train)
+        if not volumes:
+            raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
+        for index, volume in enumerate(volumes):
+            self._note(f"train-{index}", volume)
+        with self.provenance.stage("train"):
+            validate = self.validate if self.config.train.validate_every else None
+            path = train(
+                self.config, volumes, self.folder, validate=validate, stop_after=stop_after, quiet=self.quiet
+            )
+        self.provenance.note("results", "checkpoint_sha256", file_checksum(path))
+        return path
+
+    def model(self) -> nn.Module:
+        """The trained network, ready for inference."""
+        device = pick_device(self.config.train.device)
+        model = ResidualUNet(self.config.model)
+        load_weights(model, load_checkpoint(self.checkpoint), self.checkpoint)
+        return model.to(device, memory_format=torch.channels_last_3d).eval()
+
+    def predict(self, name: str) -> Path:
+        """Affinities of a volume; several processes may run this at once."""
+        volume = self.volume(name, need_labels=False)
+        store = self.folder / f"{name}-affinities.zarr"
+        job = {"raw": checksum(volume.raw), "checkpoint": file_checksum(self.checkpoint)}
+        if self.config.train.threads:
+            torch.set_num_threads(self.config.train.threads)
+        with self.provenance.stage(f"predict {name}"):
+            predict(
+                self.model(), volume.raw, store, self.config.predict, job=job,
+                autocast=self.config.train.autocast, quiet=self.quiet,
+            )  # fmt: skip
+        return store
+
+    def hierarchy(self, name: str) -> Hierarchy:
+        """All segmentations of a volume, from its affinities."""
+        store = self.folder / f"{name}-affinities.zarr"
+        if not store.exists():
+            raise InputError.of("no_affinities", f"{store}: no affinities; run baselines predict first")
+        job = json.loads((store.with_name(store.name + ".progress") / "job.json").read_text())
+        with self.provenance.stage(f"segment {name}"):
+            return build_hierarchy(
+                store, self._work(name), self.config.segment, job={"affinities": job}, quiet=self.quiet
+            )
+
+    def _work(self, name: str) -> Path:
+        return self.folder / f"{name}-segments"
+
+    def truth(self, name: str) -> evaluate.Truth:
+        """Labels and skeletons to score against."""
+        volume = self.volume(name)
+        assert volume.labels is not None
+        return evaluate.make_truth(
+            volume.labels, self.config.voxel_size_nm, self.config.evaluate, self.folder / "truth", name
+        )
+
+    def sweep(self, name: str, hierarchy: Hierarchy) -> list[dict[str, Any]]:
+        """Scores at every threshold of the configuration, from one table of overlaps."""
+        truth = self.truth(name)
+        work = self._work(name)
+        grid = blocks(truth.labels.shape, self.config.segment.block)  # type: ignore[arg-type]
+        table = evaluate.overlaps((truth.labels[b.core], global_fragments(work, b.core)) for b in grid)
+        nodes = None
+        if truth.graph is not None:
+            whole = tuple(slice(0, n) for n in truth.labels.shape)
+            nodes = global_fragments(work, whole)[tuple(truth.graph.node_voxel_zyx.T)]  # type: ignore[arg-type]
+        rows = []
+        for threshold in self.config.segment.thresholds:
+            lookup = hierarchy.lookup(threshold, self.config.segment.dust)
+            row = evaluate.scores(
+                evaluate.renamed(table, lookup),
+                truth.graph,
+                None if nodes is None else lookup[nodes],
+                self.config.evaluate,
+            )
+            rows.append({"threshold": threshold, **row})
+        return rows
+
+    def choose_threshold(self) -> float:
+        """The configuration's threshold, or the best of the sweep on the validation volume."""
+        if self.config.segment.threshold >= 0:
+            return self.config.segment.threshold
+        note = self.folder / "threshold.json"
+        if note.exists():
+            return float(json.loads(note.read_text())["threshold"])
+        self.predict("validate")
+        rows = self.sweep("validate", self.hierarchy("validate"))
+        chosen = evaluate.best(rows, self.config.evaluate.choose_by)
+        write_json(note, {"threshold": chosen["threshold"], "chosen_by": self.config.evaluate.choose_by, "sweep": rows})
+        self.provenance.note("results", "threshold", chosen["threshold"])
+        return float(chosen["threshold"])
+
+    def segment(self, name: str) -> Path:
+        """Write the labels of a volume at the chosen threshold as HDF5, ready to upload."""
+        threshold = self.choose_threshold()
+        hierarchy = self.hierarchy(name)
+        out = self.folder / f"{name}.h5"
+        count = write_segmentation(
+            self._work(name), hierarchy, out, threshold=threshold, dust=self.config.segment.dust,
+            voxel_size_nm_zyx=self.config.voxel_size_nm, attributes={"provenance": json.dumps(self.provenance.values)},
+        )  # fmt: skip
+        self.provenance.note("results", f"{name} segments", count)
+        return out
+
+    def evaluate(self, name: str) -> dict[str, Any]:
+        """Scores of the written labels, by the scorer that the server uses."""
+        import h5py
+
+        out = self.folder / f"{name}.h5"
+        if not out.exists():
+            raise InputError.of("no_segmentation", f"{out}: no segmentation; run baselines segment first")
+        with h5py.File(out, "r") as file:
+            labels = file["main"][()]
+        with self.provenance.stage(f"evaluate {name}"):
+            scores = evaluate.score_labels(self.truth(name), labels, self.config.evaluate)
+        write_json(self.folder / f"{name}-scores.json", scores)
+        self.provenance.note("results", f"{name} scores", scores)
+        return scores
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Scores of a model under training on the validation volume, at the best threshold of the sweep."""
+        volume, truth = self.volume("validate"), self.truth("validate")
+        with tempfile.TemporaryDirectory() as place:
+            store = Path(place) / "affinities.zarr"
+            predict(model, volume.raw, store, self.config.predict, autocast=self.config.train.autocast, quiet=True)
+            from baselines.affinity_unet.segment import segment_array
+
+            fragments, hierarchy = segment_array(np.asarray(zarr.open_array(store, mode="r")[:]), self.config.segment)
+        rows = []
+        for threshold in self.config.segment.thresholds:
+            labels = hierarchy.lookup(threshold, self.config.segment.dust)[fragments]
+            rows.append({"threshold": threshold, **evaluate.score_labels(truth, labels, self.config.evaluate)})
+        row = evaluate.best(rows, self.config.evaluate.choose_by)
+        found = {f"validate/{k}": float(row[k]) for k in ("threshold", "arand_error", "voi_split", "voi_merge")}
+        if "erl" in row:
+            found["validate/erl_nm"] = float(row["erl"]["erl_nm"])
+        return found
+
+    def reproduce(self) -> dict[str, Any]:
+        """Everything from data to scored labels of the test volume."""
+        if not self.config.checkpoint:
+            self.train()
+        self.choose_threshold()
+        self.predict("test")
+        self.segment("test")
+        return self.evaluate("test")
+
+
+def export_weights(source: Path, target: Path) -> int:
+    """Write a small checkpoint to ship: weights in half precision and the configuration; returns its bytes."""
+    checkpoint = load_checkpoint(source)
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in checkpoint["model"].items()}
+    save_checkpoint(target, {"step": checkpoint["step"], "model": weights, "config": checkpoint["config"]})
+    return target.stat().st_size

@@ -1,0 +1,134 @@
+"""The command line `baselines`: train, predict, segment, evaluate, submit, reproduce.
+
+Progress goes to stderr, results to stdout. Exit status: 0 done, 1 the input is at fault, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axonem_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from baselines.affinity_unet.experiment import Experiment
+
+SHIPPED = Path(__file__).parent / "configs"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    parser = argparse.ArgumentParser(prog="baselines", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("config", metavar="CONFIG", help="a TOML file, or the name of a shipped one")
+        command.add_argument("-o", "--output", type=Path, help="folder for results (default: runs/NAME)")
+        command.add_argument("--quiet", action="store_true", help="no progress bars")
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        return command
+
+    add("train", "train to the configured number of steps, from where an earlier run stopped")
+    for name, text in (
+        ("predict", "predict affinities; start it several times to share the work"),
+        ("segment", "segment predicted affinities at the chosen threshold, into HDF5"),
+        ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
+    ):
+        add(name, text).add_argument("--volume", default="test", choices=("test", "validate"))
+    reproduce = add("reproduce", "everything from data to scored labels, and to the server with --server")
+    reproduce.add_argument("--server", help="address of a server to submit to, e.g. http://127.0.0.1:8000")
+    submit = add("submit", "submit a segmentation over the server's public API")
+    submit.add_argument("--server", required=True)
+    for command in (reproduce, submit):
+        command.add_argument("--benchmark", help="slug of the benchmark")
+        command.add_argument("--volume-name", help="slug of the volume there")
+        command.add_argument("--token-file", type=Path, help="file that holds the API token")
+    export = commands.add_parser("export", help="write a small checkpoint to ship")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("target", type=Path)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        if options.command == "export":
+            from baselines.affinity_unet.experiment import export_weights
+
+            print(f"{options.target}: {export_weights(options.checkpoint, options.target):,} bytes")
+            return 0
+        return _run(options)
+    except InputError as error:
+        for complaint in error.complaints:
+            print(complaint.message, file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("torch", "zarr", "tifffile", "PIL", "scipy"):
+            print(f"{error.name} is not installed; install the baselines: pip install -e '.[baselines]'", file=sys.stderr)
+            return 1
+        raise
+
+
+def find_config(name: str) -> Path:
+    """A TOML file by path, or a shipped configuration by name."""
+    shipped = SHIPPED / f"{name}.toml"
+    return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
+
+
+def _experiment(options: argparse.Namespace) -> "Experiment":
+    from baselines.affinity_unet.experiment import Experiment
+    from baselines.common.config import load_config
+
+    config = load_config(find_config(options.config))
+    folder = options.output or Path("runs") / config.name
+    command = f"baselines {options.command} {options.config}"
+    return Experiment(config, folder, command=command, quiet=options.quiet)
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = _experiment(options)
+    if options.command == "train":
+        _print(options, {"checkpoint": str(experiment.train())})
+    elif options.command == "predict":
+        _print(options, {"affinities": str(experiment.predict(options.volume))})
+    elif options.command == "segment":
+        _print(options, {"segmentation": str(experiment.segment(options.volume))})
+    elif options.command == "evaluate":
+        _print_scores(options, experiment, experiment.evaluate(options.volume))
+    elif options.command == "reproduce":
+        _print_scores(options, experiment, experiment.reproduce())
+    if options.command == "submit" or getattr(options, "server", None):
+        from baselines.common.submit import submit
+
+        result = submit(
+            options.server, options.benchmark, {options.volume_name: experiment.folder / "test.h5"},
+            token_file=options.token_file, provenance=experiment.folder / "provenance.json",
+            method=experiment.config.name,
+        )  # fmt: skip
+        _print(options, result)
+    return 0
+
+
+def _print(options: argparse.Namespace, values: dict) -> None:
+    if options.json:
+        print(json.dumps(values))
+    else:
+        for name, value in values.items():
+            print(f"{name}: {value}")
+
+
+def _print_scores(options: argparse.Namespace, experiment: "Experiment", scores: dict) -> None:
+    from baselines.common.evaluate import lines
+
+    if options.json:
+        print(json.dumps(scores))
+        return
+    print("\n".join(lines([(experiment.config.name, scores)])))
+    print(f"segmentation: {experiment.folder / 'test.h5'}\nprovenance: {experiment.folder / 'provenance.json'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

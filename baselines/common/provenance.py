@@ -1,0 +1,115 @@
+"""Where a result comes from: code, configuration, data, hardware, times; one JSON file beside it."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.common.blockwise import write_json
+from baselines.common.config import ExperimentConfig
+
+LIBRARIES = ("axonem", "torch", "numpy", "scipy", "numba", "zarr", "h5py", "kimimaro")
+
+
+class Provenance:
+    """Notes what a run used and how long its stages took; a stage that an earlier run did keeps its time."""
+
+    def __init__(self, path: Path, config: ExperimentConfig, command: str) -> None:
+        self.path = path
+        earlier = json.loads(path.read_text()) if path.exists() else {}
+        self.values: dict[str, Any] = {
+            "command": command,
+            "experiment": config.name,
+            "config": config.to_json(),
+            "code": code_version(),
+            "libraries": library_versions(),
+            "hardware": hardware(),
+            "data": earlier.get("data", {}),
+            "seconds": earlier.get("seconds", {}),
+            "results": earlier.get("results", {}),
+        }
+
+    def note(self, section: str, name: str, value: Any) -> None:
+        """Keep a value and write the file."""
+        self.values.setdefault(section, {})[name] = value
+        write_json(self.path, self.values)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the wall-clock seconds of a stage to what earlier runs of it took."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - started
+            self.note("seconds", name, round(self.values["seconds"].get(name, 0.0) + seconds, 2))
+
+
+def checksum(array: NDArray[Any]) -> str:
+    """sha256 of an array's dtype, shape and values."""
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_version() -> dict[str, Any]:
+    """Commit of the checkout and whether it was changed since; the package's version elsewhere."""
+    root = Path(__file__).parent.parent.parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = bool(git("status", "--porcelain", "--", "baselines", "axonem_eval")) if commit else None
+    except (OSError, subprocess.TimeoutExpired):
+        commit, changed = "", None
+    return {"commit": commit or None, "changed": changed, "version": library_versions().get("axonem")}
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of what a result depends on."""
+    found = {"python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and GPUs."""
+    found: dict[str, Any] = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": platform.processor()}
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        found["processor"] = names[0] if names else found["processor"]
+    memory = Path("/proc/meminfo")
+    if memory.exists():
+        found["memory_gb"] = round(int(memory.read_text().split()[1]) / 1e6, 1)
+    try:
+        import torch
+
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    except ImportError:
+        pass
+    return found
