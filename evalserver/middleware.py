@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -27,6 +27,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 def security_headers(get_response: GetResponse) -> GetResponse:
     """Everything from this server alone, no inline script or style, no frames."""
+API_ERRORS = {
+    400: ("bad_request", "The request cannot be read."),
+    403: ("forbidden", "This is not allowed."),
+    404: ("not_found", "There is nothing at this address. See docs/api.md."),
+    405: ("method_not_allowed", "This method is not possible here; the header Allow names those that are."),
+    413: ("too_large", "The request is too large."),
+    500: ("server_error", "Something went wrong on our side. The operators find it in the log."),
+    507: ("disk_full", "This server has no room now."),
+}
+
+
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -39,6 +50,28 @@ def security_headers(get_response: GetResponse) -> GetResponse:
 
 def upload_gate(get_response: GetResponse) -> GetResponse:
     """Turn a large upload away before its first byte is stored.
+def api_errors(get_response: GetResponse) -> GetResponse:
+    """Below /api/ every error is JSON of one shape, also where Django answers with a page of its own."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        content_type = response.headers.get("Content-Type", "")
+        if (
+            not request.path_info.startswith("/api/")
+            or response.status_code < 400
+            or content_type.startswith("application/json")
+        ):
+            return response
+        word, sentence = API_ERRORS.get(response.status_code, ("error", response.reason_phrase))
+        answer = JsonResponse({"code": word, "message": sentence, "details": {}}, status=response.status_code)
+        for name in ("Allow", "Retry-After"):
+            if name in response.headers:
+                answer.headers[name] = response.headers[name]
+        return answer
+
+    return middleware
+
+
 
     CSRF protection reads the whole body, so this stands in front of it: who is not logged in, sends too
     much, or more than the disk holds, is told so at once.

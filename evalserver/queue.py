@@ -40,8 +40,8 @@ def _publish(task: str, pk: int, task_id: str, countdown: int) -> None:
 
 
 def waiting_task_ids(client: "redis.Redis") -> tuple[set[str], set[str]]:
-    """Ids of the tasks in the job queue, and of those that a worker holds unacknowledged."""
-    queued = {_task_id(json.loads(raw)) for raw in client.lrange(JOB_QUEUE, 0, -1)}
+    """Ids of the tasks in the queues, and of those that a worker holds unacknowledged."""
+    queued = {_task_id(json.loads(raw)) for name in (JOB_QUEUE, CONTROL_QUEUE) for raw in client.lrange(name, 0, -1)}
     held = {_task_id(json.loads(raw)[0]) for raw in client.hvals("unacked")}
     return queued, held
 

@@ -34,14 +34,17 @@ INSTALLED_APPS = [
     "evalserver.submissions",
     "evalserver.leaderboard",
 ]
+    "evalserver.uploads",
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "evalserver.api",
     "evalserver.middleware.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "evalserver.middleware.api_errors",
     "evalserver.middleware.upload_gate",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -101,6 +104,14 @@ S3_BUCKET = env_str("S3_BUCKET")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+# Resumable uploads lie here until a submission takes them: a folder that all web and worker machines share.
+UPLOAD_DIR = env_path("UPLOAD_DIR", MEDIA_ROOT / "resumable")
+UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+UPLOAD_QUOTA_BYTES = env_int("UPLOAD_QUOTA_GB", 64, minimum=1) * 2**30
+UPLOAD_MAX_OPEN = env_int("UPLOAD_MAX_OPEN", 20, minimum=1)
+UPLOAD_EXPIRE_HOURS = env_int("UPLOAD_EXPIRE_HOURS", 7 * 24, minimum=1)
+UPLOAD_STALL_SECONDS = env_int("UPLOAD_STALL_SECONDS", 30, minimum=1)
+API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 }
 if S3_BUCKET:
     STORAGES["default"] = {
@@ -168,7 +179,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = MAX_RUN_SECONDS + 60
 CELERY_TASK_DEFAULT_QUEUE = "jobs"
 # The reconciler has a queue and a worker of its own: it must run while every other worker is busy.
-CELERY_TASK_ROUTES = {"evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"}}
+CELERY_TASK_ROUTES = {
+    "evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"},
+    # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
+    "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
+}
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale": {
         "task": "evalserver.submissions.tasks.requeue_stale_task",

@@ -1,11 +1,11 @@
 """All routes."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path, re_path
 
-from evalserver import views
-from evalserver.accounts import views as accounts
+from evalserver import docs, views
+from evalserver.api import tus
+from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
 from evalserver.submissions import views as submissions
@@ -20,8 +20,14 @@ urlpatterns = [
     path("submissions/<slug:code>/", submissions.detail, name="submission"),
     path("submissions/<slug:code>/progress/", submissions.progress, name="submission_progress"),
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
-    path("accounts/signup/", accounts.sign_up, name="signup"),
-    path("accounts/login/", accounts.LogIn.as_view(), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("teams/<int:pk>/", team_page.team, name="team"),
+    path("docs/", docs.index, name="docs"),
+    path("docs/img/<str:name>", docs.image, name="docs_image"),
+    path("docs/<slug:name>/", docs.page, name="docs_page"),
+    path("", include("evalserver.accounts.urls")),
+    path("api/v1/uploads/", tus.collection, name="tus_uploads"),
+    path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
+    path("api/v1/", api.urls),
+    re_path(r"^api/", not_found),
     path("admin/", admin.site.urls),
 ]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
 
@@ -19,6 +19,9 @@ from evalserver.running import Sweep, no_release, sweep
 from evalserver.submissions import quota, scoring
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
+from evalserver.uploads.models import Upload
+from evalserver.uploads.services import remove_expired, take
+from evalserver.uploads.store import UploadedBefore
 
 
 class NotAccepted(Exception):
@@ -45,12 +48,15 @@ def create_submission(
     user: User,
     phase: Phase,
     method_name: str,
-    files: Mapping[Volume, UploadedFile],
+    files: Mapping[Volume, File],
     description: str = "",
     publish: bool = False,
 ) -> Submission:
-    """Store the files, take one of today's slots, and queue the evaluation. Raises NotAccepted."""
-    reason = refuse_reason(team=team, phase=phase)
+    """Store the files, take one of today's slots, and queue the evaluation. Raises NotAccepted.
+
+    files : a form's files, or finished uploads as `UploadedBefore`; one for each volume of the phase.
+    """
+    reason = refuse_reason(team=team, phase=phase) or _missing_or_empty(phase, files)
     if reason:
         raise NotAccepted(reason)
     submission = Submission(
@@ -73,12 +79,28 @@ def create_submission(
             ) from None
         for volume_file in volume_files:
             volume_file.save()
+        _take_uploads(submission, files)
         send(submission)
     return submission
 
 
+def _missing_or_empty(phase: Phase, files: Mapping[Volume, File]) -> str | None:
+    wanted = set(phase.volumes.all())
+    if set(files) != wanted:
+        names = ", ".join(volume.name for volume in phase.volumes.order_by("position", "pk"))
+        return f"A submission has one file for each volume of the phase: {names}."
+    empty = [volume.name for volume, file in files.items() if not file.size]
+    return f"The file for {', '.join(empty)} is empty." if empty else None
+
+
+def _take_uploads(submission: Submission, files: Mapping[Volume, File]) -> None:
+    for file in files.values():
+        if isinstance(file, UploadedBefore) and not take(file.upload, used_by=submission.code):
+            raise NotAccepted(f"Another submission has taken the upload of {file.upload.file_name}.")
+
+
 @contextmanager
-def _stored(submission: Submission, files: Mapping[Volume, UploadedFile]) -> Iterator[list[VolumeFile]]:
+def _stored(submission: Submission, files: Mapping[Volume, File]) -> Iterator[list[VolumeFile]]:
     """The uploads under names of our own; removed again when the block fails."""
     volume_files: list[VolumeFile] = []
     try:
@@ -112,6 +134,16 @@ def unpublish_submission(submission: Submission) -> bool:
 def withdraw_submission(submission: Submission) -> bool:
     """Take a scored submission out of the competition for good; its record stays with the team."""
     return _set(submission, withdrawn_at=timezone.now(), published_at=None, filters={"withdrawn_at": None})
+
+
+def edit_submission(
+    submission: Submission, *, method_name: str | None = None, description: str | None = None
+) -> None:
+    """Rename a submission, or describe it anew; what is None stays."""
+    changes = {"method_name": method_name, "description": description}
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    if wanted:
+        Submission.objects.filter(pk=submission.pk).update(**wanted)
 
 
 def _set(submission: Submission, *, filters: dict[str, object] | None = None, **changes: object) -> bool:
@@ -186,7 +218,8 @@ def rescore_benchmark(benchmark: Benchmark) -> Counter[str]:
 def requeue_stale() -> Sweep:
     """One round of the reconciler over all jobs; also removes what broken-off uploads left behind."""
     remove_abandoned_uploads()
-    return sweep([(Submission, quota.give_back), (GroundTruth, no_release)])
+    remove_expired()
+    return sweep([(Submission, quota.give_back), (GroundTruth, no_release), (Upload, no_release)])
 
 
 def remove_abandoned_uploads(older_than_hours: float = 48) -> int:

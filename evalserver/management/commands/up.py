@@ -21,6 +21,7 @@ from evalserver.processes import Child, Family
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
 from evalserver.submissions.models import Submission
+from evalserver.uploads.models import Upload
 
 
 class Stop(Exception):
@@ -98,7 +99,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:
             # We hold the lock on the only worker machine there is: whatever runs by its row does not run.
-            release_all_leases([Submission, GroundTruth])
+            release_all_leases([Submission, GroundTruth, Upload])
             call_command("requeue_stale", stdout=self.stderr)
         host, port = options["host"], free_port(options["host"], options["port"])
         if port != options["port"]:
@@ -120,7 +121,7 @@ class Command(BaseCommand):
         )
         family.start(
             "control",
-            [*celery, "worker", "-Q", "control", "-P", "solo", "-n", "control@%h"],
+            [*celery, "worker", "-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h"],
             stop_signal=quick,
         )
         family.start("timer", [*celery, "beat", "--schedule", str(settings.VAR_DIR / "beat")])

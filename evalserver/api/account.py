@@ -1,0 +1,61 @@
+"""Who one is, and one's uploads. The bytes themselves go over the resumable protocol (`tus`)."""
+
+from contextlib import suppress
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router
+
+from evalserver.accounts.models import Team
+from evalserver.api import schemas
+from evalserver.api.auth import reader
+from evalserver.api.present import upload_out
+from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.uploads import services, store
+from evalserver.uploads.models import Upload
+
+router = Router(tags=["me"], auth=reader)
+
+MOST_UPLOADS = 200
+
+
+@router.get("", response={200: schemas.MeOut, PROBLEMS: ProblemOut})
+def get_me(request: HttpRequest) -> schemas.MeOut:
+    """Your name, your teams, and what the token that asks may do."""
+    token = getattr(request, "auth_token", None)
+    teams = Team.objects.filter(members=request.user).order_by("-is_personal", "name")
+    return schemas.MeOut(
+        email=request.user.email,
+        name=request.user.name,
+        teams=[schemas.TeamOut(id=team.pk, name=team.name) for team in teams],
+        token=schemas.TokenOut(name=token.name, scopes=token.scopes, expires_at=token.expires_at) if token else None,
+    )
+
+
+@router.get("/uploads", response={200: schemas.UploadList, PROBLEMS: ProblemOut})
+def list_uploads(
+    request: HttpRequest,
+    sha256: schemas.Sha256 | None = None,
+) -> schemas.UploadList:
+    """Your uploads, newest first; those with a declared checksum, to find one that was broken off."""
+    rows = Upload.objects.filter(user=request.user)
+    if sha256:
+        rows = rows.filter(declared_sha256=sha256)
+    items = [upload_out(row) for row in rows[:MOST_UPLOADS]]
+    return schemas.UploadList(
+        count=len(items),
+        stored_bytes=services.stored_bytes(request.user),
+        limit_bytes=settings.UPLOAD_QUOTA_BYTES,
+        max_file_bytes=settings.UPLOAD_MAX_BYTES,
+        items=items,
+    )
+
+
+@router.get("/uploads/{slug:code}", response={200: schemas.UploadOut, PROBLEMS: ProblemOut})
+def get_upload(request: HttpRequest, code: str) -> schemas.UploadOut:
+    """How much of a file is here, and whether its checksum is right."""
+    upload = get_object_or_404(Upload, user=request.user, code=code)
+    with suppress(store.Missing):
+        services.settle(upload)
+    return upload_out(upload)

@@ -1,0 +1,149 @@
+"""Benchmarks and leaderboards, for everybody."""
+
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from ninja import Router
+
+from evalserver.api import schemas
+from evalserver.api.auth import PUBLIC_SECURITY, public
+from evalserver.api.rounding import Rounding
+from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.benchmarks.models import Benchmark, GroundTruth
+from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.leaderboard import selectors as leaderboards
+from evalserver.leaderboard.selectors import PublishedRow, Row
+
+router = Router(tags=["benchmarks"], auth=public)
+
+
+@router.get("", response={200: schemas.BenchmarkPage, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
+def list_benchmarks(request: HttpRequest) -> schemas.BenchmarkPage:
+    """Every benchmark with its volumes and phases."""
+    benchmarks = Benchmark.objects.prefetch_related("phases__volumes", "volumes")
+    if not request.user.is_staff:
+        benchmarks = benchmarks.filter(is_visible=True)
+    items = [benchmark_out(benchmark) for benchmark in benchmarks]
+    return schemas.BenchmarkPage(count=len(items), items=items)
+
+
+@router.get("/{slug:slug}", response={200: schemas.BenchmarkOut, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
+def get_benchmark(request: HttpRequest, slug: str) -> schemas.BenchmarkOut:
+    """One benchmark: what its volumes demand of a file, and when its phases are open."""
+    return benchmark_out(visible_benchmark_or_404(request, slug))
+
+
+@router.get(
+    "/{slug:slug}/leaderboard",
+    response={200: schemas.LeaderboardOut, PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_leaderboard(
+    request: HttpRequest, slug: str, phase: schemas.Slug | None = None, page: schemas.PageNumber = 1
+) -> schemas.LeaderboardOut:
+    """A page of the ranking; the published results stand on the first page."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    chosen = phase_or_404(benchmark, phase)
+    if chosen is None:
+        raise Http404
+    board = leaderboards.leaderboard(benchmark, chosen, page)
+    volumes = [column.volume.slug for column in board.columns]
+    exact = [column.volume.ground_truth_public for column in board.columns]
+    return schemas.LeaderboardOut(
+        benchmark=benchmark.slug,
+        phase=chosen.slug,
+        metric_version=board.metric_version,
+        count=board.page.paginator.count,
+        page=board.page.number,
+        pages=board.page.paginator.num_pages,
+        rows=[_row_out(row, volumes, exact) for row in board.rows],
+        published=[_published_out(row, volumes) for row in board.published],
+    )
+
+
+def benchmark_out(benchmark: Benchmark) -> schemas.BenchmarkOut:
+    volumes = list(benchmark.volumes.all())
+    current = {row.volume_id: row for row in GroundTruth.objects.filter(volume__in=volumes, is_current=True)}
+    default = benchmark.default_phase
+    return schemas.BenchmarkOut(
+        slug=benchmark.slug,
+        name=benchmark.name,
+        summary=benchmark.summary,
+        page=reverse("benchmark", args=[benchmark.slug]),
+        default_phase=default.slug if default else None,
+        phases=[
+            schemas.PhaseOut(
+                slug=phase.slug,
+                name=phase.name,
+                kind=phase.kind,
+                is_open=phase.is_open,
+                opens_at=phase.opens_at,
+                closes_at=phase.closes_at,
+                submissions_per_day=phase.submissions_per_day,
+                volumes=[v.slug for v in sorted(phase.volumes.all(), key=lambda v: (v.position, v.pk))],
+            )
+            for phase in benchmark.phases.all()
+        ],
+        volumes=[
+            schemas.VolumeOut(
+                **{name: getattr(volume, name) for name in VOLUME_FIELDS},
+                ground_truth=_ground_truth_out(current.get(volume.pk)),
+            )
+            for volume in volumes
+        ],
+    )
+
+
+VOLUME_FIELDS = (
+    *("slug", "name", "tissue", "shape_zyx", "voxel_size_nm_zyx"),
+    *("tolerance_nodes", "min_length_um", "ground_truth_public"),
+)
+
+
+def _ground_truth_out(ground_truth: GroundTruth | None) -> schemas.GroundTruthOut | None:
+    if ground_truth is None:
+        return None
+    names = ("version", "checksum", "skeletons", "gt_erl_nm", "mean_node_spacing_nm")
+    return schemas.GroundTruthOut(**{name: getattr(ground_truth, name) for name in names})
+
+
+def _row_out(row: Row, volumes: list[str], exact: list[bool]) -> schemas.RowOut:
+    mean = Rounding(all(exact))
+    return schemas.RowOut(
+        rank=row.rank,
+        submission=row.submission.code,
+        method=row.submission.method_name,
+        team=row.submission.team.name,
+        mean_erl_nm=mean.nm(row.mean_erl_um * 1000),
+        mean_normalized_erl=mean.share(row.mean_percent / 100),
+        volumes=[
+            schemas.VolumeScoreOut(
+                volume=slug,
+                erl_nm=Rounding(public).nm(score.erl_um * 1000),
+                normalized_erl=None if score.percent is None else Rounding(public).share(score.percent / 100),
+            )
+            for slug, public, score in zip(volumes, exact, row.scores, strict=True)
+            if score is not None
+        ],
+        submitted_at=row.submission.created_at,
+        page=reverse("submission", args=[row.submission.code]),
+    )
+
+
+def _published_out(row: PublishedRow, volumes: list[str]) -> schemas.PublishedRowOut:
+    entry = row.entry
+    return schemas.PublishedRowOut(
+        method=entry.method,
+        source=entry.source,
+        url=entry.url,
+        is_ground_truth=entry.is_ground_truth,
+        mean_erl_nm=None if row.mean_erl_um is None else row.mean_erl_um * 1000,
+        volumes=[
+            schemas.VolumeScoreOut(
+                volume=slug,
+                erl_nm=score.erl_um * 1000,
+                normalized_erl=None if score.percent is None else score.percent / 100,
+            )
+            for slug, score in zip(volumes, row.scores, strict=True)
+            if score is not None
+        ],
+    )

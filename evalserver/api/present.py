@@ -1,0 +1,115 @@
+"""From rows to what the API says of them."""
+
+from django.urls import reverse
+
+from evalserver.api import schemas
+from evalserver.api.rounding import Rounding
+from evalserver.submissions import selectors
+from evalserver.submissions.models import Evaluation, Submission
+from evalserver.uploads.models import Upload
+
+
+def submission_out(submission: Submission, *, may_manage: bool = True) -> schemas.SubmissionOut:
+    """may_manage : the reader is of its team, and sees files and reasons too."""
+    return schemas.SubmissionOut(
+        code=submission.code,
+        method=submission.method_name,
+        description=submission.description,
+        benchmark=submission.phase.benchmark.slug,
+        phase=submission.phase.slug,
+        team=schemas.TeamOut(id=submission.team_id, name=submission.team.name),
+        status=submission.status,
+        stage=submission.stage,
+        percent=submission.percent,
+        waiting_before=selectors.waiting_before(submission) if submission.status == "uploaded" else None,
+        complaints=[schemas.ComplaintOut(**row) for row in submission.complaints] if may_manage else [],
+        incident_id=submission.incident_id if may_manage else "",
+        visibility=visibility(submission),
+        created_at=submission.created_at,
+        finished_at=submission.finished_at,
+        published_at=submission.published_at,
+        withdrawn_at=submission.withdrawn_at,
+        headline=headline_out(submission, selectors.result_of(submission)) if not submission.is_active else None,
+        files=_files_out(submission) if may_manage else None,
+        page=reverse("submission", args=[submission.code]),
+    )
+
+
+def visibility(submission: Submission) -> str:
+    """hidden (by an organiser), withdrawn, published or private."""
+    if submission.hidden_at:
+        return "hidden"
+    if submission.withdrawn_at:
+        return "withdrawn"
+    return "published" if submission.published_at else "private"
+
+
+def _files_out(submission: Submission) -> list[schemas.FileOut]:
+    return [
+        schemas.FileOut(volume=f.volume.slug, name=f.original_name, size_bytes=f.size_bytes, sha256=f.sha256)
+        for f in selectors.files_of(submission)
+    ]
+
+
+def headline_out(submission: Submission, result: selectors.Result | None) -> schemas.HeadlineOut | None:
+    if result is None:
+        return None
+    rounding = Rounding(all(e.volume_file.volume.ground_truth_public for e in result.evaluations))
+    return schemas.HeadlineOut(
+        mean_erl_nm=rounding.nm(result.score.mean_erl_nm),
+        mean_normalized_erl=rounding.share(result.score.mean_normalized_erl),
+        metric_version=result.score.metric_version,
+        is_current=result.is_current,
+    )
+
+
+def evaluations_out(submission: Submission) -> schemas.EvaluationsOut:
+    result = selectors.result_of(submission)
+    return schemas.EvaluationsOut(
+        submission=submission.code,
+        headline=headline_out(submission, result),
+        evaluations=[evaluation_out(evaluation) for evaluation in result.evaluations] if result else [],
+    )
+
+
+def evaluation_out(evaluation: Evaluation) -> schemas.EvaluationOut:
+    """Names the figures one by one: what a later report holds beyond them is not shown by accident."""
+    volume, report = evaluation.volume_file.volume, evaluation.report
+    rounding = Rounding(volume.ground_truth_public)
+    return schemas.EvaluationOut(
+        volume=volume.slug,
+        erl_nm=rounding.nm(evaluation.erl_nm),
+        gt_erl_nm=rounding.nm(evaluation.gt_erl_nm),
+        normalized_erl=rounding.share(evaluation.normalized_erl),
+        tolerance_nodes=evaluation.tolerance_nodes,
+        tolerance_um=report.get("tolerance_um"),
+        voxel_size_nm=volume.voxel_size_nm_zyx,
+        edges_nm=schemas.EdgesOut(**{k: rounding.nm(report["edges_nm"][k]) for k in schemas.EdgesOut.model_fields}),
+        mergers=report["mergers"],
+        skeletons=report["skeletons"],
+        no_merge_mask=report["no_merge_mask"],
+        metric_version=evaluation.metric_version,
+        ground_truth_checksum=evaluation.ground_truth_checksum,
+        code_version=evaluation.code_version,
+        created_at=evaluation.created_at,
+    )
+
+
+def upload_out(upload: Upload) -> schemas.UploadOut:
+    return schemas.UploadOut(
+        code=upload.code,
+        tus_url=reverse("tus_upload", args=[upload.code]),
+        file_name=upload.file_name,
+        size_bytes=upload.size_bytes,
+        offset=upload.offset,
+        percent=upload.percent if upload.state == "checking" else upload.percent_received,
+        state=upload.state,
+        declared_sha256=upload.declared_sha256,
+        sha256=upload.sha256,
+        benchmark=upload.benchmark_slug,
+        volume=upload.volume_slug,
+        complaints=[schemas.ComplaintOut(code=c["code"], message=c["message"]) for c in upload.complaints],
+        used_by=upload.used_by,
+        created_at=upload.created_at,
+        expires_at=upload.expires_at,
+    )

@@ -1,0 +1,283 @@
+"""What goes in and out of the API. Arrays and sizes are in z, y, x order; lengths in nm where a name says so.
+
+The ground truth itself is in none of these: what they say of it are the figures that the pages show.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+# PostgreSQL stores no NUL, and a name of blanks is none.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Field(pattern=r"^[^\x00]*[^\x00\s][^\x00]*$", min_length=1)]
+Slug = Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]+$", min_length=1, max_length=50)]
+PageNumber = Annotated[int, Field(ge=1, le=100_000)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+UploadCode = Annotated[str, Field(pattern=r"^[a-z0-9]+$", min_length=1, max_length=16)]
+
+
+class ProblemOut(Schema):
+    """Every error: `code` for programs, `message` for people, `details` as the code says."""
+
+    code: str
+    message: str
+    details: Any = None
+
+
+PROBLEMS = frozenset({400, 401, 403, 404, 409, 422, 429})
+
+
+class GroundTruthOut(Schema):
+    """Figures of the ground truth that scores now; its skeletons are not among them."""
+
+    version: int
+    checksum: str
+    skeletons: int | None
+    gt_erl_nm: float | None
+    mean_node_spacing_nm: float | None
+
+
+class VolumeOut(Schema):
+    slug: str
+    name: str
+    tissue: str
+    shape_zyx: tuple[int, int, int]
+    voxel_size_nm_zyx: tuple[float, float, float]
+    tolerance_nodes: int
+    min_length_um: float
+    ground_truth_public: bool
+    ground_truth: GroundTruthOut | None
+
+
+class PhaseOut(Schema):
+    slug: str
+    name: str
+    kind: str
+    is_open: bool
+    opens_at: datetime
+    closes_at: datetime | None
+    submissions_per_day: int
+    volumes: list[str]
+
+
+class BenchmarkOut(Schema):
+    slug: str
+    name: str
+    summary: str
+    page: str
+    default_phase: str | None
+    phases: list[PhaseOut]
+    volumes: list[VolumeOut]
+
+
+class BenchmarkPage(Schema):
+    count: int
+    items: list[BenchmarkOut]
+
+
+class VolumeScoreOut(Schema):
+    volume: str
+    erl_nm: float
+    normalized_erl: float | None
+
+
+class RowOut(Schema):
+    """A ranked entry. Equal scores share a rank, the earlier one is listed first."""
+
+    rank: int
+    submission: str
+    method: str
+    team: str
+    mean_erl_nm: float
+    mean_normalized_erl: float
+    volumes: list[VolumeScoreOut]
+    submitted_at: datetime
+    page: str
+
+
+class PublishedRowOut(Schema):
+    """A result from a paper: shown beside the ranking, never in it."""
+
+    method: str
+    source: str
+    url: str
+    is_ground_truth: bool
+    mean_erl_nm: float | None
+    volumes: list[VolumeScoreOut]
+
+
+class LeaderboardOut(Schema):
+    benchmark: str
+    phase: str
+    metric_version: str
+    count: int
+    page: int
+    pages: int
+    rows: list[RowOut]
+    published: list[PublishedRowOut]
+
+
+class TeamOut(Schema):
+    id: int
+    name: str
+
+
+class ComplaintOut(Schema):
+    volume: str = ""
+    code: str
+    message: str
+
+
+class HeadlineOut(Schema):
+    """is_current : whether the leaderboard ranks with this metric and ground truth now."""
+
+    mean_erl_nm: float
+    mean_normalized_erl: float
+    metric_version: str
+    is_current: bool
+
+
+class FileOut(Schema):
+    volume: str
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class SubmissionOut(Schema):
+    """status : uploaded (waits), running, scored, rejected (see complaints) or failed (see incident_id)."""
+
+    code: str
+    method: str
+    description: str
+    benchmark: str
+    phase: str
+    team: TeamOut
+    status: str
+    stage: str
+    percent: int
+    waiting_before: int | None
+    complaints: list[ComplaintOut]
+    incident_id: str
+    visibility: str
+    created_at: datetime
+    finished_at: datetime | None
+    published_at: datetime | None
+    withdrawn_at: datetime | None
+    headline: HeadlineOut | None
+    files: list[FileOut] | None
+    page: str
+
+
+class SubmissionPage(Schema):
+    count: int
+    page: int
+    pages: int
+    items: list[SubmissionOut]
+
+
+class EdgesOut(Schema):
+    """Skeleton length by outcome, nm; the four add up to the total."""
+
+    correct: float
+    omitted: float
+    split: float
+    merged: float
+    total: float
+
+
+class EvaluationOut(Schema):
+    volume: str
+    erl_nm: float
+    gt_erl_nm: float
+    normalized_erl: float
+    tolerance_nodes: int
+    tolerance_um: float | None
+    voxel_size_nm: tuple[float, float, float]
+    edges_nm: EdgesOut
+    mergers: int
+    skeletons: int
+    no_merge_mask: bool
+    metric_version: str
+    ground_truth_checksum: str
+    code_version: str
+    created_at: datetime
+
+
+class EvaluationsOut(Schema):
+    """Empty until the submission is scored. Figures of hidden ground truth are rounded as on the pages."""
+
+    submission: str
+    headline: HeadlineOut | None
+    evaluations: list[EvaluationOut]
+
+
+class SubmissionIn(Schema):
+    """files : the code of a finished upload, by volume. team : id, where you belong to several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    benchmark: Slug
+    phase: Slug | None = None
+    team: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    method: Annotated[Name, Field(max_length=120)]
+    description: Annotated[Text, Field(max_length=10_000)] = ""
+    publish: bool = False
+    files: Annotated[dict[Slug, UploadCode], Field(min_length=1, max_length=50)]
+
+
+class SubmissionEdit(Schema):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Annotated[Name, Field(max_length=120)] | None = None
+    description: Annotated[Text, Field(max_length=10_000)] | None = None
+
+
+class UploadOut(Schema):
+    """state : receiving, checking (a worker computes the checksum), ready, used, corrupt or failed.
+
+    tus_url : where the resumable protocol goes on. percent : of the bytes, or of the check.
+    """
+
+    code: str
+    tus_url: str
+    file_name: str
+    size_bytes: int
+    offset: int
+    percent: int
+    state: str
+    declared_sha256: str
+    sha256: str
+    benchmark: str
+    volume: str
+    complaints: list[ComplaintOut]
+    used_by: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class UploadList(Schema):
+    count: int
+    stored_bytes: int
+    limit_bytes: int
+    max_file_bytes: int
+    items: list[UploadOut]
+
+
+class TokenOut(Schema):
+    name: str
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+class MeOut(Schema):
+    """token : the one that asks; null for a session."""
+
+    email: str
+    name: str
+    teams: list[TeamOut]
+    token: TokenOut | None

@@ -1,0 +1,211 @@
+"""Submissions: what the pages can do, for programs."""
+
+import csv
+import io
+from typing import Literal
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Router, Status
+
+from evalserver.accounts.models import Team, User
+from evalserver.api import schemas
+from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
+from evalserver.api.present import evaluation_out, evaluations_out, submission_out
+from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.benchmarks.models import Phase, Volume
+from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.http import Problem
+from evalserver.submissions import selectors, services
+from evalserver.submissions.models import Submission
+from evalserver.uploads.models import Upload
+from evalserver.uploads.store import UploadedBefore
+
+router = Router(tags=["submissions"])
+
+PAGE_SIZE = 50
+StatusName = Literal["uploaded", "running", "scored", "rejected", "failed"]
+ACTIONS = {
+    "publish": services.publish_submission,
+    "unpublish": services.unpublish_submission,
+    "withdraw": services.withdraw_submission,
+    "cancel": services.cancel_submission,
+}
+ActionName = Literal["publish", "unpublish", "withdraw", "cancel"]
+
+
+@router.get("", auth=reader, response={200: schemas.SubmissionPage, PROBLEMS: ProblemOut})
+def list_submissions(
+    request: HttpRequest,
+    benchmark: schemas.Slug | None = None,
+    status: StatusName | None = None,
+    page: schemas.PageNumber = 1,
+) -> schemas.SubmissionPage:
+    """Your teams' submissions, newest first."""
+    rows = selectors.team_submissions(request.user).order_by("-created_at", "-pk")
+    if benchmark:
+        rows = rows.filter(phase__benchmark__slug=benchmark)
+    if status:
+        rows = rows.filter(status=status)
+    found = Paginator(rows, PAGE_SIZE).get_page(page)
+    return schemas.SubmissionPage(
+        count=found.paginator.count,
+        page=found.number,
+        pages=found.paginator.num_pages,
+        items=[submission_out(row) for row in found],
+    )
+
+
+@router.post("", auth=submitter, response={201: schemas.SubmissionOut, PROBLEMS: ProblemOut})
+def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Status:
+    """Hand in finished uploads, one for each volume of the phase; a worker evaluates them."""
+    benchmark = visible_benchmark_or_404(request, data.benchmark)
+    phase = phase_or_404(benchmark, data.phase)
+    if phase is None:
+        raise Http404
+    team = _team(request.user, data.team)
+    uploads = _ready_uploads(request.user, phase, data.files)
+    files = {volume: UploadedBefore(upload) for volume, upload in uploads.items()}
+    try:
+        submission = services.create_submission(
+            team=team,
+            user=request.user,
+            phase=phase,
+            method_name=data.method.strip(),
+            description=data.description,
+            publish=data.publish,
+            files=files,
+        )
+    except services.NotAccepted as refusal:
+        raise Problem(409, "not_accepted", str(refusal)) from None
+    finally:
+        for file in files.values():
+            file.close()
+    return Status(201, submission_out(submission, may_manage=True))
+
+
+@router.get(
+    "/{slug:code}",
+    auth=public,
+    response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
+    """A published submission, or one of your teams' with its progress and the reasons of a rejection."""
+    submission = _visible(request, code)
+    return submission_out(submission, may_manage=_is_ours(request, submission))
+
+
+@router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
+def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
+    """Rename a submission of your team, or describe it anew."""
+    submission = _managed(request, code)
+    services.edit_submission(
+        submission, method_name=data.method.strip() if data.method else None, description=data.description
+    )
+    return submission_out(_managed(request, code), may_manage=True)
+
+
+@router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
+def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
+    """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
+    submission = _managed(request, code)
+    if not ACTIONS[action](submission):
+        current = _managed(request, code)
+        raise Problem(
+            409, "not_possible", f"The submission is {current.status}; {action} is not possible now.",
+            {"status": current.status},
+        )  # fmt: skip
+    return submission_out(_managed(request, code), may_manage=True)
+
+
+@router.get(
+    "/{slug:code}/evaluations",
+    auth=public,
+    response={200: schemas.EvaluationsOut, PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
+    """The result per volume, under the current metric and ground truth or else the last there is."""
+    return evaluations_out(_visible(request, code))
+
+
+CSV_COLUMNS = (
+    *("submission", "volume", "erl_nm", "gt_erl_nm", "normalized_erl", "correct_nm", "omitted_nm", "split_nm"),
+    *("merged_nm", "total_nm", "mergers", "skeletons", "tolerance_nodes", "metric_version", "ground_truth_checksum"),
+)
+
+
+@router.get(
+    "/{slug:code}/evaluations.csv",
+    auth=public,
+    response={PROBLEMS: ProblemOut},
+    openapi_extra={
+        **PUBLIC_SECURITY,
+        "responses": {200: {"description": "OK", "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    },
+)
+def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
+    """The same, one line a volume."""
+    submission = _visible(request, code)
+    result = selectors.result_of(submission)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(CSV_COLUMNS)
+    for evaluation in result.evaluations if result else []:
+        row = evaluation_out(evaluation).dict()
+        row |= {f"{name}_nm": value for name, value in row.pop("edges_nm").items()}
+        writer.writerow([submission.code if name == "submission" else row[name] for name in CSV_COLUMNS])
+    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
+    return response
+
+
+def _visible(request: HttpRequest, code: str) -> Submission:
+    rows = selectors.visible_submissions(request.user).select_related("team", "phase__benchmark")
+    return get_object_or_404(rows, code=code)
+
+
+def _is_ours(request: HttpRequest, submission: Submission) -> bool:
+    return request.user.is_staff or selectors.may_manage(request.user, submission)
+
+
+def _managed(request: HttpRequest, code: str) -> Submission:
+    """A submission of one of the asker's teams; others do not exist for this purpose."""
+    submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
+    if not selectors.may_manage(request.user, submission):
+        raise Http404
+    return submission
+
+
+def _team(user: User, pk: int | None) -> Team:
+    teams = list(Team.objects.filter(members=user).order_by("-is_personal", "pk"))
+    if pk is not None:
+        teams = [team for team in teams if team.pk == pk]
+        if not teams:
+            raise Problem(404, "not_found", f"You belong to no team of the id {pk}. GET me lists yours.")
+    if not teams:
+        raise Problem(409, "not_accepted", "You belong to no team.")
+    return teams[0]
+
+
+def _ready_uploads(user: User, phase: Phase, codes: dict[str, str]) -> dict[Volume, Upload]:
+    """The named uploads by volume. Raises Problem with what is wrong about each."""
+    volumes = {volume.slug: volume for volume in phase.volumes.all()}
+    unknown = sorted(set(codes) - set(volumes))
+    if unknown:
+        raise Problem(
+            404, "unknown_volume", f"This phase has no volume {', '.join(unknown)}; it has {', '.join(volumes)}."
+        )
+    if len(set(codes.values())) != len(codes):
+        raise Problem(409, "not_accepted", "One upload is named for two volumes.")
+    found = {row.code: row for row in Upload.objects.filter(user=user, code__in=codes.values())}
+    states = {slug: found[code].state if code in found else "missing" for slug, code in codes.items()}
+    if any(state != Upload.DONE_STATUS for state in states.values()):
+        used_by = {slug: found[code].used_by for slug, code in codes.items() if code in found and found[code].used_by}
+        words = ", ".join(f"{slug}: {state}" for slug, state in sorted(states.items()))
+        raise Problem(
+            409, "upload_not_ready", f"Every upload must be ready ({words}).", {"states": states, "used_by": used_by}
+        )
+    return {volumes[slug]: found[code] for slug, code in codes.items()}

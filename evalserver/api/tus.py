@@ -1,0 +1,260 @@
+"""The tus 1.0 protocol: core, creation, creation-with-upload, checksum, expiration and termination.
+
+https://tus.io/protocols/resumable-upload. These are plain Django views, because a PATCH's body is read piece by
+piece and never held whole.
+"""
+
+import base64
+import binascii
+import errno
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import http_date
+from django.views.decorators.csrf import csrf_exempt
+
+from evalserver.accounts.models import Team, User
+from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.http import SUBMIT, Problem, authenticated_user
+from evalserver.submissions.services import refuse_reason
+from evalserver.uploads import services, store
+from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
+
+VERSION = "1.0.0"
+BODY_TYPE = "application/offset+octet-stream"
+# A file of 8 EiB is larger than any, and still fits the database's integer.
+LARGEST = 2**63 - 1
+
+Handler = Callable[..., HttpResponse]
+
+
+@csrf_exempt
+def collection(request: HttpRequest) -> HttpResponse:
+    """Where uploads are made. Whoever comes with a session shows a CSRF token: `authenticated_user` looks."""
+    return _answer(request, {"OPTIONS": _options, "POST": _create})
+
+
+@csrf_exempt
+def upload(request: HttpRequest, code: str) -> HttpResponse:
+    """One upload, for its owner alone."""
+    return _answer(request, {"OPTIONS": _options, "HEAD": _head, "PATCH": _patch, "DELETE": _delete}, code=code)
+
+
+def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> HttpResponse:
+    method = request.method or ""
+    if method == "POST":
+        # For clients behind proxies that let only GET and POST through.
+        method = request.headers.get("X-HTTP-Method-Override", method).upper()
+    try:
+        if method not in handlers:
+            raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
+        if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
+            raise Problem(
+                412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
+                Tus_Version=VERSION,
+            )  # fmt: skip
+        response = handlers[method](request, **path)
+    except Problem as problem:
+        response = problem.response()
+    except services.UploadRefused as refusal:
+        response = Problem(refusal.status, refusal.code, refusal.message, refusal.details).response()
+        if refusal.status == 460:
+            response.reason_phrase = "Checksum Mismatch"
+    except store.Locked:
+        response = Problem(423, "locked", "Another request is writing to this upload. Try again.").response()
+    except store.Missing:
+        response = Problem(410, "gone", "The upload is not here any more. Begin a new one.").response()
+    except Http404:
+        response = Problem(404, "not_found", "There is no such benchmark or phase.").response()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        response = Problem(507, "disk_full", "This server's disk is full; what came is kept.").response()
+    except store.CutOff:
+        response = Problem(400, "cut_off", "The request ended early; what came is kept. Ask for the offset.").response()
+    response.headers["Tus-Resumable"] = VERSION
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _options(request: HttpRequest, **path: str) -> HttpResponse:
+    return HttpResponse(
+        status=204,
+        headers={
+            "Tus-Version": VERSION,
+            "Tus-Extension": "creation,creation-with-upload,checksum,expiration,termination",
+            "Tus-Max-Size": str(settings.UPLOAD_MAX_BYTES),
+            "Tus-Checksum-Algorithm": ",".join(services.CHECKSUMS),
+        },
+    )
+
+
+def _create(request: HttpRequest) -> HttpResponse:
+    user = authenticated_user(request, SUBMIT)
+    if request.headers.get("Upload-Defer-Length"):
+        raise Problem(400, "length_needed", "This server needs the size at the start: send Upload-Length.")
+    size = _number(request, "Upload-Length")
+    raw = request.headers.get("Upload-Metadata", "")
+    metadata = parse_metadata(raw)
+    _refuse_what_could_not_be_submitted(request, user, metadata)
+    has_body = request.content_type == BODY_TYPE
+    length, checksum = (_body_length(request), _checksum(request)) if has_body else (0, None)
+    if has_body and length is not None and length > size:
+        raise Problem(413, "past_the_end", f"The request has {length} bytes, the file {size}.")
+    upload = services.create_upload(
+        user=user,
+        file_name=metadata.get("filename", ""),
+        size_bytes=size,
+        declared_sha256=metadata.get("sha256", "").lower(),
+        metadata=raw,
+        benchmark_slug=metadata.get("benchmark", ""),
+        volume_slug=metadata.get("volume", ""),
+    )
+    response = HttpResponse(status=201, headers={"Location": reverse("tus_upload", args=[upload.code])})
+    if has_body:
+        try:
+            offset = services.append(upload, offset=0, source=_source(request), length=length, checksum=checksum)
+        except services.UploadRefused:
+            # Nobody was told its address.
+            services.remove_upload(upload)
+            raise
+        except store.CutOff:
+            # It exists, and the client that is gone may ask for it later.
+            offset = upload.offset
+        response.headers["Upload-Offset"] = str(offset)
+    _say_expiry(response, upload)
+    return response
+
+
+def _head(request: HttpRequest, code: str) -> HttpResponse:
+    upload = _own_upload(request, code)
+    response = HttpResponse(
+        headers={"Upload-Offset": str(services.settle(upload)), "Upload-Length": str(upload.size_bytes)}
+    )
+    if upload.metadata:
+        response.headers["Upload-Metadata"] = upload.metadata
+    _say_expiry(response, upload)
+    return response
+
+
+def _patch(request: HttpRequest, code: str) -> HttpResponse:
+    upload = _own_upload(request, code)
+    if request.content_type != BODY_TYPE:
+        raise Problem(415, "wrong_content_type", f"Send the bytes as Content-Type: {BODY_TYPE}.")
+    offset = services.append(
+        upload,
+        offset=_number(request, "Upload-Offset"),
+        source=_source(request),
+        length=_body_length(request),
+        checksum=_checksum(request),
+    )
+    response = HttpResponse(status=204, headers={"Upload-Offset": str(offset)})
+    _say_expiry(response, upload)
+    return response
+
+
+def _delete(request: HttpRequest, code: str) -> HttpResponse:
+    services.remove_upload(_own_upload(request, code))
+    return HttpResponse(status=204)
+
+
+def _own_upload(request: HttpRequest, code: str) -> Upload:
+    """The upload of that code, when it is the asker's; to others it does not exist."""
+    user = authenticated_user(request, SUBMIT)
+    upload = Upload.objects.filter(code=code, user=user).first()
+    if upload is None:
+        raise Problem(404, "not_found", "You have no upload of this name.")
+    if upload.expires_at < timezone.now() or upload.status in (Upload.USED, "rejected"):
+        raise Problem(410, "gone", "The upload has expired, or is used. Begin a new one.", {"state": upload.state})
+    return upload
+
+
+def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metadata: dict[str, str]) -> None:
+    """A file for a benchmark that would not take it is refused before its first byte."""
+    if not metadata.get("benchmark"):
+        return
+    benchmark = visible_benchmark_or_404(request, metadata["benchmark"])
+    phase = phase_or_404(benchmark, metadata.get("phase"))
+    volumes = {volume.slug for volume in phase.volumes.all()} if phase else set()
+    if phase is None or (metadata.get("volume") and metadata["volume"] not in volumes):
+        raise Problem(400, "bad_metadata", f"{benchmark} has no such volume in this phase.", {"volumes": list(volumes)})
+    teams = Team.objects.filter(members=user)
+    if metadata.get("team", "").isdecimal():
+        teams = teams.filter(pk=int(metadata["team"][:18]))
+    reasons = [refuse_reason(team=team, phase=phase) for team in teams]
+    if all(reasons):
+        raise Problem(403, "not_accepted", reasons[0] if reasons else "You belong to no such team.")
+
+
+def parse_metadata(raw: str) -> dict[str, str]:
+    """The header Upload-Metadata: `key base64, key base64`. Raises Problem where it does not follow the protocol."""
+    if len(raw) > MAX_METADATA_LENGTH or not re.fullmatch(r"[\x20-\x7e]*", raw):
+        raise Problem(400, "bad_metadata", f"Upload-Metadata is not ASCII of at most {MAX_METADATA_LENGTH} characters.")
+    found: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in raw.split(","))):
+        key, _, value = pair.partition(" ")
+        if key in found:
+            raise Problem(400, "bad_metadata", f"Upload-Metadata has the key {key!r} twice.")
+        try:
+            decoded = base64.b64decode(value.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            raise Problem(400, "bad_metadata", f"The value of {key!r} in Upload-Metadata is not base64.") from None
+        found[key] = decoded.decode("utf-8", errors="replace").replace("\0", "")
+    for key in ("benchmark", "phase", "volume"):
+        if not re.fullmatch(r"[-\w]{0,50}", found.get(key, "")):
+            raise Problem(400, "bad_metadata", f"{key} in Upload-Metadata is not a short name.")
+    return found
+
+
+def _number(request: HttpRequest, header: str) -> int:
+    raw = request.headers.get(header, "")
+    if not re.fullmatch(r"[0-9]{1,19}", raw) or int(raw) > LARGEST:
+        raise Problem(400, "bad_header", f"{header} must be a whole number of bytes.", {"header": header})
+    return int(raw)
+
+
+def _checksum(request: HttpRequest) -> services.Checksum | None:
+    raw = request.headers.get("Upload-Checksum")
+    if raw is None:
+        return None
+    algorithm, _, encoded = raw.strip().partition(" ")
+    if algorithm not in services.CHECKSUMS:
+        raise Problem(400, "unknown_checksum", f"Upload-Checksum takes {', '.join(services.CHECKSUMS)}.")
+    try:
+        digest = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != services.CHECKSUMS[algorithm]().digest_size:
+        raise Problem(400, "bad_header", "Upload-Checksum is `algorithm base64-of-the-digest`.")
+    return services.Checksum(algorithm, digest)
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    return "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
+
+
+def _body_length(request: HttpRequest) -> int | None:
+    """Bytes of the body; None when it is sent in chunks and only its end tells."""
+    if _is_chunked(request):
+        if not request.META.get("wsgi.input_terminated"):
+            raise Problem(411, "length_required", "Send Content-Length.")
+        return None
+    return int(request.META.get("CONTENT_LENGTH") or 0)
+
+
+def _source(request: HttpRequest) -> Any:
+    """The body as a stream; a client that falls silent gives its server thread back."""
+    connection = request.META.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(settings.UPLOAD_STALL_SECONDS)
+    # Django limits its own stream to Content-Length, which a chunked body does not have.
+    return request.META["wsgi.input"] if _is_chunked(request) else request
+
+
+def _say_expiry(response: HttpResponse, upload: Upload) -> None:
+    response.headers["Upload-Expires"] = http_date(upload.expires_at.timestamp())

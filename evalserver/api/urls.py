@@ -1,0 +1,76 @@
+"""The API: routes, and how what is raised becomes an answer."""
+
+import logging
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
+
+from evalserver.api import account, benchmarks, submissions
+from evalserver.api.auth import rate
+from evalserver.http import Problem
+from evalserver.jobs import new_incident_id
+
+logger = logging.getLogger("evalserver.api")
+
+DESCRIPTION = """What the pages can do, for programs. Log in with a personal token: `Authorization: Bearer <token>`.
+
+Arrays and sizes are in z, y, x order, lengths in nm. Every error is {"code", "message", "details"}. Files go up over
+the open tus 1.0 protocol at `/api/v1/uploads/`; see docs/api.md."""
+
+# No page with the description: its scripts would come from elsewhere. docs/api.md is for people.
+api = NinjaAPI(title="AxonEM evaluation server", version="1", description=DESCRIPTION, docs_url=None,
+               urls_namespace="api", throttle=[rate])  # fmt: skip
+api.add_router("/benchmarks", benchmarks.router)
+api.add_router("/submissions", submissions.router)
+api.add_router("/me", account.router)
+
+
+def not_found(request: HttpRequest) -> HttpResponse:
+    return Problem(404, "not_found", "There is nothing at this address. See docs/api.md.").response()
+
+
+@api.exception_handler(Problem)
+def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
+    return error.response()
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return Problem(404, "not_found", "There is no such thing, or you may not see it.").response()
+
+
+@api.exception_handler(AuthenticationError)
+def _not_logged_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return Problem(
+        401, "not_logged_in", "Log in, or send a token: Authorization: Bearer <token>.", WWW_Authenticate="Bearer"
+    ).response()
+
+
+@api.exception_handler(Throttled)
+def _too_fast(request: HttpRequest, error: Throttled) -> HttpResponse:
+    wait = max(1, round(error.wait or 1))
+    return Problem(429, "too_many_requests", f"Wait {wait} s.", {"wait_s": wait}, Retry_After=str(wait)).response()
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return Problem(error.status_code, "bad_request", str(error)).response()
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    details: list[dict[str, Any]] = [
+        {"where": ".".join(map(str, row["loc"])), "problem": str(row["msg"])} for row in error.errors
+    ]
+    first = f"{details[0]['where']}: {details[0]['problem']}" if details else "The request is not as described."
+    return Problem(422, "invalid", first, details).response()
+
+
+@api.exception_handler(Exception)
+def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+    incident_id = new_incident_id()
+    logger.exception("incident %s: %s %s", incident_id, request.method, request.path)
+    message = f"Something went wrong on our side. The operators find it in the log under {incident_id}."
+    return Problem(500, "server_error", message, {"incident_id": incident_id}).response()

@@ -1,0 +1,147 @@
+"""The bytes of resumable uploads: one file each in UPLOAD_DIR, named by its code.
+
+The size of the file is the truth about how much has arrived: it survives a killed server, and the kernel gives a
+lock on the file back when its holder dies. UPLOAD_DIR is a folder of this machine, or one that all web and worker
+machines share and that keeps `flock` (NFS 4 does).
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.core.files import File
+
+# What one request holds in memory, and at most what a cut connection may lose of what it had received.
+PIECE_BYTES = 2**18
+
+
+class Locked(Exception):
+    """Another request is writing to this upload."""
+
+
+class Missing(Exception):
+    """There is no file of this name: it expired, or a submission took it."""
+
+
+class CutOff(Exception):
+    """The client went away, or said nothing for too long, before it had sent what it announced."""
+
+
+class TooLong(Exception):
+    """The client sent more than the file has bytes."""
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def folder() -> Path:
+    return Path(settings.UPLOAD_DIR)
+
+
+def path_of(code: str) -> Path:
+    return folder() / code
+
+
+def create(code: str) -> None:
+    """An empty file that only we can read."""
+    os.close(os.open(path_of(code), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def remove(code: str) -> None:
+    path_of(code).unlink(missing_ok=True)
+
+
+def size_of(code: str) -> int:
+    """Bytes on disk. Raises Missing."""
+    try:
+        return path_of(code).stat().st_size
+    except FileNotFoundError:
+        raise Missing from None
+
+
+@contextmanager
+def locked(code: str) -> Iterator[int]:
+    """The file's descriptor, with the right to write to it. Raises Locked and Missing."""
+    try:
+        descriptor = os.open(path_of(code), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Missing from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked from None
+        if os.fstat(descriptor).st_nlink == 0:
+            raise Missing  # it was removed between open and lock
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def append(
+    descriptor: int,
+    source: Readable,
+    *,
+    start: int,
+    room: int,
+    expected: int | None,
+    digest: "hashlib._Hash | None" = None,
+    on_written: Callable[[int], None] = lambda written: None,
+) -> int:
+    """Copy a request's body behind the bytes that are there; the number of bytes written.
+
+    room : bytes that still fit; what comes beyond them is not written. Raises TooLong.
+    expected : length that the client announced, None when it did not. Raises CutOff when it sends less.
+    on_written : told the number of bytes written, after each piece.
+    """
+    written = 0
+    while written < room:
+        try:
+            piece = source.read(min(PIECE_BYTES, room - written))
+        except OSError as error:  # reset, timed out, or Django's UnreadablePostError
+            raise CutOff from error
+        if not piece:
+            break
+        _write_all(descriptor, piece, start + written)
+        if digest is not None:
+            digest.update(piece)
+        written += len(piece)
+        on_written(written)
+    if expected is None and written == room and source.read(1):
+        raise TooLong
+    if expected is not None and written < min(expected, room):
+        raise CutOff
+    return written
+
+
+def _write_all(descriptor: int, piece: bytes, position: int) -> None:
+    view = memoryview(piece)
+    while view:
+        count = os.pwrite(descriptor, view, position)
+        view, position = view[count:], position + count
+
+
+class UploadedBefore(File):
+    """A finished upload, in the shape that storage and `create_submission` take files in.
+
+    Local storage moves `temporary_file_path()` into place: that is a second name of the file, so that the upload
+    stays whole until the submission's transaction has committed. Other storage reads the file.
+    """
+
+    def __init__(self, upload: Any) -> None:
+        super().__init__(path_of(upload.code).open("rb"), name=upload.file_name)
+        self.upload = upload
+        self.sha256 = upload.sha256
+        self.size = upload.size_bytes
+
+    def temporary_file_path(self) -> str:
+        name = path_of(f"{self.upload.code}.link-{secrets.token_hex(4)}")
+        os.link(path_of(self.upload.code), name)
+        return str(name)

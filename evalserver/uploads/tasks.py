@@ -1,0 +1,8 @@
+from celery import shared_task
+
+from evalserver.uploads import services
+
+
+@shared_task
+def check_upload_task(upload_id: int) -> None:
+    services.check_upload(upload_id)
