@@ -117,8 +117,11 @@ class Hdf5Chunks(Hdf5Volume):
     def read_chunks(self, chunks: NDArray[np.int64], scratch: Scratch) -> Labels:
         size = self.chunk_bytes
         stack = scratch.bytes("stack", len(chunks) * size)
-        for first, stop in self._runs(chunks):
-            self._read_run([int(c) for c in chunks[first:stop]], stack[first * size : stop * size], scratch)
+        if len(chunks) == 1:
+            self._read_run([int(chunks[0])], stack, scratch)
+        else:
+            for first, stop in self._runs(chunks):
+                self._read_run(chunks[first:stop].tolist(), stack[first * size : stop * size], scratch)
         return stack.view(self.dtype).reshape(len(chunks), *self.chunk_shape_zyx)
 
     def read(self, box: tuple[slice, slice, slice]) -> Labels:

@@ -17,9 +17,6 @@ from axonem_eval.skeletons import read_npz
 from axonem_eval.spec import Triple, format_triple
 from axonem_eval.volume import BATCH_BYTES, Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
 
-# Below about 500 voxels a chunk, an index of the chunks outgrows the data.
-MAX_CHUNKS = 30_000_000
-
 
 @dataclass(frozen=True)
 class NodeSample:
@@ -84,12 +81,6 @@ class _Plan:
 
 
 def _plan(volume: LabelVolume, nodes: NDArray[np.int32], mask: LabelVolume | None, threads: int) -> _Plan:
-    if volume.n_chunks > MAX_CHUNKS:
-        raise InputError.of(
-            "tiny_chunks",
-            f"{volume.path.name}: {volume.n_chunks:,} chunks of {format_triple(volume.chunk_shape_zyx)} voxels, "
-            f"expected at most {MAX_CHUNKS:,}; rewrite it with chunks of about 64 x 64 x 64",
-        )
     chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
     count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
     every = mask is not None or volume.sequential
@@ -166,6 +157,7 @@ class _Walk:
     ) -> None:
         self._volume, self._nodes, self._plan, self._mask = volume, nodes, plan, no_merge_mask
         self.state = WalkState(np.zeros(len(nodes), np.uint64))
+        self._grid = np.array([*volume.grid_zyx, *volume.chunk_shape_zyx], np.int64)
         self._threads = _PerThread()
         self.state.count = self._threads.mask_table
         self._same_grid = no_merge_mask is not None and no_merge_mask.chunk_shape_zyx == volume.chunk_shape_zyx
@@ -177,11 +169,10 @@ class _Walk:
         first = item * self._plan.batch
         chunks = self._plan.chunks[first : first + self._plan.batch]
         stack = self._volume.read_chunks(chunks, scratch)
-        origins = np.array([self._volume.chunk_origin(int(c)) for c in chunks], np.int64)
         stack = _unsigned_stack(self._volume, stack, chunks)
         start = self._plan.start[first : first + len(chunks) + 1]
         if start[-1] > start[0]:
-            kernels.gather(stack, origins, self._nodes, self._plan.order, start, self.state.node_segment)
+            kernels.gather(stack, chunks, self._grid, self._nodes, self._plan.order, start, self.state.node_segment)
         if self._mask is not None:
             for labels, chunk in zip(stack, chunks, strict=True):
                 self._count_under_mask(int(chunk), labels)
@@ -221,7 +212,8 @@ def _unsigned_stack(volume: LabelVolume, stack: Labels, chunks: NDArray[np.int64
         for labels, chunk in zip(stack, chunks, strict=True):
             inside = tuple(slice(0, s.stop - s.start) for s in volume.chunk_box(int(chunk)))
             native_unsigned(volume, labels[inside], volume.chunk_origin(int(chunk)))
-    stack = stack.astype(stack.dtype.newbyteorder("="), copy=False)
+    if not stack.dtype.isnative:
+        stack = stack.astype(stack.dtype.newbyteorder("="))
     return kernels.read_only(np.ascontiguousarray(stack).view(f"u{stack.dtype.itemsize}"))
 
 

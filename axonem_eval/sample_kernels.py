@@ -64,14 +64,19 @@ def scatter(bucket, start):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def gather(stack, origins, nodes, order, start, out):  # type: ignore[no-untyped-def]
-    """Write to ``out`` the labels at the nodes order[start[b]:start[b + 1]] of the b-th chunk of ``stack``."""
-    for b in range(len(origins)):
+def gather(stack, chunks, grid, nodes, order, start, out):  # type: ignore[no-untyped-def]
+    """Write to ``out`` the labels at the nodes order[start[b]:start[b + 1]] of the b-th chunk of ``stack``.
+
+    chunks : (n,) flat index in the grid of the chunks in ``stack``, which are whole or cut at the volume's end.
+    grid : (6,) chunks along z, y, x, and the shape of one.
+    """
+    for b in range(len(chunks)):
+        z = chunks[b] // (grid[1] * grid[2]) * grid[3]
+        y = chunks[b] // grid[2] % grid[1] * grid[4]
+        x = chunks[b] % grid[2] * grid[5]
         for i in range(start[b], start[b + 1]):
             node = order[i]
-            out[node] = stack[
-                b, nodes[node, 0] - origins[b, 0], nodes[node, 1] - origins[b, 1], nodes[node, 2] - origins[b, 2]
-            ]
+            out[node] = stack[b, nodes[node, 0] - z, nodes[node, 1] - y, nodes[node, 2] - x]
 
 
 def read_only(labels: NDArray[Any]) -> NDArray[Any]:
@@ -89,4 +94,6 @@ def warm() -> None:
     order = scatter(bucket, count(bucket, np.zeros(1, np.int64)) - 1)
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
         stack = read_only(np.zeros((1, 1, 1, 1), dtype))
-        gather(stack, np.zeros((1, 3), np.int64), nodes, order, np.array([0, 1]), np.zeros(1, np.uint64))
+        gather(
+            stack, np.zeros(1, np.int64), np.ones(6, np.int64), nodes, order, np.array([0, 1]), np.zeros(1, np.uint64)
+        )

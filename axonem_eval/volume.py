@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.spec import FloatTriple, Triple, format_triple
 
 Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -29,8 +29,13 @@ StageProgress = Callable[[str, int, int], None]
 MAX_CHUNK_BYTES = 1 << 30
 # What all reading threads together may hold; with large chunks, fewer threads read.
 MEMORY_BUDGET_BYTES = 3 << 29
+# Below about 500 voxels a chunk, an index of the chunks outgrows the data.
+MAX_CHUNKS = 30_000_000
 # Small chunks are read this much at a time, so that the work outweighs the calls.
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 4 << 20
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @dataclass(frozen=True)
@@ -204,16 +209,62 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
 def open_labels(path: str | Path, dataset: str | None = None) -> LabelVolume:
     """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
 
-    Raises InputError, saying what the file is and what was expected.
+    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages or a folder of
+    files); told apart by content. Raises InputError, saying what the file is and what was expected.
     """
-    from axonem_eval.hdf5 import open_hdf5
-
     file, named = split_dataset(path)
+    dataset = dataset or named
     if not file.exists():
         raise InputError.of("no_file", f"{file}: no such file")
-    if file.is_file() and file.stat().st_size == 0:
+    if file.is_dir():
+        return _open_store(file, dataset)
+    if file.stat().st_size == 0:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
-    return open_hdf5(file, dataset or named)
+    with open(file, "rb") as opened:
+        magic = opened.read(4)
+    if magic in _ZIP:
+        return _open_store(file, dataset)
+    if magic in _TIFF:
+        from axonem_eval.tiff_volume import open_tiff
+
+        return open_tiff(file)
+    from axonem_eval.hdf5 import open_hdf5
+
+    return open_hdf5(file, dataset)
+
+
+def _open_store(path: Path, dataset: str | None) -> LabelVolume:
+    """A folder or zip archive, by what lies in it."""
+    from axonem_eval.precomputed_volume import is_precomputed, open_precomputed
+    from axonem_eval.stores import look_over
+    from axonem_eval.tiff_volume import open_tiff_folder
+    from axonem_eval.zarr_volume import is_zarr, open_zarr
+
+    store = look_over(path)
+    if is_zarr(store):
+        return open_zarr(store, dataset)
+    if is_precomputed(store):
+        return open_precomputed(store)
+    if store.pages and not store.is_zip:
+        return open_tiff_folder(path, store.pages, store.stored_bytes)
+    raise store.error(
+        "unknown_format",
+        "holds neither a Zarr array (zarr.json, .zarray) nor a precomputed volume (info)"
+        + (". Expected one of these, zipped" if store.is_zip else " nor TIFF sections. Expected one of these, or HDF5"),
+    )
+
+
+def demand_bearable_grid(name: str, shape_zyx: Triple, chunk_shape_zyx: Triple) -> None:
+    """Raise InputError where the chunks are so many that an index of them outgrows the data."""
+    chunks = 1
+    for size, chunk in zip(shape_zyx, chunk_shape_zyx, strict=True):
+        chunks *= -(-size // chunk)
+    if chunks > MAX_CHUNKS:
+        raise InputError.of(
+            "tiny_chunks",
+            f"{name}: {chunks:,} chunks of {format_triple(chunk_shape_zyx)} voxels, expected at most {MAX_CHUNKS:,}; "
+            "rewrite it with chunks of about 64 x 64 x 64",
+        )
 
 
 def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:

@@ -1,0 +1,86 @@
+"""Label volumes in Neuroglancer's precomputed format: a folder or a zip archive with an ``info`` file."""
+
+from typing import Any
+
+import numpy as np
+
+from axonem_eval.candidates import Candidate, choose
+from axonem_eval.spec import FloatTriple
+from axonem_eval.store_volume import StoreVolume, open_store, tensorstore_module
+from axonem_eval.stores import Store
+
+_LOSSLESS = ("raw", "compressed_segmentation", "png", "compresso")
+
+
+def is_precomputed(store: Store) -> bool:
+    """Whether the store holds an ``info`` file."""
+    return _info_name(store) is not None
+
+
+def _info_name(store: Store) -> str | None:
+    names = [n for n in store.metadata if n.rpartition("/")[2] == "info"]
+    return min(names, key=lambda n: n.count("/")) if names else None
+
+
+def open_precomputed(store: Store) -> StoreVolume:
+    """Open the full-resolution scale; what is stored x,y,z,channel is read as z,y,x from voxel 0.
+
+    Raises InputError: not integer, several channels, lossy encoding, chunk files packed by gzip, damaged metadata.
+    """
+    ts = tensorstore_module()
+    name = _info_name(store)
+    assert name is not None
+    folder = name.rpartition("/")[0]
+    info = store.read_json(name)
+    scale = _first_scale(store, info)
+    key = store.demand_inside(scale.get("key"), "its info file")
+    encoding = str(scale.get("encoding"))
+    dtype = str(info.get("data_type"))
+    choose(store.path, [Candidate(key, dtype, _shape_zyx(store, scale), None)], None, kind="scale")
+    if info.get("num_channels") != 1:
+        raise store.error("wrong_ndim", f"{info.get('num_channels')} channels; expected one, of segment ids")
+    if encoding not in _LOSSLESS:
+        raise store.error(
+            "lossy", f"its encoding is {encoding}, which changes ids; write it as raw or compressed_segmentation"
+        )
+    if f"{folder}/{key}".strip("/") in store.packed:
+        raise store.error(
+            "packed_chunks",
+            f"the chunk files in {key} end in .gz or .br, as a web server stores them; unpack them (gunzip -r FOLDER) "
+            "or write the volume with compress=False",
+        )
+    array = open_store(
+        store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded="sharding" in scale
+    )
+    array = array[ts.d["channel"][0]][ts.d["z", "y", "x"].transpose[0, 1, 2]][ts.d[:].translate_to[0]]
+    return StoreVolume(
+        store,
+        array,
+        form="Neuroglancer precomputed",
+        dataset=key,
+        stored_dtype=str(np.dtype(dtype)),
+        compression=encoding + (", sharded" if "sharding" in scale else ""),
+        voxel_size_nm_zyx=_voxel_size(scale),
+    )
+
+
+def _first_scale(store: Store, info: Any) -> dict[str, Any]:
+    scales = info.get("scales") if isinstance(info, dict) else None
+    if not (isinstance(scales, list) and scales and isinstance(scales[0], dict)):
+        raise store.error("bad_metadata", "its info file lists no scale; expected that of a precomputed volume")
+    return scales[0]
+
+
+def _shape_zyx(store: Store, scale: dict[str, Any]) -> tuple[int, ...]:
+    size = scale.get("size")
+    if not (isinstance(size, list) and all(isinstance(n, int) and n >= 0 for n in size)):
+        raise store.error("bad_metadata", f"its info file states the size {size!r}; expected three integers x, y, z")
+    return tuple(size[::-1])
+
+
+def _voxel_size(scale: dict[str, Any]) -> FloatTriple | None:
+    try:
+        x, y, z = (float(v) for v in scale["resolution"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (z, y, x) if min(z, y, x) > 0 else None

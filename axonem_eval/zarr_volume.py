@@ -1,0 +1,180 @@
+"""Label volumes in Zarr v2 and v3: a folder or a zip archive, one array or groups of them, OME-Zarr, sharded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from axonem_eval.candidates import PREFERRED, Candidate, choose, stated_voxel_size
+from axonem_eval.errors import InputError
+from axonem_eval.spec import FloatTriple
+from axonem_eval.store_volume import StoreVolume, open_store
+from axonem_eval.stores import Store
+
+_NM_PER_UNIT = {"nanometer": 1.0, "nm": 1.0, "micrometer": 1e3, "um": 1e3, "micron": 1e3, "millimeter": 1e6}
+
+
+def is_zarr(store: Store) -> bool:
+    """Whether the store holds a Zarr node."""
+    return any(_base(name) in ("zarr.json", ".zarray", ".zgroup") for name in store.metadata)
+
+
+def open_zarr(store: Store, dataset: str | None = None) -> StoreVolume:
+    """Open the one label array of a Zarr store, or the named one; of OME-Zarr pyramids the full resolution.
+
+    Raises InputError: no or several candidates, not integer, not three-dimensional, codecs that are not read.
+    """
+    nodes = _Nodes(store)
+    preferred = (*PREFERRED, "labels", "segmentation")
+    chosen = choose(store.path, nodes.candidates(), dataset, kind="array", preferred=preferred)
+    metadata = nodes.array[chosen.handle]
+    version = 3 if metadata.get("zarr_format") == 3 else 2
+    codecs = _codecs(metadata) if version == 3 else [metadata.get("compressor")]
+    names = [str(c.get("name", c.get("id"))) for c in codecs if isinstance(c, dict)]
+    sharded = "sharding_indexed" in names
+    array = open_store(store, chosen.handle, {"driver": f"zarr{version}"}, sharded=sharded)
+    array = array[(0,) * (array.ndim - 3)]
+    _demand_zyx(store, nodes.axes(chosen.handle))
+    return StoreVolume(
+        store,
+        array,
+        form=f"Zarr v{version}",
+        dataset=chosen.name,
+        stored_dtype=str(_dtype(metadata)),
+        compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
+        voxel_size_nm_zyx=nodes.voxel_size(chosen.handle),
+    )
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _codecs(metadata: dict[str, Any]) -> list[Any]:
+    """Codecs of a v3 array, those within its shards included."""
+    codecs = metadata.get("codecs")
+    flat = []
+    for codec in codecs if isinstance(codecs, list) else []:
+        flat.append(codec)
+        inner = codec.get("configuration") if isinstance(codec, dict) else None
+        if isinstance(inner, dict) and isinstance(inner.get("codecs"), list):
+            flat += inner["codecs"]
+    return flat
+
+
+def _dtype(metadata: dict[str, Any]) -> str:
+    stated = metadata.get("data_type", metadata.get("dtype"))
+    try:
+        return str(np.dtype(stated)) if isinstance(stated, str) else str(stated)
+    except TypeError:
+        return str(stated)
+
+
+class _Nodes:
+    """The metadata of all arrays and groups of a store, by folder."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.array: dict[str, dict[str, Any]] = {}
+        self._attributes: dict[str, dict[str, Any]] = {}
+        for name in sorted(store.metadata):
+            folder, base = _folder(name), _base(name)
+            if base not in ("zarr.json", ".zarray", ".zattrs"):
+                continue
+            content = store.read_json(name)
+            if not isinstance(content, dict):
+                raise store.error("bad_metadata", f"{name} is not a JSON object")
+            if base == ".zattrs":
+                self._attributes.setdefault(folder, content)
+            elif base == ".zarray" or content.get("node_type") == "array":
+                self.array.setdefault(folder, content)
+            if base == "zarr.json" and isinstance(content.get("attributes"), dict):
+                self._attributes[folder] = content["attributes"]
+        self._top = min((_folder(n) for n in store.metadata), key=len, default="")
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The arrays; of a multiscale group only the first level, without leading axes of length 1."""
+        levels: dict[str, str] = {}
+        for folder in self._attributes:
+            level = self._full_resolution(folder)
+            for other in self._levels(folder):
+                levels[other] = level or other
+        for folder, metadata in self.array.items():
+            if levels.get(folder, folder) != folder:
+                continue
+            stated = metadata.get("shape")
+            if not (isinstance(stated, list) and all(isinstance(n, int) and n >= 0 for n in stated)):
+                raise self._store.error("bad_metadata", f"the shape of {folder or 'the array'} is {stated!r}")
+            shape = tuple(stated)
+            if folder in levels and len(shape) > 3 and set(shape[:-3]) == {1}:
+                shape = shape[-3:]
+            yield Candidate(self._name(folder), _dtype(metadata), shape, folder)
+
+    def _name(self, folder: str) -> str:
+        """The folder as seen from the top group, which an archive may hold in a folder of its own."""
+        inside = folder[len(self._top) :].strip("/")
+        return inside or _base(folder) or self._store.path.stem
+
+    def _multiscale(self, folder: str) -> dict[str, Any]:
+        attributes = self._attributes.get(folder, {})
+        owner = attributes.get("ome") if isinstance(attributes.get("ome"), dict) else attributes
+        scales = owner.get("multiscales") if isinstance(owner, dict) else None
+        first = scales[0] if isinstance(scales, list) and scales else None
+        return first if isinstance(first, dict) else {}
+
+    def _levels(self, folder: str) -> list[str]:
+        datasets = self._multiscale(folder).get("datasets")
+        named = [d.get("path") for d in datasets if isinstance(d, dict)] if isinstance(datasets, list) else []
+        inside = [self._store.demand_inside(path, "its multiscales") for path in named]
+        return [f"{folder}/{path}".strip("/") for path in inside]
+
+    def _full_resolution(self, folder: str) -> str | None:
+        present = [level for level in self._levels(folder) if level in self.array]
+        return present[0] if present else None
+
+    def _pyramid_of(self, folder: str) -> str | None:
+        return next((g for g in self._attributes if folder in self._levels(g)), None)
+
+    def axes(self, folder: str) -> list[str] | None:
+        """Names of the last three axes where the metadata give any, in lower case."""
+        pyramid = self._pyramid_of(folder)
+        axes: Any = self._multiscale(pyramid).get("axes") if pyramid is not None else None
+        axes = axes or self.array[folder].get("dimension_names") or self._attributes.get(folder, {}).get("axes")
+        if not isinstance(axes, list) or len(axes) < 3:
+            return None
+        names = [a.get("name") if isinstance(a, dict) else a for a in axes[-3:]]
+        return [str(n).lower() for n in names] if all(isinstance(n, str) for n in names) else None
+
+    def voxel_size(self, folder: str) -> FloatTriple | None:
+        """From OME's scale, or from the attributes that HDF5 files use, of the array or a group above it."""
+        pyramid = self._pyramid_of(folder)
+        if pyramid is not None:
+            return self._ome_voxel_size(pyramid)
+        above = [folder]
+        while above[-1]:
+            above.append(_folder(above[-1]))
+        return stated_voxel_size(*(self._attributes.get(f, {}) for f in above))
+
+    def _ome_voxel_size(self, pyramid: str) -> FloatTriple | None:
+        multiscale = self._multiscale(pyramid)
+        try:
+            first = multiscale["datasets"][0]["coordinateTransformations"]
+            scale = next(t["scale"] for t in first if t["type"] == "scale")[-3:]
+            nm = [_NM_PER_UNIT[axis["unit"]] for axis in multiscale["axes"][-3:]]
+            z, y, x = (float(s) * f for s, f in zip(scale, nm, strict=True))
+        except (KeyError, IndexError, TypeError, ValueError, StopIteration):
+            return None
+        return (z, y, x) if min(z, y, x) > 0 else None
+
+
+def _demand_zyx(store: Store, axes: list[str] | None) -> None:
+    if axes is not None and set(axes) == set("xyz") and axes != ["z", "y", "x"]:
+        raise InputError.of(
+            "swapped_axes",
+            f"{store.path.name}: its metadata name the axes {', '.join(axes)}; expected z, y, x. Transpose the array "
+            "and write the names in that order",
+        )
