@@ -36,6 +36,12 @@ def fraction(value: float | None) -> str:
 
 
 @register.filter
+def count(value: int | None) -> str:
+    """A number of things, in groups of three digits."""
+    return EM_DASH if value is None else f"{value:,}"
+
+
+@register.filter
 def of_total(part: float, total: float) -> str:
     """A part of a total, in percent."""
     return percent(100 * part / total if total else None)
@@ -54,8 +60,8 @@ def bar_parts(edges_nm: dict[str, float]) -> list[tuple[str, float, float]]:
 
 @register.filter
 def triple(values: tuple[float, float, float]) -> str:
-    """Three numbers in z, y, x order: `30 × 8 × 8`."""
-    return " × ".join(f"{v:,g}" if isinstance(v, float) else f"{v:,}" for v in values)
+    """Three numbers in z, y, x order, kept on one line: `30 × 8 × 8`."""
+    return "\u00a0×\u00a0".join(f"{v:,g}" if isinstance(v, float) else f"{v:,}" for v in values)
 
 
 @register.filter
