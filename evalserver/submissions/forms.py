@@ -1,14 +1,29 @@
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.core.files import File
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.submissions.models import Submission
+from evalserver.uploads.models import Upload
+from evalserver.uploads.store import UploadedBefore
+
+
+@dataclass(frozen=True)
+class VolumeField:
+    """What the page needs to ask for one volume's file. unfinished : uploads that can be continued."""
+
+    volume: Volume
+    file: forms.BoundField
+    upload: forms.BoundField
+    ready: list[Upload]
+    unfinished: list[Upload]
 
 
 class SubmissionForm(forms.ModelForm):
-    """A method's name and description, and one file for each volume of the phase."""
+    """A method's name and description, and for each volume of the phase a file, or an upload that has finished."""
 
     class Meta:
         model = Submission
@@ -33,24 +48,76 @@ class SubmissionForm(forms.ModelForm):
         team_field.empty_label = None
         self.fields["publish_when_scored"].initial = True
         self.volumes: list[Volume] = list(phase.volumes.order_by("position", "pk"))
-        for volume in self.volumes:
-            self.fields[self.field_name(volume)] = forms.FileField(
-                label=volume.name,
-                max_length=None,
-                widget=forms.FileInput(attrs={"accept": ".h5,.hdf5,.hdf"}),
-                error_messages={"empty": "This file is empty. Choose the HDF5 file of your segmentation."},
+        self.uploads = list(
+            Upload.objects.filter(
+                user=user,
+                benchmark_slug=phase.benchmark.slug,
+                status__in=(Upload.RECEIVING, Upload.DONE_STATUS),
             )
+        )
+        for volume in self.volumes:
+            self._add_fields(volume, user)
+
+    def _add_fields(self, volume: Volume, user: User) -> None:
+        ready = self._uploads(volume, Upload.DONE_STATUS)
+        # The browser insists on a file where there is nothing else to choose.
+        attributes = {"accept": ".h5,.hdf5,.hdf"} | ({} if ready else {"required": True})
+        self.fields[self.field_name(volume)] = forms.FileField(
+            label=volume.name,
+            max_length=None,
+            required=False,
+            widget=forms.FileInput(attrs=attributes),
+            error_messages={"empty": "This file is empty. Choose the HDF5 file of your segmentation."},
+        )
+        upload = forms.ModelChoiceField(
+            Upload.objects.filter(user=user, status=Upload.DONE_STATUS),
+            to_field_name="code",
+            required=False,
+            label=f"Uploaded before for {volume.name}",
+            error_messages={"invalid_choice": "This upload is not ready, or used. Choose the file again."},
+        )
+        # Only those for this volume are offered; the script adds one that it has just sent.
+        upload.widget.choices = [("", "none: send the file below")] + [(u.code, u.file_name) for u in ready]
+        self.fields[self.upload_name(volume)] = upload
+
+    def _uploads(self, volume: Volume, status: str) -> list[Upload]:
+        return [u for u in self.uploads if u.volume_slug == volume.slug and u.status == status]
 
     @staticmethod
     def field_name(volume: Volume) -> str:
         return f"file-{volume.slug}"
 
+    @staticmethod
+    def upload_name(volume: Volume) -> str:
+        return f"upload-{volume.slug}"
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        for volume in self.volumes:
+            name = self.field_name(volume)
+            if name not in self.errors and not data.get(name) and not data.get(self.upload_name(volume)):
+                self.add_error(name, "Choose the file of your segmentation.")
+        return data
+
     def text_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("method_name", "description")]
 
-    def volume_fields(self) -> list[tuple[Volume, forms.BoundField]]:
-        return [(volume, self[self.field_name(volume)]) for volume in self.volumes]
+    def volume_fields(self) -> list[VolumeField]:
+        return [
+            VolumeField(
+                volume,
+                self[self.field_name(volume)],
+                self[self.upload_name(volume)],
+                self._uploads(volume, Upload.DONE_STATUS),
+                self._uploads(volume, Upload.RECEIVING),
+            )
+            for volume in self.volumes
+        ]
 
-    def files_by_volume(self) -> dict[Volume, Any]:
-        """Valid uploads by volume."""
-        return {volume: self.cleaned_data[self.field_name(volume)] for volume in self.volumes}
+    def files_by_volume(self) -> dict[Volume, File]:
+        """The files of a valid form: the one that came with it, or else the finished upload."""
+        return {
+            volume: self.cleaned_data[self.field_name(volume)]
+            or UploadedBefore(self.cleaned_data[self.upload_name(volume)])
+            for volume in self.volumes
+        }

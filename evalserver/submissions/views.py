@@ -11,6 +11,7 @@ from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions import quota, selectors, services
 from evalserver.submissions.forms import SubmissionForm
 from evalserver.submissions.models import Submission
+from evalserver.uploads.selectors import uploads_of
 
 
 @login_required
@@ -57,7 +58,11 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 def my_submissions(request: HttpRequest) -> HttpResponse:
-    return render(request, "submissions/list.html", {"submissions": selectors.team_submissions(request.user)[:200]})
+    context = {
+        "submissions": selectors.team_submissions(request.user)[:200],
+        "uploads": uploads_of(request.user),
+    }
+    return render(request, "submissions/list.html", context)
 
 
 def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+// Sends the files of a submission in pieces that can be interrupted (tus). Without this script the form posts them.
+"use strict";
+
+(() => {
+  const form = document.getElementById("submission-form");
+  if (!form || !window.tus || !window.tus.isSupported) return;
+  const PIECE = 16 * 2 ** 20;
+  const RETRY_DELAYS = [0, 1000, 2000, 4000, 8000, ...Array(200).fill(15000)];
+  const RETRIED = [409, 423, 429];
+  const note = document.getElementById("submit-note");
+  const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
+  let submitWhenReady = false;
+
+  const size = (bytes) => {
+    const units = ["bytes", "kB", "MB", "GB", "TB"];
+    let unit = 0;
+    while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
+    return `${unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+  };
+  const duration = (seconds) => {
+    if (!Number.isFinite(seconds)) return "";
+    const s = Math.max(1, Math.round(seconds));
+    if (s < 60) return `${s} s left`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s left`;
+    return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min left`;
+  };
+
+  class Transfer {
+    constructor(field) {
+      this.field = field;
+      this.input = field.querySelector("input[type=file]");
+      this.choice = field.querySelector(".before select");
+      this.before = field.querySelector(".before");
+      this.box = field.querySelector(".transfer");
+      this.bar = this.box.querySelector("progress");
+      this.text = this.box.querySelector(".transfer-text");
+      this.state = "empty"; // empty, sending, paused, broken, checking, ready
+      this.input.addEventListener("change", () => this.begin());
+      this.choice.addEventListener("change", () => this.chose());
+      for (const button of this.box.querySelectorAll("button")) {
+        button.addEventListener("click", () => this[button.dataset.act]());
+      }
+      window.addEventListener("online", () => { if (this.state === "broken") this.resume(); });
+      this.chose();
+      if (this.input.files.length) this.begin(); // the browser kept it over a reload
+    }
+
+    get isReady() { return this.state === "ready" || (this.state === "empty" && this.choice.value !== ""); }
+
+    chose() {
+      if (this.state === "empty") this.input.required = this.choice.value === "";
+    }
+
+    show(state, words) {
+      this.state = state;
+      this.box.hidden = state === "empty";
+      this.box.dataset.state = state;
+      this.text.textContent = words;
+      const act = (name) => this.box.querySelector(`[data-act=${name}]`);
+      act("pause").hidden = state !== "sending";
+      act("resume").hidden = state !== "paused" && state !== "broken";
+      this.field.dataset.state = state;
+    }
+
+    async begin() {
+      const file = this.input.files[0];
+      if (!file) return;
+      if (this.upload) await this.upload.abort();
+      this.choice.value = "";
+      this.file = file;
+      this.samples = [];
+      this.progressed(0, file.size);
+      this.upload = new tus.Upload(file, {
+        endpoint: form.dataset.tusUrl,
+        chunkSize: PIECE,
+        retryDelays: RETRY_DELAYS,
+        removeFingerprintOnSuccess: true,
+        metadata: {
+          filename: file.name, benchmark: form.dataset.benchmark, phase: form.dataset.phase, volume: this.field.dataset.volume,
+          team: form.elements.team ? form.elements.team.value : "",
+        },
+        fingerprint: async () => ["axonem", form.dataset.user, form.dataset.benchmark, this.field.dataset.volume,
+          file.name, file.size, file.lastModified].join("/"),
+        onBeforeRequest: (request) => request.setHeader("X-CSRFToken", csrf),
+        onShouldRetry: (error) => {
+          const status = error.originalResponse ? error.originalResponse.getStatus() : 0;
+          const again = status === 0 || status >= 500 || RETRIED.includes(status);
+          if (again) this.waiting();
+          return again;
+        },
+        onProgress: (sent, total) => this.progressed(sent, total),
+        onError: (error) => this.failed(error),
+        onSuccess: () => this.check(),
+      });
+      const earlier = await this.upload.findPreviousUploads();
+      if (earlier.length) this.upload.resumeFromPreviousUpload(earlier[0]);
+      this.upload.start();
+    }
+
+    progressed(sent, total) {
+      const now = performance.now() / 1000;
+      this.samples.push([now, sent]);
+      while (this.samples.length > 2 && now - this.samples[0][0] > 6) this.samples.shift();
+      const [since, from] = this.samples[0];
+      const speed = now > since ? (sent - from) / (now - since) : 0;
+      this.bar.value = total ? Math.floor((1000 * sent) / total) : 0;
+      const parts = [`${total ? Math.floor((100 * sent) / total) : 0}%`, `${size(sent)} of ${size(total)}`];
+      if (speed > 0 && sent < total) parts.push(`${size(speed)}/s`, duration((total - sent) / speed));
+      this.show("sending", parts.join(" · "));
+    }
+
+    waiting() {
+      this.samples = [];
+      this.text.textContent = "The server does not answer. What it has is kept; trying again …";
+      this.box.dataset.state = "waiting";
+    }
+
+    failed(error) {
+      let words = "The connection is lost. What the server has is kept; press Resume.";
+      if (error.originalResponse) {
+        try { words = JSON.parse(error.originalResponse.getBody()).message; } catch { /* no JSON: keep ours */ }
+      }
+      this.show("broken", words);
+    }
+
+    pause() { this.upload.abort(); this.show("paused", `Paused at ${Math.floor(this.bar.value / 10)}%.`); }
+
+    resume() { this.samples = []; this.show("sending", "Going on …"); this.upload.start(); }
+
+    async remove() {
+      const { upload } = this;
+      this.upload = null;
+      this.show("empty", "");
+      this.input.disabled = false;
+      this.input.value = "";
+      if (this.option) { this.option.remove(); this.option = null; }
+      this.choice.value = "";
+      this.before.hidden = this.choice.options.length < 2;
+      this.chose();
+      if (upload) await upload.abort(true).catch(() => {}); // what cannot be removed expires
+    }
+
+    async check() {
+      const { upload } = this;
+      const code = upload.url.split("/").pop();
+      this.show("checking", "All bytes are here. Computing the checksum …");
+      for (;;) {
+        let row = null;
+        try {
+          const answer = await fetch(form.dataset.uploadsApi + code, { headers: { Accept: "application/json" } });
+          if (answer.ok) row = await answer.json();
+        } catch { /* the server restarts: ask again */ }
+        if (this.upload !== upload) return;
+        if (row && row.state === "ready") { this.ready(row); return; }
+        if (row && row.state !== "checking" && row.state !== "receiving") {
+          this.show("broken", row.complaints.length ? row.complaints[0].message : `The upload is ${row.state}. Remove it and send it again.`);
+          return;
+        }
+        await new Promise((resume) => { setTimeout(resume, 700); });
+      }
+    }
+
+    ready(row) {
+      this.bar.value = 1000;
+      this.option = new Option(row.file_name, row.code, true, true);
+      this.choice.add(this.option);
+      this.choice.value = row.code;
+      this.input.required = false;
+      this.input.disabled = true; // its bytes are there: do not post them again
+      this.show("ready", `Ready: ${row.file_name}, ${size(row.size_bytes)}, SHA-256 ${row.sha256.slice(0, 16)}…`);
+      if (submitWhenReady && transfers.every((transfer) => transfer.isReady)) form.requestSubmit();
+    }
+  }
+
+  const transfers = [...form.querySelectorAll(".field.upload")].map((field) => new Transfer(field));
+  note.textContent = "Files are sent as soon as you choose them. An interrupted upload goes on where it stopped, also after "
+    + "closing this page: choose the same file again.";
+
+  form.addEventListener("submit", (event) => {
+    if (transfers.every((transfer) => transfer.isReady)) return;
+    event.preventDefault();
+    submitWhenReady = true;
+    note.textContent = "Waiting for the files; the submission is made as soon as they are here.";
+  });
+})();

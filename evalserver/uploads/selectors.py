@@ -1,0 +1,28 @@
+"""What one may see of one's uploads."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from evalserver.accounts.models import User
+from evalserver.jobs import RUNNING, UPLOADED
+from evalserver.uploads import services
+from evalserver.uploads.models import Upload
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """A user's uploads that no submission has taken. moving : one of them is receiving bytes, or is being checked."""
+
+    rows: list[Upload]
+    stored_bytes: int
+    limit_bytes: int
+
+    @property
+    def moving(self) -> bool:
+        return any(upload.status in (Upload.RECEIVING, UPLOADED, RUNNING) for upload in self.rows)
+
+
+def uploads_of(user: User) -> Uploads:
+    rows = list(Upload.objects.filter(user=user).exclude(status=Upload.USED)[:100])
+    return Uploads(rows, services.stored_bytes(user) if rows else 0, settings.UPLOAD_QUOTA_BYTES)

@@ -1,0 +1,31 @@
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from evalserver.uploads import services, store
+from evalserver.uploads.models import Upload
+from evalserver.uploads.selectors import uploads_of
+
+
+@login_required
+def my_uploads(request: HttpRequest) -> HttpResponse:
+    """The part of the page “My submissions” that changes while files arrive."""
+    if request.headers.get("HX-Request") != "true":
+        return redirect("my_submissions")
+    return render(request, "uploads/_uploads.html", {"uploads": uploads_of(request.user)})
+
+
+@require_POST
+@login_required
+def remove(request: HttpRequest, code: str) -> HttpResponse:
+    upload = get_object_or_404(Upload, user=request.user, code=code)
+    try:
+        services.remove_upload(upload)
+        messages.success(request, f"{upload.file_name} is removed.")
+    except store.Locked:
+        messages.error(request, "Bytes are arriving at this moment. Pause the upload first.")
+    except services.UploadRefused as refusal:
+        messages.error(request, refusal.message)
+    return redirect("my_submissions")
