@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 
@@ -14,6 +15,11 @@ CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 # Longest ERL that can be stored, in nm: a kilometre. PostgreSQL sorts NaN above every number,
 # so an upper bound also keeps out what is not finite.
 MAX_ERL_NM = 1e12
+
+
+WEB_URL = URLValidator(schemes=["http", "https"])
+# What is public: scored and published, and neither withdrawn by its team nor hidden by an organiser.
+LISTED = Q(status="scored", published_at__isnull=False, withdrawn_at__isnull=True, hidden_at__isnull=True)
 
 
 def new_code() -> str:
@@ -33,7 +39,29 @@ class Submission(Job):
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="submissions")
     method_name = models.CharField("method", max_length=120)
-    description = models.TextField(blank=True, max_length=10_000)
+    description = models.TextField(blank=True, max_length=10_000, help_text="Markdown")
+    paper_url = models.URLField("paper", blank=True, validators=[WEB_URL])
+    code_url = models.URLField("code", blank=True, validators=[WEB_URL])
+    model_url = models.URLField("trained model", blank=True, validators=[WEB_URL])
+    training_data = models.CharField(
+        max_length=500, blank=True, help_text="Name all of it, also what is not the benchmark's own"
+    )
+    compute = models.CharField(
+        max_length=500, blank=True, help_text="Hardware and time for training and for inference, parameters"
+    )
+    supersedes = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="superseded_by",
+        help_text="An earlier entry of the team, which this one replaces; both keep their results",
+    )
+    is_reference = models.BooleanField(
+        "reference entry", default=False, help_text="Made by the organisers with published code; anybody can repeat it"
+    )
+    reproduce_command = models.CharField(max_length=500, blank=True, help_text="What makes a reference entry again")
+    provenance = models.JSONField(null=True, blank=True, help_text="Code, seeds, data checksums, hardware, times")
     publish_when_scored = models.BooleanField(default=False)
     published_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="By the team")
@@ -42,7 +70,11 @@ class Submission(Job):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["phase", "published_at"])]
+        indexes = [
+            models.Index(fields=["phase", "published_at"]),
+            # The leaderboard asks at each request whether the set of listed entries has changed.
+            models.Index(fields=["phase", "id"], condition=LISTED, name="submission_listed_in_phase"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=(UPLOADED, RUNNING, "scored", REJECTED, FAILED)),
@@ -139,6 +171,8 @@ class Evaluation(models.Model):
 class Score(models.Model):
     """Headline of a submission under one ruler; the leaderboard ranks the rows of a single ruler.
 
+    erl_low_nm, erl_high_nm : 95% interval of the mean ERL, by bootstrap over axons; None in older records.
+
     ruler : digest of the metric version and of each volume's ground truth and tolerance, so that results
         that were not measured alike cannot meet in one ranking.
     """
@@ -148,10 +182,15 @@ class Score(models.Model):
     metric_version = models.CharField(max_length=32)
     mean_erl_nm = models.FloatField()
     mean_normalized_erl = models.FloatField()
+    erl_low_nm = models.FloatField(null=True)
+    erl_high_nm = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = [models.Index(fields=["ruler", "-mean_erl_nm"])]
+        indexes = [
+            models.Index(fields=["ruler", "-mean_erl_nm"]),
+            models.Index(fields=["ruler", "id"], name="score_newest_of_ruler"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["submission", "ruler"], name="one_score_per_ruler"),
             models.CheckConstraint(
@@ -161,6 +200,28 @@ class Score(models.Model):
 
     def __str__(self) -> str:
         return f"{self.submission}: {self.mean_erl_nm / 1000:.2f} um"
+
+
+class Comparison(Job):
+    """Paired bootstrap of two entries under one ruler, A minus B; computed once, by a worker."""
+
+    DONE_STATUS = "ready"
+    TASK = "evalserver.submissions.tasks.compare_task"
+
+    a = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="+")
+    b = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="+")
+    ruler = models.CharField(max_length=64)
+    result = models.JSONField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["a", "b", "ruler"], name="one_comparison_per_pair_and_ruler"),
+            models.CheckConstraint(condition=~Q(a=models.F("b")), name="comparison_is_of_two"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.a} against {self.b}"
 
 
 class QuotaSlot(models.Model):
