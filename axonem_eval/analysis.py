@@ -18,7 +18,7 @@ from axonem_eval.skeletons import SkeletonGraph, sum_by
 
 TOLERANCES = (1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, math.inf)
 LENGTH_BINS_UM = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, math.inf)
-SURVIVAL_POINTS = 49
+SURVIVAL_POINTS = 101
 
 
 def finite(value: float) -> float | None:
@@ -131,6 +131,22 @@ def _share_at_least(run_nm: NDArray[np.float64], at_nm: NDArray[np.float64], tot
     above = np.concatenate([[0.0], np.cumsum(in_order[::-1])])[::-1]
     share: list[float] = (above[np.searchsorted(in_order, at_nm, side="left")] / total_nm).tolist()
     return share
+
+
+def half_cable_run_nm(table: RunTable, tolerance_nodes: float) -> dict[str, float]:
+    """Half of the cable lies on runs of at least this length; 0 where less than half is correct at all."""
+    length = table.skeleton_length_nm
+    run = table.run_nm[~table.is_merger(tolerance_nodes)]
+    return {
+        "ground_truth": _half_of(length, table.total_nm),
+        "segmentation": _half_of(run, table.total_nm),
+    }
+
+
+def _half_of(run_nm: NDArray[np.float64], total_nm: float) -> float:
+    longest_first = np.sort(run_nm)[::-1]
+    reached = np.searchsorted(np.cumsum(longest_first), total_nm / 2 * (1 - 1e-12))
+    return float(longest_first[reached]) if reached < len(longest_first) else 0.0
 
 
 def erl_lost_nm(table: RunTable, tolerance_nodes: float) -> dict[str, float]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from axonem_eval.cli_report import add_report_commands
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
 
@@ -88,8 +89,11 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument("--ground-truth", required=True, metavar="GT", help="skeleton bundle (.npz)")
     score.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
     score.add_argument("--no-merge-mask", metavar="MASK", help="label file; non-zero voxels belong to no scored axon")
+    score.add_argument("--dense-ground-truth", metavar="LABELS", help="label file; adds ARAND and VOI")
     score.add_argument("--threads", type=int, help="default: one a core")
     _add_json(score)
+
+    add_report_commands(add)
     return parser
 
 
@@ -274,19 +278,28 @@ def _save(graph: Any, arguments: argparse.Namespace) -> None:
 
 def run_score(arguments: argparse.Namespace) -> None:
     """`axonem-eval score`."""
-    from axonem_eval.pipeline import score_file
+    from axonem_eval.erl import score_nodes
+    from axonem_eval.pipeline import sample_and_count
+    from axonem_eval.skeletons import SkeletonGraph
 
+    graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
-    report = score_file(
+    sample, dense = sample_and_count(
         arguments.segmentation,
-        arguments.ground_truth,
-        tolerance_nodes=arguments.tolerance,
+        graph,
         no_merge_mask=arguments.no_merge_mask,
+        dense_ground_truth=arguments.dense_ground_truth,
         threads=arguments.threads,
         on_progress=bar,
     )
     bar.close()
-    _print(arguments.json, report.to_json(), report.lines())
+    report = score_nodes(graph, sample, tolerance_nodes=arguments.tolerance)
+    data, lines = report.to_json(), report.lines()
+    if dense is not None:
+        data |= {"arand": dense.arand, "voi_split": dense.voi_split, "voi_merge": dense.voi_merge}
+        data["dense"] = dense.to_json()
+        lines += dense.lines()
+    _print(arguments.json, data, lines)
 
 
 if __name__ == "__main__":

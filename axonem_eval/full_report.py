@@ -15,6 +15,7 @@ from axonem_eval.analysis import (
     axon_table,
     erl_lost_nm,
     error_counts,
+    half_cable_run_nm,
     length_bins,
     run_survival,
     tolerance_curve,
@@ -64,6 +65,7 @@ def full_report(
         "error_counts": asdict(error_counts(graph, sample, table, tolerance_nodes)),
         "tolerance_curve": [asdict(p) for p in tolerance_curve(table, graph.mean_node_spacing_nm)],
         "length_bins": [asdict(b) for b in length_bins(table, tolerance_nodes)],
+        "half_cable_run_nm": half_cable_run_nm(table, tolerance_nodes),
         "run_survival": asdict(run_survival(table, tolerance_nodes)),
         "dense": None if dense is None else dense.to_json(),
     }

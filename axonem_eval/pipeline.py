@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from axonem_eval.check import check_labels
+from axonem_eval.dense import DenseScores, score_dense
 from axonem_eval.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
 from axonem_eval.sample import NodeSample, sample_nodes
 from axonem_eval.skeletons import SkeletonGraph
@@ -33,6 +34,31 @@ def sample_file(
             return sample_nodes(
                 volume, graph.node_voxel_zyx, no_merge_mask=mask, threads=threads, on_progress=report("sample")
             )
+
+
+def sample_and_count(
+    path: str | Path,
+    graph: SkeletonGraph,
+    *,
+    no_merge_mask: str | Path | None = None,
+    dense_ground_truth: str | Path | None = None,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+) -> tuple[NodeSample, DenseScores | None]:
+    """Like ``sample_file``, and with dense ground truth also ARAND and VOI; stages check, sample and dense.
+
+    Raises InputError with every complaint about the file, and for dense ground truth of another shape.
+    """
+    sample = sample_file(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
+    if dense_ground_truth is None:
+        return sample, None
+
+    def report(done: int, total: int) -> None:
+        if on_progress:
+            on_progress("dense", done, total)
+
+    with open_labels(path) as volume, open_labels(dense_ground_truth) as truth:
+        return sample, score_dense(volume, truth, threads=threads, on_progress=report)
 
 
 def score_file(

@@ -12,6 +12,7 @@ from axonem_eval.analysis import (
     axon_table,
     erl_lost_nm,
     error_counts,
+    half_cable_run_nm,
     length_bins,
     run_survival,
     tolerance_curve,
@@ -75,6 +76,13 @@ def test_half_of_the_cable_on_runs_of_at_least_a_length():
     assert survival.segmentation == pytest.approx([3 / 9, 3 / 9, 2 / 9, 0, 0, 0])
     assert survival.ground_truth == pytest.approx([1, 1, 1, 5 / 9, 5 / 9, 5 / 9])
     assert survival.axons == [3, 3, 3, 1, 1, 1]
+
+
+def test_half_of_the_cable_lies_on_runs_of_at_least_a_length():
+    # runs of 3, 2 and 1 um on 7 um of cable: 3 um are less than half, 3 + 2 more
+    runs = table(chains(8), u64(7, 7, 7, 7, 8, 8, 8, 9))
+    assert half_cable_run_nm(runs, 50) == {"ground_truth": 7000, "segmentation": 2000}
+    assert half_cable_run_nm(table(GRAPH, LABELS), 2)["segmentation"] == 0
 
 
 def test_each_error_is_counted_once():
