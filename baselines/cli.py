@@ -36,14 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
         ("segment", "segment predicted affinities at the chosen threshold, into HDF5"),
         ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
     ):
-        add(name, text).add_argument("--volume", default="test", choices=("test", "validate"))
+        add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all of those)")
     reproduce = add("reproduce", "everything from data to scored labels, and to the server with --server")
     reproduce.add_argument("--server", help="address of a server to submit to, e.g. http://127.0.0.1:8000")
     submit = add("submit", "submit a segmentation over the server's public API")
     submit.add_argument("--server", required=True)
     for command in (reproduce, submit):
         command.add_argument("--benchmark", help="slug of the benchmark")
-        command.add_argument("--volume-name", help="slug of the volume there")
         command.add_argument("--token-file", type=Path, help="file that holds the API token")
     export = commands.add_parser("export", help="write a small checkpoint to ship")
     export.add_argument("checkpoint", type=Path)
@@ -90,24 +89,28 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
 
 def _run(options: argparse.Namespace) -> int:
     experiment = _experiment(options)
+    names = [options.volume] if getattr(options, "volume", None) else experiment.tests
     if options.command == "train":
         _print(options, {"checkpoint": str(experiment.train())})
     elif options.command == "predict":
-        _print(options, {"affinities": str(experiment.predict(options.volume))})
+        _print(options, {name: str(experiment.predict(name)) for name in names})
     elif options.command == "segment":
-        _print(options, {"segmentation": str(experiment.segment(options.volume))})
+        _print(options, {name: str(experiment.segment(name)) for name in names})
     elif options.command == "evaluate":
-        _print_scores(options, experiment, experiment.evaluate(options.volume))
+        _print_scores(options, experiment, {name: experiment.evaluate(name) for name in names})
     elif options.command == "reproduce":
         _print_scores(options, experiment, experiment.reproduce())
     if options.command == "submit" or getattr(options, "server", None):
         from baselines.common.submit import submit
 
         result = submit(
-            options.server, options.benchmark, {options.volume_name: experiment.folder / "test.h5"},
-            token_file=options.token_file, provenance=experiment.folder / "provenance.json",
-            method=experiment.config.name,
-        )  # fmt: skip
+            options.server,
+            options.benchmark or experiment.config.benchmark,
+            {name: experiment.folder / f"{name}.h5" for name in experiment.tests},
+            token_file=options.token_file,
+            provenance=experiment.folder / "provenance.json",
+            method=f"Affinity U-Net ({experiment.config.name})",
+        )
         _print(options, result)
     return 0
 
@@ -126,8 +129,10 @@ def _print_scores(options: argparse.Namespace, experiment: "Experiment", scores:
     if options.json:
         print(json.dumps(scores))
         return
-    print("\n".join(lines([(experiment.config.name, scores)])))
-    print(f"segmentation: {experiment.folder / 'test.h5'}\nprovenance: {experiment.folder / 'provenance.json'}")
+    print("\n".join(lines([(f"{experiment.config.name}, {name}", row) for name, row in scores.items()])))
+    for name in scores:
+        print(f"segmentation of {name}: {experiment.folder / name}.h5")
+    print(f"provenance: {experiment.folder / 'provenance.json'}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The steps from data to a scored segmentation, each resumable, each writing into one folder.
 
     train      last.pt, log.jsonl
-    predict    NAME-affinities.zarr       NAME is validate or test
+    predict    NAME-affinities.zarr       NAME is validate or a test volume's
     segment    NAME-segments/, then NAME.h5 at the chosen threshold
     evaluate   NAME-scores.json
 """
@@ -42,16 +42,27 @@ class Experiment:
         self._volumes: dict[str, Volume] = {}
 
     def volume(self, name: str, *, need_labels: bool = True) -> Volume:
-        """The validation or test volume. Raises InputError where the configuration has none."""
+        """The volume ``validate`` or a test volume by name. Raises InputError where there is none of that name."""
         if name not in self._volumes:
-            spec: VolumeConfig | None = getattr(self.config.data, name)
-            if spec is None:
-                raise InputError.of("no_volume", f"the configuration has no [data.{name}] volume")
+            spec = self._spec(name)
             # Truth for scoring keeps its boundaries, whatever training does.
             volume = load_one(self.config, dataclasses.replace(spec, erode=0), need_labels=need_labels)
             self._note(name, volume)
             self._volumes[name] = volume
         return self._volumes[name]
+
+    def _spec(self, name: str) -> VolumeConfig:
+        known = {volume.name: volume for volume in self.config.data.test}
+        if self.config.data.validate:
+            known["validate"] = self.config.data.validate
+        if name not in known:
+            raise InputError.of("no_volume", f"no volume {name!r} in the configuration; it has {', '.join(known)}")
+        return known[name]
+
+    @property
+    def tests(self) -> list[str]:
+        """Names of the volumes to report on."""
+        return [volume.name for volume in self.config.data.test]
 
     def _note(self, name: str, volume: Volume) -> None:
         self.provenance.note(
@@ -125,7 +136,7 @@ class Experiment:
         volume = self.volume(name)
         assert volume.labels is not None
         return evaluate.make_truth(
-            volume.labels, self.config.voxel_size_nm, self.config.evaluate, self.folder / "truth", name
+            volume.labels, volume.voxel_size_nm_zyx, self.config.evaluate, self.folder / "truth", name
         )
 
     def sweep(self, name: str, hierarchy: Hierarchy) -> list[dict[str, Any]]:
@@ -171,7 +182,7 @@ class Experiment:
         out = self.folder / f"{name}.h5"
         count = write_segmentation(
             self._work(name), hierarchy, out, threshold=threshold, dust=self.config.segment.dust,
-            voxel_size_nm_zyx=self.config.voxel_size_nm, attributes={"provenance": json.dumps(self.provenance.values)},
+            voxel_size_nm_zyx=self.config.voxel_size_of(self._spec(name)), attributes={"provenance": json.dumps(self.provenance.values)},
         )  # fmt: skip
         self.provenance.note("results", f"{name} segments", count)
         return out
@@ -211,13 +222,16 @@ class Experiment:
         return found
 
     def reproduce(self) -> dict[str, Any]:
-        """Everything from data to scored labels of the test volume."""
+        """Everything from data to scored labels of the test volumes; scores by name."""
         if not self.config.checkpoint:
             self.train()
         self.choose_threshold()
-        self.predict("test")
-        self.segment("test")
-        return self.evaluate("test")
+        found = {}
+        for name in self.tests:
+            self.predict(name)
+            self.segment(name)
+            found[name] = self.evaluate(name)
+        return found
 
 
 def export_weights(source: Path, target: Path) -> int:

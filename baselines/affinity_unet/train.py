@@ -4,6 +4,7 @@ Killed at any moment, the same command goes on from the last checkpoint and take
 crops depend on the seed and their number alone, and the checkpoint holds weights, optimiser and generators.
 """
 
+import copy
 import json
 import math
 import os
@@ -90,9 +91,10 @@ def train(
     torch.manual_seed(config.seed)
     model = ResidualUNet(config.model).to(device, memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
+    mean = copy.deepcopy(model).requires_grad_(False) if options.average > 0 else None
     path, step = folder / "last.pt", 0
     if path.exists():
-        step = _resume(path, config, model, optimizer)
+        step = _resume(path, model, mean, optimizer)
     loader = _loader(config, volumes, step, world, rank)
     learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
     if options.compile:
@@ -108,6 +110,8 @@ def train(
         loss = _step(learner, optimizer, config, step, [t.to(device, non_blocking=True) for t in (grey, target, mask)])
         if not math.isfinite(loss):
             raise RuntimeError(f"loss {loss} at step {step}; lower train.learning_rate or inspect crop {step}")
+        if mean is not None:
+            _average(mean, model, min(options.average, (step + 1) / (step + 10)))
         step += 1
         bar.update()
         if step % options.log_every == 0:
@@ -116,10 +120,10 @@ def train(
             log.write(step, {"loss": loss, "learning_rate": learning_rate(options, step - 1), "steps_per_s": rate})
         if validate and options.validate_every and step % options.validate_every == 0 and rank == 0:
             model.eval()
-            log.write(step, validate(model))
+            log.write(step, validate(mean or model))
             model.train()
         if rank == 0 and (step % options.checkpoint_every == 0 or step == options.steps):
-            save_checkpoint(path, _state(config, step, model, optimizer))
+            save_checkpoint(path, _state(config, step, model, mean, optimizer))
     bar.close()
     log.close()
     if world > 1:
@@ -173,19 +177,36 @@ def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _state(config: ExperimentConfig, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+@torch.no_grad()
+def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
+    """mean = decay * mean + (1 - decay) * model, statistics of norms included."""
+    for kept, value in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(value, 1 - decay)
+        else:
+            kept.copy_(value)
+
+
+def _state(
+    config: ExperimentConfig, step: int, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """``model`` is what inference takes; ``learning`` the weights that training goes on with, where they differ."""
     return {
         "step": step,
-        "model": model.state_dict(),
+        "model": (mean or model).state_dict(),
+        "learning": model.state_dict() if mean is not None else None,
         "optimizer": optimizer.state_dict(),
         "rng": rng_state(),
         "config": json.dumps(config.to_json()),
     }
 
 
-def _resume(path: Path, config: ExperimentConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _resume(path: Path, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer) -> int:
     checkpoint = load_checkpoint(path)
     load_weights(model, checkpoint, path)
+    if mean is not None:
+        load_weights(mean, checkpoint, path)
+        model.load_state_dict(checkpoint["learning"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     restore_rng(checkpoint["rng"])
     return int(checkpoint["step"])

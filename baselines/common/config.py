@@ -32,6 +32,7 @@ class VolumeConfig:
 
     kind : pair (``raw`` and ``labels`` files, HDF5 datasets as file.h5:name), fib25, snemi3d, cremi, axonem (``path``
     is the folder or file of that data set), or synthetic (``shape`` and ``seed``; made on the spot).
+    voxel_size_nm : where it is not the experiment's.
     z, y, x : half-open range of voxels to use, [first, end]; all of them by default.
     erode : voxels taken off each label at its boundary before affinities are computed; in the section's plane where
     voxels are anisotropic. raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
@@ -43,6 +44,7 @@ class VolumeConfig:
     raw: str = ""
     labels: str = ""
     mask: str = ""
+    voxel_size_nm: FloatTriple | None = None
     shape: Triple | None = None
     seed: int = 0
     z: tuple[int, int] | None = None
@@ -54,11 +56,11 @@ class VolumeConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Volumes: ``train`` to learn from, ``validate`` to choose thresholds and checkpoints by, ``test`` to report."""
+    """Volumes: ``train`` to learn from, ``validate`` to choose the threshold by, ``test`` to report; those have names."""
 
     train: tuple[VolumeConfig, ...] = ()
     validate: VolumeConfig | None = None
-    test: VolumeConfig | None = None
+    test: tuple[VolumeConfig, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Sizes in voxels; ``batch`` is per process; ``log_every`` and the like in steps."""
+    """How to train. Sizes in voxels; ``batch`` is per process; ``log_every`` and the like in steps.
+
+    average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
+    With a mean and a constant rate, a run may be stopped at any step.
+    """
 
     steps: int = 1_000_000
     patch: Triple = (20, 256, 256)
@@ -90,6 +96,7 @@ class TrainConfig:
     schedule: str = "constant"
     warmup_steps: int = 0
     clip_norm: float = 0.0
+    average: float = 0.0
     long_range_weight: float = 1.0
     class_balance: bool = True
     margin: float = 0.0
@@ -183,11 +190,16 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """Everything about one experiment."""
+    """Everything about one experiment.
+
+    benchmark : slug of the benchmark on the server that its test volumes belong to; their names are the volumes' slugs.
+    checkpoint : shipped weights to use instead of training.
+    """
 
     name: str
     voxel_size_nm: FloatTriple
     seed: int = 0
+    benchmark: str = ""
     checkpoint: str = ""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -203,6 +215,10 @@ class ExperimentConfig:
         """Whether sections are no thicker than 1.5 pixels, so that z is an axis like the others."""
         z, y, x = self.voxel_size_nm
         return z <= 1.5 * min(y, x)
+
+    def voxel_size_of(self, volume: VolumeConfig) -> FloatTriple:
+        """nm along z, y, x of a volume."""
+        return volume.voxel_size_nm or self.voxel_size_nm
 
     def resolve(self, path: str) -> Path:
         """A path of the TOML file, relative to its folder; a dataset (file.h5:name) stays."""
@@ -320,7 +336,10 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
         found.append(f"segment.low {segment.low} and high {segment.high}; expected 0 <= low < high <= 1")
     if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
         found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
-    for volume in (*config.data.train, config.data.validate, config.data.test):
-        if volume is not None and volume.kind not in VOLUME_KINDS:
+    for volume in (*config.data.train, *config.data.test, *filter(None, [config.data.validate])):
+        if volume.kind not in VOLUME_KINDS:
             found.append(f"data: kind {volume.kind!r}; expected one of {', '.join(VOLUME_KINDS)}")
+    names = [volume.name for volume in config.data.test]
+    if len({*names, "validate", ""}) < len(names) + 2:
+        found.append(f"data.test: names {names}; each needs its own, not empty and not 'validate'")
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import format_triple
 from axonem_eval.volume import open_labels
-from baselines.common.config import ExperimentConfig, VolumeConfig
+from baselines.common.config import ExperimentConfig, FloatTriple, VolumeConfig
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,14 @@ class Volume:
     """A training or test volume.
 
     raw (z,y,x) uint8. labels (z,y,x) uint32, 0 is background or boundary; None where there is none.
-    mask (z,y,x) bool, where the labels hold; None for everywhere.
+    mask (z,y,x) bool, where the labels hold; None for everywhere. voxel_size_nm_zyx in nm.
     """
 
     name: str
     raw: NDArray[np.uint8]
     labels: NDArray[np.uint32] | None
     mask: NDArray[np.bool_] | None = None
+    voxel_size_nm_zyx: FloatTriple = (1.0, 1.0, 1.0)
 
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
@@ -99,7 +100,7 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
         axes = (0, 1, 2) if config.isotropic else (1, 2)
         labels = erode_labels(labels, spec.erode, axes)
     mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
-    return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask)
+    return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask, config.voxel_size_of(spec))
 
 
 def erode_labels(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -> NDArray[np.uint32]:
@@ -244,7 +245,7 @@ def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume
 
     if spec.shape is None:
         raise InputError.of("no_shape", f"{spec.name or 'a volume'}: kind synthetic needs shape = [z, y, x]")
-    tissue = make_tissue(spec.shape, config.voxel_size_nm, seed=spec.seed)
+    tissue = make_tissue(spec.shape, config.voxel_size_of(spec), seed=spec.seed)
     return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw, tissue.labels.astype(np.uint32))]
 
 

@@ -1,0 +1,53 @@
+"""An experiment's TOML: what it accepts, and that it tells everything that is wrong at once."""
+
+import pytest
+
+from axonem_eval.errors import InputError
+from baselines.cli import SHIPPED
+from baselines.common.config import config_from, load_config
+
+MINIMAL = {"name": "x", "voxel_size_nm": [30, 8, 8]}
+
+
+def complaints(values: dict) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        config_from(values)
+    return [c.message for c in caught.value.complaints]
+
+
+def test_defaults_are_the_published_recipe():
+    config = config_from(MINIMAL)
+    assert config.model.widths == (16, 32, 64, 128)
+    assert config.model.offsets[:3] == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    assert len(config.model.offsets) == 12
+    assert config.train.patch == (20, 256, 256)
+
+
+def test_every_complaint_comes_at_once():
+    found = complaints({"name": 3, "voxel": [1, 1, 1], "model": {"width": [1], "norm": 5}})
+    text = "\n".join(found)
+    assert len(found) == 5
+    for part in ("unknown key 'voxel'", "'voxel_size_nm' is missing", "name: found 3", "unknown key 'width'", "norm"):
+        assert part in text
+
+
+def test_a_patch_must_fit_the_pooling():
+    (found,) = complaints(MINIMAL | {"train": {"patch": [16, 100, 96]}})
+    assert "train.patch (16, 100, 96) must be a multiple of 8 along axis y" in found
+
+
+def test_test_volumes_need_names_of_their_own():
+    volume = {"kind": "synthetic", "shape": [8, 8, 8], "name": "a"}
+    (found,) = complaints(MINIMAL | {"data": {"test": [volume, volume]}})
+    assert "each needs its own" in found
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda p: p.stem)
+def test_shipped_configurations_are_valid(path):
+    assert load_config(path).name
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('name = "x"\nvoxel_size_nm = [1, 1, 1]\n')
+    assert load_config(file).resolve("data/raw.h5") == tmp_path / "data/raw.h5"

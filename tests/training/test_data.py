@@ -1,0 +1,106 @@
+"""Training volumes: formats, and that what is wrong is told before training starts."""
+
+import h5py
+import numpy as np
+import pytest
+
+from axonem_eval.errors import InputError
+from baselines.common.config import VolumeConfig, config_from
+from baselines.common.data import compact, erode_labels, load_volumes
+
+pytest.importorskip("tifffile")
+SHAPE = (4, 6, 8)
+
+
+@pytest.fixture
+def config(tmp_path):
+    from dataclasses import replace
+
+    return replace(config_from({"name": "x", "voxel_size_nm": [30, 8, 8]}), folder=str(tmp_path))
+
+
+def raw() -> np.ndarray:
+    return np.arange(np.prod(SHAPE), dtype=np.uint8).reshape(SHAPE)
+
+
+def labels(dtype: str = "uint64") -> np.ndarray:
+    found = np.ones(SHAPE, dtype)
+    found[:, 3:] = 7
+    return found
+
+
+def write(path, **datasets) -> None:
+    with h5py.File(path, "w") as file:
+        for name, values in datasets.items():
+            file.create_dataset(name.replace("__", "/"), data=values)
+
+
+def test_a_pair_is_read_cropped_and_renumbered(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels() + np.uint64(2**63))
+    spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", z=(1, 3))
+    (volume,) = load_volumes(config, [spec])
+    assert volume.raw.tolist() == raw()[1:3].tolist()
+    assert volume.labels.dtype == np.uint32
+    assert (volume.labels == np.where(labels()[1:3] == 1, 1, 2)).all()
+
+
+def test_all_complaints_come_at_once(config, tmp_path):
+    write(tmp_path / "raw.h5", main=raw())
+    write(tmp_path / "small.h5", main=labels()[:2])
+    wanted = [
+        VolumeConfig(raw="raw.h5", labels="small.h5", name="first"),
+        VolumeConfig(raw="gone.h5", labels="also-gone.h5", name="second"),
+        VolumeConfig(kind="snemi3d", path="nowhere"),
+    ]
+    with pytest.raises(InputError) as caught:
+        load_volumes(config, wanted)
+    assert [c.code for c in caught.value.complaints] == ["shape_mismatch", "no_file", "no_file", "no_file", "no_file"]
+
+
+def test_a_range_beyond_the_volume_is_an_error(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels())
+    with pytest.raises(InputError, match=r"x = \[2, 9\] lies outside the volume's 0 to 8"):
+        load_volumes(config, [VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", x=(2, 9))])
+
+
+def test_snemi3d_is_read_from_tiff(config, tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "train-input.tif", raw(), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "train-labels.tif", labels("uint16"), photometric="minisblack")
+    (volume,) = load_volumes(config, [VolumeConfig(kind="snemi3d", path=".")])
+    assert volume.shape_zyx == SHAPE
+
+
+def test_cremi_masks_what_is_not_annotated(config, tmp_path):
+    truth = labels()
+    truth[0] = np.iinfo(np.uint64).max
+    write(tmp_path / "c.hdf", volumes__raw=raw(), volumes__labels__neuron_ids=truth)
+    (volume,) = load_volumes(config, [VolumeConfig(kind="cremi", path="c.hdf")])
+    assert volume.mask is not None
+    assert not volume.mask[0].any()
+    assert volume.mask[1:].all()
+    assert not volume.labels[0].any()
+
+
+def test_axonem_pairs_images_with_labels(config, tmp_path):
+    for name in ("1-2-3", "4-5-6"):
+        write(tmp_path / f"im_{name}_pad.h5", main=raw())
+        write(tmp_path / f"seg_{name}_pad.h5", main=labels())
+    write(tmp_path / "im_7-8-9_pad.h5", main=raw())
+    with pytest.raises(InputError, match=r"im_7-8-9_pad.h5 has no labels"):
+        load_volumes(config, [VolumeConfig(kind="axonem", path=".")])
+    (tmp_path / "im_7-8-9_pad.h5").unlink()
+    assert len(load_volumes(config, [VolumeConfig(kind="axonem", path=".")])) == 2
+
+
+def test_erosion_takes_the_voxels_on_both_sides_of_a_boundary():
+    line = np.array([[[1, 1, 1, 2, 2, 2]]], np.uint32)
+    assert erode_labels(line, 1, (1, 2)).tolist() == [[[1, 1, 0, 0, 2, 2]]]
+
+
+def test_compact_keeps_the_partition_and_zero():
+    wide = np.array([0, 2**63, 5, 5, 0], np.uint64)
+    found = compact(wide)
+    assert found[0] == found[4] == 0
+    assert found[2] == found[3] != found[1]
