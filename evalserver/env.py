@@ -3,6 +3,8 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -64,6 +66,40 @@ def env_url(name: str, *, schemes: tuple[str, ...]) -> str:
         # The value may hold a password: the message names the variable and never its content.
         raise ImproperlyConfigured(f"{name} does not start with one of {wanted}")
     return raw
+
+
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def env_mail(name: str, *, folder: Path) -> dict[str, Any]:
+    """Django's EMAIL_* settings from one URL: smtp+tls://user:password@host:587.
+
+    Unset, messages are written to files in the folder; `console://` prints them.
+    """
+    raw = env_url(name, schemes=(*MAIL_PORTS, "console"))
+    if not raw:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": folder}
+    url = urlsplit(raw)
+    if url.scheme == "console":
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    try:
+        port = url.port or MAIL_PORTS[url.scheme]
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"The port in {name} is no number. Write for example {name}=smtp://host:25"
+        ) from None
+    if not url.hostname:
+        raise ImproperlyConfigured(f"{name} names no host. Example: {name}=smtp+tls://user:password@host:587")
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": port,
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_TLS": url.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+    }
 
 
 def env_secret(name: str, *, file: Path) -> str:

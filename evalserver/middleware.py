@@ -8,6 +8,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from evalserver.mail import mail_folder_to_show
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -18,15 +20,13 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "img-src 'self' data:",
         "font-src 'self'",
         "connect-src 'self'",
-        "form-action 'self'",
+        " ".join(["form-action 'self'", *settings.SIGN_IN_ORIGINS]),
         "base-uri 'none'",
         "frame-ancestors 'none'",
     ]
 )
 
 
-def security_headers(get_response: GetResponse) -> GetResponse:
-    """Everything from this server alone, no inline script or style, no frames."""
 API_ERRORS = {
     400: ("bad_request", "The request cannot be read."),
     403: ("forbidden", "This is not allowed."),
@@ -38,6 +38,8 @@ API_ERRORS = {
 }
 
 
+def security_headers(get_response: GetResponse) -> GetResponse:
+    """Everything from this server alone, no inline script or style, no frames."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -48,8 +50,6 @@ API_ERRORS = {
     return middleware
 
 
-def upload_gate(get_response: GetResponse) -> GetResponse:
-    """Turn a large upload away before its first byte is stored.
 def api_errors(get_response: GetResponse) -> GetResponse:
     """Below /api/ every error is JSON of one shape, also where Django answers with a page of its own."""
 
@@ -72,6 +72,8 @@ def api_errors(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def upload_gate(get_response: GetResponse) -> GetResponse:
+    """Turn a large upload away before its first byte is stored.
 
     CSRF protection reads the whole body, so this stands in front of it: who is not logged in, sends too
     much, or more than the disk holds, is told so at once.
@@ -94,4 +96,8 @@ def api_errors(get_response: GetResponse) -> GetResponse:
 
 
 def site_context(request: HttpRequest) -> dict[str, object]:
-    return {"site_name": settings.SITE_NAME}
+    return {
+        "site_name": settings.SITE_NAME,
+        "sign_in_providers": list(settings.SOCIALACCOUNT_PROVIDERS),
+        "mail_folder": mail_folder_to_show(),
+    }

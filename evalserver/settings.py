@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from evalserver.env import env_bool, env_int, env_list, env_path, env_secret, env_str, env_url
+from evalserver.env import env_bool, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
 from evalserver.redis_server import private_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -28,26 +28,31 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "evalserver.apps.EvalserverConfig",
     "evalserver.accounts",
+    "evalserver.uploads",
     "evalserver.benchmarks",
     "evalserver.submissions",
     "evalserver.leaderboard",
+    "evalserver.api",
 ]
-    "evalserver.uploads",
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "evalserver.api",
     "evalserver.middleware.security_headers",
+    "evalserver.middleware.api_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "evalserver.middleware.api_errors",
     "evalserver.middleware.upload_gate",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "evalserver.urls"
 WSGI_APPLICATION = "evalserver.wsgi.application"
@@ -99,11 +104,6 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 UPLOAD_MAX_BYTES = env_int("UPLOAD_MAX_MB", 16 * 1024, minimum=1) * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
-
-S3_BUCKET = env_str("S3_BUCKET")
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 # Resumable uploads lie here until a submission takes them: a folder that all web and worker machines share.
 UPLOAD_DIR = env_path("UPLOAD_DIR", MEDIA_ROOT / "resumable")
 UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,6 +112,11 @@ UPLOAD_MAX_OPEN = env_int("UPLOAD_MAX_OPEN", 20, minimum=1)
 UPLOAD_EXPIRE_HOURS = env_int("UPLOAD_EXPIRE_HOURS", 7 * 24, minimum=1)
 UPLOAD_STALL_SECONDS = env_int("UPLOAD_STALL_SECONDS", 30, minimum=1)
 API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 600, minimum=1)
+
+S3_BUCKET = env_str("S3_BUCKET")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if S3_BUCKET:
     STORAGES["default"] = {
@@ -143,14 +148,57 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
-if env_bool("TRUST_PROXY", False):
+TRUST_PROXY = env_bool("TRUST_PROXY", False)
+if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# Accounts: django-allauth ---------------------------------------------------------------------------------------
+CONFIRM_EMAIL = env_bool("CONFIRM_EMAIL", True)
+ACCOUNT_ADAPTER = "evalserver.accounts.adapters.AccountAdapter"
+ACCOUNT_SIGNUP_FORM_CLASS = "evalserver.accounts.signup_form.SignUpFields"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if CONFIRM_EMAIL else "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # tells the owner of every change to password, addresses and 2FA
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if TRUST_PROXY else 0
+MFA_ADAPTER = "evalserver.accounts.adapters.MfaAdapter"
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by some seconds
+# Log in through others, each only where its client id is set.
+SOCIALACCOUNT_PROVIDERS = {}
+SIGN_IN_ORIGINS = []  # a form may lead there; everything else is forbidden by the content security policy
+for _provider, _origin, _extra in (
+    ("github", "https://github.com", {"SCOPE": ["read:user", "user:email"]}),
+    ("orcid", "https://orcid.org", {}),
+):
+    if _client_id := env_str(f"{_provider.upper()}_CLIENT_ID"):
+        INSTALLED_APPS.append(f"allauth.socialaccount.providers.{_provider}")
+        _secret = env_str(f"{_provider.upper()}_CLIENT_SECRET")
+        SOCIALACCOUNT_PROVIDERS[_provider] = {"APPS": [{"client_id": _client_id, "secret": _secret}], **_extra}
+        SIGN_IN_ORIGINS.append(_origin)
+
+# Mail ---------------------------------------------------------------------------------------------------------
+# How participants reach this server; links in mails begin with it. `up` sets it to its own address.
+SITE_URL = (env_url("SITE_URL", schemes=("https", "http")) or "http://127.0.0.1:8000").rstrip("/")
+globals().update(env_mail("EMAIL_URL", folder=VAR_DIR / "mail"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("MAIL_FROM", f"{SITE_NAME} <noreply@localhost>")
 
 # Language and time: every time is stored and shown in UTC, and says so -----------------------------------------
 LANGUAGE_CODE = "en"
@@ -172,6 +220,14 @@ REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss", "redis+socket", "un
 EMBEDDED_REDIS = not REDIS_URL
 REDIS_URL = REDIS_URL or private_redis_url(VAR_DIR)
 CELERY_BROKER_URL = REDIS_URL
+CACHES = {
+    "default": {
+        "BACKEND": "evalserver.cache.ForgivingRedisCache",
+        "LOCATION": REDIS_URL.replace("redis+socket://", "unix://", 1),
+        "KEY_PREFIX": "evalserver",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+    }
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -1,5 +1,6 @@
 """All routes."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
@@ -8,13 +9,14 @@ from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
+from evalserver.submissions import team_page
 from evalserver.submissions import views as submissions
-
-urlpatterns = [
 from evalserver.uploads import views as uploads
 
 # Organisers log in where everybody does: with a second factor, and not without end.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.health, name="health"),
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
@@ -29,10 +31,10 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
     path("docs/img/<str:name>", docs.image, name="docs_image"),
     path("docs/<slug:name>/", docs.page, name="docs_page"),
     path("", include("evalserver.accounts.urls")),
-    path("api/v1/uploads/", tus.collection, name="tus_uploads"),
-    path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
     path("uploads/", uploads.my_uploads, name="my_uploads"),
     path("uploads/<slug:code>/remove/", uploads.remove, name="remove_upload"),
+    path("api/v1/uploads/", tus.collection, name="tus_uploads"),
+    path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
     path("api/v1/", api.urls),
     re_path(r"^api/", not_found),
     path("admin/", admin.site.urls),

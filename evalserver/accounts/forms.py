@@ -1,46 +1,81 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
 
-from evalserver.accounts.models import Team, User
+from evalserver.accounts.models import ApiToken, Membership, Team, User
 
 
-class SignUpForm(BaseUserCreationForm):
-    team_name = forms.CharField(
-        max_length=70,
-        required=False,
-        label="Team or lab",
-        help_text="Shown on the leaderboard. Left empty, your own name is used.",
-    )
-    field_order = ["name", "email", "team_name", "password1", "password2"]
-
+class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
-        fields = ["name", "email"]
-        help_texts = {"name": "Shown to your team and to the organisers."}
+        fields = ["name", "affiliation"]
+        help_texts = {"name": "Shown to your teams and to the organisers."}
+        widgets = {
+            "name": forms.TextInput(attrs={"autocomplete": "name"}),
+            "affiliation": forms.TextInput(attrs={"autocomplete": "organization"}),
+        }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+
+class MailForm(forms.ModelForm):
+    class Meta:
+        model = User
+        fields = ["mail_when_done"]
+
+
+class TokenForm(forms.Form):
+    """A new API token. Reading is part of every scope."""
+
+    LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "no end")]
+
+    name = forms.CharField(max_length=80, label="Name", help_text="Where it will be used: “lab workstation”.")
+    scope = forms.ChoiceField(
+        label="It may",
+        choices=[
+            (ApiToken.Scope.SUBMIT, "read, upload and submit in the name of your teams"),
+            (ApiToken.Scope.READ, "only read"),
+        ],
+    )
+    days = forms.ChoiceField(label="Valid for", choices=LIFETIMES, initial="365", required=False)
+
+    @property
+    def scopes(self) -> list[str]:
+        chosen = self.cleaned_data["scope"]
+        return [ApiToken.Scope.READ] if chosen == ApiToken.Scope.READ else [ApiToken.Scope.READ, ApiToken.Scope.SUBMIT]
+
+
+class TeamForm(forms.ModelForm):
+    class Meta:
+        model = Team
+        fields = ["name"]
+        labels = {"name": "Team name"}
+        help_texts = {"name": "Shown on the leaderboard."}
+
+
+class InvitationForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address",
+        help_text="Who follows the link in the mail joins the team; with a new account, where they have none.",
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Membership.Role.choices)
+
+
+class DeleteAccountForm(forms.Form):
+    """Typing the address makes sure that nobody deletes an account by a slip of the finger."""
+
+    email = forms.CharField(
+        label="Your e-mail address, to confirm", widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].widget.attrs["autocomplete"] = "name"
-        self.fields["email"].widget.attrs.update({"autocomplete": "email", "autofocus": False})
+        self.user = user
 
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"]
-        if User.objects.filter(email__iexact=email).exists():
-            raise forms.ValidationError("An account with this e-mail address exists already. Log in instead.")
+        email: str = self.cleaned_data["email"].strip()
+        if email.lower() != self.user.email.lower():
+            raise forms.ValidationError("This is not the address of your account.")
         return email
-
-    def clean_team_name(self) -> str:
-        name: str = self.cleaned_data["team_name"].strip()
-        if name and Team.objects.filter(name__iexact=name).exists():
-            raise forms.ValidationError(
-                "There is a team of this name already. Choose another, or ask its members to take you in."
-            )
-        return name
-
-
-class LogInForm(AuthenticationForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["username"].label = "E-mail address"

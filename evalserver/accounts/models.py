@@ -26,7 +26,12 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+        user = self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
+        # Whoever can run the command needs no mail to prove who they are.
+        from allauth.account.models import EmailAddress  # its models need ours
+
+        EmailAddress.objects.create(user=user, email=user.email.lower(), verified=True, primary=True)
+        return user
 
 
 class User(AbstractUser):
@@ -35,6 +40,10 @@ class User(AbstractUser):
     last_name = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
     name = models.CharField(max_length=80, help_text="Shown to your team and on the leaderboard")
+    affiliation = models.CharField("institution", max_length=120, blank=True)
+    mail_when_done = models.BooleanField(
+        "mail me when an evaluation of mine ends", default=True, help_text="One message a submission, with its result."
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
@@ -137,3 +146,29 @@ class ApiToken(models.Model):
     def allows(self, scope: str) -> bool:
         """Whether a request with this token may do what the scope names."""
         return scope in self.scopes
+
+
+class Invitation(models.Model):
+    """A link that takes whoever follows it into a team, once; only its digest is stored."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField("e-mail address")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.team}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.accepted_at is None and self.revoked_at is None and self.expires_at > timezone.now()

@@ -32,13 +32,14 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:
-    """Everything the user's teams handed in, newest first, with the latest headline of each."""
+    """Everything the user's teams handed in, newest first."""
+    return with_headlines(Submission.objects.filter(team__members=user))
+
+
+def with_headlines(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
+    """With team, benchmark and latest headline of each, as a list of them shows."""
     latest = Prefetch("scores", queryset=Score.objects.order_by("-created_at"), to_attr="latest_scores")
-    return (
-        Submission.objects.filter(team__members=user)
-        .select_related("team", "phase__benchmark")
-        .prefetch_related(latest)
-    )
+    return submissions.select_related("team", "phase__benchmark").prefetch_related(latest)
 
 
 @dataclass(frozen=True)

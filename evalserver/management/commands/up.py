@@ -105,6 +105,7 @@ class Command(BaseCommand):
         if port != options["port"]:
             self.stderr.write(f"Port {options['port']} is taken; using {port}.")
         url = f"http://{host}:{port}"
+        os.environ.setdefault("SITE_URL", url)  # for links in mails that the programs below send
         web = self._start_programs(family, host, port, options["workers"])
         self._wait_until_up(web, url, family)
         (settings.VAR_DIR / "address").write_text(url)

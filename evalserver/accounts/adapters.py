@@ -1,0 +1,45 @@
+"""How django-allauth works on this server."""
+
+import base64
+import hashlib
+import logging
+import smtplib
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.contrib import messages
+
+logger = logging.getLogger("evalserver.accounts")
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """A mail server that is away must not break the page; the same words for known and unknown addresses."""
+        try:
+            super().send_mail(template_prefix, email, {"site_name": settings.SITE_NAME, **context})
+        except (OSError, smtplib.SMTPException):
+            logger.exception("could not send %s", template_prefix)
+            if allauth_context.request is not None:
+                text = "The mail could not be sent just now. Try again in a few minutes, or tell the organisers."
+                messages.error(allauth_context.request, text)
+
+
+class MfaAdapter(DefaultMFAAdapter):
+    """Secrets of authenticator apps are stored encrypted: a copy of the database alone does not hold them."""
+
+    def encrypt(self, text: str) -> str:
+        return _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _cipher().decrypt(encrypted_text.encode()).decode()
+
+
+def _cipher() -> MultiFernet:
+    """Encrypts with the current SECRET_KEY; reads what an earlier one in SECRET_KEY_FALLBACKS wrote, too."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    digests = [hashlib.sha256(b"two-factor secrets:" + key.encode()).digest() for key in keys]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

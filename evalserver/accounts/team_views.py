@@ -1,0 +1,154 @@
+"""Pages that change teams. What a team has submitted is shown by the submissions app."""
+
+from collections.abc import Callable
+
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from evalserver.accounts import teams
+from evalserver.accounts.forms import InvitationForm, RoleForm, TeamForm
+from evalserver.accounts.models import Invitation, Membership, Team, User
+from evalserver.mail import mail_folder_to_show
+
+
+@login_required
+def team_list(request: HttpRequest) -> HttpResponse:
+    form = TeamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            team = teams.create_team(user=request.user, name=form.cleaned_data["name"])
+        except teams.TeamError as refusal:
+            form.add_error("name", str(refusal))
+        else:
+            messages.success(request, f"{team.name} is made. Invite its members below.")
+            return redirect("team", pk=team.pk)
+    memberships = request.user.memberships.select_related("team").order_by("team__name")
+    context = {"form": form, "memberships": memberships}
+    return render(request, "accounts/teams.html", context, status=422 if form.errors else 200)
+
+
+def _own_team_or_404(request: HttpRequest, pk: int) -> Team:
+    """A team that the user owns; members and strangers learn nothing about it here."""
+    team = get_object_or_404(Team, pk=pk)
+    if not teams.is_owner(request.user, team):
+        raise Http404
+    return team
+
+
+def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str) -> HttpResponse:
+    """Run one change, and say how it went on the team's page."""
+    try:
+        action()
+    except teams.TeamError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, done)
+    return redirect("team", pk=team.pk)
+
+
+@require_POST
+@login_required
+def rename(request: HttpRequest, pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    form = TeamForm(request.POST, instance=team)
+    if not form.is_valid():
+        messages.error(request, " ".join(form.errors["name"]))
+        return redirect("team", pk=pk)
+    name = form.cleaned_data["name"]
+    return _do(request, team, lambda: teams.rename_team(team=team, name=name), f"The team is called {name} now.")
+
+
+@require_POST
+@login_required
+def invite(request: HttpRequest, pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    form = InvitationForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(form.errors["email"]))
+        return redirect("team", pk=pk)
+    email = form.cleaned_data["email"]
+    done = f"{email} is invited."
+    if folder := mail_folder_to_show():
+        done += f" This server has no mail server set up: the message is a file in {folder}."
+    return _do(request, team, lambda: teams.invite(team=team, email=email, invited_by=request.user), done)
+
+
+@require_POST
+@login_required
+def revoke_invitation(request: HttpRequest, pk: int, invitation_pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    invitation = get_object_or_404(Invitation, pk=invitation_pk, team=team)
+    return _do(request, team, lambda: teams.revoke_invitation(invitation), "The invitation is withdrawn.")
+
+
+@require_POST
+@login_required
+def remove_member(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    member = get_object_or_404(User, pk=user_pk, memberships__team=team)
+    return _do(request, team, lambda: teams.remove_member(team=team, user=member), f"{member} is out of the team.")
+
+
+@require_POST
+@login_required
+def change_role(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    member = get_object_or_404(User, pk=user_pk, memberships__team=team)
+    form = RoleForm(request.POST)
+    if not form.is_valid():
+        raise Http404
+    role = form.cleaned_data["role"]
+    done = f"{member} is {'an owner' if role == Membership.Role.OWNER else 'a member'} now."
+    return _do(request, team, lambda: teams.change_role(team=team, user=member, role=role), done)
+
+
+@require_POST
+@login_required
+def leave(request: HttpRequest, pk: int) -> HttpResponse:
+    team = get_object_or_404(Team, pk=pk, members=request.user)
+    try:
+        teams.remove_member(team=team, user=request.user)
+    except teams.TeamError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("team", pk=pk)
+    messages.success(request, f"You have left {team.name}.")
+    return redirect("teams")
+
+
+@require_POST
+@login_required
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    team = _own_team_or_404(request, pk)
+    try:
+        teams.delete_team(team=team)
+    except teams.TeamError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("team", pk=pk)
+    messages.success(request, f"{team.name} is deleted.")
+    return redirect("teams")
+
+
+@never_cache
+def invitation(request: HttpRequest, key: str) -> HttpResponse:
+    """Where the link of an invitation leads: join, or first log in or sign up."""
+    found = teams.find_invitation(key)
+    if found is None:
+        return render(request, "accounts/invitation_gone.html", status=404)
+    if request.method == "POST" and request.user.is_authenticated:
+        try:
+            team = teams.accept_invitation(raw=key, user=request.user)
+        except teams.TeamError as refusal:
+            messages.error(request, str(refusal))
+            return redirect("invitation", key=key)
+        messages.success(request, f"You are a member of {team.name} now, and can submit in its name.")
+        return redirect("team", pk=team.pk)
+    if not request.user.is_authenticated and not EmailAddress.objects.filter(email=found.email).exists():
+        # The link came by mail to this address: who signs up with it need not confirm it a second time.
+        get_adapter().stash_verified_email(request, found.email)
+    return render(request, "accounts/invitation.html", {"invitation": found, "next": request.path})

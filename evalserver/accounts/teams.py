@@ -1,0 +1,168 @@
+"""What changes teams: their members, roles and invitations.
+
+Every change of members first locks the team's row, so that of two owners who leave at once one stays.
+"""
+
+import hashlib
+import logging
+import secrets
+import smtplib
+from datetime import timedelta
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from evalserver.accounts.models import Invitation, Membership, Team, User
+from evalserver.mail import send_templated, site_url
+
+logger = logging.getLogger("evalserver.accounts")
+
+INVITATION_LIFETIME = timedelta(days=14)
+MAX_OPEN_INVITATIONS = 30  # a team; keeps the form from becoming a way to send mail to strangers
+OWNER, MEMBER = Membership.Role.OWNER, Membership.Role.MEMBER
+
+
+class TeamError(Exception):
+    """That cannot be done; the message is for the person who tried."""
+
+
+def create_team(*, user: User, name: str) -> Team:
+    """New team with the user as its owner. Raises TeamError when the name is taken."""
+    try:
+        with transaction.atomic():
+            team = Team.objects.create(name=name.strip())
+            Membership.objects.create(user=user, team=team, role=OWNER)
+    except IntegrityError:
+        raise TeamError("There is a team of this name already.") from None
+    return team
+
+
+def rename_team(*, team: Team, name: str) -> None:
+    try:
+        with transaction.atomic():
+            Team.objects.filter(pk=team.pk).update(name=name.strip())
+    except IntegrityError:
+        raise TeamError("There is a team of this name already.") from None
+
+
+def is_owner(user: User, team: Team) -> bool:
+    return Membership.objects.filter(user=user, team=team, role=OWNER).exists()
+
+
+@transaction.atomic
+def remove_member(*, team: Team, user: User) -> None:
+    """Take somebody out of a team, or leave it oneself. What they submitted stays with the team."""
+    _lock(team)
+    _require_an_owner_besides(team, user)
+    Membership.objects.filter(team=team, user=user).delete()
+
+
+@transaction.atomic
+def change_role(*, team: Team, user: User, role: str) -> None:
+    _lock(team)
+    if role != OWNER:
+        _require_an_owner_besides(team, user)
+    Membership.objects.filter(team=team, user=user).update(role=Membership.Role(role))
+
+
+def delete_team(*, team: Team) -> None:
+    """Delete a team that never submitted; what has been submitted needs a team to belong to."""
+    try:
+        with transaction.atomic():
+            _lock(team)
+            team.delete()
+    except ProtectedError:
+        raise TeamError("This team has submissions, so it cannot be deleted.") from None
+
+
+def _lock(team: Team) -> None:
+    # Where the database has no row locks (SQLite), the transaction holds the only write lock there is.
+    Team.objects.select_for_update().get(pk=team.pk)
+
+
+def _require_an_owner_besides(team: Team, user: User) -> None:
+    if not is_owner(user, team):
+        return
+    if not Membership.objects.filter(team=team, role=OWNER, user__is_active=True).exclude(user=user).exists():
+        raise TeamError("A team needs an owner. Make another member an owner first.")
+
+
+# Invitations --------------------------------------------------------------------------------------------------
+
+
+def open_invitations(team: Team) -> QuerySet[Invitation]:
+    return team.invitations.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+
+
+def invite(*, team: Team, email: str, invited_by: User) -> Invitation:
+    """Invite an address and mail it the link; an earlier invitation of the same address becomes void.
+
+    Raises TeamError when the address belongs to a member, or too many invitations are open.
+    """
+    email = email.strip().lower()
+    if team.members.filter(emailaddress__email=email, emailaddress__verified=True).exists():
+        raise TeamError(f"{email} is a member already.")
+    raw = secrets.token_urlsafe(24)
+    with transaction.atomic():
+        _lock(team)
+        open_invitations(team).filter(email=email).update(revoked_at=timezone.now())
+        if open_invitations(team).count() >= MAX_OPEN_INVITATIONS:
+            raise TeamError(f"{MAX_OPEN_INVITATIONS} invitations are open. Withdraw some, or wait for answers.")
+        invitation = Invitation.objects.create(
+            team=team,
+            email=email,
+            digest=_digest(raw),
+            invited_by=invited_by,
+            expires_at=timezone.now() + INVITATION_LIFETIME,
+        )
+    _mail(invitation, raw)
+    return invitation
+
+
+def _mail(invitation: Invitation, raw: str) -> None:
+    link = site_url(reverse("invitation", args=[raw]))
+    context = {"invitation": invitation, "link": link, "days": INVITATION_LIFETIME.days}
+    subject = f"Invitation to the team {invitation.team.name}"
+    try:
+        send_templated("accounts/mail/invitation", to=invitation.email, subject=subject, context=context)
+    except (OSError, smtplib.SMTPException):
+        logger.exception("could not mail invitation %s", invitation.pk)
+        # Nobody has its link, so it must not stand in the list as if somebody could answer.
+        Invitation.objects.filter(pk=invitation.pk).update(revoked_at=timezone.now())
+        raise TeamError("The invitation could not be mailed just now. Try again in a few minutes.") from None
+
+
+def find_invitation(raw: str) -> Invitation | None:
+    """The open invitation behind a link; None when it is unknown, used, withdrawn or out of date."""
+    invitation = Invitation.objects.select_related("team", "invited_by").filter(digest=_digest(raw)).first()
+    return invitation if invitation and invitation.is_open else None
+
+
+def revoke_invitation(invitation: Invitation) -> bool:
+    rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
+    return rows.update(revoked_at=timezone.now()) == 1
+
+
+@transaction.atomic
+def accept_invitation(*, raw: str, user: User) -> Team:
+    """Take the user into the team. Any account with a confirmed address may accept, once. Raises TeamError."""
+    if settings.CONFIRM_EMAIL and not EmailAddress.objects.filter(user=user, verified=True).exists():
+        raise TeamError("Confirm your e-mail address first, then follow the invitation's link again.")
+    now = timezone.now()
+    used = Invitation.objects.filter(digest=_digest(raw), accepted_at=None, revoked_at=None, expires_at__gt=now).update(
+        accepted_at=now, accepted_by=user
+    )
+    if not used:
+        raise TeamError("This invitation has been used, withdrawn, or is out of date. Ask for a new one.")
+    team = Invitation.objects.select_related("team").get(digest=_digest(raw)).team
+    Membership.objects.get_or_create(user=user, team=team, defaults={"role": MEMBER})
+    Team.objects.filter(pk=team.pk).update(is_personal=False)
+    return team
+
+
+def _digest(raw: str) -> str:
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,36 @@
+"""Mail of our own: absolute links, and one message from a pair of templates."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+
+
+def site_url(path: str) -> str:
+    """Absolute address of a path on this server, as participants reach it."""
+    return f"{settings.SITE_URL}{path}"
+
+
+def writes_mail_to_files() -> bool:
+    """Whether mail goes to files below VAR_DIR/mail, because no mail server is set."""
+    return "filebased" in settings.EMAIL_BACKEND
+
+
+def mail_folder_to_show() -> str:
+    """Where mail goes, for pages of a server that only this machine reaches; empty where mail is really sent."""
+    if not writes_mail_to_files() or set(settings.ALLOWED_HOSTS) - {*settings.LOCAL_HOSTS, "testserver"}:
+        return ""
+    folder = Path(settings.EMAIL_FILE_PATH)
+    return str(folder.relative_to(settings.BASE_DIR) if folder.is_relative_to(settings.BASE_DIR) else folder)
+
+
+def send_templated(template: str, *, to: str, subject: str, context: dict[str, Any]) -> None:
+    """Send `<template>.txt` with `<template>.html` beside it. Raises what the mail server raises."""
+    context = {"site_name": settings.SITE_NAME, "site_url": site_url("/"), **context}
+    message = EmailMultiAlternatives(
+        f"[{settings.SITE_NAME}] {' '.join(subject.split())}", render_to_string(f"{template}.txt", context), to=[to]
+    )
+    message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
+    message.send()

@@ -1,0 +1,254 @@
+"""From no account to a log-in, and back in after a forgotten password."""
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.auth import get_user
+from django.core import mail
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+
+from evalserver.accounts.models import Team, User
+from evalserver.env import env_mail
+from tests.server.people import PASSWORD, FormClient, link_in, mail_to, person, plain_site
+
+pytestmark = pytest.mark.django_db
+
+FORM = {
+    "name": "Ada Example",
+    "email": "ada@example.org",
+    "affiliation": "Institute of Cables",
+    "team_name": "Cable Lab",
+    "password1": PASSWORD,
+    "password2": PASSWORD,
+}
+
+
+@pytest.fixture(autouse=True)
+def _site(settings):
+    plain_site(settings)
+
+
+@pytest.fixture
+def client():
+    return FormClient()
+
+
+def log_in(client, email="ada@example.org", password=PASSWORD, **more):
+    return client.post("/accounts/login/", {"login": email, "password": password, **more})
+
+
+def errors_on(page):
+    return re.findall(r'class="error"[^>]*>([^<]+)<', page)
+
+
+def is_in(client):
+    return get_user(client).is_authenticated
+
+
+def test_a_new_account_can_log_in_once_its_address_is_confirmed(client):
+    answer = client.post("/accounts/signup/", FORM)
+    assert answer.headers["Location"] == "/accounts/confirm-email/"
+    assert not is_in(client)
+    link = link_in(mail_to("ada@example.org")[0])
+    client.post(link)
+    client.logout()
+    answer = log_in(client)
+    assert answer.headers["Location"] == "/submissions/"
+    assert is_in(client)
+
+
+def test_before_that_it_cannot_and_is_sent_the_link_again(client):
+    client.post("/accounts/signup/", FORM)
+    cache.clear()  # the link is sent at most every three minutes
+    assert log_in(client).headers["Location"] == "/accounts/confirm-email/"
+    assert not is_in(client)
+    assert len(mail_to("ada@example.org")) == 2
+
+
+def test_looking_at_the_link_confirms_nothing(client):
+    """Mail scanners open every link; only the button on the page counts."""
+    client.post("/accounts/signup/", FORM)
+    assert client.get(link_in(mail.outbox[0])).status_code == 200
+    assert not EmailAddress.objects.get(email="ada@example.org").verified
+
+
+def test_a_made_up_link_confirms_nothing(client):
+    client.post("/accounts/signup/", FORM)
+    assert client.post("/accounts/confirm-email/MQ:1abc:def/").status_code == 404
+    assert not EmailAddress.objects.get(email="ada@example.org").verified
+
+
+def test_sign_up_makes_a_team_that_the_new_user_owns(client):
+    client.post("/accounts/signup/", FORM)
+    user = User.objects.get()
+    assert (user.name, user.affiliation) == ("Ada Example", "Institute of Cables")
+    membership = user.memberships.get()
+    assert (membership.team.name, membership.team.is_personal, membership.role) == ("Cable Lab", True, "owner")
+
+
+def test_without_a_team_name_the_team_is_named_after_the_user(client):
+    person("other", team="Ada Example")
+    client.post("/accounts/signup/", {**FORM, "team_name": ""})
+    assert User.objects.get(email="ada@example.org").teams.get().name == "Ada Example (2)"
+
+
+def test_a_team_name_that_is_taken_is_refused(client):
+    person("other", team="cable lab")
+    answer = client.post("/accounts/signup/", FORM)
+    assert "There is a team of this name already" in answer.content.decode()
+    assert not User.objects.filter(email="ada@example.org").exists()
+
+
+def test_signing_up_with_a_known_address_looks_the_same_and_tells_its_owner(client):
+    fresh = client.post("/accounts/signup/", FORM)
+    person("eve")
+    client.logout()
+    known = client.post("/accounts/signup/", {**FORM, "email": "EVE@example.org", "team_name": "Other"})
+    assert (known.status_code, known.headers["Location"]) == (fresh.status_code, fresh.headers["Location"])
+    assert Team.objects.filter(name="Other").count() == 0
+    assert "already" in mail_to("eve@example.org")[0].subject.lower()
+    assert User.objects.filter(email__iexact="eve@example.org").count() == 1
+
+
+def test_log_in_does_not_tell_whether_an_address_is_known(client):
+    person("eve")
+    known = log_in(client, "eve@example.org", "wrong").content.decode()
+    unknown = log_in(client, "nobody@example.org", "wrong").content.decode()
+    assert (
+        re.findall(r'class="error"[^>]*>([^<]+)<', known) == re.findall(r'class="error"[^>]*>([^<]+)<', unknown) != []
+    )
+
+
+def test_resetting_the_password_does_not_tell_whether_an_address_is_known(client):
+    person("eve")
+    known = client.post("/accounts/password/reset/", {"email": "eve@example.org"})
+    unknown = client.post("/accounts/password/reset/", {"email": "nobody@example.org"})
+    assert (known.status_code, known.headers["Location"]) == (unknown.status_code, unknown.headers["Location"])
+
+
+def test_a_forgotten_password_is_replaced_by_mail(client):
+    person("eve")
+    client.post("/accounts/password/reset/", {"email": "eve@example.org"})
+    link = link_in(mail_to("eve@example.org")[0])
+    form_at = client.get(link).headers["Location"]
+    new = "eight grey dendrites"
+    client.post(form_at, {"password1": new, "password2": new})
+    client.logout()
+    assert log_in(client, "eve@example.org").status_code == 200  # the old one, refused
+    log_in(client, "eve@example.org", new)
+    assert is_in(client)
+    # The link is of no use a second time.
+    client.logout()
+    assert "out of date" in client.get(link, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("password", ["short1", "password123", "918273645546372819", "ada@example.org"])
+def test_weak_passwords_are_refused(client, password):
+    answer = client.post("/accounts/signup/", {**FORM, "password1": password, "password2": password})
+    assert answer.status_code == 200
+    assert not User.objects.exists()
+
+
+def test_guessing_is_slowed_down(client):
+    person("eve")
+    for _ in range(5):
+        log_in(client, "eve@example.org", "wrong")
+    answer = log_in(client, "eve@example.org")  # the right one, but too late
+    assert not is_in(client)
+    assert "Too many failed login attempts" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example/x", "javascript:alert(1)", "/\\evil.example"]
+)
+def test_log_in_leads_to_no_other_site(client, target):
+    person("eve")
+    answer = log_in(client, "eve@example.org", next=target)
+    assert answer.headers["Location"] == "/submissions/"
+
+
+def test_log_in_leads_back_to_where_one_was(client):
+    person("eve")
+    assert client.get("/teams/").headers["Location"] == "/accounts/login/?next=/teams/"
+    assert log_in(client, "eve@example.org", next="/teams/").headers["Location"] == "/teams/"
+
+
+def test_organisers_log_in_on_the_same_page(client):
+    assert client.get("/admin/").headers["Location"].startswith("/admin/login/")
+    assert client.get("/admin/login/").headers["Location"].startswith("/accounts/login/")
+
+
+def test_a_superuser_from_the_command_line_can_log_in(client):
+    User.objects.create_superuser("root@example.org", PASSWORD, name="Root")
+    log_in(client, "root@example.org")
+    assert is_in(client)
+
+
+def test_an_inactive_user_stays_out(client):
+    person("eve")
+    User.objects.update(is_active=False)
+    log_in(client, "eve@example.org")
+    assert not is_in(client)
+
+
+def test_logging_out_needs_a_post(client):
+    client.force_login(person("eve"))
+    assert client.get("/accounts/logout/").status_code == 200
+    assert is_in(client)
+    client.post("/accounts/logout/")
+    assert not is_in(client)
+
+
+def test_a_mail_server_that_is_away_breaks_no_page(client, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    person("eve")
+    answer = client.post("/accounts/password/reset/", {"email": "eve@example.org"}, follow=True)
+    assert "could not be sent" in answer.content.decode()
+
+
+def test_session_cookies_are_out_of_reach_of_scripts_and_other_sites(client):
+    person("eve")
+    cookie = log_in(client, "eve@example.org").cookies["sessionid"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+
+
+def test_no_other_login_is_offered_unless_it_is_set_up(client):
+    page = client.get("/accounts/login/").content.decode()
+    assert "GitHub" not in page
+    assert "ORCID" not in page
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp+tls://bench:p%40ss@mail.example.org:2525", ("mail.example.org", 2525, "bench", "p@ss", True, False)),
+        ("smtps://mail.example.org", ("mail.example.org", 465, "", "", False, True)),
+        ("smtp://mail.example.org", ("mail.example.org", 25, "", "", False, False)),
+    ],
+)
+def test_a_mail_server_is_one_url(monkeypatch, tmp_path, url, expected):
+    monkeypatch.setenv("EMAIL_URL", url)
+    found = env_mail("EMAIL_URL", folder=tmp_path)
+    keys = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
+    assert tuple(found[f"EMAIL_{key}"] for key in keys) == expected
+
+
+@pytest.mark.parametrize("url", ["mail.example.org", "http://mail.example.org", "smtp://", "smtp://host:port"])
+def test_a_wrong_mail_url_stops_the_start_and_keeps_its_password(monkeypatch, tmp_path, url):
+    monkeypatch.setenv("EMAIL_URL", url.replace("mail.", "secret@mail."))
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL") as raised:
+        env_mail("EMAIL_URL", folder=tmp_path)
+    assert "secret" not in str(raised.value)
+
+
+def test_without_a_mail_server_messages_are_files(monkeypatch, tmp_path, settings):
+    monkeypatch.delenv("EMAIL_URL", raising=False)
+    for name, value in env_mail("EMAIL_URL", folder=tmp_path / "mail").items():
+        setattr(settings, name, value)
+    mail.send_mail("Subject", "Text", None, ["ada@example.org"])
+    (file,) = (tmp_path / "mail").iterdir()
+    assert "To: ada@example.org" in file.read_text()
