@@ -1,0 +1,104 @@
+"""What the commands print: tables on stdout, progress on stderr."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Aligned columns; the first `left` of them to the left, figures to the right."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def um(nm: float | None) -> str:
+    return "-" if nm is None else f"{nm / 1000:,.2f}"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.1f}%"
+
+
+def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any] | None) -> str:
+    """One line a volume, then the mean."""
+    head = ["volume", "ERL (um)", "of GT", "correct", "omitted", "split", "merged", "mergers"]
+    rows = []
+    for e in evaluations:
+        edges = e["edges_nm"]
+        shares = [percent(edges[k] / edges["total"] if edges["total"] else None) for k in head[3:7]]
+        rows.append([e["volume"], um(e["erl_nm"]), percent(e["normalized_erl"]), *shares, str(e["mergers"])])
+    if headline:
+        mean = [um(headline["mean_erl_nm"]), percent(headline["mean_normalized_erl"])]
+        rows.append(["mean", *mean, "", "", "", "", ""])
+    text = table(head, rows)
+    if evaluations:
+        e = evaluations[0]
+        text += f"\ntolerance {e['tolerance_nodes']} nodes, metric {e['metric_version']}"
+    return text
+
+
+def submissions_table(items: Sequence[dict[str, Any]]) -> str:
+    head = ["code", "benchmark", "method", "status", "visibility", "ERL (um)"]
+    rows = []
+    for s in items:
+        status = f"{s['status']} {s['percent']}%" if s["status"] in ("uploaded", "running") else s["status"]
+        erl = um(s["headline"]["mean_erl_nm"]) if s["headline"] else "-"
+        rows.append([s["code"], s["benchmark"], s["method"][:40], status, s["visibility"], erl])
+    return table(head, rows, left=5)
+
+
+def leaderboard_table(board: dict[str, Any]) -> str:
+    volumes = sorted({v["volume"] for row in board["rows"] for v in row["volumes"]})
+    head = ["rank", "method", "team", "mean (um)", "of GT", *volumes]
+    rows = []
+    for row in board["rows"]:
+        scores = {v["volume"]: um(v["erl_nm"]) for v in row["volumes"]}
+        shown = [scores.get(volume, "-") for volume in volumes]
+        mean = [um(row["mean_erl_nm"]), percent(row["mean_normalized_erl"])]
+        rows.append([str(row["rank"]), row["method"][:40], row["team"][:30], *mean, *shown])
+    text = table(head, rows, left=3)
+    if board["pages"] > 1:
+        text += f"\npage {board['page']} of {board['pages']}"
+    if board["published"]:
+        text += "\n\npublished, not scored here:\n" + table(
+            ["method", "mean (um)"], [[p["method"][:60], um(p["mean_erl_nm"])] for p in board["published"]]
+        )
+    return text
+
+
+class Bars:
+    """One bar for the stage that runs, on stderr; a line a stage where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.bar: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self.stage:
+            self.close()
+            self.stage = stage
+            scale = stage.startswith(("uploading", "reading"))
+            if sys.stderr.isatty():
+                self.bar = tqdm(total=total, initial=done, desc=stage, unit="B" if scale else "", unit_scale=scale,
+                                unit_divisor=1000, file=sys.stderr, leave=scale)  # fmt: skip
+            else:
+                start = f" from byte {done:,} of {total:,}" if stage.startswith("uploading") else ""
+                print(f"{stage}{start}", file=sys.stderr, flush=True)
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.n = done
+            self.bar.refresh() if done == total else self.bar.update(0)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
