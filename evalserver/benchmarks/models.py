@@ -105,6 +105,9 @@ class Phase(models.Model):
     submissions_per_day = models.PositiveSmallIntegerField(
         default=5, help_text="Per team and day (UTC); a rejected or failed submission does not count"
     )
+    ranking_hidden_until = models.DateTimeField(
+        null=True, blank=True, help_text="Embargo: only organisers see the leaderboard before. Times are UTC."
+    )
 
     class Meta:
         ordering = ["benchmark", "opens_at", "pk"]
@@ -124,6 +127,11 @@ class Phase(models.Model):
     def is_open(self) -> bool:
         now = timezone.now()
         return self.opens_at <= now and (self.closes_at is None or now < self.closes_at)
+
+    @property
+    def is_embargoed(self) -> bool:
+        """Whether the ranking is for organisers alone, still."""
+        return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
 
 
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
