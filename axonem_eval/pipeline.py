@@ -1,9 +1,10 @@
 """Check, sample and score one segmentation: the whole evaluation of a volume in one call."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from axonem_eval.check import check_labels
-from axonem_eval.dense import DenseScores, score_dense
+from axonem_eval.dense import DenseScores, OverlapCounter, dense_scores
 from axonem_eval.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
 from axonem_eval.sample import NodeSample, sample_nodes
 from axonem_eval.skeletons import SkeletonGraph
@@ -22,18 +23,8 @@ def sample_file(
 
     Raises InputError with every complaint about the file.
     """
-
-    def report(stage: str) -> Progress:
-        return lambda done, total: on_progress(stage, done, total) if on_progress else None
-
-    check_labels(path, graph.spec, on_progress=report("check"))
-    with open_labels(path) as volume:
-        if no_merge_mask is None:
-            return sample_nodes(volume, graph.node_voxel_zyx, threads=threads, on_progress=report("sample"))
-        with open_labels(no_merge_mask) as mask:
-            return sample_nodes(
-                volume, graph.node_voxel_zyx, no_merge_mask=mask, threads=threads, on_progress=report("sample")
-            )
+    sample, _ = sample_and_count(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
+    return sample
 
 
 def sample_and_count(
@@ -45,20 +36,30 @@ def sample_and_count(
     threads: int | None = None,
     on_progress: StageProgress | None = None,
 ) -> tuple[NodeSample, DenseScores | None]:
-    """Like ``sample_file``, and with dense ground truth also ARAND and VOI; stages check, sample and dense.
+    """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
 
     Raises InputError with every complaint about the file, and for dense ground truth of another shape.
     """
-    sample = sample_file(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
-    if dense_ground_truth is None:
-        return sample, None
 
-    def report(done: int, total: int) -> None:
-        if on_progress:
-            on_progress("dense", done, total)
+    def report(stage: str) -> Progress:
+        return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
-    with open_labels(path) as volume, open_labels(dense_ground_truth) as truth:
-        return sample, score_dense(volume, truth, threads=threads, on_progress=report)
+    check_labels(path, graph.spec, on_progress=report("check"))
+    with ExitStack() as files:
+        volume = files.enter_context(open_labels(path))
+        mask = None if no_merge_mask is None else files.enter_context(open_labels(no_merge_mask))
+        counter = None
+        if dense_ground_truth is not None:
+            counter = OverlapCounter(volume, files.enter_context(open_labels(dense_ground_truth)))
+        sample = sample_nodes(
+            volume,
+            graph.node_voxel_zyx,
+            no_merge_mask=mask,
+            threads=threads,
+            on_progress=report("sample"),
+            also=counter.add if counter else None,
+        )
+        return sample, dense_scores(counter.table()) if counter else None
 
 
 def score_file(

@@ -1,6 +1,7 @@
 """Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,13 @@ class _Plan:
         return -(-len(self.chunks) // self.batch)
 
 
-def _plan(volume: LabelVolume, nodes: NDArray[np.int32], mask: LabelVolume | None, threads: int) -> _Plan:
+def _plan(
+    volume: LabelVolume, nodes: NDArray[np.int32], mask: LabelVolume | None, threads: int, *, every_chunk: bool
+) -> _Plan:
     chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
     count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
-    every = mask is not None or volume.sequential
-    chunks = np.arange(volume.n_chunks) if every else np.flatnonzero(count)
+    every_chunk = every_chunk or mask is not None or volume.sequential
+    chunks = np.arange(volume.n_chunks) if every_chunk else np.flatnonzero(count)
     rank = volume.storage_rank()[chunks]
     if mask is None or mask.chunk_shape_zyx == volume.chunk_shape_zyx or volume.sequential:
         chunks = chunks[np.argsort(rank, kind="stable")]
@@ -112,6 +115,7 @@ def sample_nodes(
     threads: int | None = None,
     on_progress: Progress | None = None,
     checkpoint: str | Path | None = None,
+    also: Callable[[int, Labels], None] | None = None,
 ) -> NodeSample:
     """Read the label at each node, visiting each chunk that holds one exactly once, in storage order.
 
@@ -120,8 +124,12 @@ def sample_nodes(
     on_progress : called with (chunks done, chunks to do), from any thread.
     checkpoint : file that holds what is done so far, written every ten seconds or so; the same call with the same
         input goes on from there, and it is removed at the end. One of other input is overwritten.
+    also : called with each chunk of the volume and its labels (unsigned, undefined beyond the volume's edge), from any
+        thread, for what else is to be learnt in this pass. With it all chunks are read, and there is no checkpoint.
     Raises InputError for a damaged chunk, a negative label or a node outside the volume.
     """
+    if also is not None and checkpoint is not None:
+        raise ValueError("a checkpoint cannot hold what `also` has learnt")
     nodes = np.ascontiguousarray(node_voxel_zyx, np.int32)
     _demand_inside(nodes, volume.shape_zyx)
     if no_merge_mask is not None and no_merge_mask.shape_zyx != volume.shape_zyx:
@@ -130,8 +138,8 @@ def sample_nodes(
             f"the no-merge mask has shape {no_merge_mask.shape_zyx}, the labels {volume.shape_zyx} (z,y,x)",
         )
     n_threads = reading_threads(volume, threads)
-    plan = _plan(volume, nodes, no_merge_mask, n_threads)
-    walk = _Walk(volume, nodes, plan, no_merge_mask)
+    plan = _plan(volume, nodes, no_merge_mask, n_threads, every_chunk=also is not None)
+    walk = _Walk(volume, nodes, plan, no_merge_mask, also)
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint), [volume, no_merge_mask], nodes, plan.batch)
     first = kept.restore(walk.state) if kept else 0
 
@@ -153,9 +161,14 @@ class _Walk:
     """The visits of one pass: labels at nodes, and voxels of each label under the mask."""
 
     def __init__(
-        self, volume: LabelVolume, nodes: NDArray[np.int32], plan: _Plan, no_merge_mask: LabelVolume | None
+        self,
+        volume: LabelVolume,
+        nodes: NDArray[np.int32],
+        plan: _Plan,
+        no_merge_mask: LabelVolume | None,
+        also: Callable[[int, Labels], None] | None,
     ) -> None:
-        self._volume, self._nodes, self._plan, self._mask = volume, nodes, plan, no_merge_mask
+        self._volume, self._nodes, self._plan, self._mask, self._also = volume, nodes, plan, no_merge_mask, also
         self.state = WalkState(np.zeros(len(nodes), np.uint64))
         self._grid = np.array([*volume.grid_zyx, *volume.chunk_shape_zyx], np.int64)
         self._threads = _PerThread()
@@ -176,6 +189,9 @@ class _Walk:
         if self._mask is not None:
             for labels, chunk in zip(stack, chunks, strict=True):
                 self._count_under_mask(int(chunk), labels)
+        if self._also is not None:
+            for labels, chunk in zip(stack, chunks, strict=True):
+                self._also(int(chunk), labels)
 
     def _count_under_mask(self, chunk: int, labels: Labels) -> None:
         assert self._mask is not None

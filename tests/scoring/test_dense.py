@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axonem_eval import InputError, open_labels
-from axonem_eval.dense import OverlapTable, dense_scores, score_dense
+from axonem_eval import InputError, open_labels, sample_nodes
+from axonem_eval.dense import OverlapCounter, OverlapTable, dense_scores, score_dense
 
 VOLUMES = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed))
 
@@ -155,6 +155,28 @@ def test_streaming_counts_every_voxel_once_whatever_the_chunks(tmp_path, truth_c
         open_labels(write(tmp_path / "s.h5", segment, (4, 4, 4))) as seg,
     ):
         assert score_dense(seg, gt, threads=threads) == whole
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64])
+def test_sampling_and_counting_share_one_pass(tmp_path, dtype):
+    random = np.random.default_rng(3)
+    truth, segment = blobs(random, 4, 0.1), blobs(random, 5, 0.2).astype(dtype)
+    nodes = random.integers(0, (6, 7, 8), (20, 3)).astype(np.int32)
+    with (
+        open_labels(write(tmp_path / "t.h5", truth, (4, 3, 8))) as gt,
+        open_labels(write(tmp_path / "s.h5", segment, (4, 4, 4))) as seg,
+    ):
+        counter = OverlapCounter(seg, gt)
+        sample = sample_nodes(seg, nodes, also=counter.add)
+    assert dense_scores(counter.table()) == dense_scores(table_of(truth, segment))
+    assert sample.node_segment.tolist() == segment[tuple(nodes.T)].tolist()
+
+
+def test_a_pass_that_learns_more_than_labels_has_no_checkpoint(tmp_path):
+    path = write(tmp_path / "s.h5", np.ones((4, 4, 4), np.uint8), (2, 2, 2))
+    nodes = np.zeros((1, 3), np.int32)
+    with open_labels(path) as seg, pytest.raises(ValueError, match="checkpoint"):
+        sample_nodes(seg, nodes, also=lambda chunk, labels: None, checkpoint=tmp_path / "c.npz")
 
 
 def test_labels_beyond_32_bits_are_told_apart(tmp_path):
