@@ -1,0 +1,96 @@
+"""Training learns, and goes on after a kill as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
+from baselines.common.checkpoint import load_checkpoint  # noqa: E402
+from baselines.common.config import TrainConfig  # noqa: E402
+from baselines.common.data import load_volumes  # noqa: E402
+
+
+def same_weights(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(cells_config, tmp_path, average):
+    config = replace(cells_config, train=replace(cells_config.train, average=average))
+    volumes = load_volumes(config, config.data.train)
+    whole = load_checkpoint(train(config, volumes, tmp_path / "whole", quiet=True))
+    train(config, volumes, tmp_path / "cut", stop_after=5, quiet=True)  # the last checkpoint is of step 4
+    assert load_checkpoint(tmp_path / "cut" / "last.pt")["step"] == 4
+    cut = load_checkpoint(train(config, volumes, tmp_path / "cut", quiet=True))
+    assert cut["step"] == whole["step"] == 6
+    assert same_weights(cut["model"], whole["model"])
+    assert (cut["learning"] is None) == (average == 0)
+
+
+def test_a_kill_loses_at_most_the_steps_since_the_checkpoint(cells_config, tmp_path):
+    config = replace(cells_config, train=replace(cells_config.train, steps=12, checkpoint_every=2))
+    values = config.to_json() | {"data": {"train": [{"raw": "cells.h5:raw", "labels": "cells.h5:labels"}]}}
+    code = (
+        "import json, sys; from dataclasses import replace; from pathlib import Path\n"
+        "from baselines.common.config import config_from; from baselines.common.data import load_volumes\n"
+        "from baselines.affinity_unet.train import train\n"
+        "config = replace(config_from(json.loads(sys.argv[1])), folder=sys.argv[2])\n"
+        "train(config, load_volumes(config, config.data.train), Path(sys.argv[3]), quiet=True)\n"
+    )
+    values = json.loads(json.dumps(values), object_hook=lambda o: {k: v for k, v in o.items() if v is not None})
+    command = [sys.executable, "-c", code, json.dumps(values), str(tmp_path), str(tmp_path / "killed")]
+    victim = subprocess.Popen(command)
+    while not (tmp_path / "killed" / "last.pt").exists() and victim.poll() is None:
+        time.sleep(0.01)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert 2 <= load_checkpoint(tmp_path / "killed" / "last.pt")["step"] <= 12
+    subprocess.run(command, check=True)
+    volumes = load_volumes(config, config.data.train)
+    whole = load_checkpoint(train(config, volumes, tmp_path / "whole", quiet=True))
+    assert same_weights(load_checkpoint(tmp_path / "killed" / "last.pt")["model"], whole["model"])
+
+
+def test_a_few_steps_learn_the_walls(cells_config, tmp_path):
+    options = replace(cells_config.train, steps=60, learning_rate=1e-2, log_every=10)
+    augmentation = replace(cells_config.augment, misalign=0, missing=0, box=0, blur=0, warp=0, grey=0)
+    config = replace(cells_config, train=options, augment=augmentation)
+    train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_the_rate_warms_up_and_falls_to_a_hundredth():
+    config = TrainConfig(steps=110, learning_rate=1.0, schedule="cosine", warmup_steps=10)
+    assert learning_rate(config, 0) == 0.1
+    assert learning_rate(config, 10) == 1.0
+    assert learning_rate(config, 60) == pytest.approx(0.505)
+    assert learning_rate(config, 110) == pytest.approx(0.01)
+
+
+def test_two_processes_train_one_model(cells_config, tmp_path):
+    """torchrun on CPU: both see other crops and end with one set of weights."""
+    code = tmp_path / "ddp.py"
+    code.write_text(
+        "import json, sys; from dataclasses import replace; from pathlib import Path\n"
+        "from baselines.common.config import config_from; from baselines.common.data import load_volumes\n"
+        "from baselines.affinity_unet.train import train\n"
+        "config = replace(config_from(json.loads(sys.argv[1])), folder=sys.argv[2])\n"
+        "train(config, load_volumes(config, config.data.train), Path(sys.argv[2]) / 'ddp', quiet=True)\n"
+    )
+    values = cells_config.to_json() | {"data": {"train": [{"raw": "cells.h5:raw", "labels": "cells.h5:labels"}]}}
+    values = json.loads(json.dumps(values), object_hook=lambda o: {k: v for k, v in o.items() if v is not None})
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(code),
+         json.dumps(values), str(tmp_path)],
+        check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
+    )  # fmt: skip
+    assert load_checkpoint(tmp_path / "ddp" / "last.pt")["step"] == 6
