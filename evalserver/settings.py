@@ -237,6 +237,7 @@ CELERY_TASK_DEFAULT_QUEUE = "jobs"
 # The reconciler has a queue and a worker of its own: it must run while every other worker is busy.
 CELERY_TASK_ROUTES = {
     "evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"},
+    "evalserver.submissions.tasks.mail_result_task": {"queue": "control"},
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
 }

@@ -21,7 +21,7 @@ from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
-from evalserver.submissions import quota, scoring
+from evalserver.submissions import notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.uploads import local_path
 
@@ -30,7 +30,7 @@ StageProgress = Callable[[str, int, int], None]
 
 def evaluate_submission(submission_id: int) -> None:
     """Bring a submission to an end state, unless another worker does or did."""
-    run_job(Submission, submission_id, _evaluate, release=quota.give_back)
+    run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
 
 
 def _evaluate(lease: Lease) -> None:
@@ -58,6 +58,7 @@ def _evaluate(lease: Lease) -> None:
         published_at = Coalesce(F("published_at"), Now()) if submission.publish_when_scored else F("published_at")
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
+        notifications.queue_mail(lease.pk)
 
 
 def sample_file(

@@ -66,6 +66,9 @@ class Submission(Job):
     published_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="By the team")
     hidden_at = models.DateTimeField(null=True, blank=True, help_text="By an organiser")
+    mailed_status = models.CharField(
+        max_length=10, blank=True, editable=False, help_text="End state that its maker was last told of"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -16,7 +16,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
 from evalserver.running import Sweep, no_release, sweep
-from evalserver.submissions import quota, scoring
+from evalserver.submissions import notifications, quota, scoring
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
 from evalserver.uploads.models import Upload
@@ -136,9 +136,7 @@ def withdraw_submission(submission: Submission) -> bool:
     return _set(submission, withdrawn_at=timezone.now(), published_at=None, filters={"withdrawn_at": None})
 
 
-def edit_submission(
-    submission: Submission, *, method_name: str | None = None, description: str | None = None
-) -> None:
+def edit_submission(submission: Submission, *, method_name: str | None = None, description: str | None = None) -> None:
     """Rename a submission, or describe it anew; what is None stays."""
     changes = {"method_name": method_name, "description": description}
     wanted = {name: value for name, value in changes.items() if value is not None}
@@ -219,7 +217,8 @@ def requeue_stale() -> Sweep:
     """One round of the reconciler over all jobs; also removes what broken-off uploads left behind."""
     remove_abandoned_uploads()
     remove_expired()
-    return sweep([(Submission, quota.give_back), (GroundTruth, no_release), (Upload, no_release)])
+    notifications.queue_overdue_mail()
+    return sweep([(Submission, notifications.end_without_result), (GroundTruth, no_release), (Upload, no_release)])
 
 
 def remove_abandoned_uploads(older_than_hours: float = 48) -> int:

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from evalserver.submissions import evaluation, services
+from evalserver.submissions import evaluation, notifications, services
 
 
 @shared_task
@@ -11,6 +11,11 @@ def evaluate_submission_task(submission_id: int) -> None:
 @shared_task
 def rescore_submission_task(submission_id: int) -> None:
     services.rescore_submission(submission_id)
+
+
+@shared_task
+def mail_result_task(submission_id: int) -> None:
+    notifications.mail_result(submission_id)
 
 
 @shared_task
