@@ -1,5 +1,6 @@
 """Sampling at nodes: exact labels, the mask in the same pass, and going on after a kill."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, NodeSample
-from axonem_eval import checkpoint as checkpoint_module
+from axonem_eval.checkpoint import Checkpoint
 from axonem_eval.sample import sample_nodes
 from axonem_eval.volume import open_labels
 
@@ -97,8 +98,8 @@ class Stopped(Exception):
 
 def interrupted(labels: Path, mask: Path | None, checkpoint: Path, monkeypatch) -> None:
     """Sample with a checkpoint after each few batches, and stop half-way."""
-    monkeypatch.setattr(checkpoint_module, "EVERY_S", 0.0)
-    monkeypatch.setattr(checkpoint_module, "MOST_OF_TIME", 1.0)
+    asked = itertools.count(1)
+    monkeypatch.setattr(Checkpoint, "due", lambda self: next(asked) % 20 == 0)
     monkeypatch.setattr("axonem_eval.sample.BATCH_BYTES", 1)
 
     def stop(done: int, total: int) -> None:
