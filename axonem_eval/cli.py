@@ -91,6 +91,9 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument("--no-merge-mask", metavar="MASK", help="label file; non-zero voxels belong to no scored axon")
     score.add_argument("--dense-ground-truth", metavar="LABELS", help="label file; adds ARAND and VOI")
     score.add_argument("--threads", type=int, help="default: one a core")
+    score.add_argument(
+        "--resume", metavar="FILE", help="keep what is read in FILE; after a kill the same command goes on from it"
+    )
     _add_json(score)
 
     add_report_commands(add)
@@ -282,6 +285,8 @@ def run_score(arguments: argparse.Namespace) -> None:
     from axonem_eval.pipeline import sample_and_count
     from axonem_eval.skeletons import SkeletonGraph
 
+    if arguments.resume and arguments.dense_ground_truth:
+        build_parser().error("--resume keeps no dense counts: leave out --dense-ground-truth")
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     sample, dense = sample_and_count(
@@ -291,6 +296,7 @@ def run_score(arguments: argparse.Namespace) -> None:
         dense_ground_truth=arguments.dense_ground_truth,
         threads=arguments.threads,
         on_progress=bar,
+        checkpoint=arguments.resume,
     )
     bar.close()
     report = score_nodes(graph, sample, tolerance_nodes=arguments.tolerance)

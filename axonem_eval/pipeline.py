@@ -35,9 +35,11 @@ def sample_and_count(
     dense_ground_truth: str | Path | None = None,
     threads: int | None = None,
     on_progress: StageProgress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> tuple[NodeSample, DenseScores | None]:
     """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
 
+    checkpoint : file that lets a killed call go on (see ``sample_nodes``); not together with dense ground truth.
     Raises InputError with every complaint about the file, and for dense ground truth of another shape.
     """
 
@@ -57,6 +59,7 @@ def sample_and_count(
             no_merge_mask=mask,
             threads=threads,
             on_progress=report("sample"),
+            checkpoint=checkpoint,
             also=counter.add if counter else None,
         )
         return sample, dense_scores(counter.table()) if counter else None
