@@ -47,7 +47,8 @@ SECTIONS: dict[str, list[Page]] = {
         Page("participants", "Taking part"),
         Page("metric", "How entries are scored"),
         Page("formats", "File formats"),
-        Page("client", "Command line and API"),
+        Page("submitting", "Command line client"),
+        Page("api", "REST API"),
         Page("baselines", "Baselines"),
         Page("synthetic", "Synthetic tissue"),
     ],
@@ -61,6 +62,12 @@ def navigation() -> dict[str, list[Page]]:
     """Sections with the pages that this installation has."""
     present = {title: [page for page in pages if page.path.is_file()] for title, pages in SECTIONS.items()}
     return {title: pages for title, pages in present.items() if pages}
+
+
+def url_of(name: str) -> str:
+    """Address of a page, or an empty string where this installation does not have it."""
+    found = PAGES.get(name)
+    return found.url if found and found.path.is_file() else ""
 
 
 def index(request: HttpRequest) -> HttpResponse:
