@@ -37,13 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
     ):
         add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all of those)")
-    reproduce = add("reproduce", "everything from data to scored labels, and to the server with --server")
-    reproduce.add_argument("--server", help="address of a server to submit to, e.g. http://127.0.0.1:8000")
-    submit = add("submit", "submit a segmentation over the server's public API")
-    submit.add_argument("--server", required=True)
+    reproduce = add("reproduce", "everything from data to scored labels, and to a server with --submit")
+    reproduce.add_argument("--submit", action="store_true", help="then submit it to a server (see axonem login)")
+    submit = add("submit", "submit segmentations with the participant's client (see axonem login)")
     for command in (reproduce, submit):
-        command.add_argument("--benchmark", help="slug of the benchmark")
-        command.add_argument("--token-file", type=Path, help="file that holds the API token")
+        command.add_argument("--server", help="address of the server, where it is not that of the last login")
+        command.add_argument("--benchmark", help="its slug, where it is not the configuration's")
     export = commands.add_parser("export", help="write a small checkpoint to ship")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("target", type=Path)
@@ -66,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("torch", "zarr", "tifffile", "PIL", "scipy"):
-            print(f"{error.name} is not installed; install the baselines: pip install -e '.[baselines]'", file=sys.stderr)
+            print(
+                f"{error.name} is not installed; install the baselines: pip install -e '.[baselines]'", file=sys.stderr
+            )
             return 1
         raise
 
@@ -100,18 +101,16 @@ def _run(options: argparse.Namespace) -> int:
         _print_scores(options, experiment, {name: experiment.evaluate(name) for name in names})
     elif options.command == "reproduce":
         _print_scores(options, experiment, experiment.reproduce())
-    if options.command == "submit" or getattr(options, "server", None):
+    if options.command == "submit" or getattr(options, "submit", False):
         from baselines.common.submit import submit
 
-        result = submit(
-            options.server,
+        return submit(
             options.benchmark or experiment.config.benchmark,
             {name: experiment.folder / f"{name}.h5" for name in experiment.tests},
-            token_file=options.token_file,
-            provenance=experiment.folder / "provenance.json",
             method=f"Affinity U-Net ({experiment.config.name})",
+            provenance=experiment.folder / "provenance.json",
+            server=options.server or "",
         )
-        _print(options, result)
     return 0
 
 

@@ -1,9 +1,9 @@
 """The steps from data to a scored segmentation, each resumable, each writing into one folder.
 
-    train      last.pt, log.jsonl
-    predict    NAME-affinities.zarr       NAME is validate or a test volume's
-    segment    NAME-segments/, then NAME.h5 at the chosen threshold
-    evaluate   NAME-scores.json
+train      last.pt, log.jsonl
+predict    NAME-affinities.zarr       NAME is validate or a test volume's
+segment    NAME-segments/, then NAME.h5 at the chosen threshold
+evaluate   NAME-scores.json
 """
 
 import dataclasses
@@ -90,9 +90,7 @@ class Experiment:
             self._note(f"train-{index}", volume)
         with self.provenance.stage("train"):
             validate = self.validate if self.config.train.validate_every else None
-            path = train(
-                self.config, volumes, self.folder, validate=validate, stop_after=stop_after, quiet=self.quiet
-            )
+            path = train(self.config, volumes, self.folder, validate=validate, stop_after=stop_after, quiet=self.quiet)
         self.provenance.note("results", "checkpoint_sha256", file_checksum(path))
         return path
 
@@ -181,9 +179,14 @@ class Experiment:
         hierarchy = self.hierarchy(name)
         out = self.folder / f"{name}.h5"
         count = write_segmentation(
-            self._work(name), hierarchy, out, threshold=threshold, dust=self.config.segment.dust,
-            voxel_size_nm_zyx=self.config.voxel_size_of(self._spec(name)), attributes={"provenance": json.dumps(self.provenance.values)},
-        )  # fmt: skip
+            self._work(name),
+            hierarchy,
+            out,
+            threshold=threshold,
+            dust=self.config.segment.dust,
+            voxel_size_nm_zyx=self.config.voxel_size_of(self._spec(name)),
+            attributes={"provenance": json.dumps(self.provenance.values)},
+        )
         self.provenance.note("results", f"{name} segments", count)
         return out
 

@@ -7,7 +7,6 @@ that are summed. Shape suffixes: B batch, C channels, D H W = z y x.
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from baselines.common.config import ModelConfig

@@ -160,9 +160,7 @@ def _loader(config: ExperimentConfig, volumes: list[Volume], step: int, world: i
     """Batches of the steps to come; crop number (step * world + rank) * batch + place, whatever the workers."""
     options = config.train
     crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)
-    order = [
-        [(s * world + rank) * options.batch + i for i in range(options.batch)] for s in range(step, options.steps)
-    ]
+    order = [[(s * world + rank) * options.batch + i for i in range(options.batch)] for s in range(step, options.steps)]
     return DataLoader(
         _Batches(crops, config),
         batch_sampler=order,

@@ -1,9 +1,9 @@
 """Affinity watershed (Zlateski and Seung 2015) on uint8 affinities, in linear time.
 
-1. Each voxel points to its strongest neighbours; links of at least ``high`` always count, links of at most ``low`` never.
+1. Each voxel points to its strongest neighbours; links of at least ``high`` always count, of at most ``low`` never.
 2. Plateaus, where voxels point to one another, are divided breadth first from the voxels that have a way out.
 3. What points together is a fragment. A voxel without any link is background, 0.
-4. Size-dependent single linkage: along links from strong to weak, two fragments join where one is smaller than ``size``.
+4. Size-dependent single linkage: along links from strong to weak, two fragments join where one is below ``size``.
 
 Affinities are (3,z,y,x) uint8, stored at the destination voxel (see affinities.py).
 """

@@ -39,9 +39,7 @@ class Block:
     @property
     def core_in_halo(self) -> Box:
         """The core, in coordinates of the halo's box."""
-        z, y, x = (
-            slice(c.start - h.start, c.stop - h.start) for c, h in zip(self.core, self.halo, strict=True)
-        )
+        z, y, x = (slice(c.start - h.start, c.stop - h.start) for c, h in zip(self.core, self.halo, strict=True))
         return z, y, x
 
 

@@ -56,7 +56,7 @@ class VolumeConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Volumes: ``train`` to learn from, ``validate`` to choose the threshold by, ``test`` to report; those have names."""
+    """Volumes: ``train`` to learn from, ``validate`` to choose the threshold by, ``test`` to report (by name)."""
 
     train: tuple[VolumeConfig, ...] = ()
     validate: VolumeConfig | None = None

@@ -180,9 +180,13 @@ def _load_fib25(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
     folder = config.resolve(spec.path)
     sections = sorted((folder / "grayscale_maps").glob("*.png"))
     truth = folder / "groundtruth.h5.gz"
-    missing = [str(p) for p, there in ((folder / "grayscale_maps", bool(sections)), (truth, truth.exists())) if not there]
+    missing = [
+        str(p) for p, there in ((folder / "grayscale_maps", bool(sections)), (truth, truth.exists())) if not there
+    ]
     if missing:
-        raise InputError(Complaint("no_file", f"{path}: missing; fib25 needs it (see docs/baselines.md)") for path in missing)
+        raise InputError(
+            Complaint("no_file", f"{path}: missing; fib25 needs it (see docs/baselines.md)") for path in missing
+        )
     raw = np.stack([np.asarray(Image.open(p)) for p in sections])
     with gzip.open(truth, "rb") as packed, h5py.File(packed, "r") as file:
         supervoxels = file["stack"][()]

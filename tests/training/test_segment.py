@@ -29,7 +29,8 @@ def affinity() -> np.ndarray:
     seeds = np.zeros(SHAPE, int)
     for i in range(40):
         seeds[tuple(rng.integers(0, n) for n in SHAPE)] = i + 1
-    labels = seeds.ravel()[np.ravel_multi_index(ndimage.distance_transform_edt(seeds == 0, return_indices=True)[1], SHAPE)]
+    nearest = ndimage.distance_transform_edt(seeds == 0, return_indices=True)[1]
+    labels = seeds[tuple(nearest)]
     found = np.zeros((3, *SHAPE), np.float32)
     for axis in range(3):
         same = labels == np.roll(labels, 1, axis)
