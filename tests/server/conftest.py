@@ -1,0 +1,186 @@
+"""Fixtures of server tests: files in a folder of their own, a real Redis, and real workers where asked for."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import override_settings
+
+from evalserver.celery import app as celery_app
+from evalserver.processes import Child, Family
+from evalserver.queue import CONTROL_QUEUE, JOB_QUEUE, redis_client
+from evalserver.redis_server import private_redis_url, start_private_redis
+
+ROOT = Path(__file__).parents[2]
+LEASE_SECONDS = 2
+
+
+@pytest.fixture(scope="session")
+def var_dir() -> Iterator[Path]:
+    # Not pytest's own folder: its path is too long for a socket below it.
+    folder = Path(tempfile.mkdtemp(prefix="evalserver-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_url(var_dir) -> Iterator[str]:
+    """A redis-server as the embedded server runs it."""
+    family = Family(var_dir / "log")
+    start_private_redis(family, var_dir)
+    yield private_redis_url(var_dir)
+    family.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_installation(var_dir, redis_url) -> Iterator[None]:
+    """Settings of an installation below `var_dir`; nothing of the checkout's own server is touched."""
+    private = var_dir / "private"
+    folders = {
+        "VAR_DIR": var_dir,
+        "MEDIA_ROOT": private,
+        "FILE_UPLOAD_TEMP_DIR": private / "incoming",
+        "SCRATCH_DIR": var_dir / "scratch",
+        "UPLOAD_DIR": private / "resumable",
+    }
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    celery_app.conf.broker_url = redis_url
+    with override_settings(
+        **folders,
+        REDIS_URL=redis_url,
+        STORAGES={
+            **django_settings.STORAGES,
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        },
+        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        LEASE_SECONDS=LEASE_SECONDS,
+        RETRY_DELAY_SECONDS=0,
+    ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(var_dir) -> None:
+    """SQLite in a file: a worker is another process and must see the same rows."""
+    database = django_settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        connection.settings_dict["TEST"]["NAME"] = str(var_dir / "test.sqlite3")
+
+
+@pytest.fixture
+def empty_queue(redis_url) -> Iterator[None]:
+    """No task from an earlier test, and none left for a later one."""
+    client = redis_client()
+    client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
+    yield
+    client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
+
+
+def database_url() -> str:
+    """The test database, for another process."""
+    found = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{found['NAME']}"
+    given = os.environ["DATABASE_URL"]
+    return f"{given.rpartition('/')[0]}/{found['NAME']}"
+
+
+class Workers:
+    """Celery workers on the test's database, Redis and files."""
+
+    def __init__(self, var_dir: Path, redis_url: str) -> None:
+        self.log_dir = var_dir / "log"
+        self.family = Family(self.log_dir)
+        self.environment = {
+            "VAR_DIR": str(var_dir),
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": database_url(),
+            "SECRET_KEY": "k" * 50,
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "RETRY_DELAY_SECONDS": "0",
+        }
+
+    def start(self, processes: int = 1, queue: str = JOB_QUEUE) -> Child:
+        """One more worker; it takes tasks when it is ready."""
+        name = f"worker{len(self.family.children)}-{time.time_ns()}"
+        command = [sys.executable, "-m", "celery", "-A", "evalserver", "worker", "-Q", queue, "-n", f"{name}@test"]
+        return self.family.start(name, [*command, "-c", str(processes)], env=self.environment)
+
+    def kill(self, worker: Child) -> None:
+        """kill -9 the worker and its pool processes, as the kernel does when memory runs out."""
+        worker.signal_group(signal.SIGKILL)
+        worker.process.wait()
+        self.family.children.remove(worker)
+
+
+@pytest.fixture(scope="session")
+def _worker_pool(django_db_setup, var_dir, redis_url) -> Iterator[Workers]:
+    pool = Workers(var_dir, redis_url)
+    yield pool
+    pool.family.stop(grace_s=3)
+
+
+@pytest.fixture
+def worker(transactional_db, empty_queue, _worker_pool) -> None:
+    """A worker that evaluates whatever is queued; it lives on for the next test that asks for it."""
+    if _worker_pool.family.ended():
+        _worker_pool.family.stop()
+    if not _worker_pool.family.children:
+        _worker_pool.start(processes=2)
+
+
+@pytest.fixture
+def workers(transactional_db, empty_queue, _worker_pool) -> Iterator[Workers]:
+    """Workers that a test starts and kills itself; none runs at first, and none is left."""
+    _worker_pool.family.stop(grace_s=3)
+    yield _worker_pool
+    _worker_pool.family.stop(grace_s=3)
+
+
+@pytest.fixture
+def ended() -> Callable[..., object]:
+    """Wait until a job's row has reached an end state; answers with the row."""
+
+    def wait(job, timeout_s: float = 90):
+        return until(job, lambda row: not row.is_active, timeout_s)
+
+    return wait
+
+
+@pytest.fixture
+def running() -> Callable[..., object]:
+    """Wait until a worker has claimed the job."""
+    return lambda job: until(job, lambda row: row.status == "running", 60)
+
+
+def until(job, condition: Callable[[object], bool], timeout_s: float):
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        job.refresh_from_db()
+        if condition(job):
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"{job} is still {job.status} ({job.stage}) after {timeout_s} s")
+
+
+def manage(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run manage.py in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
