@@ -117,42 +117,99 @@ def _find(slot_edge, end_u, end_v, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _lists(u, v, fragments):  # type: ignore[no-untyped-def]
+    """Edges at each segment as linked lists: first and last entry, number of live edges, next entry.
+
+    Entry 2e stands for edge e at its first end, 2e + 1 at its second.
+    """
+    first = np.full(fragments + 1, -1, np.int64)
+    last = np.full(fragments + 1, -1, np.int64)
+    degree = np.zeros(fragments + 1, np.int64)
+    after = np.full(2 * len(u), -1, np.int64)
+    for edge in range(len(u)):
+        for side in range(2):
+            node = u[edge] if side == 0 else v[edge]
+            _append(first, last, after, node, 2 * edge + side)
+            degree[node] += 1
+    return first, last, degree, after
+
+
+@njit(cache=True, nogil=True)
+def _append(first, last, after, node, entry):  # type: ignore[no-untyped-def]
+    if last[node] < 0:
+        first[node] = entry
+    else:
+        after[last[node]] = entry
+    last[node] = entry
+
+
+@njit(cache=True, nogil=True)
+def _fill(slot_edge, end_u, end_v, dead):  # type: ignore[no-untyped-def]
+    """Hash table of the live edges by their ends; returns how many."""
+    slot_edge[:] = -1
+    live = 0
+    for edge in range(len(end_u)):
+        if not dead[edge]:
+            slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = edge
+            live += 1
+    return live
+
+
+@njit(cache=True, nogil=True)
+def _move_edges(gone, keep, end_u, end_v, total, count, key, stale, dead, first, last, degree, after, slot_edge):  # type: ignore[no-untyped-def]
+    """Hand all live edges of ``gone`` to ``keep``; parallel ones become one. Returns new names in the hash table."""
+    renamed = 0
+    entry = first[gone]
+    first[gone] = last[gone] = -1
+    while entry >= 0:
+        following = after[entry]
+        edge = entry // 2
+        if not dead[edge]:
+            neighbour = end_v[edge] if end_u[edge] == gone else end_u[edge]
+            slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = -2
+            a, b = min(keep, neighbour), max(keep, neighbour)
+            slot = _find(slot_edge, end_u, end_v, a, b)
+            rival = slot_edge[slot]
+            if rival < 0:
+                renamed += 1
+                degree[keep] += 1
+                end_u[edge], end_v[edge] = a, b
+                slot_edge[slot] = edge
+            else:
+                # The survivor needs a place in the heap at least as high as the true mean: the higher of the two.
+                degree[neighbour] -= 1
+                lower, higher = (rival, edge) if _before(key, edge, rival) else (edge, rival)
+                total[higher] += total[lower]
+                count[higher] += count[lower]
+                stale[higher], dead[lower] = True, True
+                end_u[higher], end_v[higher] = a, b
+                slot_edge[slot] = higher
+        if not dead[edge]:  # dead entries are dropped, so that each is walked over once
+            after[entry] = -1
+            _append(first, last, after, keep, entry)
+        entry = following
+    return renamed
+
+
+@njit(cache=True, nogil=True)
 def _merge_all(u, v, total, count, fragments, least):  # type: ignore[no-untyped-def]
     """(a, b, score, number) of the merges; scores in 0..255."""
     n_edges = len(u)
     end_u, end_v = u.copy(), v.copy()
     total, count = total.copy(), count.copy()
     key = total / np.maximum(count, 1)
-    stale = np.zeros(n_edges, np.bool_)
-    dead = np.zeros(n_edges, np.bool_)
-    # Edges at a segment: a list through ``after``, entry 2e for edge e at its first end, 2e + 1 at its second.
-    first = np.full(fragments + 1, -1, np.int64)
-    last = np.full(fragments + 1, -1, np.int64)
-    degree = np.zeros(fragments + 1, np.int64)
-    after = np.full(2 * n_edges, -1, np.int64)
+    stale, dead = np.zeros(n_edges, np.bool_), np.zeros(n_edges, np.bool_)
+    first, last, degree, after = _lists(u, v, fragments)
     slots = 16
     while slots < 4 * n_edges:
         slots *= 2
-    slot_edge = np.full(slots, -1, np.int64)
-    for edge in range(n_edges):
-        for side in range(2):
-            node = u[edge] if side == 0 else v[edge]
-            entry = 2 * edge + side
-            if last[node] < 0:
-                first[node] = entry
-            else:
-                after[last[node]] = entry
-            last[node] = entry
-            degree[node] += 1
-        slot_edge[_find(slot_edge, end_u, end_v, u[edge], v[edge])] = edge
-    heap = np.arange(n_edges)
-    size = n_edges
+    slot_edge = np.empty(slots, np.int64)
+    names = _fill(slot_edge, end_u, end_v, dead)
+    heap, size = np.arange(n_edges), n_edges
     for place in range((size - 2) // 4, -1, -1):
         _sift_down(heap, size, place, key)
     merge_a, merge_b = np.empty(fragments, np.int64), np.empty(fragments, np.int64)
-    score = np.empty(fragments, np.float64)
-    used = 0
-    inserted = n_edges
+    score, used = np.empty(fragments, np.float64), 0
     while size > 0:
         edge = heap[0]
         if not dead[edge] and stale[edge]:
@@ -167,62 +224,17 @@ def _merge_all(u, v, total, count, fragments, least):  # type: ignore[no-untyped
             _sift_down(heap, size, 0, key)
         if dead[edge]:
             continue
+        merge_a[used], merge_b[used], score[used] = end_u[edge], end_v[edge], key[edge]
+        used += 1
         keep, gone = end_u[edge], end_v[edge]
         if degree[keep] < degree[gone]:
             keep, gone = gone, keep
-        merge_a[used], merge_b[used], score[used] = end_u[edge], end_v[edge], key[edge]
-        used += 1
         slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = -2
         dead[edge] = True
         degree[keep] -= 1
-        if 2 * inserted > slots:  # names that moved leave spent slots behind; start the table afresh
-            inserted = 0
-            slot_edge[:] = -1
-            for other in range(n_edges):
-                if not dead[other]:
-                    slot_edge[_find(slot_edge, end_u, end_v, end_u[other], end_v[other])] = other
-                    inserted += 1
-        entry = first[gone]
-        first[gone] = last[gone] = -1  # rebuilt without dead edges, so that each is walked over once
-        while entry >= 0:
-            following = after[entry]
-            other = entry // 2
-            if not dead[other]:
-                neighbour = end_v[other] if end_u[other] == gone else end_u[other]
-                slot_edge[_find(slot_edge, end_u, end_v, end_u[other], end_v[other])] = -2
-                a, b = min(keep, neighbour), max(keep, neighbour)
-                slot = _find(slot_edge, end_u, end_v, a, b)
-                if slot_edge[slot] >= 0:
-                    rival = slot_edge[slot]
-                    total[rival] += total[other]
-                    count[rival] += count[other]
-                    stale[rival] = True
-                    dead[other] = True
-                    degree[neighbour] -= 1
-                    # The survivor needs a place at least as high as the true mean: take the higher of the two.
-                    if _before(key, other, rival):
-                        dead[other], dead[rival] = False, True
-                        total[other], count[other], stale[other] = total[rival], count[rival], True
-                        end_u[other], end_v[other] = a, b
-                        slot_edge[slot] = other
-                        # ``other`` is in gone's list, which is appended to keep's below, and in neighbour's.
-                else:
-                    end_u[other], end_v[other] = a, b
-                    slot_edge[slot] = other
-                    inserted += 1
-                    degree[keep] += 1
-                if not dead[other]:
-                    after[entry] = -1
-                    if last[gone] < 0:
-                        first[gone] = entry
-                    else:
-                        after[last[gone]] = entry
-                    last[gone] = entry
-            entry = following
-        if first[gone] >= 0:
-            if last[keep] < 0:
-                first[keep] = first[gone]
-            else:
-                after[last[keep]] = first[gone]
-            last[keep] = last[gone]
+        if 2 * names > slots:  # names that moved leave spent slots behind; start the table afresh
+            names = _fill(slot_edge, end_u, end_v, dead)
+        names += _move_edges(
+            gone, keep, end_u, end_v, total, count, key, stale, dead, first, last, degree, after, slot_edge
+        )
     return merge_a, merge_b, score, used
