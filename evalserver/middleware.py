@@ -82,6 +82,9 @@ def upload_gate(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         if not request.META.get("CONTENT_TYPE", "").startswith("multipart/"):
             return get_response(request)
+        if request.path_info.startswith("/api/"):
+            message = "The API takes JSON, and files over the resumable protocol at /api/v1/uploads/."
+            return JsonResponse({"code": "wrong_content_type", "message": message, "details": {}}, status=415)
         size = int(request.META.get("CONTENT_LENGTH") or 0)
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path()) if size else get_response(request)

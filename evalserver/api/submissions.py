@@ -107,19 +107,6 @@ def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdi
     return submission_out(_managed(request, code), may_manage=True)
 
 
-@router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
-    """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
-    submission = _managed(request, code)
-    if not ACTIONS[action](submission):
-        current = _managed(request, code)
-        raise Problem(
-            409, "not_possible", f"The submission is {current.status}; {action} is not possible now.",
-            {"status": current.status},
-        )  # fmt: skip
-    return submission_out(_managed(request, code), may_manage=True)
-
-
 @router.get(
     "/{slug:code}/evaluations",
     auth=public,
@@ -160,6 +147,20 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
     return response
+
+
+# Last, because every word would fit its address.
+@router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
+def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
+    """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
+    submission = _managed(request, code)
+    if not ACTIONS[action](submission):
+        current = _managed(request, code)
+        raise Problem(
+            409, "not_possible", f"The submission is {current.status}; {action} is not possible now.",
+            {"status": current.status},
+        )  # fmt: skip
+    return submission_out(_managed(request, code), may_manage=True)
 
 
 def _visible(request: HttpRequest, code: str) -> Submission:

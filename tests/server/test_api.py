@@ -1,0 +1,304 @@
+"""The REST API: one shape of errors, the pages' permissions, and nothing of the ground truth."""
+
+import json
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+from jsonschema_rs import meta
+
+from evalserver.accounts.services import create_token
+from evalserver.api.auth import rate
+from evalserver.submissions.models import Submission
+from evalserver.uploads.services import create_upload
+from tests.factories import make_benchmark, make_scored, make_submission, make_team, make_user
+from tests.server.test_submit_uploads import sent
+
+pytestmark = pytest.mark.django_db
+
+API = "/api/v1"
+
+
+class Caller:
+    """A user's program."""
+
+    def __init__(self, user=None, scopes=("read", "submit")) -> None:
+        self.user = user or make_user()
+        token = create_token(user=self.user, name="laptop", scopes=scopes)[1]
+        self.client = Client(headers={"Authorization": f"Bearer {token}"})
+
+    @property
+    def team(self):
+        return self.user.teams.get()
+
+    def get(self, path: str, **query):
+        return self.client.get(API + path, query)
+
+    def send(self, method: str, path: str, body=None):
+        data = "" if body is None else json.dumps(body)
+        return self.client.generic(method, API + path, data, "application/json")
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller()
+
+
+def problem(response, status: int, code: str) -> dict:
+    assert response.status_code == status, response.content
+    answer = response.json()
+    assert set(answer) == {"code", "message", "details"}
+    assert answer["code"] == code
+    return answer
+
+
+def test_a_benchmark_says_what_its_volumes_demand(client):
+    phase = make_benchmark()
+    answer = client.get(f"{API}/benchmarks/{phase.benchmark.slug}").json()
+    volume = answer["volumes"][0]
+    assert volume["shape_zyx"] == [24, 64, 96]
+    assert volume["voxel_size_nm_zyx"] == [30.0, 30.0, 30.0]
+    assert volume["ground_truth"]["skeletons"] == 3
+    assert answer["phases"][0]["volumes"] == ["a"]
+
+
+def test_a_benchmark_that_is_not_visible_exists_for_organisers_alone(client):
+    phase = make_benchmark()
+    phase.benchmark.is_visible = False
+    phase.benchmark.save()
+    problem(client.get(f"{API}/benchmarks/{phase.benchmark.slug}"), 404, "not_found")
+    assert client.get(f"{API}/benchmarks").json()["count"] == 0
+    assert Caller(make_user(is_staff=True)).get(f"/benchmarks/{phase.benchmark.slug}").status_code == 200
+
+
+def test_the_leaderboard_ranks_as_the_page_does(client):
+    phase = make_benchmark()
+    for erl_nm in (5_000.0, 7_000.0, 5_000.0):
+        make_scored(phase, erl_nm)
+    rows = client.get(f"{API}/benchmarks/{phase.benchmark.slug}/leaderboard").json()["rows"]
+    assert [(row["rank"], row["mean_erl_nm"]) for row in rows] == [(1, 7_000.0), (2, 5_000.0), (2, 5_000.0)]
+    assert rows[0]["volumes"] == [{"volume": "a", "erl_nm": 7_000.0, "normalized_erl": 0.7}]
+
+
+def test_figures_of_hidden_ground_truth_are_rounded_as_on_the_pages(client):
+    phase = make_benchmark()
+    submission = make_scored(phase, 5_123.456)
+    address = f"{API}/submissions/{submission.code}/evaluations"
+    hidden = client.get(address).json()["evaluations"][0]
+    assert (hidden["erl_nm"], hidden["normalized_erl"]) == (5_120.0, 0.512)
+    assert hidden["edges_nm"]["correct"] == 5_120.0
+    phase.volumes.update(ground_truth_public=True)
+    public = client.get(address).json()["evaluations"][0]
+    assert public["erl_nm"] == 5_123.456
+
+
+def test_no_answer_holds_more_of_a_report_than_its_named_figures(client):
+    phase = make_benchmark()
+    submission = make_scored(phase, 5_000.0)
+    evaluation = submission.files.get().evaluations.get()
+    type(evaluation).objects.update(report={**evaluation.report, "per_axon": [{"node_voxel_zyx": [1, 2, 3]}]})
+    for path in ("", "/evaluations", "/evaluations.csv"):
+        assert "node_voxel" not in client.get(f"{API}/submissions/{submission.code}{path}").content.decode()
+
+
+def test_the_csv_has_a_line_for_each_volume(client):
+    submission = make_scored(make_benchmark(("a", "b")), 5_000.0)
+    response = client.get(f"{API}/submissions/{submission.code}/evaluations.csv")
+    head, *lines = response.content.decode().splitlines()
+    assert response.headers["Content-Type"].startswith("text/csv")
+    assert head.startswith("submission,volume,erl_nm,gt_erl_nm,normalized_erl,correct_nm")
+    assert [line.split(",")[:3] for line in lines] == [[submission.code, v, "5000.0"] for v in "ab"]
+
+
+def test_a_private_submission_is_its_teams_alone(caller, client):
+    submission = make_submission(make_benchmark(), team=caller.team)
+    assert caller.get(f"/submissions/{submission.code}").json()["status"] == "uploaded"
+    problem(client.get(f"{API}/submissions/{submission.code}"), 404, "not_found")
+    problem(Caller().get(f"/submissions/{submission.code}"), 404, "not_found")
+
+
+def test_a_published_submission_shows_its_files_to_its_team_alone(caller, client):
+    submission = make_scored(make_benchmark(), 5_000.0, team=caller.team)
+    assert caller.get(f"/submissions/{submission.code}").json()["files"][0]["volume"] == "a"
+    assert client.get(f"{API}/submissions/{submission.code}").json()["files"] is None
+
+
+def test_the_list_holds_ones_own_and_filters(caller):
+    phase = make_benchmark()
+    mine = make_scored(phase, 5_000.0, team=caller.team)
+    make_submission(phase, team=caller.team)
+    make_scored(phase, 6_000.0)
+    assert caller.get("/submissions").json()["count"] == 2
+    scored = caller.get("/submissions", status="scored", benchmark=phase.benchmark.slug).json()
+    assert [row["code"] for row in scored["items"]] == [mine.code]
+    assert scored["items"][0]["headline"]["mean_erl_nm"] == 5_000.0
+
+
+def test_a_submission_is_made_from_ready_uploads(caller, empty_queue):
+    phase = make_benchmark()
+    row = sent(caller.user, phase)
+    body = {"benchmark": phase.benchmark.slug, "method": " U-Net ", "files": {"a": row.code}}
+    response = caller.send("POST", "/submissions", body)
+    assert response.status_code == 201, response.content
+    answer = response.json()
+    assert (answer["method"], answer["status"], answer["visibility"]) == ("U-Net", "uploaded", "private")
+    assert answer["files"][0]["sha256"] == row.sha256
+    again = problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
+    assert again["details"]["used_by"] == {"a": answer["code"]}
+
+
+def test_an_upload_that_is_not_ready_is_named(caller, empty_queue):
+    phase = make_benchmark()
+    row = sent(caller.user, phase, checked=False)
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": row.code}}
+    answer = problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
+    assert answer["details"]["states"] == {"a": "checking"}
+    strangers = Caller()
+    answer = problem(strangers.send("POST", "/submissions", body), 409, "upload_not_ready")
+    assert answer["details"]["states"] == {"a": "missing"}
+
+
+def test_nobody_submits_for_a_team_that_is_not_theirs(caller, empty_queue):
+    phase = make_benchmark()
+    row = sent(caller.user, phase)
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "team": make_team().pk, "files": {"a": row.code}}
+    problem(caller.send("POST", "/submissions", body), 404, "not_found")
+
+
+def test_a_used_up_quota_is_said(caller, empty_queue):
+    phase = make_benchmark(per_day=0)
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}}
+    assert "has used all" in problem(caller.send("POST", "/submissions", body), 409, "not_accepted")["message"]
+
+
+def test_actions_follow_the_submission(caller):
+    submission = make_scored(make_benchmark(), 5_000.0, team=caller.team)
+    path = f"/submissions/{submission.code}"
+    assert caller.send("POST", f"{path}/unpublish").json()["visibility"] == "private"
+    assert caller.send("POST", f"{path}/publish").json()["visibility"] == "published"
+    assert caller.send("POST", f"{path}/withdraw").json()["visibility"] == "withdrawn"
+    assert problem(caller.send("POST", f"{path}/publish"), 409, "not_possible")["details"] == {"status": "scored"}
+    problem(caller.send("POST", f"{path}/cancel"), 409, "not_possible")
+
+
+def test_a_waiting_submission_can_be_cancelled(caller):
+    submission = make_submission(make_benchmark(), team=caller.team)
+    answer = caller.send("POST", f"/submissions/{submission.code}/cancel").json()
+    assert (answer["status"], answer["complaints"][0]["code"]) == ("rejected", "cancelled")
+
+
+def test_a_submission_can_be_renamed(caller):
+    submission = make_scored(make_benchmark(), 5_000.0, team=caller.team, description="old")
+    answer = caller.send("PATCH", f"/submissions/{submission.code}", {"method": "New name"}).json()
+    assert (answer["method"], answer["description"]) == ("New name", "old")
+
+
+@pytest.mark.parametrize(("method", "path"), [("PATCH", ""), ("POST", "/withdraw"), ("POST", "/cancel")])
+def test_nobody_changes_another_teams_submission(caller, method, path):
+    submission = make_scored(make_benchmark(), 5_000.0)
+    body = {"method": "mine"} if method == "PATCH" else None
+    problem(caller.send(method, f"/submissions/{submission.code}{path}", body), 404, "not_found")
+    assert Submission.objects.get().withdrawn_at is None
+
+
+def test_a_token_does_only_what_its_scope_says():
+    reader = Caller(scopes=["read"])
+    submission = make_scored(make_benchmark(), 5_000.0, team=reader.team)
+    assert reader.get("/submissions").status_code == 200
+    answer = problem(reader.send("POST", f"/submissions/{submission.code}/withdraw"), 403, "wrong_scope")
+    assert answer["details"] == {"needed": "submit"}
+
+
+@pytest.mark.parametrize("path", ["/submissions", "/me", "/me/uploads"])
+def test_what_is_ones_own_needs_a_login(client, path):
+    response = client.get(API + path)
+    problem(response, 401, "not_logged_in")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("key", ["nonsense", "axonem_" + "x" * 43, ""])
+def test_a_bad_token_is_refused_also_where_none_is_needed(client, key):
+    response = client.get(f"{API}/benchmarks", headers={"Authorization": f"Bearer {key}"})
+    assert response.status_code == 401
+    assert response.json()["code"] in ("bad_token", "not_logged_in")
+
+
+def test_a_revoked_token_is_worth_nothing(caller):
+    caller.user.api_tokens.update(revoked_at=timezone.now())
+    problem(caller.get("/me"), 401, "bad_token")
+
+
+def test_a_session_reads_without_and_writes_with_the_csrf_token():
+    user = make_user()
+    submission = make_submission(make_benchmark(), team=user.teams.get())
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(user)
+    assert browser.get(f"{API}/me").json()["token"] is None
+    address = f"{API}/submissions/{submission.code}/cancel"
+    problem(browser.post(address, content_type="application/json"), 403, "csrf_failed")
+    browser.cookies["csrftoken"] = "x" * 32
+    answer = browser.post(address, content_type="application/json", headers={"X-CSRFToken": "x" * 32})
+    assert answer.status_code == 200
+
+
+def test_me_names_teams_and_the_token(caller):
+    answer = caller.get("/me").json()
+    assert answer["teams"] == [{"id": caller.team.pk, "name": caller.team.name}]
+    assert answer["token"]["scopes"] == ["read", "submit"]
+
+
+def test_uploads_are_found_by_their_declared_checksum(caller):
+    create_upload(user=caller.user, file_name="a.h5", size_bytes=5, declared_sha256="a" * 64)
+    create_upload(user=caller.user, file_name="b.h5", size_bytes=6, declared_sha256="b" * 64)
+    answer = caller.get("/me/uploads", sha256="b" * 64).json()
+    assert [row["file_name"] for row in answer["items"]] == ["b.h5"]
+    assert answer["stored_bytes"] == 11
+    stranger = Caller()
+    assert stranger.get("/me/uploads").json()["count"] == 0
+    problem(stranger.get(f"/me/uploads/{answer['items'][0]['code']}"), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing/here", 404, "not_found"),
+        ("DELETE", "/benchmarks", 405, "method_not_allowed"),
+        ("POST", "/submissions", 422, "invalid"),
+        ("GET", "/benchmarks/none", 404, "not_found"),
+    ],
+)
+def test_every_error_has_one_shape(caller, method, path, status, code):
+    problem(caller.send(method, path, {"x": 1} if method == "POST" else None), status, code)
+
+
+@pytest.mark.parametrize("body", ["{", "[1", "\xff", '{"a": NaN', "null"])
+def test_broken_json_is_the_callers_fault(caller, body):
+    response = caller.client.generic("POST", f"{API}/submissions", body, "application/json")
+    assert response.status_code in (400, 422)
+    assert set(response.json()) == {"code", "message", "details"}
+
+
+def test_a_form_with_files_is_no_call(caller):
+    response = caller.client.post(f"{API}/submissions", {"a": "b"})
+    problem(response, 415, "wrong_content_type")
+
+
+def test_too_many_requests_are_told_to_wait(caller, monkeypatch):
+    cache.clear()
+    monkeypatch.setattr(rate, "per_minute", 2)
+    assert [caller.get("/me").status_code for _ in range(2)] == [200, 200]
+    response = caller.get("/me")
+    problem(response, 429, "too_many_requests")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert Caller().get("/me").status_code == 200
+
+
+def test_the_description_is_valid_openapi(client):
+    schema = client.get(f"{API}/openapi.json").json()
+    assert schema["openapi"].startswith("3.1")
+    for component in schema["components"]["schemas"].values():
+        meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **component})
+    for path in schema["paths"].values():
+        for operation in path.values():
+            assert operation["responses"]["404"]["content"]["application/json"]["schema"]

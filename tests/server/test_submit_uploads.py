@@ -1,0 +1,159 @@
+"""Submissions from finished uploads: the form and the service take them as they take posted files."""
+
+import hashlib
+
+import pytest
+from django.test import Client
+
+from evalserver.submissions import services
+from evalserver.submissions.models import QuotaSlot, Submission
+from evalserver.uploads import services as uploads
+from evalserver.uploads import store
+from evalserver.uploads.models import Upload
+from tests.factories import h5_bytes, make_benchmark, make_user, tiny_labels, upload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def sent(user, phase, slug: str = "a", content: bytes | None = None, *, checked: bool = True) -> Upload:
+    """An upload of a volume, all bytes here, as the protocol leaves it; a worker has seen it unless told otherwise."""
+    content = h5_bytes(tiny_labels()) if content is None else content
+    row = uploads.create_upload(
+        user=user, file_name="seg.h5", size_bytes=len(content), benchmark_slug=phase.benchmark.slug, volume_slug=slug
+    )
+    store.path_of(row.code).write_bytes(content)
+    uploads.settle(row)
+    if checked:
+        uploads.check_upload(row.pk)
+    row.refresh_from_db()
+    return row
+
+
+def submit(user, phase, files) -> Submission:
+    by_slug = {volume.slug: volume for volume in phase.volumes.all()}
+    taken = {by_slug[slug]: store.UploadedBefore(f) if isinstance(f, Upload) else f for slug, f in files.items()}
+    return services.create_submission(team=user.teams.get(), user=user, phase=phase, method_name="m", files=taken)
+
+
+def test_a_finished_upload_becomes_the_submissions_file(empty_queue):
+    user, phase = make_user(), make_benchmark()
+    row = sent(user, phase)
+    content = store.path_of(row.code).read_bytes()
+    submission = submit(user, phase, {"a": row})
+    stored = submission.files.get()
+    assert stored.file.read() == content
+    assert stored.sha256 == hashlib.sha256(content).hexdigest()
+    assert stored.original_name == "seg.h5"
+    row.refresh_from_db()
+    assert (row.state, row.used_by) == ("used", submission.code)
+    assert list(store.folder().glob(f"{row.code}*")) == []
+
+
+def test_an_upload_and_a_posted_file_go_together(empty_queue):
+    user, phase = make_user(), make_benchmark(("a", "b"))
+    submission = submit(user, phase, {"a": sent(user, phase), "b": upload()})
+    first, second = submission.files.all()
+    assert first.sha256 == second.sha256
+
+
+def test_an_upload_is_taken_once(empty_queue):
+    user, phase = make_user(), make_benchmark()
+    row = sent(user, phase)
+    again = store.UploadedBefore(row)
+    submit(user, phase, {"a": row})
+    store.path_of(row.code).write_bytes(b"as if the first transaction were still open")
+    with pytest.raises(services.NotAccepted, match="Another submission has taken"):
+        services.create_submission(
+            team=user.teams.get(), user=user, phase=phase, method_name="n", files={phase.volumes.get(): again}
+        )
+    assert Submission.objects.count() == 1
+    assert QuotaSlot.objects.count() == 1
+
+
+def test_a_refused_submission_leaves_the_upload_whole(empty_queue):
+    user, phase = make_user(), make_benchmark(per_day=1)
+    submit(user, phase, {"a": upload()})
+    row = sent(user, phase)
+    with pytest.raises(services.NotAccepted, match="has used all"):
+        submit(user, phase, {"a": row})
+    row.refresh_from_db()
+    assert row.state == "ready"
+    assert store.size_of(row.code) == row.size_bytes
+
+
+def test_every_volume_needs_a_file(empty_queue):
+    user, phase = make_user(), make_benchmark(("a", "b"))
+    with pytest.raises(services.NotAccepted, match="Volume A, Volume B"):
+        submit(user, phase, {"a": sent(user, phase)})
+
+
+def test_an_empty_upload_is_not_accepted(empty_queue):
+    user, phase = make_user(), make_benchmark()
+    with pytest.raises(services.NotAccepted, match="empty"):
+        submit(user, phase, {"a": sent(user, phase, content=b"")})
+
+
+@pytest.fixture
+def browser():
+    client = Client()
+    client.user = make_user()
+    client.force_login(client.user)
+    return client
+
+
+def post_form(client, phase, **fields):
+    address = f"/benchmarks/{phase.benchmark.slug}/submit/"
+    return client.post(address, {"team": client.user.teams.get().pk, "method_name": "m", **fields})
+
+
+def test_the_form_takes_a_finished_upload(browser, empty_queue):
+    phase = make_benchmark()
+    row = sent(browser.user, phase)
+    response = post_form(browser, phase, **{"upload-a": row.code})
+    assert response.status_code == 302
+    assert Submission.objects.get().files.get().size_bytes == row.size_bytes
+
+
+def test_the_form_offers_what_is_here_already(browser, empty_queue):
+    phase = make_benchmark()
+    row = sent(browser.user, phase)
+    page = browser.get(f"/benchmarks/{phase.benchmark.slug}/submit/").content.decode()
+    assert f'<option value="{row.code}">seg.h5</option>' in page
+
+
+def test_the_form_takes_no_stranger_s_upload(browser, empty_queue):
+    phase = make_benchmark()
+    row = sent(make_user(), phase)
+    response = post_form(browser, phase, **{"upload-a": row.code})
+    assert response.status_code == 422
+    assert not Submission.objects.exists()
+
+
+def test_the_form_takes_no_unchecked_upload(browser, empty_queue):
+    phase = make_benchmark()
+    row = sent(browser.user, phase, checked=False)
+    assert post_form(browser, phase, **{"upload-a": row.code}).status_code == 422
+
+
+def test_the_form_asks_for_a_missing_file(browser):
+    response = post_form(browser, make_benchmark())
+    assert response.status_code == 422
+    assert "Choose the file of your segmentation." in response.content.decode()
+
+
+def test_my_submissions_shows_how_much_is_here(browser):
+    row = uploads.create_upload(user=browser.user, file_name="big.h5", size_bytes=200)
+    store.path_of(row.code).write_bytes(b"x" * 86)
+    uploads.settle(row)
+    page = browser.get("/submissions/").content.decode()
+    assert "big.h5" in page
+    assert "43% of 200" in page
+
+
+def test_an_upload_can_be_removed_on_the_page(browser):
+    row = uploads.create_upload(user=browser.user, file_name="big.h5", size_bytes=200)
+    stranger = Client()
+    stranger.force_login(make_user())
+    assert stranger.post(f"/uploads/{row.code}/remove/").status_code == 404
+    assert browser.post(f"/uploads/{row.code}/remove/", follow=True).status_code == 200
+    assert not Upload.objects.exists()
