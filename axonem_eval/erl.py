@@ -1,6 +1,6 @@
 """Tolerant expected run length (ERL).
 
-Definition: DESIGN section 2, after Januszewski et al. 2018 (expected run length) and Wei et al., AxonEM,
+Definition: docs/metric.md, after Januszewski et al. 2018 (expected run length) and Wei et al., AxonEM,
 MICCAI 2021 (tolerance of 50 nodes). Everything here follows from one table with a row for each pair
 (skeleton, segment): its nodes and the length of its unbroken edges. Mergers only strike rows out, so ERL at
 any tolerance is a sum over that table and needs neither nodes nor voxels again.
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +53,7 @@ class RunTable:
         return float(np.square(self.skeleton_length_nm).sum()) / self.total_nm
 
     def is_merger(self, tolerance_nodes: float) -> NDArray[np.bool_]:
-        """(n_pairs,) whether the row's segment is a merger at that tolerance (DESIGN section 2, items 1 and 2)."""
+        """(n_pairs,) whether the row's segment is a merger at that tolerance (docs/metric.md, items 1 and 2)."""
         return self.merger_up_to >= tolerance_nodes
 
     def skeleton_erl_nm(self, tolerance_nodes: float) -> NDArray[np.float64]:
@@ -147,27 +148,38 @@ def run_table(graph: SkeletonGraph, sample: NodeSample) -> RunTable:
         )
     # A skeleton without an edge has no length and takes no part, not even in making mergers.
     has_length = graph.skeleton_length_nm > 0
-    taking_part = has_length[graph.node_skeleton]
-    skeleton, segment, pair_of_node = index_pairs(graph.node_skeleton, sample.node_segment)
-    nodes = np.bincount(pair_of_node[taking_part], minlength=len(skeleton))
-
-    pair_u, pair_v = pair_of_node[graph.edge_u], pair_of_node[graph.edge_v]
-    background = segment == 0
-    omitted = background[pair_u] | background[pair_v]
-    split = ~omitted & (pair_u != pair_v)
-    unbroken = ~omitted & ~split
-    length = graph.edge_length_nm
-    n = graph.n_skeletons
+    skeleton_of_pair, segment, pair_of_node = index_pairs(graph.node_skeleton, sample.node_segment)
+    skeleton = skeleton_of_pair.astype(np.int64)
+    nodes = np.bincount(pair_of_node, minlength=len(skeleton))
+    nodes[~has_length[skeleton]] = 0
+    run_nm, omitted_nm, split_nm = _sum_edges(
+        graph.edge_u, graph.edge_v, graph.edge_length_nm, pair_of_node, skeleton, segment == 0, graph.n_skeletons
+    )
     return RunTable(
-        skeleton=skeleton.astype(np.int64),
+        skeleton=skeleton,
         segment=segment,
         nodes=nodes,
-        run_nm=sum_by(pair_u[unbroken], length[unbroken], len(skeleton)),
+        run_nm=run_nm,
         merger_up_to=_merger_up_to(segment, nodes, sample),
         skeleton_length_nm=graph.skeleton_length_nm,
-        omitted_nm=sum_by(graph.edge_skeleton[omitted], length[omitted], n),
-        split_nm=sum_by(graph.edge_skeleton[split], length[split], n),
+        omitted_nm=omitted_nm,
+        split_nm=split_nm,
     )
+
+
+@numba.njit(nogil=True, cache=True)
+def _sum_edges(edge_u, edge_v, length, pair_of_node, skeleton, background, n_skeletons):  # type: ignore[no-untyped-def]
+    """Lengths by class: unbroken ones by pair, omitted and split ones by skeleton; edges are summed in their order."""
+    run, omitted, split = np.zeros(len(skeleton)), np.zeros(n_skeletons), np.zeros(n_skeletons)
+    for e in range(len(edge_u)):
+        u, v = pair_of_node[edge_u[e]], pair_of_node[edge_v[e]]
+        if background[u] or background[v]:
+            omitted[skeleton[u]] += length[e]
+        elif u != v:
+            split[skeleton[u]] += length[e]
+        else:
+            run[u] += length[e]
+    return run, omitted, split
 
 
 def _merger_up_to(segment: NDArray[np.uint64], nodes: NDArray[np.int64], sample: NodeSample) -> NDArray[np.int64]:
