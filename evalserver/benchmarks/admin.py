@@ -1,4 +1,5 @@
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -7,8 +8,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from evalserver.accounts.models import User
 from evalserver.benchmarks import services
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.models import (
+    Benchmark,
+    GroundTruth,
+    Participation,
+    Phase,
+    PublishedEntry,
+    PublishedScore,
+    TrainingFile,
+    Volume,
+)
 
 
 class VolumeInline(admin.StackedInline):
@@ -31,15 +42,85 @@ class VolumeInline(admin.StackedInline):
 class PhaseInline(admin.StackedInline):
     model = Phase
     extra = 0
-    fields = [("name", "slug", "kind"), "volumes", ("opens_at", "closes_at"), "submissions_per_day"]
+    fields = [
+        ("name", "slug", "kind"),
+        "volumes",
+        ("opens_at", "closes_at"),
+        ("submissions_per_day", "submissions_total"),
+        ("ranking_hidden_until", "frozen_at"),
+    ]
+
+
+class TrainingFileInline(admin.StackedInline):
+    model = TrainingFile
+    extra = 0
+    fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
 
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
-    list_display = ["name", "slug", "is_visible", "position"]
+    list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
-    inlines = [VolumeInline, PhaseInline]
+    inlines = [VolumeInline, PhaseInline, TrainingFileInline]
+    actions = ["freeze", "unfreeze"]
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if formset.model is not TrainingFile:
+            super().save_formset(request, form, formset, change)
+            return
+        for row in formset.save(commit=False):
+            services.store_training_file(row)
+        for row in formset.deleted_objects:
+            row.delete()
+        formset.save_m2m()
+
+    @admin.action(description="Freeze every phase: the ranking stands")
+    def freeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
+        self._each_phase(request, queryset, services.freeze_phase, "frozen")
+
+    @admin.action(description="Unfreeze every phase")
+    def unfreeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
+        self._each_phase(request, queryset, services.unfreeze_phase, "unfrozen")
+
+    def _each_phase(
+        self, request: HttpRequest, queryset: QuerySet[Benchmark], change: Callable[..., bool], word: str
+    ) -> None:
+        for benchmark in queryset.prefetch_related("phases"):
+            changed = [phase.name for phase in benchmark.phases.all() if change(phase=phase)]
+            if changed:
+                self.log_change(request, benchmark, f"{word}: {', '.join(changed)}")
+            messages.info(request, f"{benchmark}: {', '.join(changed) or 'no phase'} {word}.")
+
+
+@admin.register(Participation)
+class ParticipationAdmin(admin.ModelAdmin):
+    """Teams that ask to take part in a benchmark that wants approval."""
+
+    list_display = ["team", "benchmark", "status", "requested_at", "decided_at", "decided_by"]
+    list_filter = ["status", "benchmark"]
+    search_fields = ["team__name", "message"]
+    list_select_related = ["team", "benchmark", "decided_by"]
+    readonly_fields = ["benchmark", "team", "status", "message", "requested_at", "decided_at", "decided_by"]
+    actions = ["approve", "decline"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description="Approve")
+    def approve(self, request: HttpRequest, queryset: QuerySet[Participation]) -> None:
+        self._decide(request, queryset, Participation.Status.APPROVED)
+
+    @admin.action(description="Decline")
+    def decline(self, request: HttpRequest, queryset: QuerySet[Participation]) -> None:
+        self._decide(request, queryset, Participation.Status.DECLINED)
+
+    def _decide(self, request: HttpRequest, queryset: QuerySet[Participation], status: str) -> None:
+        by = cast(User, request.user)  # the admin lets only users in
+        for participation in queryset:
+            if services.decide_participation(participation=participation, status=status, by=by):
+                self.log_change(request, participation, status)
+                messages.success(request, f"{participation.team}: {status}.")
 
 
 class GroundTruthForm(forms.ModelForm):
@@ -148,6 +229,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
                 messages.error(request, f"{ground_truth} is not ready.")
                 continue
             services.make_current(ground_truth=ground_truth)
+            self.log_change(request, ground_truth, "made current")
             messages.success(request, f"{ground_truth} is current. Re-score its benchmark next.")
 
     @admin.action(description="Register again (failed or rejected)")

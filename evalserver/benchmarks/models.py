@@ -1,11 +1,16 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
+import re
+import secrets
+from pathlib import Path
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from axonem_eval.spec import VolumeSpec
+from evalserver.accounts.models import Team, User
 from evalserver.jobs import Job
 
 
@@ -19,6 +24,9 @@ class Benchmark(models.Model):
     rules = models.TextField(blank=True)
     citation = models.TextField(blank=True)
     url = models.URLField("web page", blank=True)
+    requires_approval = models.BooleanField(
+        default=False, help_text="A team must ask, and an organiser approve, before it can submit"
+    )
     is_visible = models.BooleanField(default=True, help_text="Only organisers see a benchmark that is not visible")
     position = models.PositiveSmallIntegerField(default=100, help_text="Small numbers come first in the list")
 
@@ -105,6 +113,14 @@ class Phase(models.Model):
     submissions_per_day = models.PositiveSmallIntegerField(
         default=5, help_text="Per team and day (UTC); a rejected or failed submission does not count"
     )
+    submissions_total = models.PositiveIntegerField(
+        "submissions in all", null=True, blank=True, help_text="Per team over the whole phase; empty: no such limit"
+    )
+    frozen_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="From then on nothing is submitted, published or withdrawn: the ranking stands. Times are UTC.",
+    )
     ranking_hidden_until = models.DateTimeField(
         null=True, blank=True, help_text="Embargo: only organisers see the leaderboard before. Times are UTC."
     )
@@ -126,12 +142,77 @@ class Phase(models.Model):
     @property
     def is_open(self) -> bool:
         now = timezone.now()
-        return self.opens_at <= now and (self.closes_at is None or now < self.closes_at)
+        return self.opens_at <= now and (self.closes_at is None or now < self.closes_at) and not self.is_frozen
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the ranking stands: nothing is submitted, published or withdrawn any more."""
+        return self.frozen_at is not None and self.frozen_at <= timezone.now()
 
     @property
     def is_embargoed(self) -> bool:
         """Whether the ranking is for organisers alone, still."""
         return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
+
+
+class Participation(models.Model):
+    """A team's request to take part in a benchmark that wants approval, and the organisers' answer."""
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", "requested"
+        APPROVED = "approved", "approved"
+        DECLINED = "declined", "declined"
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="participations")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="participations")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.REQUESTED)
+    message = models.TextField(blank=True, max_length=2000, help_text="From the team to the organisers")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True, blank=True, editable=False)
+    decided_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+
+    class Meta:
+        ordering = ["-requested_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["benchmark", "team"], name="one_participation_per_team"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.team} in {self.benchmark}: {self.status}"
+
+
+def training_file_path(training_file: "TrainingFile", filename: str) -> str:
+    suffix = "".join(Path(filename).suffixes[-2:])
+    clean = suffix if re.fullmatch(r"(\.[A-Za-z0-9]{1,8}){0,2}", suffix) else ""
+    return f"training/{training_file.benchmark.slug}/{secrets.token_hex(8)}{clean}"
+
+
+class TrainingFile(models.Model):
+    """Training data for everybody: stored here, or a link with a checksum."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="training_files")
+    title = models.CharField(max_length=150)
+    description = models.CharField(max_length=300, blank=True, help_text="Shape, voxel size, what the labels are")
+    file = models.FileField(upload_to=training_file_path, blank=True)
+    file_name = models.CharField(max_length=100, blank=True, help_text="Name of the download; empty: as uploaded")
+    url = models.URLField("or a link", blank=True)
+    size_bytes = models.PositiveBigIntegerField("size (bytes)", null=True, blank=True, help_text="Empty: measured")
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True, help_text="Empty: computed for a stored file")
+    licence = models.CharField(max_length=60, blank=True, help_text="CC BY 4.0, say")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["benchmark", "position", "title"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(file="") ^ ~Q(url=""),
+                name="training_file_is_stored_or_linked",
+                violation_error_message="Give either a file or a link.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
 
 
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:

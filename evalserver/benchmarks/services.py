@@ -4,13 +4,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from axonem_eval.errors import InputError
-from evalserver.accounts.models import User
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.accounts.models import Team, User
+from evalserver.benchmarks.models import (
+    Benchmark,
+    GroundTruth,
+    Participation,
+    Phase,
+    PublishedEntry,
+    PublishedScore,
+    TrainingFile,
+    Volume,
+)
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
 from evalserver.uploads import display_name, file_sha256
@@ -110,3 +121,48 @@ def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: 
         PublishedScore.objects.update_or_create(
             entry=entry, volume=volumes[slug], defaults={"erl_um": value, "percent": percent.get(slug)}
         )
+
+
+def may_take_part(*, benchmark: Benchmark, team: Team) -> bool:
+    """Whether the team may submit: always, unless the benchmark wants approval and has not given it."""
+    approved = Participation.Status.APPROVED
+    return (
+        not benchmark.requires_approval
+        or Participation.objects.filter(benchmark=benchmark, team=team, status=approved).exists()
+    )
+
+
+def request_participation(*, benchmark: Benchmark, team: Team, message: str = "") -> Participation:
+    """Ask to take part; asking again changes nothing, so a declined team stays declined."""
+    row, _ = Participation.objects.get_or_create(
+        benchmark=benchmark, team=team, defaults={"message": message.strip()[:2000]}
+    )
+    return row
+
+
+def decide_participation(*, participation: Participation, status: str, by: User) -> bool:
+    """Approve or decline; False when that was its status already."""
+    rows = Participation.objects.filter(pk=participation.pk).exclude(status=status)
+    return rows.update(status=status, decided_at=timezone.now(), decided_by=by) == 1
+
+
+def store_training_file(training_file: TrainingFile) -> TrainingFile:
+    """Save a training file with its size and checksum. Raises ValidationError where a stated checksum differs."""
+    upload = training_file.file
+    if upload and not upload._committed:
+        found = file_sha256(upload.file)
+        if training_file.sha256 and training_file.sha256.lower() != found:
+            raise ValidationError(f"The file's SHA-256 is {found}, not the one stated: it did not arrive whole.")
+        training_file.sha256, training_file.size_bytes = found, upload.size
+        training_file.file_name = display_name(training_file.file_name or upload.name or "")
+    training_file.save()
+    return training_file
+
+
+def freeze_phase(*, phase: Phase) -> bool:
+    """Let the ranking stand as it is; False when it was frozen before."""
+    return Phase.objects.filter(pk=phase.pk, frozen_at=None).update(frozen_at=timezone.now()) == 1
+
+
+def unfreeze_phase(*, phase: Phase) -> bool:
+    return Phase.objects.filter(pk=phase.pk).exclude(frozen_at=None).update(frozen_at=None) == 1

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 from evalserver.benchmarks.admin import BenchmarkAdmin
 from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions import services
+from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 
 
@@ -50,6 +52,9 @@ class VolumeFileInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
+CHANGEABLE = {*EDITABLE, "is_reference", "reproduce_command", "provenance"} - {"supersedes"}
+
+
 @admin.register(Submission)
 class SubmissionAdmin(admin.ModelAdmin):
     list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
@@ -62,9 +67,11 @@ class SubmissionAdmin(admin.ModelAdmin):
     fields = [
         *["code", "status", "state", "problems", "incident_id", "attempts"],
         *["phase", "team", "created_by", "method_name", "description"],
+        *["paper_url", "code_url", "model_url", "training_data", "compute", "supersedes"],
+        *["is_reference", "reproduce_command", "provenance"],
         *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
     ]
-    readonly_fields = [name for name in fields if name not in ("method_name", "description")]
+    readonly_fields = [name for name in fields if name not in CHANGEABLE]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
         return super().get_queryset(request).prefetch_related("scores")
@@ -104,20 +111,36 @@ class SubmissionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Hide from everybody but its team")
     def hide(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        messages.success(request, f"{queryset.update(hidden_at=timezone.now())} hidden.")
+        rows = list(queryset.filter(hidden_at=None))
+        queryset.filter(hidden_at=None).update(hidden_at=timezone.now())
+        self._log(request, rows, "hidden")
+        messages.success(request, f"{len(rows)} hidden.")
 
     @admin.action(description="Show again")
     def show(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        messages.success(request, f"{queryset.update(hidden_at=None)} shown again.")
+        rows = list(queryset.exclude(hidden_at=None))
+        queryset.update(hidden_at=None)
+        self._log(request, rows, "shown again")
+        messages.success(request, f"{len(rows)} shown again.")
+
+    def _log(self, request: HttpRequest, rows: list[Submission], what: str) -> None:
+        """Actions change rows by query, which the admin does not note by itself."""
+        for row in rows:
+            self.log_change(request, row, what)
 
     @admin.action(description="Evaluate again (failed or rejected; free for the team)")
     def retry(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        sent = sum(services.retry_submission(submission) for submission in queryset)
-        messages.info(request, f"{sent} of {queryset.count()} sent to a worker; only failed or rejected ones can be.")
+        rows = [submission for submission in queryset if services.retry_submission(submission)]
+        self._log(request, rows, "evaluated again")
+        messages.info(
+            request, f"{len(rows)} of {queryset.count()} sent to a worker; only failed or rejected ones can."
+        )
 
     @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        words = [services.rescore_submission(submission.pk) for submission in queryset]
+        rows = list(queryset)
+        words = [services.rescore_submission(submission.pk) for submission in rows]
+        self._log(request, [r for r, w in zip(rows, words, strict=True) if w in ("rescored", "queued")], "re-scored")
         messages.info(request, ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))) + ".")
 
 
@@ -160,3 +183,18 @@ class QuotaSlotAdmin(ReadOnly, admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.is_superuser
+
+
+@admin.register(LogEntry)
+class AuditLogAdmin(ReadOnly, admin.ModelAdmin):
+    """Who changed what, when: every change made by organisers, newest first."""
+
+    list_display = ["action_time", "user", "content_type", "object_repr", "what"]
+    list_filter = ["action_time", "user", "content_type"]
+    search_fields = ["object_repr", "change_message", "user__email"]
+    list_select_related = ["user", "content_type"]
+    date_hierarchy = "action_time"
+
+    @admin.display(description="change")
+    def what(self, obj: LogEntry) -> str:
+        return obj.get_change_message() or obj.get_action_flag_display()

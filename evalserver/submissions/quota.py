@@ -1,4 +1,4 @@
-"""A team's daily number of submissions, as reservation rows that a unique constraint keeps apart."""
+"""A team's number of submissions, a day and in all, as reservation rows that a unique constraint keeps apart."""
 
 from datetime import UTC, date, datetime
 
@@ -18,8 +18,16 @@ def today() -> date:
 
 
 def slots_left(*, team: Team, phase: Phase) -> int:
-    taken = QuotaSlot.objects.filter(team=team, phase=phase, day=today()).count()
-    return max(0, phase.submissions_per_day - taken)
+    today_taken = QuotaSlot.objects.filter(team=team, phase=phase, day=today()).count()
+    left = phase.submissions_per_day - today_taken
+    if phase.submissions_total is not None:
+        left = min(left, phase.submissions_total - slots_taken(team=team, phase=phase))
+    return max(0, left)
+
+
+def slots_taken(*, team: Team, phase: Phase) -> int:
+    """Slots that the team holds over the whole phase."""
+    return QuotaSlot.objects.filter(team=team, phase=phase).count()
 
 
 def take_slot(submission: Submission) -> QuotaSlot:
@@ -29,6 +37,11 @@ def take_slot(submission: Submission) -> QuotaSlot:
     database lets one of them have each.
     """
     phase, team, day = submission.phase, submission.team, today()
+    if phase.submissions_total is not None:
+        # No slot number stands for the limit over all days, so posts of one team queue up here.
+        Team.objects.select_for_update().get(pk=team.pk)
+        if slots_taken(team=team, phase=phase) >= phase.submissions_total:
+            raise QuotaExceeded
     taken = set(QuotaSlot.objects.filter(team=team, phase=phase, day=day).values_list("number", flat=True))
     for number in range(phase.submissions_per_day):
         if number in taken:

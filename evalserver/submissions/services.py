@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.services import may_take_part
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
 from evalserver.running import Sweep, no_release, sweep
@@ -30,11 +31,18 @@ class NotAccepted(Exception):
 
 def refuse_reason(*, team: Team, phase: Phase) -> str | None:
     """Why a submission would not be accepted now; None when it would."""
+    if phase.is_frozen:
+        return f"The ranking of “{phase.name}” is frozen: no more submissions are taken."
     if not phase.is_open:
         return f"The phase “{phase.name}” is not open for submissions."
+    if not may_take_part(benchmark=phase.benchmark, team=team):
+        return f"The organisers have not approved {team.name} yet; ask for it on the benchmark's page."
     if scoring.current_ruler(phase) is None:
         return "The organisers have not registered the ground truth of every volume yet."
     if quota.slots_left(team=team, phase=phase) == 0:
+        total = phase.submissions_total
+        if total is not None and quota.slots_taken(team=team, phase=phase) >= total:
+            return f"{team.name} has used all {total} submissions of this phase."
         return (
             f"{team.name} has used all {phase.submissions_per_day} submissions of today (UTC). "
             "A new day begins at 00:00 UTC; rejected and failed submissions do not count."
@@ -146,6 +154,7 @@ def edit_submission(submission: Submission, *, method_name: str | None = None, d
 
 def _set(submission: Submission, *, filters: dict[str, object] | None = None, **changes: object) -> bool:
     rows = Submission.objects.filter(pk=submission.pk, status=Submission.DONE_STATUS, **(filters or {}))
+    rows = rows.exclude(phase__frozen_at__lte=timezone.now())
     return rows.update(**changes) == 1
 
 
