@@ -240,6 +240,7 @@ CELERY_TASK_ROUTES = {
     "evalserver.submissions.tasks.mail_result_task": {"queue": "control"},
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
+    "evalserver.submissions.tasks.compare_task": {"queue": "control"},
 }
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale": {

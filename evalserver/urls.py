@@ -9,7 +9,7 @@ from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
-from evalserver.submissions import team_page
+from evalserver.submissions import compare_views, result_views, team_page
 from evalserver.submissions import views as submissions
 from evalserver.uploads import views as uploads
 
@@ -23,11 +23,21 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
+    re_path(
+        r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",
+        leaderboard.download,
+        name="leaderboard_download",
+    ),
     path("benchmarks/<slug:slug>/submit/", submissions.upload, name="upload"),
     path("submissions/", submissions.my_submissions, name="my_submissions"),
     path("submissions/<slug:code>/", submissions.detail, name="submission"),
     path("submissions/<slug:code>/progress/", submissions.progress, name="submission_progress"),
+    path("submissions/<slug:code>/edit/", result_views.edit, name="submission_edit"),
+    path("submissions/<slug:code>/result.json", result_views.result_json, name="result_json"),
+    path("submissions/<slug:code>/result.csv", result_views.result_csv, name="result_csv"),
+    path("submissions/<slug:code>/<slug:volume>/<str:table>.csv", result_views.volume_table, name="volume_table"),
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
+    path("compare/", compare_views.compare, name="compare"),
     path("teams/<int:pk>/", team_page.team, name="team"),
     path("docs/", docs.index, name="docs"),
     path("docs/img/<str:name>", docs.image, name="docs_image"),

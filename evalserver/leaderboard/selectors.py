@@ -1,18 +1,23 @@
-"""What the leaderboard shows. Five queries for a page, however many entries there are."""
+"""What the leaderboard shows. A page takes the same number of queries however many entries there are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from math import isnan
+from typing import Any
 
+import numpy as np
 from django.core.paginator import Page, Paginator
-from django.db.models import F, QuerySet, Window
-from django.db.models.functions import Rank
 
 from axonem_eval.erl import METRIC_VERSION
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, Volume
+from evalserver.leaderboard.query import BoardQuery
+from evalserver.leaderboard.ranking import Ranking, ranking
 from evalserver.submissions import scoring
-from evalserver.submissions.models import Evaluation, Score, Submission
+from evalserver.submissions.models import Submission
 
-PAGE_SIZE = 100
+PAGE_SIZE = 50
+MAX_HISTORY = 60
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,14 @@ class VolumeScore:
 
 @dataclass(frozen=True)
 class Row:
-    """One ranked entry. scores : in the order of the table's volumes."""
+    """One ranked entry. scores : in the order of the table's volumes. low_um, high_um : 95% interval of the mean."""
 
     rank: int
     submission: Submission
     mean_erl_um: float
     mean_percent: float
+    low_um: float | None
+    high_um: float | None
     scores: list[VolumeScore | None]
     scored_at: datetime
 
@@ -60,73 +67,121 @@ class Column:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One page of the ranking of a phase under one ruler."""
+    """One page of the ranking of a phase under one ruler. total : listed entries, before any filter."""
 
     phase: Phase
     columns: list[Column]
     rows: list[Row]
     published: list[PublishedRow]
     page: Page
+    total: int
     metric_version: str
     ruler: str | None
+    query: BoardQuery
+    ranking: Ranking | None
+
+    @property
+    def ceiling_um(self) -> float | None:
+        """Mean ERL of the ground truths."""
+        values = [c.ground_truth.gt_erl_nm for c in self.columns if c.ground_truth and c.ground_truth.gt_erl_nm]
+        return sum(values) / len(values) / 1000 if values and len(values) == len(self.columns) else None
 
 
-def ranked_scores(phase: Phase, ruler: str) -> QuerySet[Score]:
-    """Listed scores under one ruler, best first; equal scores share a rank (1, 2, 2, 4), the earlier one first."""
-    return (
-        Score.objects.filter(
-            ruler=ruler,
-            submission__phase=phase,
-            submission__status=Submission.DONE_STATUS,
-            submission__published_at__isnull=False,
-            submission__withdrawn_at__isnull=True,
-            submission__hidden_at__isnull=True,
-        )
-        .annotate(rank=Window(Rank(), order_by=F("mean_erl_nm").desc()))
-        .select_related("submission__team")
-        .order_by("rank", "submission__created_at", "pk")
-    )
-
-
-def leaderboard(benchmark: Benchmark, phase: Phase, page_number: str | int = 1) -> Leaderboard:
+def leaderboard(
+    benchmark: Benchmark,
+    phase: Phase,
+    page_number: str | int = 1,
+    *,
+    query: BoardQuery | None = None,
+    page_size: int = PAGE_SIZE,
+) -> Leaderboard:
     """One page of a phase's table."""
-    ground_truths = scoring.current_ground_truths(phase)
-    columns = [Column(volume, ground_truths.get(volume.pk)) for volume in phase.volumes.order_by("position", "pk")]
-    complete = bool(columns) and all(column.ground_truth for column in columns)
-    ruler = scoring.ruler_of(ground_truths.values()) if complete else None
-    scores = ranked_scores(phase, ruler) if ruler else Score.objects.none()
-    page = Paginator(scores, PAGE_SIZE).get_page(page_number)
+    query = query or BoardQuery()
+    columns = board_columns(phase)
+    ground_truths = [column.ground_truth for column in columns if column.ground_truth]
+    complete = bool(columns) and len(ground_truths) == len(columns)
+    ruler = scoring.ruler_of(ground_truths) if complete else None
+    ranked = ranking(phase, ruler, ground_truths) if ruler else None
+    indices = query.select(phase, ranked, [c.volume.slug for c in columns]) if ranked is not None else np.zeros(0, int)
+    page = Paginator(indices, page_size).get_page(page_number)
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(list(page.object_list), columns),
+        rows=_rows(ranked, [int(i) for i in page.object_list]) if ranked is not None else [],
         published=_published(benchmark, columns) if page.number == 1 else [],
         page=page,
+        total=len(ranked) if ranked is not None else 0,
         metric_version=METRIC_VERSION,
         ruler=ruler,
+        query=query,
+        ranking=ranked,
     )
 
 
-def _rows(scores: list[Score], columns: list[Column]) -> list[Row]:
-    evaluations: dict[tuple[int, int], VolumeScore] = {}
-    found = Evaluation.objects.filter(
-        volume_file__submission__in=[score.submission_id for score in scores],
-        ground_truth__in=[column.ground_truth for column in columns if column.ground_truth],
-        metric_version=METRIC_VERSION,
-        tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
-    ).values_list("volume_file__submission_id", "volume_file__volume_id", "erl_nm", "normalized_erl")
-    for submission_id, volume_id, erl_nm, normalized in found:
-        evaluations[submission_id, volume_id] = VolumeScore(erl_nm / 1000, normalized * 100)
+def may_see_ranking(user: Any, phase: Phase) -> bool:
+    """Organisers always; others unless the phase is under embargo."""
+    return not phase.is_embargoed or user.is_staff
+
+
+def board_columns(phase: Phase) -> list[Column]:
+    ground_truths = scoring.current_ground_truths(phase)
+    return [Column(volume, ground_truths.get(volume.pk)) for volume in phase.volumes.order_by("position", "pk")]
+
+
+def _rows(ranked: Ranking, indices: Sequence[int]) -> list[Row]:
+    shown = ranked.submission[list(indices)].tolist()
+    submissions = Submission.objects.filter(pk__in=shown).select_related("team").defer("description", "provenance")
+    by_pk = submissions.in_bulk()
     return [
         Row(
-            rank=score.rank,
-            submission=score.submission,
-            mean_erl_um=score.mean_erl_nm / 1000,
-            mean_percent=score.mean_normalized_erl * 100,
-            scores=[evaluations.get((score.submission_id, column.volume.pk)) for column in columns],
-            scored_at=score.created_at,
+            rank=int(ranked.rank[i]),
+            submission=by_pk[pk],
+            mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
+            mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
+            low_um=_um(float(ranked.low_nm[i])),
+            high_um=_um(float(ranked.high_nm[i])),
+            scores=[
+                None if isnan(erl) else VolumeScore(erl / 1000, share * 100)
+                for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
+            ],
+            scored_at=datetime.fromtimestamp(ranked.scored_at[i], UTC),
         )
-        for score in scores
+        for i, pk in zip(indices, shown, strict=True)
+        if pk in by_pk
+    ]
+
+
+def _um(value_nm: float) -> float | None:
+    return None if isnan(value_nm) else value_nm / 1000
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry that was the best of all when it was submitted."""
+
+    submission: Submission
+    submitted_at: datetime
+    mean_erl_um: float
+    mean_percent: float
+
+
+def history(board: Leaderboard) -> list[Record]:
+    """How the best result has grown, oldest first; the last MAX_HISTORY steps."""
+    if board.ranking is None:
+        return []
+    ranked = board.ranking
+    indices = ranked.best_over_time()[-MAX_HISTORY:]
+    shown = ranked.submission[indices].tolist()
+    by_pk = Submission.objects.select_related("team").only("code", "method_name", "team__name").in_bulk(shown)
+    return [
+        Record(
+            submission=by_pk[pk],
+            submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
+            mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
+            mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
+        )
+        for i, pk in zip(indices, shown, strict=True)
+        if pk in by_pk
     ]
 
 

@@ -1,14 +1,56 @@
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 
+from evalserver.benchmarks.models import Benchmark, Phase
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors
+from evalserver.leaderboard.columns import heads
+from evalserver.leaderboard.export import board_csv, board_json
+from evalserver.leaderboard.history_plot import history_plot
+from evalserver.leaderboard.query import BoardQuery
+
+# A view may have as many rows as there are entries.
+WHOLE = 1_000_000
 
 
-def table(request: HttpRequest, slug: str) -> HttpResponse:
+def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     benchmark = visible_benchmark_or_404(request, slug)
     phase = phase_or_404(benchmark, request.GET.get("phase"))
     if phase is None:
         raise Http404
-    board = selectors.leaderboard(benchmark, phase, request.GET.get("page", 1))
-    return render(request, "leaderboard/table.html", {"benchmark": benchmark, "board": board})
+    return benchmark, phase
+
+
+def table(request: HttpRequest, slug: str) -> HttpResponse:
+    benchmark, phase = _asked_for(request, slug)
+    context = {"benchmark": benchmark, "phase": phase, "now": timezone.now()}
+    if not selectors.may_see_ranking(request.user, phase):
+        return render(request, "leaderboard/embargo.html", context)
+    query = BoardQuery.of(request.GET)
+    board = selectors.leaderboard(benchmark, phase, query.page, query=query)
+    records = selectors.history(board)
+    params = request.GET.copy()
+    params.pop("page", None)
+    context |= {
+        "board": board,
+        "heads": heads(board, request.GET),
+        "state": params.urlencode(),
+        "records": records,
+        "history_plot": history_plot(records, timezone.now(), board.ceiling_um) if records else "",
+    }
+    return render(request, "leaderboard/table.html", context)
+
+
+def download(request: HttpRequest, slug: str, form: str) -> HttpResponse:
+    """All rows of a view as csv or json."""
+    benchmark, phase = _asked_for(request, slug)
+    if not selectors.may_see_ranking(request.user, phase):
+        raise Http404
+    board = selectors.leaderboard(benchmark, phase, query=BoardQuery.of(request.GET), page_size=WHOLE)
+    content = board_json(request, benchmark, board)
+    if form == "json":
+        return JsonResponse(content)
+    response = HttpResponse(board_csv(content), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{slug}-{phase.slug}.csv"'
+    return response

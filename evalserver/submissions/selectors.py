@@ -9,22 +9,17 @@ from axonem_eval.erl import METRIC_VERSION
 from evalserver.accounts.models import User
 from evalserver.jobs import UPLOADED
 from evalserver.submissions import scoring
-from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
+from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
+from evalserver.submissions.result_page import VolumeResult, shown_report
 
 
 def visible_submissions(user: Any) -> QuerySet[Submission]:
     """Listed submissions are public; the others are for their team and for organisers."""
     if user.is_staff:
         return Submission.objects.all()
-    listed = Q(
-        status=Submission.DONE_STATUS,
-        published_at__isnull=False,
-        withdrawn_at__isnull=True,
-        hidden_at__isnull=True,
-    )
     if not user.is_authenticated:
-        return Submission.objects.filter(listed)
-    return Submission.objects.filter(listed | Q(team__members=user)).distinct()
+        return Submission.objects.filter(LISTED)
+    return Submission.objects.filter(LISTED | Q(team__members=user)).distinct()
 
 
 def may_manage(user: Any, submission: Submission) -> bool:
@@ -50,6 +45,11 @@ class Result:
     evaluations: list[Evaluation]
     is_current: bool
 
+    @property
+    def volumes(self) -> list[VolumeResult]:
+        """The evaluations as their readers may see them."""
+        return [VolumeResult(evaluation, shown_report(evaluation)) for evaluation in self.evaluations]
+
 
 def result_of(submission: Submission) -> Result | None:
     """Scores under the current metric, ground truth and tolerance, or else the last ones there are."""
@@ -72,6 +72,15 @@ def result_of(submission: Submission) -> Result | None:
             latest[evaluation.volume_file_id] = evaluation
     ordered = sorted(latest.values(), key=lambda e: (e.volume_file.volume.position, e.pk))
     return Result(score, ordered, is_current)
+
+
+def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
+    """The entry that this one replaces, and those that replace it, as far as the reader may see them."""
+    visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
+    return {
+        "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
+        "successors": list(visible.filter(supersedes=submission).order_by("-created_at")),
+    }
 
 
 def waiting_before(submission: Submission) -> int:

@@ -18,7 +18,7 @@ from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
 from evalserver.running import Sweep, no_release, sweep
 from evalserver.submissions import notifications, quota, scoring
-from evalserver.submissions.models import Submission, VolumeFile
+from evalserver.submissions.models import Comparison, Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
 from evalserver.uploads.models import Upload
 from evalserver.uploads.services import remove_expired, take
@@ -227,7 +227,14 @@ def requeue_stale() -> Sweep:
     remove_abandoned_uploads()
     remove_expired()
     notifications.queue_overdue_mail()
-    return sweep([(Submission, notifications.end_without_result), (GroundTruth, no_release), (Upload, no_release)])
+    return sweep(
+        [
+            (Submission, notifications.end_without_result),
+            (GroundTruth, no_release),
+            (Upload, no_release),
+            (Comparison, no_release),
+        ]
+    )
 
 
 def remove_abandoned_uploads(older_than_hours: float = 48) -> int:

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from evalserver.submissions import evaluation, notifications, services
+from evalserver.submissions import comparison, evaluation, notifications, services
 
 
 @shared_task
@@ -16,6 +16,11 @@ def rescore_submission_task(submission_id: int) -> None:
 @shared_task
 def mail_result_task(submission_id: int) -> None:
     notifications.mail_result(submission_id)
+
+
+@shared_task
+def compare_task(comparison_id: int) -> None:
+    comparison.compare(comparison_id)
 
 
 @shared_task

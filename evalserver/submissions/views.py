@@ -76,6 +76,7 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
         "files": selectors.files_of(submission),
         "may_manage": selectors.may_manage(request.user, submission),
+        **selectors.versions_around(submission, request.user),
     }
 
 

@@ -1,10 +1,14 @@
 """The one rounding rule of the pages: um with two decimals, percent with one. Stored values are never rounded."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from evalserver.markdown import render_markdown
 
 register = template.Library()
 
@@ -39,6 +43,54 @@ def fraction(value: float | None) -> str:
 def count(value: int | None) -> str:
     """A number of things, in groups of three digits."""
     return EM_DASH if value is None else f"{value:,}"
+
+
+@register.filter
+def figure(value: float | None, unit: str) -> str:
+    """A value of a comparison, already in its unit."""
+    if unit == "percent":
+        return percent(value)
+    return um(value) if unit == "um" else rate(value)
+
+
+@register.filter
+def signed(value: float | None, unit: str) -> str:
+    """A difference, with its sign."""
+    if value is None:
+        return EM_DASH
+    digits = 1 if unit == "percent" else 2
+    text = f"{value:+,.{digits}f}".replace("-", "−")
+    return "0" if float(f"{value:.{digits}f}") == 0 else text
+
+
+@register.filter
+def nm_signed(value: float | None) -> str:
+    """A difference in nm, shown in um with its sign."""
+    return signed(None if value is None else value / 1000, "um")
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """A number per mm, three digits."""
+    if value is None:
+        return EM_DASH
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+@register.filter
+def p_value(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", " · 10^−").replace("e-", " · 10^−")
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """What a participant wrote, sanitised."""
+    return render_markdown(text)
 
 
 @register.filter

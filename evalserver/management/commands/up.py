@@ -20,7 +20,7 @@ from evalserver.demo import ENTRIES, demo_password
 from evalserver.processes import Child, Family
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Comparison, Submission
 from evalserver.uploads.models import Upload
 
 
@@ -99,7 +99,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:
             # We hold the lock on the only worker machine there is: whatever runs by its row does not run.
-            release_all_leases([Submission, GroundTruth, Upload])
+            release_all_leases([Submission, GroundTruth, Upload, Comparison])
             call_command("requeue_stale", stdout=self.stderr)
         host, port = options["host"], free_port(options["host"], options["port"])
         if port != options["port"]:

@@ -1,0 +1,44 @@
+"""The sortable heads of the table: where a click leads, and what a screen reader says of the order."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from evalserver.leaderboard.selectors import Leaderboard
+
+
+@dataclass(frozen=True)
+class Head:
+    """One sortable column. direction : the value of aria-sort, empty where the table is in another order."""
+
+    label: str
+    hint: str
+    href: str
+    direction: str
+
+
+def heads(board: Leaderboard, params: QueryDict) -> dict[str, Head | list[tuple[Head, Head]]]:
+    """Heads by name: rank, mean, percent, low, date; `volumes` has a pair (um, percent) for each volume."""
+
+    def head(name: str, label: str, best_first: bool = True) -> Head:
+        chosen = board.query.sort == name
+        descending = not board.query.descending if chosen else best_first
+        kept = {key: params[key] for key in ("phase", "q", "rows", "from", "to") if params.get(key)}
+        if name != "rank" or descending:
+            kept["sort"] = f"-{name}" if descending else name
+        direction = ("descending" if board.query.descending else "ascending") if chosen else ""
+        turned = "smallest first" if not descending else "largest first"
+        return Head(label, f"Sort by {label}, {turned}", f"?{urlencode(kept)}", direction)
+
+    return {
+        "rank": head("rank", "Rank", best_first=False),
+        "mean": head("mean", "ERL (µm)"),
+        "percent": head("percent", "% of GT"),
+        "low": head("low", "95% interval (µm)"),
+        "date": head("date", "Submitted"),
+        "volumes": [
+            (head(f"erl-{c.volume.slug}.um", "ERL (µm)"), head(f"erl-{c.volume.slug}.percent", "% of GT"))
+            for c in board.columns
+        ],
+    }

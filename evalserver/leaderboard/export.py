@@ -1,0 +1,109 @@
+"""A view of the table as CSV or JSON: all its rows, rounded as on the page."""
+
+import csv
+import io
+from typing import Any
+
+from django.http import HttpRequest
+
+from evalserver.benchmarks.models import Benchmark
+from evalserver.leaderboard.selectors import Leaderboard, PublishedRow, Row, VolumeScore
+
+
+def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -> dict[str, Any]:
+    """ERL in um with two decimals, shares in percent with one."""
+    slugs = [column.volume.slug for column in board.columns]
+    query = board.query
+    return {
+        "benchmark": benchmark.slug,
+        "phase": board.phase.slug,
+        "metric_version": board.metric_version,
+        "ruler": board.ruler,
+        "view": {
+            "sort": f"-{query.sort}" if query.descending else query.sort,
+            "q": query.text,
+            "rows": query.rows,
+            "from": query.since.isoformat() if query.since else None,
+            "to": query.until.isoformat() if query.until else None,
+        },
+        "listed": board.total,
+        "entries": [_entry(request, row, slugs) for row in board.rows],
+        "published": [_published(row, slugs) for row in board.published],
+    }
+
+
+def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
+    submission = row.submission
+    return {
+        "rank": row.rank,
+        "method": submission.method_name,
+        "team": submission.team.name,
+        "submission": submission.code,
+        "is_reference": submission.is_reference,
+        "mean_erl_um": _um(row.mean_erl_um),
+        "mean_percent_of_gt": _percent(row.mean_percent),
+        "mean_erl_low_um": _um(row.low_um),
+        "mean_erl_high_um": _um(row.high_um),
+        "volumes": _volumes(row.scores, slugs),
+        "submitted_at": submission.created_at.isoformat(timespec="seconds"),
+        "page": request.build_absolute_uri(f"/submissions/{submission.code}/"),
+    }
+
+
+def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
+    return {
+        "method": row.entry.method,
+        "source": row.entry.source,
+        "url": row.entry.url,
+        "is_ground_truth": row.entry.is_ground_truth,
+        "mean_erl_um": _um(row.mean_erl_um),
+        "mean_percent_of_gt": _percent(row.mean_percent),
+        "volumes": _volumes(row.scores, slugs),
+    }
+
+
+def _volumes(scores: list[VolumeScore | None], slugs: list[str]) -> dict[str, Any]:
+    return {
+        slug: None if score is None else {"erl_um": _um(score.erl_um), "percent_of_gt": _percent(score.percent)}
+        for slug, score in zip(slugs, scores, strict=True)
+    }
+
+
+def _um(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def board_csv(content: dict[str, Any]) -> str:
+    """The same, one line an entry; published results follow with an empty rank."""
+    slugs = list(next((row["volumes"] for row in content["entries"] + content["published"]), {}))
+    head = ["rank", "kind", "method", "team", "submission", "mean_erl_um", "mean_percent_of_gt"]
+    head += ["mean_erl_low_um", "mean_erl_high_um"]
+    head += [f"{slug}_{name}" for slug in slugs for name in ("erl_um", "percent_of_gt")]
+    head += ["submitted_at", "page"]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(head)
+    for row in content["entries"]:
+        writer.writerow(_line(row, "reference" if row["is_reference"] else "entry", head))
+    for row in content["published"]:
+        shown = {**row, "team": row["source"], "page": row["url"]}
+        writer.writerow(_line(shown, "published", head))
+    return text.getvalue()
+
+
+def _line(row: dict[str, Any], kind: str, head: list[str]) -> list[Any]:
+    flat = {**row, "kind": kind}
+    for slug, score in row["volumes"].items():
+        flat |= {f"{slug}_{name}": value for name, value in (score or {}).items()}
+    return [_plain_cell(flat.get(name, "")) for name in head]
+
+
+def _plain_cell(value: Any) -> Any:
+    """Spreadsheets run what begins like a formula; a quote in front makes it text."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return "" if value is None else value

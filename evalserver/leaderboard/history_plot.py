@@ -1,0 +1,53 @@
+"""The best result over time as an SVG step plot."""
+
+from datetime import UTC, datetime
+
+from django.utils.safestring import SafeString, mark_safe
+
+from axonem_eval.svg import Frame, figure, tag, ticks, tip
+from evalserver.leaderboard.selectors import Record
+
+DAY_S = 86_400.0
+
+
+def history_plot(records: list[Record], now: datetime, ceiling_um: float | None) -> SafeString:
+    """Steps of the best mean ERL (um) from the first entry until now; the dashed line is the ground truth's."""
+    first = records[0].submitted_at.timestamp()
+    # A first day with one entry still needs an axis.
+    end = max(now.timestamp(), records[-1].submitted_at.timestamp(), first + DAY_S)
+    best = records[-1].mean_erl_um
+    levels = ticks(max(best, ceiling_um or 0.0), 5)
+
+    def draw(width: int) -> tuple[int, str]:
+        height = 260 if width > 500 else 230
+        frame = Frame.of(width, height, end - first, levels[-1] * 1.02, left=46)
+        content = frame.y_axis(levels, "best mean ERL (µm)")
+        if ceiling_um:
+            content += frame.level(ceiling_um, "ceiling", f"ground truth {ceiling_um:.2f} µm")
+        xs, ys = [], []
+        for record in records:
+            x = record.submitted_at.timestamp() - first
+            if ys:
+                xs, ys = [*xs, x], [*ys, ys[-1]]
+            xs, ys = [*xs, x], [*ys, record.mean_erl_um]
+        content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
+        for record in records:
+            x = record.submitted_at.timestamp() - first
+            words = (
+                f"{record.submission.method_name}, {record.submission.team.name}: {record.mean_erl_um:.2f} µm, "
+                f"{record.submitted_at:%Y-%m-%d}"
+            )
+            content += tag(
+                "circle", tip(words), cx=frame.x(x), cy=frame.y(record.mean_erl_um), r=4, class_="dot correct"
+            )
+        return height, content + frame.x_axis(_dates(first, end, 5 if width > 500 else 3), "submitted (UTC)")
+
+    description = f"The best mean ERL rose from {records[0].mean_erl_um:.2f} µm to {best:.2f} µm."
+    return mark_safe(figure(draw, description))
+
+
+def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:
+    """Evenly spaced moments with the day, or the time where all lie within two days."""
+    form = "%Y-%m-%d" if end - first > 2 * DAY_S else "%m-%d %H:%M"
+    step = (end - first) / count
+    return [(step * (i + 0.5), f"{datetime.fromtimestamp(first + step * (i + 0.5), UTC):{form}}") for i in range(count)]

@@ -1,0 +1,87 @@
+"""The state of a table, as its address says it: order, filters and page. Nothing else is remembered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+from django.db.models import Q
+from django.http import QueryDict
+from numpy.typing import NDArray
+
+from evalserver.benchmarks.models import Phase
+from evalserver.leaderboard.ranking import Ranking
+from evalserver.submissions.models import LISTED, Submission
+
+MAX_TEXT = 100
+ALL, BEST = "all", "best"
+
+
+@dataclass(frozen=True)
+class BoardQuery:
+    """What a reader asks of a table. What an address says wrongly is left at its default.
+
+    sort : a column's name.   text : part of a method's or a team's name.   rows : all, or the best of each team.
+    since, until : days (UTC) of submission, both included.
+    """
+
+    sort: str = "rank"
+    descending: bool = False
+    text: str = ""
+    rows: str = ALL
+    since: date | None = None
+    until: date | None = None
+    page: int = 1
+
+    @classmethod
+    def of(cls, params: QueryDict) -> "BoardQuery":
+        """From ?sort=-mean&q=unet&rows=best&from=2026-01-01&to=2026-06-30&page=2."""
+        sort = params.get("sort", "rank")
+        page = params.get("page", "1")
+        return cls(
+            sort=sort.removeprefix("-"),
+            descending=sort.startswith("-"),
+            text=params.get("q", "").replace("\x00", "").strip()[:MAX_TEXT],
+            rows=BEST if params.get("rows") == BEST else ALL,
+            since=_day(params.get("from", "")),
+            until=_day(params.get("to", "")),
+            page=int(page) if page.isdecimal() and len(page) < 7 else 1,
+        )
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.text or self.since or self.until)
+
+    def select(self, phase: Phase, ranking: Ranking, volume_slugs: Sequence[str]) -> NDArray[np.int64]:
+        """Indices of the entries asked for, in the order asked for. Their ranks stay those among all."""
+        keep = np.ones(len(ranking), np.bool_)
+        if self.text:
+            matches = Submission.objects.filter(LISTED, phase=phase).filter(
+                Q(method_name__icontains=self.text) | Q(team__name__icontains=self.text)
+            )
+            keep &= np.isin(ranking.submission, np.array(list(matches.values_list("pk", flat=True)), np.int64))
+        if self.since:
+            keep &= ranking.submitted_at >= _seconds(self.since)
+        if self.until:
+            keep &= ranking.submitted_at < _seconds(self.until + timedelta(days=1))
+        chosen = np.flatnonzero(keep)
+        if self.rows == BEST:
+            _, first = np.unique(ranking.team[chosen], return_index=True)
+            chosen = chosen[np.sort(first)]
+        values = ranking.column(self.sort, volume_slugs)
+        if values is None:
+            return chosen
+        # Stable, so that equal values stay in the order of the ranking; NaN is last either way.
+        return chosen[np.argsort(-values[chosen] if self.descending else values[chosen], kind="stable")]
+
+
+def _day(words: str) -> date | None:
+    try:
+        day = date.fromisoformat(words)
+    except ValueError:
+        return None
+    return day if 1970 <= day.year < 9999 else None
+
+
+def _seconds(day: date) -> float:
+    return datetime.combine(day, time(), UTC).timestamp()

@@ -1,0 +1,122 @@
+"""What the comparison page shows of two results: rows with differences, and both curves in one plot."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from evalserver.submissions import compare_plots as plots
+from evalserver.submissions.models import Comparison, Evaluation
+from evalserver.submissions.result_page import coarsely, shown_report
+from evalserver.submissions.selectors import Result
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table. better : a, b or nothing where they are equal; unit : um, percent, per mm or nothing."""
+
+    label: str
+    a: float | None
+    b: float | None
+    unit: str
+    higher_is_better: bool
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.a is None or self.b is None else self.a - self.b
+
+    @property
+    def better(self) -> str:
+        if not self.difference:
+            return ""
+        return "a" if (self.difference > 0) == self.higher_is_better else "b"
+
+
+@dataclass(frozen=True)
+class VolumePair:
+    """One volume in both results."""
+
+    name: str
+    slug: str
+    public: bool
+    figures: list[Figure]
+    tolerance_plot: SafeString | str
+    bins_plot: SafeString | str
+    survival_plot: SafeString | str
+
+
+def volume_pairs(a: Result | None, b: Result | None) -> list[VolumePair]:
+    """The volumes that both results have, in the order of the benchmark."""
+    if a is None or b is None:
+        return []
+    of_b = {e.volume_file.volume_id: e for e in b.evaluations}
+    return [_pair(e, of_b[e.volume_file.volume_id]) for e in a.evaluations if e.volume_file.volume_id in of_b]
+
+
+def _pair(a: Evaluation, b: Evaluation) -> VolumePair:
+    volume = a.volume_file.volume
+    left, right = shown_report(a), shown_report(b)
+    detailed = "schema" in left and "schema" in right
+    return VolumePair(
+        name=volume.name,
+        slug=volume.slug,
+        public=volume.ground_truth_public,
+        figures=_figures(left, right),
+        tolerance_plot=plots.tolerance(left, right) if detailed else "",
+        bins_plot=plots.bins(left, right) if detailed else "",
+        survival_plot=plots.survival(left, right) if detailed else "",
+    )
+
+
+# label, path in the report, unit, factor, whether more is better
+ROWS = (
+    ("ERL", ("erl_nm",), "um", 1e-3, True),
+    ("Share of the ground truth’s ERL", ("normalized_erl",), "percent", 100.0, True),
+    ("ERL lost to omissions", ("erl_lost_nm", "omitted"), "um", 1e-3, False),
+    ("ERL lost to splits", ("erl_lost_nm", "split"), "um", 1e-3, False),
+    ("ERL lost to mergers", ("erl_lost_nm", "merged"), "um", 1e-3, False),
+    ("Omissions per mm", ("error_counts", "gaps_per_mm"), "per mm", 1.0, False),
+    ("Splits per mm", ("error_counts", "splits_per_mm"), "per mm", 1.0, False),
+    ("Mergers per mm", ("error_counts", "mergers_per_mm"), "per mm", 1.0, False),
+    ("Half of the cable on runs of at least", ("half_cable_run_nm", "segmentation"), "um", 1e-3, True),
+)
+
+
+def _figures(a: dict[str, Any], b: dict[str, Any]) -> list[Figure]:
+    figures = []
+    for label, path, unit, factor, higher in ROWS:
+        values = [_at(report, path) for report in (a, b)]
+        if any(value is not None for value in values):
+            scaled = [None if value is None else value * factor for value in values]
+            figures.append(Figure(label, scaled[0], scaled[1], unit, higher))
+    return figures
+
+
+def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    value: Any = report
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """The stored bootstrap as the page shows it; figures of hidden ground truth are rounded."""
+
+    mean: dict[str, Any]
+    volumes: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, comparison: Comparison, *, public: bool) -> "PairedResult | None":
+        if comparison.result is None:
+            return None
+        result = comparison.result if public else coarsely(comparison.result)
+        return cls(mean=result["mean"], volumes=result["volumes"])
+
+    @property
+    def is_significant(self) -> bool:
+        return bool(self.mean["p_value"] < 1 - self.mean["level"])
+
+    @property
+    def a_is_ahead(self) -> bool:
+        return bool(self.mean["difference_nm"] > 0)

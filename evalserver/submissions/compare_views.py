@@ -1,0 +1,74 @@
+"""Two entries side by side."""
+
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from evalserver.submissions import comparison as service
+from evalserver.submissions import selectors
+from evalserver.submissions.compare_page import PairedResult, VolumePair, volume_pairs
+from evalserver.submissions.models import Submission
+
+CODE = re.compile(r"(?:^|/submissions/)([a-z0-9]{4,16})/?\s*$")
+
+
+def compare(request: HttpRequest) -> HttpResponse:
+    """GET shows what is known; POST has a worker compute the paired bootstrap."""
+    data = request.POST if request.method == "POST" else request.GET
+    a, b = (_entry(request, data.get(side, "")) for side in ("a", "b"))
+    if request.method == "POST":
+        return _start(request, a, b)
+    context: dict[str, Any] = {"a": a, "b": b, "asked": {side: request.GET.get(side, "") for side in ("a", "b")}}
+    if a and b:
+        context |= _pair_context(a, b)
+    if request.GET.get("part") == "verdict":
+        return render(request, "submissions/_verdict.html", context)
+    return render(request, "submissions/compare.html", context)
+
+
+def _pair_context(a: Submission, b: Submission) -> dict[str, Any]:
+    refusal = service.comparable(a, b)
+    if refusal:
+        return {"refusal": refusal}
+    results = [selectors.result_of(entry) for entry in (a, b)]
+    known = service.comparison_of(a, b)
+    pairs: list[VolumePair] = volume_pairs(*results)
+    return {
+        "benchmark": a.phase.benchmark,
+        "results": results,
+        "volumes": pairs,
+        "comparison": known,
+        "paired": PairedResult.of(known, public=all(pair.public for pair in pairs)) if known else None,
+        "here": f"{reverse('compare')}?{urlencode({'a': a.code, 'b': b.code})}",
+    }
+
+
+def _entry(request: HttpRequest, words: str) -> Submission | None:
+    """The scored entry of a code, or of the address of its page; 404 for one that the reader may not see."""
+    if not words.strip():
+        return None
+    found = CODE.search(words.strip())
+    rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
+    entry = rows.select_related("team", "phase__benchmark").filter(code=found[1]).first() if found else None
+    if entry is None:
+        raise Http404
+    return entry
+
+
+def _start(request: HttpRequest, a: Submission | None, b: Submission | None) -> HttpResponse:
+    if a is None or b is None or service.comparable(a, b):
+        raise Http404
+    here = f"{reverse('compare')}?{urlencode({'a': a.code, 'b': b.code})}"
+    if not request.user.is_authenticated:
+        return redirect_to_login(here)
+    try:
+        service.request_comparison(a, b)
+    except service.TooManyWaiting:
+        messages.error(request, "Many comparisons are waiting for a worker. Try again in a few minutes.")
+    return redirect(here)

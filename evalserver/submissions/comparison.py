@@ -1,0 +1,90 @@
+"""The paired bootstrap of two entries: asked for by a reader, computed by a worker from stored node labels."""
+
+from typing import Any
+
+from django.db import transaction
+
+from axonem_eval.bootstrap import paired_bootstrap
+from axonem_eval.compare import compare_samples
+from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, change_status
+from evalserver.queue import send
+from evalserver.running import Rejection, run_job
+from evalserver.submissions import scoring
+from evalserver.submissions.models import Comparison, Submission
+
+MAX_WAITING = 50
+
+
+class TooManyWaiting(Exception):
+    """Workers are behind; ask again later."""
+
+
+def comparison_of(a: Submission, b: Submission) -> Comparison | None:
+    """What is known of A against B under the current ruler."""
+    ruler = scoring.current_ruler(a.phase)
+    return Comparison.objects.filter(a=a, b=b, ruler=ruler).first() if ruler else None
+
+
+def comparable(a: Submission, b: Submission) -> str | None:
+    """Why two entries cannot be compared axon by axon; None when they can."""
+    if a.pk == b.pk:
+        return "These are the same entry. Choose two."
+    if a.phase_id != b.phase_id:
+        return "These entries belong to different phases: they were not scored on the same axons."
+    ruler = scoring.current_ruler(a.phase)
+    if ruler is None or any(not s.scores.filter(ruler=ruler).exists() for s in (a, b)):
+        return "Both entries need a result under the current metric and ground truth."
+    return None
+
+
+@transaction.atomic
+def request_comparison(a: Submission, b: Submission) -> Comparison:
+    """Have a worker compare two comparable entries, unless one did; a failed comparison is tried again.
+
+    Raises TooManyWaiting.
+    """
+    ruler = scoring.current_ruler(a.phase)
+    assert ruler is not None
+    if Comparison.objects.filter(status__in=(UPLOADED, RUNNING)).count() >= MAX_WAITING:
+        raise TooManyWaiting
+    comparison, made = Comparison.objects.get_or_create(
+        a=a, b=b, ruler=ruler, defaults={"stage": "Waiting for a worker"}
+    )
+    if made or change_status(
+        Comparison, comparison.pk, sources=[FAILED, REJECTED], target=UPLOADED, attempts=0, complaints=[]
+    ):
+        send(comparison)
+    return comparison
+
+
+def compare(comparison_id: int) -> None:
+    """Compute a comparison, unless another worker does or did."""
+    run_job(Comparison, comparison_id, _compare)
+
+
+def _compare(lease: Lease) -> None:
+    comparison = Comparison.objects.select_related("a__phase", "b").get(pk=lease.pk)
+    ground_truths = scoring.current_ground_truths(comparison.a.phase)
+    if scoring.ruler_of(ground_truths.values()) != comparison.ruler:
+        raise Rejection([{"code": "other_ruler", "message": "The ground truth or tolerance has changed; ask again."}])
+    lease.progress("Reading node labels", 5)
+    sides = [
+        {row.volume_file.volume_id: row for row in scoring.stored_labels(s, ground_truths).values()}
+        for s in (comparison.a, comparison.b)
+    ]
+    ordered = sorted(ground_truths.values(), key=lambda g: (g.volume.position, g.volume_id))
+    if any(g.volume_id not in side for g in ordered for side in sides):
+        raise Rejection([{"code": "no_labels", "message": "The node labels of an entry are not stored any more."}])
+    volumes: list[dict[str, Any]] = []
+    tables = []
+    for number, ground_truth in enumerate(ordered):
+        lease.progress(f"Comparing on {ground_truth.volume.name}", 5 + 85 * number / len(ordered))
+        graph = scoring.load_graph(ground_truth)
+        a, b = (scoring.load_sample(side[ground_truth.volume_id]) for side in sides)
+        compared = compare_samples(graph, a, b, tolerance_nodes=ground_truth.volume.tolerance_nodes)
+        tables.append((compared.a.table, compared.b.table))
+        volumes.append({"volume": ground_truth.volume.slug, **compared.to_json()})
+    mean = paired_bootstrap(tables, [g.volume.tolerance_nodes for g in ordered])  # type: ignore[arg-type]
+    lease.finish(
+        Comparison.DONE_STATUS, percent=100, complaints=[], result={"mean": mean.to_json(), "volumes": volumes}
+    )

@@ -1,0 +1,107 @@
+"""Results as files."""
+
+import csv
+import io
+from typing import Any
+
+from axonem_eval.analysis import axon_table
+from axonem_eval.erl import run_table
+from axonem_eval.errors_located import locate_errors
+from evalserver.submissions import scoring
+from evalserver.submissions.models import Evaluation, NodeLabels, Submission
+from evalserver.submissions.selectors import Result
+
+# Made while the reader waits; larger volumes take axonem-eval on the reader's own machine.
+MAX_NODES = 2_000_000
+COLUMNS = (
+    *("volume", "erl_nm", "gt_erl_nm", "normalized_erl", "erl_low_nm", "erl_high_nm"),
+    *("correct_nm", "omitted_nm", "split_nm", "merged_nm", "total_nm"),
+    *("lost_to_omissions_nm", "lost_to_splits_nm", "lost_to_mergers_nm"),
+    *("gaps", "splits", "mergers", "gaps_per_mm", "splits_per_mm", "mergers_per_mm"),
+    *("tolerance_nodes", "tolerance_um", "skeletons", "metric_version", "ground_truth_checksum", "code_version"),
+)
+
+
+class NotOffered(Exception):
+    """The table is not handed out; the message says why."""
+
+
+def result_json(submission: Submission, result: Result) -> dict[str, Any]:
+    """Everything that the page shows of a result; lengths in nm, shares 0 to 1."""
+    public = all(volume.is_public for volume in result.volumes)
+    mean = result.score.mean_erl_nm, result.score.erl_low_nm, result.score.erl_high_nm
+    erl, low, high = (v if v is None or public else round(v, -1) for v in mean)
+    share = result.score.mean_normalized_erl
+    return {
+        "submission": submission.code,
+        "method": submission.method_name,
+        "team": submission.team.name,
+        "benchmark": submission.phase.benchmark.slug,
+        "phase": submission.phase.slug,
+        "submitted_at": submission.created_at.isoformat(timespec="seconds"),
+        "is_current": result.is_current,
+        "mean_erl_nm": erl,
+        "mean_erl_low_nm": low,
+        "mean_erl_high_nm": high,
+        "mean_normalized_erl": share if public else round(share, 3),
+        "volumes": [
+            {
+                "volume": volume.volume.slug,
+                "ground_truth_public": volume.is_public,
+                "ground_truth_checksum": volume.evaluation.ground_truth_checksum,
+                "code_version": volume.evaluation.code_version,
+                "evaluated_at": volume.evaluation.created_at.isoformat(timespec="seconds"),
+                "report": volume.report,
+            }
+            for volume in result.volumes
+        ],
+    }
+
+
+def result_csv(content: dict[str, Any]) -> str:
+    """The same, one line a volume."""
+    rows = []
+    for volume in content["volumes"]:
+        report = volume["report"]
+        lost, counts = report.get("erl_lost_nm", {}), report.get("error_counts", {})
+        rows.append(
+            {
+                **report,
+                **report.get("erl_interval", {}),
+                **{f"{name}_nm": value for name, value in report["edges_nm"].items()},
+                **counts,
+                "mergers": report["mergers"],
+                "lost_to_omissions_nm": lost.get("omitted"),
+                "lost_to_splits_nm": lost.get("split"),
+                "lost_to_mergers_nm": lost.get("merged"),
+                **{name: volume[name] for name in ("volume", "ground_truth_checksum", "code_version")},
+            }
+        )
+    return _csv(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+
+
+def volume_table(evaluation: Evaluation, table: str) -> str:
+    """CSV of each axon (`axons`) or of each error with its position (`errors`). Raises NotOffered."""
+    volume, ground_truth = evaluation.volume_file.volume, evaluation.ground_truth
+    if not volume.ground_truth_public:
+        raise NotOffered("The ground truth of this volume is hidden: there are no figures of single axons.")
+    if (ground_truth.nodes or 0) > MAX_NODES:
+        raise NotOffered("This volume is too large for a table in the browser: run `axonem-eval report` on your file.")
+    labels = NodeLabels.objects.filter(volume_file=evaluation.volume_file, ground_truth=ground_truth).first()
+    if labels is None:
+        raise NotOffered("The labels of this evaluation are not stored any more.")
+    graph, sample = scoring.load_graph(ground_truth), scoring.load_sample(labels)
+    runs = run_table(graph, sample)
+    if table == "axons":
+        columns = axon_table(graph, sample, runs, evaluation.tolerance_nodes).columns()
+    else:
+        columns = locate_errors(graph, sample, runs, evaluation.tolerance_nodes).columns()
+    return _csv(list(columns), zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+def _csv(head: Any, rows: Any) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()

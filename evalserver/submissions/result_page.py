@@ -1,0 +1,112 @@
+"""What a page or a download says of an evaluation: everything where the ground truth is public, else coarse sums."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString, mark_safe
+
+from axonem_eval import report_plots
+from axonem_eval.full_report import HIDDEN_DIGITS, for_hidden_ground_truth
+from evalserver.submissions.models import Evaluation
+
+WORST_SHOWN = 10
+
+
+def shown_report(evaluation: Evaluation) -> dict[str, Any]:
+    """The stored report as far as its reader may see it; the volume's setting of today decides.
+
+    Reports of the time before details were stored have no `schema`, and only the score's own keys.
+    """
+    report: dict[str, Any] = evaluation.report
+    if evaluation.volume_file.volume.ground_truth_public:
+        return report
+    coarse = for_hidden_ground_truth(report) if "schema" in report else coarsely(report)
+    # The score itself as the leaderboard shows it: 0.01 um and 0.1%.
+    coarse |= {
+        "erl_nm": round(evaluation.erl_nm, -1),
+        "gt_erl_nm": round(evaluation.gt_erl_nm, -1),
+        "normalized_erl": round(evaluation.normalized_erl, 3),
+    }
+    return coarse | {name: report[name] for name in ("tolerance_um", "voxel_size_nm") if name in report}
+
+
+def coarsely(value: Any) -> Any:
+    """Floating-point numbers to HIDDEN_DIGITS digits, all through a JSON value."""
+    if isinstance(value, dict):
+        return {k: coarsely(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [coarsely(v) for v in value]
+    return float(f"{value:.{HIDDEN_DIGITS}g}") if isinstance(value, float) else value
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one kind of error costs. share : of the ground truth's ERL; per_mm : of ground-truth cable."""
+
+    kind: str
+    label: str
+    lost_nm: float
+    share: float
+    count: int
+    per_mm: float
+
+
+@dataclass(frozen=True)
+class VolumeResult:
+    """One volume of a result page. report : as shown_report; plots are empty where it has no details."""
+
+    evaluation: Evaluation
+    report: dict[str, Any]
+
+    @property
+    def volume(self) -> Any:
+        return self.evaluation.volume_file.volume
+
+    @property
+    def is_detailed(self) -> bool:
+        return "schema" in self.report
+
+    @property
+    def is_public(self) -> bool:
+        return bool(self.volume.ground_truth_public)
+
+    @property
+    def losses(self) -> list[Loss]:
+        lost, counts = self.report["erl_lost_nm"], self.report["error_counts"]
+        kinds = (("omitted", "Omissions", "gaps"), ("split", "Splits", "splits"), ("merged", "Mergers", "mergers"))
+        return [
+            Loss(kind, label, lost[kind], lost[kind] / self.report["gt_erl_nm"], counts[name], counts[f"{name}_per_mm"])
+            for kind, label, name in kinds
+        ]
+
+    @property
+    def bins(self) -> list[dict[str, Any]]:
+        """Length classes that have axons, each with its name."""
+        shown = [b for b in self.report["length_bins"] if b["axons"] != 0]
+        return [{**b, "name": report_plots.bin_name(b)} for b in shown]
+
+    @property
+    def worst_axons(self) -> list[dict[str, Any]]:
+        return list(self.report.get("worst_axons", []))[:WORST_SHOWN] if self.is_public else []
+
+    @property
+    def top_errors(self) -> list[dict[str, Any]]:
+        return list(self.report.get("top_errors", []))[:WORST_SHOWN] if self.is_public else []
+
+    @property
+    def loss_plot(self) -> SafeString:
+        return mark_safe(report_plots.loss_bar(self.report))
+
+    @property
+    def tolerance_plot(self) -> SafeString:
+        return mark_safe(report_plots.tolerance_plot(self.report))
+
+    @property
+    def bins_plot(self) -> SafeString | str:
+        bins = [b for b in self.report["length_bins"] if b["axons"]]
+        return mark_safe(report_plots.bins_plot(bins)) if bins else ""
+
+    @property
+    def survival_plot(self) -> SafeString | str:
+        survival = self.report["run_survival"]
+        return mark_safe(report_plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""

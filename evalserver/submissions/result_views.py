@@ -1,0 +1,63 @@
+"""What one does with an entry and its result beside reading the page: edit its description, download."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from evalserver.submissions import downloads, metadata, selectors
+from evalserver.submissions.edit_form import MetadataForm
+from evalserver.submissions.models import Submission
+from evalserver.submissions.selectors import Result
+
+TABLES = ("axons", "errors")
+
+
+@login_required
+def edit(request: HttpRequest, code: str) -> HttpResponse:
+    submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
+    if not selectors.may_manage(request.user, submission):
+        raise Http404
+    form = MetadataForm(request.POST or None, instance=submission)
+    if request.method == "POST" and form.is_valid():
+        metadata.describe_submission(submission, form.cleaned_data)
+        messages.success(request, "Saved. The result is as it was.")
+        return redirect("submission", code=code)
+    context = {"submission": submission, "form": form}
+    return render(request, "submissions/edit.html", context, status=422 if form.errors else 200)
+
+
+def _visible_result(request: HttpRequest, code: str) -> tuple[Submission, Result]:
+    rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
+    submission = get_object_or_404(rows.select_related("team", "phase__benchmark"), code=code)
+    result = selectors.result_of(submission)
+    if result is None:
+        raise Http404
+    return submission, result
+
+
+def result_json(request: HttpRequest, code: str) -> HttpResponse:
+    return JsonResponse(downloads.result_json(*_visible_result(request, code)))
+
+
+def result_csv(request: HttpRequest, code: str) -> HttpResponse:
+    return _csv_file(downloads.result_csv(downloads.result_json(*_visible_result(request, code))), code)
+
+
+def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> HttpResponse:
+    """Per-axon figures or error positions, where the ground truth is public."""
+    _, result = _visible_result(request, code)
+    evaluation = next((e for e in result.evaluations if e.volume_file.volume.slug == volume), None)
+    if evaluation is None or table not in TABLES:
+        raise Http404
+    try:
+        return _csv_file(downloads.volume_table(evaluation, table), f"{code}-{volume}-{table}")
+    except downloads.NotOffered as reason:
+        messages.error(request, str(reason))
+        return redirect("submission", code=code)
+
+
+def _csv_file(text: str, name: str) -> HttpResponse:
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
