@@ -36,7 +36,7 @@ admin.site.unregister(Benchmark)
 class RescorableBenchmarkAdmin(BenchmarkAdmin):
     """Here, because submissions build on benchmarks and not the other way round."""
 
-    actions = ["rescore"]
+    actions = [*BenchmarkAdmin.actions, "rescore"]
 
     @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
