@@ -96,10 +96,7 @@ class Experiment:
 
     def model(self) -> nn.Module:
         """The trained network, ready for inference."""
-        device = pick_device(self.config.train.device)
-        model = ResidualUNet(self.config.model)
-        load_weights(model, load_checkpoint(self.checkpoint), self.checkpoint)
-        return model.to(device, memory_format=torch.channels_last_3d).eval()
+        return load_model(self.config, self.checkpoint)
 
     def predict(self, name: str) -> Path:
         """Affinities of a volume; several processes may run this at once."""
@@ -235,6 +232,13 @@ class Experiment:
             self.segment(name)
             found[name] = self.evaluate(name)
         return found
+
+
+def load_model(config: ExperimentConfig, checkpoint: Path) -> ResidualUNet:
+    """The configuration's network with a checkpoint's weights, ready for inference on the configured device."""
+    model = ResidualUNet(config.model)
+    load_weights(model, load_checkpoint(checkpoint), checkpoint)
+    return model.to(pick_device(config.train.device), memory_format=torch.channels_last_3d).eval()
 
 
 def export_weights(source: Path, target: Path) -> int:

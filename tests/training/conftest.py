@@ -46,12 +46,12 @@ def cells_config(tmp_path: Path) -> ExperimentConfig:
 
 
 def cells(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(raw uint8, labels uint32): columns of 12 x 12 pixels, dark where two meet."""
+    """(raw uint8, labels uint32): columns of 12 x 12 pixels with dark walls, which are background."""
     _, y, x = np.indices(shape)
     labels = (1 + (y // 12) * 10 + x // 12).astype(np.uint32)
     wall = (y % 12 == 0) | (x % 12 == 0)
     raw = np.where(wall, 40, 180) + np.random.default_rng(0).integers(-9, 10, shape)
-    return raw.astype(np.uint8), labels
+    return raw.astype(np.uint8), np.where(wall, 0, labels).astype(np.uint32)
 
 
 @pytest.fixture(autouse=True)

@@ -51,3 +51,14 @@ def test_paths_are_relative_to_the_file(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text('name = "x"\nvoxel_size_nm = [1, 1, 1]\n')
     assert load_config(file).resolve("data/raw.h5") == tmp_path / "data/raw.h5"
+
+
+def test_shipped_weights_are_small_and_fit_their_configuration():
+    pytest.importorskip("torch")
+    from baselines.affinity_unet.experiment import load_model
+
+    shipped, trained = (load_config(SHIPPED / f"{name}.toml") for name in ("synthetic-shipped", "synthetic"))
+    assert shipped.model == trained.model
+    assert shipped.data.test == trained.data.test
+    assert shipped.resolve(shipped.checkpoint).stat().st_size < 2_000_000
+    assert load_model(shipped, shipped.resolve(shipped.checkpoint)).n_parameters > 1e5

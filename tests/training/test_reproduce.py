@@ -1,0 +1,153 @@
+"""From data to scored labels by one command, on a volume small enough for seconds."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("zarr")
+
+from baselines.affinity_unet.experiment import Experiment, export_weights
+from baselines.cli import main
+from baselines.common import evaluate
+from baselines.common.config import load_config
+from tests.training.conftest import SMALL, cells
+
+TOML = """
+name = "cells"
+voxel_size_nm = [300, 80, 80]
+seed = 5
+
+[[data.train]]
+raw = "cells.h5:raw"
+labels = "cells.h5:labels"
+
+[data.validate]
+raw = "cells.h5:raw"
+labels = "cells.h5:labels"
+z = [0, 6]
+
+[[data.test]]
+name = "cells"
+raw = "cells.h5:raw"
+labels = "cells.h5:labels"
+
+[model]
+widths = [4, 8]
+pool = [[1, 2, 2]]
+norm = "group"
+offsets = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 4]]
+
+[train]
+steps = 80
+patch = [4, 24, 24]
+learning_rate = 0.01
+workers = 0
+threads = 1
+
+[augment]
+misalign = 0.0
+missing = 0.0
+blur = 0.0
+box = 0.0
+warp = 0.0
+
+[predict]
+patch = [4, 24, 24]
+
+[segment]
+block = [6, 20, 20]
+halo = [2, 6, 6]
+size = 10
+dust = 5
+
+[evaluate]
+tolerance_nodes = 5
+"""
+
+
+@pytest.fixture
+def toml(tmp_path):
+    raw, labels = cells((12, 48, 48))
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file["raw"], file["labels"] = raw, labels
+    (tmp_path / "cells.toml").write_text(TOML)
+    return tmp_path / "cells.toml"
+
+
+def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["reproduce", str(toml), "-o", str(out), "--quiet", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["cells"]
+    assert scores["arand_error"] < 0.2
+    notes = json.loads((out / "provenance.json").read_text())
+    assert notes["command"] == f"baselines reproduce {toml}"
+    assert notes["config"]["seed"] == 5
+    assert {"train", "predict cells", "segment cells", "evaluate cells"} <= set(notes["seconds"])
+    assert notes["data"]["cells"]["raw_sha256"] == notes["data"]["train-0"]["raw_sha256"]
+    with h5py.File(out / "cells.h5") as file:
+        assert file["main"].shape == (12, 48, 48)
+        assert file["main"].attrs["voxel_size_nm"].tolist() == [300, 80, 80]
+        first = file["main"][()]
+    # again, with nothing left to train or predict: the same labels
+    assert main(["reproduce", str(toml), "-o", str(out), "--quiet", "--json"]) == 0
+    with h5py.File(out / "cells.h5") as file:
+        assert np.array_equal(file["main"][()], first)
+
+    experiment = Experiment(load_config(toml), out, quiet=True)
+    rows = experiment.sweep("cells", experiment.hierarchy("cells"))
+    chosen = next(row for row in rows if row["threshold"] == experiment.choose_threshold())
+    assert chosen["voi_sum"] == pytest.approx(scores["voi_sum"], abs=1e-12)
+
+    size = export_weights(out / "last.pt", tmp_path / "small.pt")
+    assert size < (out / "last.pt").stat().st_size / 3
+    shipped = TOML.replace("dust = 5", "dust = 5\nthreshold = 0.5")
+    (tmp_path / "shipped.toml").write_text(f'checkpoint = "small.pt"\n{shipped}')
+    assert main(["reproduce", str(tmp_path / "shipped.toml"), "-o", str(tmp_path / "again"), "--quiet"]) == 0
+
+
+def test_mistakes_are_told_in_one_line_each_and_exit_with_one(tmp_path, capsys):
+    (tmp_path / "bad.toml").write_text('name = "x"\nvoxel_size_nm = [1, 1, 1]\nsteps = 5\n')
+    assert main(["train", str(tmp_path / "bad.toml")]) == 1
+    assert "unknown key 'steps'" in capsys.readouterr().err
+
+
+def test_the_method_page_is_one_that_the_client_reads(tmp_path):
+    from baselines.common.config import config_from
+    from baselines.common.provenance import Provenance
+    from baselines.common.submit import method_page
+
+    method = pytest.importorskip("axonem_client.method")
+    provenance = Provenance(tmp_path / "p.json", config_from(SMALL), 'baselines reproduce "small"')
+    provenance.note("data", "a", {"raw_sha256": "0" * 64})
+    provenance.note("seconds", "train", 12.5)
+    path = tmp_path / "method.toml"
+    path.write_text(method_page("demo", "Affinity U-Net", provenance.values, publish=True))
+    found = method.read_method(path)
+    assert (found.benchmark, found.method, found.publish) == ("demo", "Affinity U-Net", True)
+    assert 'Made by `baselines reproduce "small"`' in found.description
+    assert "train 12.5" in found.description
+
+
+def test_renaming_a_table_equals_renaming_the_labels():
+    rng = np.random.default_rng(0)
+    truth, fragments = rng.integers(0, 4, (2, 500))
+    lookup = np.array([0, 2, 2, 1, 0, 3])
+    fragments = fragments + 1
+    found = evaluate.renamed(evaluate.overlaps([(truth, fragments)]), lookup)
+    direct = evaluate.overlaps([(truth, lookup[fragments])])
+    assert np.array_equal(found.truth, direct.truth)
+    assert np.array_equal(found.segment, direct.segment)
+    assert np.array_equal(found.voxels, direct.voxels)
+
+
+def test_the_best_row_is_chosen_by_what_is_asked_for():
+    rows = [
+        {"threshold": 0.2, "voi_sum": 1.0, "arand_error": 0.4, "erl": {"erl_nm": 5.0}},
+        {"threshold": 0.4, "voi_sum": 1.2, "arand_error": 0.2, "erl": {"erl_nm": 9.0}},
+    ]
+    assert evaluate.best(rows, "voi_sum")["threshold"] == 0.2
+    assert evaluate.best(rows, "arand_error")["threshold"] == 0.4
+    assert evaluate.best(rows, "erl")["threshold"] == 0.4
