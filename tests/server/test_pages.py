@@ -1,0 +1,164 @@
+"""What the pages of the main job show."""
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from evalserver.submissions.models import Submission, VolumeFile
+from tests.factories import make_benchmark, make_scored, make_submission, make_user, tiny_labels, upload
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_queue")]
+
+
+@pytest.fixture
+def ada(client):
+    user = make_user("Ada")
+    client.force_login(user)
+    return user
+
+
+def page_of(client, submission, name="submission") -> str:
+    answer = client.get(reverse(name, args=[submission.code]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def of(user, **fields) -> Submission:
+    return make_submission(make_benchmark(("a", "b")), team=user.teams.get(), **fields)
+
+
+def test_the_page_polls_while_the_submission_runs(client, ada):
+    submission = of(ada, status="running", stage="Reading labels of Volume A", percent=42)
+    page = page_of(client, submission)
+    assert f'hx-get="{reverse("submission_progress", args=[submission.code])}"' in page
+    assert 'value="42"' in page
+    assert "Reading labels of Volume A" in page
+    assert '<meta http-equiv="refresh"' in page  # without JavaScript
+
+
+def test_the_poll_answers_with_the_fragment_that_the_page_includes(client, ada):
+    submission = of(ada, status="running", percent=42)
+    fragment = page_of(client, submission, "submission_progress").strip()
+    assert "<html" not in fragment
+    without_tokens = [line for line in fragment.splitlines() if "csrfmiddlewaretoken" not in line]
+    page = page_of(client, submission)
+    assert all(line in page for line in without_tokens)
+
+
+def test_an_end_state_is_not_polled(client, ada):
+    page = page_of(client, of(ada, status="rejected", complaints=[{"volume": "", "code": "x", "message": "y"}]))
+    assert "hx-get" not in page
+    assert 'http-equiv="refresh"' not in page
+
+
+def test_a_rejection_shows_every_complaint(client, ada):
+    complaints = [
+        {"volume": "Volume A", "code": "wrong_shape", "message": "a.h5: shape 1 x 2 x 3"},
+        {"volume": "Volume B", "code": "wrong_dtype", "message": "b.h5: <float32>"},
+    ]
+    page = page_of(client, of(ada, status="rejected", complaints=complaints))
+    assert "a.h5: shape 1 x 2 x 3" in page
+    assert "b.h5: &lt;float32&gt;" in page
+
+
+def test_a_failure_shows_its_incident_and_no_reason(client, ada):
+    page = page_of(client, of(ada, status="failed", incident_id="0a1b2c3d4e"))
+    assert "0a1b2c3d4e" in page
+    assert "Traceback" not in page
+
+
+def test_a_result_states_what_it_depends_on(client):
+    phase = make_benchmark(("a", "b"))
+    page = page_of(client, make_scored(phase, 4321.0))
+    for words in (
+        "4.32",
+        "43.2%",
+        "5 nodes",
+        "0.15 µm",
+        "metric 1",
+        phase.volumes.first().ground_truths.get().checksum[:10],
+    ):
+        assert words in page, words
+
+
+def test_the_form_says_what_is_expected(client, ada):
+    phase = make_benchmark(("a", "b"))
+    page = client.get(reverse("upload", args=[phase.benchmark.slug])).content.decode()
+    assert "axonem-eval check" in page
+    assert "--shape 24,64,96 --voxel-size 30,30,30" in page
+    assert 'type="file"' in page
+
+
+def test_an_upload_is_stored_under_our_own_name(client, ada):
+    phase = make_benchmark()
+    hostile = "../../../etc/passwd\x00.h5"
+    form = {"team": ada.teams.get().pk, "method_name": "m", "file-a": upload(tiny_labels(), hostile)}
+    answer = client.post(reverse("upload", args=[phase.benchmark.slug]), form)
+    submission = Submission.objects.get()
+    assert answer.url == reverse("submission", args=[submission.code])
+    row = VolumeFile.objects.get()
+    assert row.file.name == f"submissions/{submission.code}/a.h5"
+    assert "/" not in row.original_name
+    assert len(row.sha256) == 64
+
+
+def test_a_missing_file_is_said_at_its_field(client, ada):
+    phase = make_benchmark(("a", "b"))
+    form = {"team": ada.teams.get().pk, "method_name": "m", "file-a": upload()}
+    answer = client.post(reverse("upload", args=[phase.benchmark.slug]), form)
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == {"file-b"}
+
+
+def test_too_large_an_upload_is_turned_away_before_it_is_read(client, ada, settings):
+    settings.UPLOAD_MAX_BYTES = 1000
+    phase = make_benchmark()
+    form = {"team": ada.teams.get().pk, "method_name": "m", "file-a": upload(b"x" * 2000)}
+    answer = client.post(reverse("upload", args=[phase.benchmark.slug]), form)
+    assert answer.status_code == 413
+    assert "1000" in answer.content.decode()
+
+
+def test_a_visitors_upload_is_not_stored(client):
+    phase = make_benchmark()
+    answer = client.post(reverse("upload", args=[phase.benchmark.slug]), {"file-a": upload()})
+    assert answer.status_code == 302
+    assert "login" in answer.url
+
+
+def test_forms_without_a_csrf_token_are_refused(ada):
+    from django.test import Client
+
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ada)
+    submission = of(ada, status="scored")
+    assert strict.post(reverse("submission_action", args=[submission.code, "publish"])).status_code == 403
+
+
+def test_publishing_and_taking_back(client, ada):
+    submission = of(ada, status="scored")
+    act = lambda action: client.post(reverse("submission_action", args=[submission.code, action]))  # noqa: E731
+    act("publish")
+    submission.refresh_from_db()
+    assert submission.is_listed
+    act("unpublish")
+    submission.refresh_from_db()
+    assert not submission.is_listed
+
+
+def test_a_withdrawn_submission_cannot_be_published(client, ada):
+    submission = of(ada, status="scored", withdrawn_at=timezone.now())
+    client.post(reverse("submission_action", args=[submission.code, "publish"]))
+    submission.refresh_from_db()
+    assert submission.published_at is None
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing/here/"])
+def test_plain_pages(client, path):
+    answer = client.get(path)
+    assert answer.status_code == (200 if path == "/" else 404)
+    assert "<h1>" in answer.content.decode()
+
+
+def test_the_home_page_without_any_benchmark(client):
+    assert "no benchmark" in client.get("/").content.decode()

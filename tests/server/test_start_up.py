@@ -1,0 +1,158 @@
+"""Settings from the environment, the start-up checks, and the one command that runs everything."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from evalserver import checks, env
+from tests.server.conftest import ROOT, manage
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "hint"),
+    [
+        (lambda: env.env_bool("X", False), "maybe", "X=1"),
+        (lambda: env.env_int("X", 60), "soon", "X=60"),
+        (lambda: env.env_int("X", 60, minimum=1), "0", "default is 60"),
+        (lambda: env.env_url("X", schemes=("redis",)), "http://x", "redis://"),
+        (lambda: env.env_secret("X", file=Path("unused")), "short", "32 or more"),
+        (lambda: env.env_path("X", Path("/")), __file__, "is a file"),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_what_to_write(monkeypatch, read, value, hint):
+    monkeypatch.setenv("X", value)
+    with pytest.raises(ImproperlyConfigured, match="X") as error:
+        read()
+    assert hint in str(error.value)
+
+
+def test_a_bad_url_is_refused_without_showing_its_password(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:hunter2@host/db")
+    with pytest.raises(ImproperlyConfigured) as error:
+        env.env_url("DATABASE_URL", schemes=("postgres",))
+    assert "hunter2" not in str(error.value)
+
+
+def test_the_secret_is_made_once_and_kept_from_others(tmp_path):
+    file = tmp_path / "var" / "secret"
+    first = env.env_secret("NOT_SET_ANYWHERE", file=file)
+    assert len(first) > 40
+    assert env.env_secret("NOT_SET_ANYWHERE", file=file) == first
+    assert file.stat().st_mode & 0o077 == 0
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_debug_on_a_public_host_is_an_error(settings):
+    settings.DEBUG, settings.ALLOWED_HOSTS = True, ["benchmark.example.org"]
+    assert "evalserver.E002" in [message.id for message in checks.check_public_hosts()]
+
+
+def test_a_server_for_this_machine_alone_has_nothing_to_complain_of(settings):
+    settings.ALLOWED_HOSTS = settings.LOCAL_HOSTS
+    assert checks.check_public_hosts() == []
+    assert checks.check_data_folder() == []
+    assert checks.check_private_redis() == []
+
+
+def test_manage_refuses_to_start_with_a_bad_value(tmp_path):
+    done = manage("check", env={"VAR_DIR": str(tmp_path), "LEASE_SECONDS": "soon"})
+    assert done.returncode != 0
+    assert "LEASE_SECONDS=60" in done.stderr
+
+
+def test_no_migration_is_missing(tmp_path):
+    done = manage("makemigrations", "--check", "--dry-run", env={"VAR_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stdout
+
+
+class Up:
+    """`manage.py up` in a folder of its own."""
+
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        # Without the session's settings: this server is complete in itself.
+        outside = {"DATABASE_URL": "", "REDIS_URL": "", "VAR_DIR": str(var), "SITE_URL": ""}
+        self.env = {**os.environ, **outside}
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port)]
+        with (self.var / "up.out").open("wb") as out:
+            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=out)
+        deadline = time.monotonic() + 120
+        while "The server runs" not in (self.var / "up.out").read_text():
+            assert process.poll() is None, (self.var / "up.out").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return process
+
+    @property
+    def url(self) -> str:
+        return (self.var / "address").read_text()
+
+
+@pytest.fixture
+def up(tmp_path_factory):
+    up = Up(tmp_path_factory.mktemp("v"))
+    processes = []
+
+    def start():
+        processes.append(up.start())
+        return up, processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def gone(processes, timeout_s: float = 30) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    return not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_every_process_ends_with_the_one_command(up, how):
+    server, process = up()
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 6  # redis, web and its processes, workers, timer
+    process.send_signal(how)
+    process.wait(60)
+    assert gone(family)
+
+
+@pytest.mark.slow
+def test_a_second_start_in_the_same_folder_says_where_the_first_runs(up):
+    server, _ = up()
+    second = subprocess.run(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode != 0
+    assert server.url in second.stderr
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_passed_over(up, tmp_path_factory):
+    server, _ = up()
+    other = Up(tmp_path_factory.mktemp("w"))
+    other.port = server.port
+    process = other.start()
+    try:
+        assert other.url != server.url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
