@@ -41,9 +41,9 @@ class RescorableBenchmarkAdmin(BenchmarkAdmin):
     @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         for benchmark in queryset:
-            outcome = services.rescore_benchmark(benchmark)
-            words = ", ".join(f"{count} {word}" for word, count in sorted(outcome.items())) or "no scored submission"
-            messages.success(request, f"{benchmark}: {words}.")
+            sent = services.queue_rescores(benchmark)
+            self.log_change(request, benchmark, f"re-scoring {sent} submissions")
+            messages.success(request, f"{benchmark}: {sent} submissions sent to the workers; earlier results stay.")
 
 
 class VolumeFileInline(ReadOnly, admin.TabularInline):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from celery import current_app
 from django.conf import settings
 from django.core.files import File
 from django.db import transaction
@@ -220,6 +221,15 @@ def rescore_benchmark(benchmark: Benchmark) -> Counter[str]:
     """Re-score every scored submission of a benchmark; how many ended in which way."""
     scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
     return Counter(rescore_submission(pk) for pk in scored.values_list("pk", flat=True))
+
+
+def queue_rescores(benchmark: Benchmark) -> int:
+    """Have workers re-score every scored submission; how many were sent. Sending again does no harm."""
+    scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
+    pks = list(scored.values_list("pk", flat=True))
+    for pk in pks:
+        current_app.send_task("evalserver.submissions.tasks.rescore_submission_task", args=[pk])
+    return len(pks)
 
 
 def requeue_stale() -> Sweep:

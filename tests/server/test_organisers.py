@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 import zipfile
 from datetime import timedelta
 
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from evalserver.benchmarks import services as benchmark_services
 from evalserver.benchmarks.models import Participation, Phase, TrainingFile
+from evalserver.queue import send
 from evalserver.submissions import services
-from tests.factories import make_benchmark, make_scored, make_team, make_user, upload
+from tests.factories import TOLERANCE, make_benchmark, make_scored, make_submission, make_team, make_user, upload
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_queue")]
 
@@ -167,3 +169,23 @@ def test_an_export_holds_every_record_and_no_person_and_no_ground_truth(tmp_path
     assert submissions[0]["scores"][0]["mean_erl_nm"] == 5000
     assert user.email not in everything
     assert "node_voxel" not in everything
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rescoring_everything_is_the_workers_job(client, worker, ended):
+    organiser = make_user("Olga", is_staff=True, is_superuser=True)
+    client.force_login(organiser)
+    phase = make_benchmark()
+    submission = make_submission(phase)
+    send(submission)
+    assert ended(submission).status == "scored"
+    phase.volumes.update(tolerance_nodes=1)
+    client.post(
+        reverse("admin:benchmarks_benchmark_changelist"),
+        {"action": "rescore", "_selected_action": [phase.benchmark_id]},
+    )
+    deadline = time.monotonic() + 30
+    while submission.scores.count() < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    tolerances = submission.files.get().evaluations.values_list("tolerance_nodes", flat=True)
+    assert sorted(tolerances) == [1, TOLERANCE]
