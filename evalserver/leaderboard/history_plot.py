@@ -1,5 +1,6 @@
 """The best result over time as an SVG step plot."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.utils.safestring import SafeString, mark_safe
@@ -10,11 +11,11 @@ from evalserver.leaderboard.selectors import Record
 DAY_S = 86_400.0
 
 
-def history_plot(records: list[Record], now: datetime, ceiling_um: float | None) -> SafeString:
-    """Steps of the best mean ERL (um) from the first entry until now; the dashed line is the ground truth's."""
+def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float | None) -> SafeString:
+    """Steps of the best mean ERL (um) from the first entry until a moment; the dashed line is the ground truth's."""
     first = records[0].submitted_at.timestamp()
     # A first day with one entry still needs an axis.
-    end = max(now.timestamp(), records[-1].submitted_at.timestamp(), first + DAY_S)
+    end = max(until.timestamp(), records[-1].submitted_at.timestamp(), first + DAY_S)
     best = records[-1].mean_erl_um
     levels = ticks(max(best, ceiling_um or 0.0), 5)
 
@@ -33,10 +34,7 @@ def history_plot(records: list[Record], now: datetime, ceiling_um: float | None)
         content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
         for record in records:
             x = record.submitted_at.timestamp() - first
-            words = (
-                f"{record.submission.method_name}, {record.submission.team.name}: {record.mean_erl_um:.2f} µm, "
-                f"{record.submitted_at:%Y-%m-%d}"
-            )
+            words = f"{record.method}, {record.team}: {record.mean_erl_um:.2f} µm, {record.submitted_at:%Y-%m-%d}"
             content += tag(
                 "circle", tip(words), cx=frame.x(x), cy=frame.y(record.mean_erl_um), r=4, class_="dot correct"
             )

@@ -130,8 +130,8 @@ def board_columns(phase: Phase) -> list[Column]:
 
 def _rows(ranked: Ranking, indices: Sequence[int]) -> list[Row]:
     shown = ranked.submission[list(indices)].tolist()
-    submissions = Submission.objects.filter(pk__in=shown).select_related("team").defer("description", "provenance")
-    by_pk = submissions.in_bulk()
+    fields = ("code", "method_name", "is_reference", "reproduce_command", "created_at", "team__name")
+    by_pk = Submission.objects.select_related("team").only(*fields).in_bulk(shown)
     return [
         Row(
             rank=int(ranked.rank[i]),
@@ -159,30 +159,33 @@ def _um(value_nm: float) -> float | None:
 class Record:
     """An entry that was the best of all when it was submitted."""
 
-    submission: Submission
+    code: str
+    method: str
+    team: str
     submitted_at: datetime
     mean_erl_um: float
     mean_percent: float
 
 
-def history(board: Leaderboard) -> list[Record]:
+def history(board: Leaderboard) -> tuple[Record, ...]:
     """How the best result has grown, oldest first; the last MAX_HISTORY steps."""
     if board.ranking is None:
-        return []
+        return ()
     ranked = board.ranking
     indices = ranked.best_over_time()[-MAX_HISTORY:]
     shown = ranked.submission[indices].tolist()
-    by_pk = Submission.objects.select_related("team").only("code", "method_name", "team__name").in_bulk(shown)
-    return [
+    rows = Submission.objects.filter(pk__in=shown).values_list("pk", "code", "method_name", "team__name")
+    names = {pk: (code, method, team) for pk, code, method, team in rows}
+    return tuple(
         Record(
-            submission=by_pk[pk],
+            *names[pk],
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
             mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
             mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
         )
         for i, pk in zip(indices, shown, strict=True)
-        if pk in by_pk
-    ]
+        if pk in names
+    )
 
 
 def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow]:

@@ -7,7 +7,7 @@ from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
-from evalserver.leaderboard.history_plot import history_plot
+from evalserver.leaderboard.fragments import RowValues, history_html, options_html, rows_html
 from evalserver.leaderboard.query import BoardQuery
 
 # A view may have as many rows as there are entries.
@@ -24,20 +24,23 @@ def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
 
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
-    context = {"benchmark": benchmark, "phase": phase, "now": timezone.now()}
+    context = {"benchmark": benchmark, "phase": phase}
     if not selectors.may_see_ranking(request.user, phase):
         return render(request, "leaderboard/embargo.html", context)
     query = BoardQuery.of(request.GET)
     board = selectors.leaderboard(benchmark, phase, query.page, query=query)
-    records = selectors.history(board)
+    rows = [RowValues.of(row) for row in board.rows]
+    this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     params = request.GET.copy()
     params.pop("page", None)
     context |= {
         "board": board,
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
-        "records": records,
-        "history_plot": history_plot(records, timezone.now(), board.ceiling_um) if records else "",
+        "ranked_rows": rows_html(rows),
+        "first_choices": options_html(rows, 0),
+        "second_choices": options_html(rows, 1),
+        "history": history_html(selectors.history(board), this_hour, board.ceiling_um),
     }
     return render(request, "leaderboard/table.html", context)
 

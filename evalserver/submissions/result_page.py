@@ -81,9 +81,11 @@ class VolumeResult:
 
     @property
     def bins(self) -> list[dict[str, Any]]:
-        """Length classes that have axons, each with its name."""
-        shown = [b for b in self.report["length_bins"] if b["axons"] != 0]
-        return [{**b, "name": report_plots.bin_name(b)} for b in shown]
+        """Length classes that have axons, each with its name; axons None: too few for their ERL to be shown."""
+        bins = self.report["length_bins"]
+        known = [i for i, b in enumerate(bins) if b["axons"]]
+        shown = bins[known[0] : known[-1] + 1] if known else []
+        return [{**b, "name": report_plots.bin_name(b)} for b in shown if b["axons"] != 0]
 
     @property
     def worst_axons(self) -> list[dict[str, Any]]:

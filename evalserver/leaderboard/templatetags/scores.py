@@ -28,6 +28,12 @@ def nm_as_um(value: float | None) -> str:
 
 
 @register.filter
+def cable(value: float | None) -> str:
+    """A length of cable in nm, shown in um: without decimals from 100 um on."""
+    return f"{value / 1000:,.0f}" if value is not None and value >= 1e5 else nm_as_um(value)
+
+
+@register.filter
 def percent(value: float | None) -> str:
     """A share from 0 to 100."""
     return EM_DASH if value is None else f"{value:.1f}%"
@@ -58,7 +64,7 @@ def signed(value: float | None, unit: str) -> str:
     """A difference, with its sign."""
     if value is None:
         return EM_DASH
-    digits = 1 if unit == "percent" else 2
+    digits = 2 if unit == "um" else 1
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return "0" if float(f"{value:.{digits}f}") == 0 else text
 

@@ -1,0 +1,150 @@
+"""How fast the leaderboard answers with 10,000 entries and 2,000 users, under the server that `make up` starts.
+
+    python benchmarks/bench_leaderboard.py [--rate 50] [--seconds 30] [--database-url postgres://...]
+    python tests/with_postgres.py python benchmarks/bench_leaderboard.py
+
+Seeds a data folder of its own (kept with --var, else removed), starts `manage.py up` on it, and sends requests at a
+fixed rate whether or not earlier ones have been answered (an open loop: a slow server cannot slow its own load). Pages
+differ: plain, sorted by each column, further pages, filtered by text and date, one row per team.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BOARD = "/benchmarks/load/leaderboard/"
+COUNT_QUERIES = """
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "evalserver.settings"
+django.setup()
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+client = Client(headers={"host": "127.0.0.1"})
+client.get("/benchmarks/load/leaderboard/")
+for state in ("", "?page=150", "?sort=-erl-h.um", "?rows=best", "?q=run+77"):
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get("/benchmarks/load/leaderboard/" + state).status_code == 200
+    print(f"  {len(queries):3d} queries  {state or 'first page'}")
+"""
+
+
+def states(seed: int = 0) -> list[str]:
+    """Addresses in the mix that readers ask for: half the first page, the rest all kinds of views."""
+    rng = random.Random(seed)
+    sorts = ["-mean", "-percent", "-low", "-date", "date", "-erl-h.um", "-erl-m.percent", "mean"]
+    views = [f"?sort={name}" for name in sorts] + ["?rows=best", "?rows=best&sort=-erl-h.um", "?from=2026-06-01"]
+    views += [f"?page={rng.randint(2, 200)}" for _ in range(10)] + [f"?q=run+{rng.randint(10, 99)}" for _ in range(4)]
+    return [BOARD] * len(views) + [BOARD + view for view in views]
+
+
+async def request(host: str, port: int, path: str) -> tuple[int, float]:
+    """Status and seconds until the last byte, over a connection of its own."""
+    started = time.perf_counter()
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        body = await asyncio.wait_for(reader.read(-1), 30)
+    finally:
+        writer.close()
+    return int(body.split(b" ", 2)[1]), time.perf_counter() - started
+
+
+async def load(port: int, rate: float, seconds: float) -> tuple[list[float], Counter[str]]:
+    """Sorted seconds of the requests that were answered with 200, and how many ended in which way."""
+    rng, paths = random.Random(1), states()
+    times: list[float] = []
+    ends: Counter[str] = Counter()
+
+    async def one(path: str) -> None:
+        try:
+            status, taken = await request("127.0.0.1", port, path)
+        except (OSError, TimeoutError, IndexError, ValueError) as error:
+            ends[type(error).__name__] += 1
+            return
+        ends[str(status)] += 1
+        if status == 200:
+            times.append(taken)
+
+    tasks = []
+    started = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(rng.choice(paths))))
+    await asyncio.gather(*tasks)
+    return sorted(times), ends
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    server = subprocess.Popen(
+        [sys.executable, "manage.py", "up", "--port", str(port), "--workers", "1"],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(240):
+        time.sleep(0.5)
+        if server.poll() is not None:
+            sys.exit("the server has ended; see log/ in its folder")
+        try:
+            if asyncio.run(request("127.0.0.1", port, "/healthz"))[0] == 200:
+                return server
+        except (OSError, IndexError, ValueError):
+            continue
+    server.send_signal(signal.SIGTERM)
+    sys.exit("the server did not start within two minutes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=50, help="requests a second (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--entries", type=int, default=10_000)
+    parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--var", type=Path, help="data folder to make or use again")
+    options = parser.parse_args()
+    folder = options.var or Path(tempfile.mkdtemp(prefix="axonem-load-"))
+    environment = {**os.environ, "VAR_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    manage = [sys.executable, "manage.py"]
+    try:
+        if not (folder / "seeded").exists():
+            subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
+            seed = [*manage, "seed_load", f"--entries={options.entries}", f"--users={options.users}"]
+            subprocess.run(seed, cwd=ROOT, env=environment, check=True)
+            (folder / "seeded").touch()
+        port = free_port()
+        server = start_server(environment, port)
+        try:
+            print(f"database: {environment.get('DATABASE_URL', 'SQLite').split(':')[0]}")
+            subprocess.run([sys.executable, "-c", COUNT_QUERIES], cwd=ROOT, env=environment, check=True)
+            asyncio.run(load(port, 10, 3))  # each process builds its ranking at its first request
+            print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the run")
+            times, ends = asyncio.run(load(port, options.rate, options.seconds))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+    finally:
+        if not options.var:
+            shutil.rmtree(folder, ignore_errors=True)
+    at = {share: 1000 * times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.95, 0.99)}
+    print(f"{options.rate:g} requests/s for {options.seconds:g} s: {dict(ends)}")
+    print("ms  " + "  ".join(f"p{100 * share:g} {value:.1f}" for share, value in at.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+import math
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from axonem_eval.erl import METRIC_VERSION
+from evalserver.accounts.models import Membership, Team, User
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
+from evalserver.submissions.scoring import ruler_of
+
+SLUG = "load"
+GT_ERL_NM = (28_500.0, 43_600.0)
+BATCH = 2_000
+
+
+class Command(BaseCommand):
+    help = "Fill an empty database with made-up users and entries, to measure how the leaderboard fares at scale."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--entries", type=int, default=10_000)
+        parser.add_argument("--users", type=int, default=2_000)
+        parser.add_argument("--seed", type=int, default=0)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.BASE_DIR / "var" == settings.VAR_DIR:
+            raise CommandError("Not into the folder of a real server: set VAR_DIR to a folder of its own.")
+        if User.objects.exists() or Submission.objects.exists():
+            raise CommandError("This database holds users or submissions; seed_load wants an empty one.")
+        with transaction.atomic():
+            teams = _teams(options["users"])
+            phase, ground_truths = _benchmark()
+            _entries(phase, ground_truths, teams, options["entries"], np.random.default_rng(options["seed"]))
+        self.stdout.write(
+            f"{User.objects.count()} users, {Submission.objects.count()} entries: /benchmarks/{SLUG}/leaderboard/"
+        )
+
+
+def _teams(count: int) -> list[Team]:
+    users = User.objects.bulk_create(
+        [User(email=f"user{i}@load.example.org", name=f"User {i}", password="!") for i in range(count)], BATCH
+    )
+    teams = Team.objects.bulk_create([Team(name=f"Laboratory {i}", is_personal=True) for i in range(count)], BATCH)
+    Membership.objects.bulk_create(
+        [Membership(user=u, team=t, role=Membership.Role.OWNER) for u, t in zip(users, teams, strict=True)], BATCH
+    )
+    return teams
+
+
+def _benchmark() -> tuple[Phase, list[GroundTruth]]:
+    benchmark = Benchmark.objects.create(slug=SLUG, name="Load test", summary="Made-up entries.")
+    phase = Phase.objects.create(benchmark=benchmark, slug="test", name="Test")
+    ground_truths = []
+    for position, (slug, gt_erl_nm) in enumerate(zip(("h", "m"), GT_ERL_NM, strict=True)):
+        volume = Volume.objects.create(
+            benchmark=benchmark, slug=slug, name=f"Volume {slug.upper()}", position=position,
+            shape_z=750, shape_y=4286, shape_x=4286, voxel_z_nm=40, voxel_y_nm=7, voxel_x_nm=7,
+        )  # fmt: skip
+        phase.volumes.add(volume)
+        ground_truths.append(
+            GroundTruth.objects.create(
+                volume=volume,
+                version=1,
+                source_kind=GroundTruth.Source.BUNDLE,
+                status=GroundTruth.DONE_STATUS,
+                checksum=f"{position}" * 64,
+                skeletons=9000,
+                nodes=8_000_000,
+                gt_erl_nm=gt_erl_nm,
+                mean_node_spacing_nm=40.0,
+                is_current=True,
+            )
+        )
+    entry = PublishedEntry.objects.create(benchmark=benchmark, method="Published method", source="A paper, 2021")
+    for g in ground_truths:
+        PublishedScore.objects.create(entry=entry, volume=g.volume, erl_um=18.5, percent=65)
+    return phase, ground_truths
+
+
+def _entries(
+    phase: Phase, ground_truths: list[GroundTruth], teams: list[Team], count: int, rng: np.random.Generator
+) -> None:
+    """Scores rise slowly over a year and scatter; a tenth of them are equal to another's."""
+    now = timezone.now()
+    share = np.clip(0.3 + 0.5 * np.arange(count) / max(1, count) + rng.normal(0, 0.1, (2, count)), 0.01, 0.99)
+    share[:, 1::10] = share[:, ::10][:, : share[:, 1::10].shape[1]]
+    submissions = Submission.objects.bulk_create(
+        [
+            Submission(
+                phase=phase, team=teams[i % len(teams)], method_name=f"Method {i % 137} run {i}", status="scored",
+                published_at=now, percent=100, is_reference=i % 1000 == 0,
+                reproduce_command="baselines reproduce seg" if i % 1000 == 0 else "",
+            )
+            for i in range(count)
+        ],
+        BATCH,
+    )  # fmt: skip
+    for i, submission in enumerate(submissions):
+        submission.created_at = now - timedelta(days=365 * (1 - i / max(1, count)))
+    Submission.objects.bulk_update(submissions, ["created_at"], BATCH)
+    ruler = ruler_of(ground_truths)
+    erl = share * np.array([[g.gt_erl_nm] for g in ground_truths], np.float64)
+    mean = erl.mean(axis=0)
+    Score.objects.bulk_create(
+        [
+            Score(
+                submission=s, ruler=ruler, metric_version=METRIC_VERSION, mean_erl_nm=float(mean[i]),
+                mean_normalized_erl=float(share[:, i].mean()), erl_low_nm=float(mean[i] * 0.97),
+                erl_high_nm=float(mean[i] * 1.03),
+            )
+            for i, s in enumerate(submissions)
+        ],
+        BATCH,
+    )  # fmt: skip
+    for v, ground_truth in enumerate(ground_truths):
+        _evaluations(ground_truth, submissions, erl[v], share[v])
+
+
+def _evaluations(ground_truth: GroundTruth, submissions: list[Submission], erl: Any, share: Any) -> None:
+    volume = ground_truth.volume
+    files = VolumeFile.objects.bulk_create(
+        [
+            VolumeFile(submission=s, volume=volume, file="none", original_name="x.h5", size_bytes=1, sha256="0" * 64)
+            for s in submissions
+        ],
+        BATCH,
+    )
+    Evaluation.objects.bulk_create(
+        [
+            Evaluation(
+                volume_file=file, ground_truth=ground_truth, metric_version=METRIC_VERSION,
+                tolerance_nodes=volume.tolerance_nodes, ground_truth_checksum=ground_truth.checksum,
+                erl_nm=float(erl[i]), gt_erl_nm=ground_truth.gt_erl_nm or math.nan, normalized_erl=float(share[i]),
+                report={}, code_version="seed_load",
+            )
+            for i, file in enumerate(files)
+        ],
+        BATCH,
+    )  # fmt: skip
