@@ -33,6 +33,8 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals = signal.SIGTERM
+    # The others talk to it to their end: it is stopped when they are gone.
+    is_foundation: bool = False
 
     def signal_group(self, signal_number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -53,6 +55,7 @@ class Family:
         *,
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        is_foundation: bool = False,
     ) -> Child:
         """Start a program with its output in `<log_dir>/<name>.log`."""
         self.log_dir.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,7 @@ class Family:
                 start_new_session=True,
                 preexec_fn=partial(die_with_parent, signal.SIGKILL, parent=os.getpid()),
             )
-        child = Child(name, process, stop_signal)
+        child = Child(name, process, stop_signal, is_foundation)
         self.children.append(child)
         return child
 
@@ -76,14 +79,19 @@ class Family:
         return next((child for child in self.children if child.process.poll() is not None), None)
 
     def stop(self, grace_s: float = 8.0) -> None:
-        """Stop every program, the last started first; what has not ended after the grace is killed."""
-        for child in reversed(self.children):
-            child.signal_group(child.stop_signal)
-        deadline = time.monotonic() + grace_s
-        for child in reversed(self.children):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            # Also when the leader has gone: a process of its group may be left.
-            child.signal_group(signal.SIGKILL)
-            child.process.wait()
+        """Stop every program, foundations last; what has not ended after the grace is killed."""
+        _stop([child for child in self.children if not child.is_foundation], grace_s)
+        _stop([child for child in self.children if child.is_foundation], grace_s)
         self.children.clear()
+
+
+def _stop(children: list[Child], grace_s: float) -> None:
+    for child in children:
+        child.process.send_signal(child.stop_signal)
+    deadline = time.monotonic() + grace_s
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.1, deadline - time.monotonic()))
+        # Also when the leader has gone: a process of its group may be left.
+        child.signal_group(signal.SIGKILL)
+        child.process.wait()

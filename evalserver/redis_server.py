@@ -60,6 +60,7 @@ def start_private_redis(family: Family, var_dir: Path, *, timeout_s: float = 15.
             *("--dir", str(data_dir), "--appendonly", "yes", "--appendfsync", "everysec"),
             *("--save", "", "--daemonize", "no", "--maxmemory-policy", "noeviction"),
         ],
+        is_foundation=True,
     )
     client = redis.Redis(unix_socket_path=str(socket))
     deadline = time.monotonic() + timeout_s

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -17,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.demo import ENTRIES, demo_password
-from evalserver.processes import Child, Family
+from evalserver.processes import Child, Family, die_with_parent
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
 from evalserver.submissions.models import Comparison, Submission
@@ -151,7 +152,9 @@ class Command(BaseCommand):
     def _make_demo(self, family: Family) -> None:
         """In a process of its own, so that the generator's memory goes back when it is done."""
         command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "make_demo"]
-        process = subprocess.Popen(command, start_new_session=True)
+        process = subprocess.Popen(
+            command, start_new_session=True, preexec_fn=partial(die_with_parent, signal.SIGKILL, parent=os.getpid())
+        )
         child = Child("make_demo", process)
         family.children.append(child)
         while process.poll() is None:
