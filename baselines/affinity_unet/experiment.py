@@ -26,8 +26,8 @@ from baselines.common import evaluate
 from baselines.common.blockwise import blocks, write_json
 from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from baselines.common.config import ExperimentConfig, VolumeConfig
-from baselines.common.data import Volume, load_one, load_volumes
-from baselines.common.provenance import Provenance, checksum, file_checksum
+from baselines.common.data import Volume, checksum, load_one, load_volumes, open_raw
+from baselines.common.provenance import Provenance, file_checksum
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -100,14 +100,15 @@ class Experiment:
 
     def predict(self, name: str) -> Path:
         """Affinities of a volume; several processes may run this at once."""
-        volume = self.volume(name, need_labels=False)
+        raw, identity = open_raw(self.config, self._spec(name))
+        self.provenance.note("data", f"{name} raw", identity)
         store = self.folder / f"{name}-affinities.zarr"
-        job = {"raw": checksum(volume.raw), "checkpoint": file_checksum(self.checkpoint)}
+        job = {"raw": identity, "checkpoint": file_checksum(self.checkpoint)}
         if self.config.train.threads:
             torch.set_num_threads(self.config.train.threads)
         with self.provenance.stage(f"predict {name}"):
             predict(
-                self.model(), volume.raw, store, self.config.predict, job=job,
+                self.model(), raw, store, self.config.predict, job=job,
                 autocast=self.config.train.autocast, quiet=self.quiet,
             )  # fmt: skip
         return store
@@ -230,8 +231,14 @@ class Experiment:
         for name in self.tests:
             self.predict(name)
             self.segment(name)
-            found[name] = self.evaluate(name)
+            if self._has_labels(name):
+                found[name] = self.evaluate(name)
         return found
+
+    def _has_labels(self, name: str) -> bool:
+        """A volume without labels is scored by the server alone."""
+        spec = self._spec(name)
+        return spec.kind != "pair" or bool(spec.labels)
 
 
 def load_model(config: ExperimentConfig, checkpoint: Path) -> ResidualUNet:

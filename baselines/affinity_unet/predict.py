@@ -6,6 +6,7 @@ Each voxel sums the same patches in the same order however tiles are cut and whe
 bytes do not depend on either. Shape suffixes: C channels, D H W = z y x.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,12 +124,17 @@ def predict(
         if after_patch:
             after_patch()
 
-    for tile in tiles:
-        name = f"tile-{tile.index:05d}"
-        with ledger.claim(name) as mine:
-            if mine:
-                _predict_tile(model, raw, target, config, tile, starts, ledger, autocast, count)
-                ledger.finish(name)
+    while pending := [tile for tile in tiles if ledger.done(f"tile-{tile.index:05d}") is None]:
+        worked = False
+        for tile in pending:
+            name = f"tile-{tile.index:05d}"
+            with ledger.claim(name) as mine:
+                if mine:
+                    _predict_tile(model, raw, target, config, tile, starts, ledger, autocast, count)
+                    ledger.finish(name)
+                    worked = True
+        if not worked:  # others hold what is left: they finish it, or die and let go of it
+            time.sleep(0.5)
     bar.close()
     return target
 

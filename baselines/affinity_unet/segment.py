@@ -10,6 +10,7 @@ Each step leaves files in the work folder and is skipped where they are complete
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -187,7 +188,7 @@ def _create(store: Path, shape: Triple, block: Triple) -> None:
 
 
 def _run(
-    task: Callable[[Block], None],
+    task: Callable[[Block], bool],
     *,
     grid: list[Block],
     processes: int,
@@ -195,21 +196,33 @@ def _run(
     after: Callable[[], None] | None,
     label: str,
 ) -> None:
-    """Do a task for every block, here or in worker processes; each task skips what is done."""
+    """Do a task for every block, here or in worker processes; a task tells whether its block is done."""
     bar = tqdm(total=len(grid), desc=label, unit="block", disable=quiet)
+    pending = grid
 
-    def watch(results: Iterable[None]) -> None:
-        for _ in results:
+    def watch(results: Iterable[bool]) -> list[Block]:
+        """Count what is done; the blocks that another process holds."""
+        left = []
+        for block, done in zip(pending, results, strict=True):
+            if not done:
+                left.append(block)
+                continue
             bar.update()
             if after:
                 after()
+        return left
 
-    if processes <= 1:
-        watch(map(task, grid))
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            watch(pool.map(task, grid))
+    while pending:
+        if processes <= 1:
+            left = watch(map(task, pending))
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(min(processes, len(pending)), mp_context=context) as pool:
+                left = watch(pool.map(task, pending))
+        # What another process holds is either finished by it, or free again when that process dies.
+        pending = left
+        if pending:
+            time.sleep(0.5)
     bar.close()
 
 
@@ -217,12 +230,12 @@ def _ledger(work: Path) -> Ledger:
     return Ledger(work / "progress", _settings(work))
 
 
-def _fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Block) -> None:
+def _fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Block) -> bool:
     """Watershed of a block with context; stores its core and what it saw on the planes before its lower faces."""
     ledger, name = _ledger(work), f"fragments-{block.name}"
     with ledger.claim(name) as mine:
         if not mine:
-            return
+            return ledger.done(name) is not None
         links = zarr.open_array(affinity, mode="r")[(slice(None), *block.halo)]
         wide, _ = fragments_of(np.asarray(links), config)
         core = wide[block.core_in_halo]
@@ -241,6 +254,7 @@ def _fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Bl
         voxels = np.bincount(lookup[core].reshape(-1), minlength=len(present) + 1)
         _save_npz(work / "sizes" / f"{block.name}.npz", voxels=voxels[1:])
         ledger.finish(name, count=len(present))
+    return True
 
 
 def _offsets(ledger: Ledger, grid: list[Block]) -> NDArray[np.int64]:
@@ -279,12 +293,12 @@ def _read_global(
 
 def _graph_block(
     affinity: Path, work: Path, config: SegmentConfig, shape: Triple, offsets: NDArray[np.int64], block: Block
-) -> None:
+) -> bool:
     """Links whose destination lies in the block, and which pieces on its lower faces are one fragment."""
     ledger, name = _ledger(work), f"graph-{block.name}"
     with ledger.claim(name) as mine:
         if not mine:
-            return
+            return ledger.done(name) is not None
         box = tuple(slice(max(c.start - 1, 0), c.stop) for c in block.core)
         first = tuple(c.start - b.start for c, b in zip(block.core, box, strict=True))
         fragments = zarr.open_array(work / "fragments.zarr", mode="r")
@@ -306,6 +320,7 @@ def _graph_block(
             same=np.concatenate(same),
         )  # fmt: skip
         ledger.finish(name)
+    return True
 
 
 def same_fragments(theirs: NDArray[np.int64], ours: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,21 @@ class _Batches(Dataset):
         sample = self.crops[index]
         target, mask = affinity_targets(sample.labels, sample.mask, self.offsets)
         return torch.from_numpy(sample.grey)[None], torch.from_numpy(target), torch.from_numpy(mask)
+
+
+class _Order:
+    """Crop numbers of each batch to come; no two processes share one."""
+
+    def __init__(self, steps: range, batch: int, world: int, rank: int) -> None:
+        self.steps, self.batch, self.world, self.rank = steps, batch, world, rank
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            first = (step * self.world + self.rank) * self.batch
+            yield list(range(first, first + self.batch))
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -157,13 +172,12 @@ def _step(
 
 
 def _loader(config: ExperimentConfig, volumes: list[Volume], step: int, world: int, rank: int) -> DataLoader:
-    """Batches of the steps to come; crop number (step * world + rank) * batch + place, whatever the workers."""
+    """Batches of the steps to come, the same whatever the number of workers."""
     options = config.train
     crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)
-    order = [[(s * world + rank) * options.batch + i for i in range(options.batch)] for s in range(step, options.steps)]
     return DataLoader(
         _Batches(crops, config),
-        batch_sampler=order,
+        batch_sampler=_Order(range(step, options.steps), options.batch, world, rank),
         num_workers=options.workers,
         worker_init_fn=_one_thread,
         pin_memory=torch.cuda.is_available(),

@@ -1,6 +1,7 @@
 """Volumes to learn from: grey values, labels and a mask of where the labels hold, checked before anything starts."""
 
 import gzip
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import format_triple
-from axonem_eval.volume import open_labels
-from baselines.common.config import ExperimentConfig, FloatTriple, VolumeConfig
+from axonem_eval.volume import LabelVolume, open_labels, split_dataset
+from baselines.common.config import ExperimentConfig, FloatTriple, Triple, VolumeConfig
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,46 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
         labels = erode_labels(labels, spec.erode, axes)
     mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
     return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask, config.voxel_size_of(spec))
+
+
+class StoredRaw:
+    """Grey values read box by box from a file, for volumes larger than memory; ``origin`` is where the crop begins."""
+
+    def __init__(self, volume: LabelVolume, origin: Triple, shape: Triple) -> None:
+        self.volume, self.origin, self.shape = volume, origin, shape
+
+    def __getitem__(self, box: tuple[slice, slice, slice]) -> NDArray[np.uint8]:
+        ends = [min(s.stop, n) for s, n in zip(box, self.shape, strict=True)]
+        z, y, x = (slice(s.start + o, e + o) for s, o, e in zip(box, self.origin, ends, strict=True))
+        return self.volume.read((z, y, x))
+
+
+def open_raw(config: ExperimentConfig, spec: VolumeConfig) -> tuple[StoredRaw | NDArray[np.uint8], str]:
+    """Grey values of a volume and what identifies them: a file's stay on disk, others are loaded.
+
+    Raises InputError where they are not uint8.
+    """
+    if spec.kind != "pair" or Path(spec.raw).suffix.lower() in (".tif", ".tiff"):
+        raw = load_one(config, spec, need_labels=False).raw
+        return raw, checksum(raw)
+    path = config.resolve(spec.raw)
+    volume = open_labels(path)
+    if volume.dtype != np.uint8:
+        raise InputError.of("wrong_dtype", f"{path}: raw has dtype {volume.dtype}, expected uint8 grey values 0..255")
+    whole = volume.shape_zyx
+    spans = [span or (0, n) for span, n in zip((spec.z, spec.y, spec.x), whole, strict=True)]
+    origin = (spans[0][0], spans[1][0], spans[2][0])
+    z, y, x = (min(end, n) - first for (first, end), n in zip(spans, whole, strict=True))
+    file, _ = split_dataset(path)
+    status = file.stat()
+    return StoredRaw(volume, origin, (z, y, x)), f"{spec.raw} {status.st_size} bytes, changed {status.st_mtime_ns}"
+
+
+def checksum(array: NDArray[Any]) -> str:
+    """sha256 of an array's dtype, shape and values."""
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def erode_labels(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -> NDArray[np.uint32]:

@@ -13,9 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from baselines.common.blockwise import write_json
 from baselines.common.config import ExperimentConfig
 
@@ -54,13 +51,6 @@ class Provenance:
         finally:
             seconds = time.monotonic() - started
             self.note("seconds", name, round(self.values["seconds"].get(name, 0.0) + seconds, 2))
-
-
-def checksum(array: NDArray[Any]) -> str:
-    """sha256 of an array's dtype, shape and values."""
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def file_checksum(path: Path) -> str:

@@ -34,6 +34,10 @@ def submit(
     return main(["submit", str(page), *named, "--watch", *(["--server", server] if server else [])])
 
 
+def _short(data: Any) -> str:
+    return f"raw sha256 {data['raw_sha256'][:16]}" if isinstance(data, dict) else str(data)[:60]
+
+
 def method_page(benchmark: str, method: str, notes: Mapping[str, Any], *, publish: bool) -> str:
     """The client's method file (TOML); the description tells how to make the entry again."""
     config = notes["config"]
@@ -44,7 +48,7 @@ def method_page(benchmark: str, method: str, notes: Mapping[str, Any], *, publis
         "Seconds: " + ", ".join(f"{stage} {seconds:g}" for stage, seconds in notes["seconds"].items()) + ".",
         f"Hardware: {notes['hardware'].get('processor') or notes['hardware']['machine']}, "
         f"{notes['hardware']['cores']} cores, GPUs: {', '.join(notes['hardware'].get('gpus', [])) or 'none'}.",
-        "Data: " + "; ".join(f"{k} raw sha256 {v['raw_sha256'][:16]}" for k, v in notes["data"].items()) + ".",
+        "Data: " + "; ".join(f"{name} {_short(value)}" for name, value in notes["data"].items()) + ".",
     ]
     values = {"benchmark": benchmark, "method": method, "description": "\n\n".join(text)}
     # A JSON string is a TOML basic string.
