@@ -1,11 +1,11 @@
 """Open the one label dataset of an HDF5 file; ``hdf5_volume.py`` reads it."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
-import numpy as np
 
 from axonem_eval.candidates import MAX_OBJECTS, Candidate, choose, stated_voxel_size
 from axonem_eval.errors import InputError
@@ -102,7 +102,7 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: Floa
             "storage), which are never read. Write the labels into this file",
         )
     pipeline = FilterPipeline.of(dataset)
-    chunk_bytes = int(np.prod(dataset.chunks or (0,), dtype=np.int64)) * dataset.dtype.itemsize
+    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     ours = min(dataset.shape) > 0 and pipeline.known and _plain_integers(dataset)
     if chunk_bytes > MAX_CHUNK_BYTES and not (ours and streamable(pipeline)):
         raise InputError.of(

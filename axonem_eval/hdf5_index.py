@@ -1,5 +1,6 @@
 """Where the chunks of an HDF5 dataset lie in the file."""
 
+import math
 import os
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class StoredChunks:
             return cls._contiguous(path, file, dataset)
         shape, chunk = dataset.shape, dataset.chunks
         grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
-        index = cls(path, int(np.prod(grid, dtype=np.int64)))
+        index = cls(path, math.prod(grid))
         address, size, skipped = index.address, index.size, index.skipped
         (_, ny, nx), (cz, cy, cx) = grid, chunk
         n_chunks = len(address)

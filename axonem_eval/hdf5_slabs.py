@@ -1,5 +1,6 @@
 """Huge HDF5 chunks, and contiguous data, read in slabs with bounded memory."""
 
+import math
 import threading
 import zlib
 from pathlib import Path
@@ -102,7 +103,7 @@ class Hdf5Slabs(Hdf5Volume):
                 stream.finish()
 
     def _open(self, whole: int) -> "_GzipStream | _DecodedChunk":
-        size = int(np.prod(self._whole_zyx, dtype=np.int64)) * self.dtype.itemsize
+        size = math.prod(self._whole_zyx) * self.dtype.itemsize
         if streamable(self._pipeline) and not self._stored.skipped.get(whole):
             return _GzipStream(self._stored, whole, size)
         return _DecodedChunk(self._stored, self._pipeline, whole, size)

@@ -4,6 +4,7 @@ Measured on Zarr v2, v3 and sharded v3 of 64-cubed chunks, two threads: tensorst
 zarr-python 1.5 to 2.4 ms (benchmarks/README.md).
 """
 
+import math
 import os
 import re
 from typing import Any
@@ -147,7 +148,7 @@ def _enlarged(chunk: Triple, shard: Triple, shape_zyx: Triple, itemsize: int) ->
     size = list(chunk)
     limit = shard if shard != chunk else shape_zyx
     for axis in (2, 1, 0):
-        while 2 * int(np.prod(size, dtype=np.int64)) * itemsize <= _READ_BYTES and 2 * size[axis] <= limit[axis]:
+        while 2 * math.prod(size) * itemsize <= _READ_BYTES and 2 * size[axis] <= limit[axis]:
             if shard != chunk and shard[axis] % (2 * size[axis]):
                 break
             size[axis] *= 2

@@ -4,6 +4,7 @@ A volume is read in its own chunks, by as many threads as there are cores, and n
 ``hdf5.py`` and its like each add a format.
 """
 
+import math
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -32,7 +33,7 @@ MEMORY_BUDGET_BYTES = 3 << 29
 # Below about 500 voxels a chunk, an index of the chunks outgrows the data.
 MAX_CHUNKS = 30_000_000
 # Small chunks are read this much at a time, so that the work outweighs the calls.
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 1 << 20
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -53,7 +54,7 @@ class LabelInfo:
 
     @property
     def voxels(self) -> int:
-        return int(np.prod(self.shape_zyx, dtype=np.int64))
+        return math.prod(self.shape_zyx)
 
 
 class Scratch:
@@ -71,7 +72,7 @@ class Scratch:
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Labels:
         """An array over ``bytes``."""
-        return self.bytes(name, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize).view(dtype).reshape(shape)
+        return self.bytes(name, math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
 
 
 class _LatestChunks:
@@ -117,7 +118,7 @@ class LabelVolume(ABC):
 
     @property
     def chunk_bytes(self) -> int:
-        return int(np.prod(self.chunk_shape_zyx, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.chunk_shape_zyx) * self.dtype.itemsize
 
     @property
     def grid_zyx(self) -> Triple:

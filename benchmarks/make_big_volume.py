@@ -18,9 +18,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
-
 import tiles
+from numpy.typing import NDArray
 
 CHUNK = 64
 

@@ -42,7 +42,8 @@ def _make_cube() -> NDArray[np.uint32]:
         import crackle
 
         # Small ids, so that those of a hundred tiles stay below 2**32.
-        ids, compact = np.unique(crackle.decompress(gzip.open(packed).read()).T, return_inverse=True)
+        labels = crackle.decompress(gzip.decompress(packed.read_bytes())).T
+        ids, compact = np.unique(labels, return_inverse=True)
         return np.ascontiguousarray(compact.reshape((CUBE,) * 3), np.uint32) + np.uint32(ids[0] != 0)
     from axonem_eval.synthetic.tissue import make_tissue
 

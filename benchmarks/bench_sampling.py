@@ -1,0 +1,193 @@
+"""How near sampling comes to bare decompression, and how em_erl's look-up compares.
+
+    python benchmarks/bench_sampling.py [--dtype uint64] [--repeat 3] [--em-erl CHECKOUT [--sections 128]]
+
+On the file of ``make_big_volume.py`` (made if absent). Each measurement is a process of its own; they take turns, and
+the best of the repeats is printed, because other work on the machine can only slow them.
+
+    bare    read and inflate the chunks that hold nodes, on all cores, into one buffer a core; no look-up
+    ours    open the file and sample all nodes, kernels compiled, nodes in memory
+    em_erl  its own look-up with as many processes as cores, on the first SECTIONS sections of the file, with ours on
+            the same sections beside it
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import make_big_volume
+import numpy as np
+import tiles
+
+
+def _nodes_file(bundle: Path, sections: int | None) -> Path:
+    """The bundle's node positions as .npy, those of the first sections only where so asked."""
+    path = bundle.with_name(f"{bundle.stem}_nodes_{sections or 'all'}.npy")
+    if not path.exists():
+        nodes = np.load(bundle)["node_voxel_zyx"]
+        np.save(path, nodes if sections is None else nodes[nodes[:, 0] < sections])
+    return path
+
+
+def _first_sections(path: Path, sections: int) -> Path:
+    """The first sections (a multiple of 64) of the label file, chunk by chunk as they are stored."""
+    part = path.with_name(f"{path.stem}_first{sections}.h5")
+    if part.exists():
+        return part
+    with h5py.File(path) as source, h5py.File(part.with_suffix(".part"), "w") as target:
+        labels = source["main"]
+        shape = (sections, *labels.shape[1:])
+        main = target.create_dataset("main", shape, labels.dtype, chunks=labels.chunks, compression="gzip")
+        for z in range(0, sections, labels.chunks[0]):
+            for y in range(0, shape[1], labels.chunks[1]):
+                for x in range(0, shape[2], labels.chunks[2]):
+                    main.id.write_direct_chunk((z, y, x), labels.id.read_direct_chunk((z, y, x))[1])
+    part.with_suffix(".part").rename(part)
+    return part
+
+
+def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
+    """Read and inflate every chunk that holds a node."""
+    import imagecodecs
+
+    from axonem_eval.volume import Scratch, open_labels, run_threads
+
+    nodes = np.load(nodes_file)
+    with open_labels(labels) as volume:
+        place = nodes // np.asarray(volume.chunk_shape_zyx)
+        chunks = np.unique(np.ravel_multi_index(tuple(place.T), volume.grid_zyx))
+        rank = volume.storage_rank()[chunks]
+        order = np.argsort(rank)
+        address = rank[order].tolist()
+        size = volume._stored.size[chunks[order]].tolist()
+        chunk_bytes, voxels = volume.chunk_bytes, volume.chunk_bytes // volume.dtype.itemsize * len(chunks)
+        descriptor = os.open(labels, os.O_RDONLY)
+
+        def inflate(i: int, scratch: Scratch) -> None:
+            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=scratch.bytes("out", chunk_bytes))
+
+        clock = Clock()
+        run_threads(0, len(address), inflate, os.cpu_count() or 1)
+        return {**clock.read(), "chunks": len(address), "of": volume.n_chunks, "voxels": voxels}
+
+
+def run_ours(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
+    """Open and sample."""
+    from axonem_eval.sample import sample_nodes, warm_kernels
+    from axonem_eval.volume import open_labels
+
+    warm_kernels()
+    nodes = np.load(nodes_file)
+    clock = Clock()
+    with open_labels(labels) as volume:
+        found = sample_nodes(volume, nodes).node_segment
+    return {**clock.read(), "nodes": len(nodes), "sum": int(found.sum())}
+
+
+def run_em_erl(labels: Path, nodes_file: Path, checkout: str) -> dict[str, object]:
+    """em_erl's look-up from the file, its chunks as large as 64 sections."""
+    sys.path.insert(0, checkout)
+    from em_erl.sampling import sample_segment_lut
+
+    nodes = np.load(nodes_file)
+    with h5py.File(labels) as file:
+        slabs = -(-file["main"].shape[0] // 64)
+    clock = Clock()
+    found, _ = sample_segment_lut(str(labels), nodes, chunk_num=slabs, num_workers=os.cpu_count() or 1)
+    return {**clock.read(), "sum": int(found.astype(np.uint64).sum())}
+
+
+class Clock:
+    """Wall and CPU seconds since it was made, children included, and the peak memory of the largest process."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), self._cpu_s()
+
+    @staticmethod
+    def _cpu_s() -> float:
+        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(u.ru_utime + u.ru_stime for u in usages)
+
+    def read(self) -> dict[str, float]:
+        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {
+            "wall_s": time.perf_counter() - self._wall,
+            "cpu_s": self._cpu_s() - self._cpu,
+            "rss_gb": own.ru_maxrss / 1e6,
+            "child_rss_gb": children.ru_maxrss / 1e6,
+        }
+
+
+RUNS = {"bare": run_bare, "ours": run_ours, "em_erl": run_em_erl}
+
+
+def measure(name: str, labels: Path, nodes: Path, checkout: str = "") -> dict[str, float]:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, "--one", name, str(labels), str(nodes), checkout]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def best(results: list[dict[str, float]]) -> dict[str, float]:
+    """The fastest of several; wall and CPU time each at its least."""
+    return {**results[0], **{key: min(r[key] for r in results) for key in ("wall_s", "cpu_s")}}
+
+
+def _line(name: str, result: dict[str, float], note: str = "") -> str:
+    rss = result["rss_gb"] + result["child_rss_gb"] * (os.cpu_count() or 1 if result["child_rss_gb"] > 0.2 else 0)
+    return f"{name:<28} {result['wall_s']:8.2f} s wall {result['cpu_s']:8.2f} s CPU {rss:6.2f} GB  {note}"
+
+
+def compare(labels: Path, nodes: Path, repeat: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Bare and ours in turns; prints both and their ratio."""
+    turns = [(measure("bare", labels, nodes), measure("ours", labels, nodes)) for _ in range(repeat)]
+    bare, ours = best([t[0] for t in turns]), best([t[1] for t in turns])
+    print(
+        f"{bare['chunks']:,} of {bare['of']:,} chunks hold nodes: {bare['voxels'] / 1e9:.2f} Gvoxel; best of {repeat}"
+    )
+    print(_line("bare decompression", bare, f"{voxels / bare['wall_s'] / 1e6:,.0f} Mvoxel/s"))
+    walls = ", ".join(f"{o['wall_s'] / b['wall_s']:.2f}" for b, o in turns)
+    print(_line("ours", ours, f"{ours['nodes']:,} nodes"))
+    print(
+        f"ours / bare: {ours['wall_s'] / bare['wall_s']:.2f} wall (pair by pair {walls}), "
+        f"{ours['cpu_s'] / bare['cpu_s']:.2f} CPU"
+    )
+    return bare, ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dtype", choices=("uint32", "uint64"), default="uint32")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--em-erl", metavar="CHECKOUT", help="a checkout of PytorchConnectomics/em_erl")
+    parser.add_argument("--sections", type=int, default=128, help="for em_erl, a multiple of 64; 0: the whole file")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        name, labels, nodes, checkout = arguments.one
+        print(json.dumps(RUNS[name](Path(labels), Path(nodes), checkout)))
+        return
+    bundle = make_big_volume.make_skeletons(tiles.AXONEM_SHAPE_ZYX)
+    labels = make_big_volume.make_labels(arguments.dtype, tiles.AXONEM_SHAPE_ZYX)
+    print(f"{labels.name}: {labels.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")
+    compare(labels, _nodes_file(bundle, None), arguments.repeat)
+    if not arguments.em_erl:
+        print("em_erl: not measured; give --em-erl CHECKOUT")
+        return
+    part, nodes = labels, _nodes_file(bundle, arguments.sections or None)
+    if arguments.sections:
+        part = _first_sections(labels, arguments.sections)
+        print(f"\nthe first {arguments.sections} of {tiles.AXONEM_SHAPE_ZYX[0]} sections:")
+    _, ours = compare(part, nodes, arguments.repeat)
+    theirs = measure("em_erl", part, nodes, arguments.em_erl)
+    print(_line("em_erl", theirs, "the same labels" if theirs["sum"] == ours["sum"] else "OTHER LABELS"))
+    print(f"em_erl / ours: {theirs['wall_s'] / ours['wall_s']:.1f} wall, {theirs['cpu_s'] / ours['cpu_s']:.1f} CPU")
+
+
+if __name__ == "__main__":
+    main()
