@@ -1,0 +1,35 @@
+# One image; web, worker and timer differ by their command (see compose.yaml).
+FROM python:3.11-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 \
+    VAR_DIR=/data STATIC_ROOT=/srv/static NUMBA_CACHE_DIR=/srv/numba-cache
+
+WORKDIR /srv/evalserver
+# The package's metadata first: the layer with the dependencies is then kept until they change.
+COPY pyproject.toml README.md LICENSE ./
+RUN mkdir axonem_eval evalserver baselines \
+    && touch axonem_eval/__init__.py evalserver/__init__.py baselines/__init__.py \
+    && pip install '.[server,groundtruth,s3]' \
+    && pip uninstall --yes axonem
+
+COPY axonem_eval axonem_eval
+COPY evalserver evalserver
+COPY baselines baselines
+COPY templates templates
+COPY docs docs
+COPY manage.py CHANGELOG.md ./
+RUN pip install --no-deps --editable . \
+    && useradd --create-home --uid 1000 server \
+    && mkdir -p /data /srv/static /srv/numba-cache \
+    && VAR_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \
+    && rm -rf /tmp/build \
+    && chown -R server /data /srv/numba-cache
+
+ARG CODE_VERSION=""
+ENV CODE_VERSION=${CODE_VERSION}
+USER server
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["gunicorn", "evalserver.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--access-logfile", "-"]
