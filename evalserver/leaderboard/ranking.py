@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
-from django.db.models import Count, F, Max, Sum
+from django.db.models import Count, F, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.erl import METRIC_VERSION
@@ -82,10 +82,9 @@ def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int]) -> Stamp:
     listed = Submission.objects.filter(LISTED, phase=phase).aggregate(
         count=Count("id"), total=Sum("id"), squares=Sum(F("id") * F("id"))
     )
-    newest = Score.objects.filter(ruler=ruler).aggregate(newest=Max("id"))["newest"]
-    numbers = (listed["count"], listed["total"], listed["squares"], newest)
-    count, total, squares, newest = (int(number or 0) for number in numbers)
-    return (ruler, tuple(volume_ids), count, total, squares, newest)
+    newest = Score.objects.filter(ruler=ruler).order_by("-id").values_list("id", flat=True).first()
+    count, total, squares = (int(listed[name] or 0) for name in ("count", "total", "squares"))
+    return (ruler, tuple(volume_ids), count, total, squares, newest or 0)
 
 
 _kept: "OrderedDict[int, tuple[Stamp, Ranking]]" = OrderedDict()

@@ -10,7 +10,7 @@ import numpy as np
 from django.core.paginator import Page, Paginator
 
 from axonem_eval.erl import METRIC_VERSION
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
 from evalserver.submissions import scoring
@@ -67,7 +67,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One page of the ranking of a phase under one ruler. total : listed entries, before any filter."""
+    """One page of the ranking of a phase under one ruler.
+
+    total : listed entries, before any filter.   history : entries that were the best, the last MAX_HISTORY of them.
+    """
 
     phase: Phase
     columns: list[Column]
@@ -78,7 +81,7 @@ class Leaderboard:
     metric_version: str
     ruler: str | None
     query: BoardQuery
-    ranking: Ranking | None
+    history: tuple["Record", ...] = ()
 
     @property
     def ceiling_um(self) -> float | None:
@@ -104,17 +107,21 @@ def leaderboard(
     ranked = ranking(phase, ruler, ground_truths) if ruler else None
     indices = query.select(phase, ranked, [c.volume.slug for c in columns]) if ranked is not None else np.zeros(0, int)
     page = Paginator(indices, page_size).get_page(page_number)
+    shown = [int(i) for i in page.object_list]
+    best = ranked.best_over_time()[-MAX_HISTORY:].tolist() if ranked is not None else []
+    # One query for the names of both.
+    named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(ranked, [int(i) for i in page.object_list]) if ranked is not None else [],
+        rows=_rows(ranked, shown, named) if ranked is not None else [],
         published=_published(benchmark, columns) if page.number == 1 else [],
         page=page,
         total=len(ranked) if ranked is not None else 0,
         metric_version=METRIC_VERSION,
         ruler=ruler,
         query=query,
-        ranking=ranked,
+        history=_history(ranked, best, named) if ranked is not None else (),
     )
 
 
@@ -128,14 +135,18 @@ def board_columns(phase: Phase) -> list[Column]:
     return [Column(volume, ground_truths.get(volume.pk)) for volume in phase.volumes.order_by("position", "pk")]
 
 
-def _rows(ranked: Ranking, indices: Sequence[int]) -> list[Row]:
-    shown = ranked.submission[list(indices)].tolist()
+def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Submission]:
+    """What rows of the ranking are called, by submission id."""
     fields = ("code", "method_name", "is_reference", "reproduce_command", "created_at", "team__name")
-    by_pk = Submission.objects.select_related("team").only(*fields).in_bulk(shown)
+    shown = ranked.submission[list(indices)].tolist()
+    return Submission.objects.select_related("team").only(*fields).in_bulk(shown)
+
+
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Submission]) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]),
-            submission=by_pk[pk],
+            submission=named[pk],
             mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
             mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
             low_um=_um(float(ranked.low_nm[i])),
@@ -146,8 +157,8 @@ def _rows(ranked: Ranking, indices: Sequence[int]) -> list[Row]:
             ],
             scored_at=datetime.fromtimestamp(ranked.scored_at[i], UTC),
         )
-        for i, pk in zip(indices, shown, strict=True)
-        if pk in by_pk
+        for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
+        if pk in named
     ]
 
 
@@ -167,32 +178,29 @@ class Record:
     mean_percent: float
 
 
-def history(board: Leaderboard) -> tuple[Record, ...]:
-    """How the best result has grown, oldest first; the last MAX_HISTORY steps."""
-    if board.ranking is None:
-        return ()
-    ranked = board.ranking
-    indices = ranked.best_over_time()[-MAX_HISTORY:]
-    shown = ranked.submission[indices].tolist()
-    rows = Submission.objects.filter(pk__in=shown).values_list("pk", "code", "method_name", "team__name")
-    names = {pk: (code, method, team) for pk, code, method, team in rows}
+def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Submission]) -> tuple[Record, ...]:
+    """How the best result has grown, oldest first."""
     return tuple(
         Record(
-            *names[pk],
+            code=named[pk].code,
+            method=named[pk].method_name,
+            team=named[pk].team.name,
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
             mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
             mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
         )
-        for i, pk in zip(indices, shown, strict=True)
-        if pk in names
+        for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
+        if pk in named
     )
 
 
 def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow]:
     """Published entries, the ceiling first, then best first; those without a mean come last."""
     rows = []
-    for entry in benchmark.published_entries.prefetch_related("scores"):
-        by_volume = {s.volume_id: VolumeScore(s.erl_um, s.percent) for s in entry.scores.all()}
+    printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
+    for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
+        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(score.erl_um, score.percent)
+    for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
         scores = [by_volume.get(column.volume.pk) for column in columns]
         known = [score for score in scores if score is not None]
         if not known:

@@ -40,7 +40,7 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
         "ranked_rows": rows_html(rows),
         "first_choices": options_html(rows, 0),
         "second_choices": options_html(rows, 1),
-        "history": history_html(selectors.history(board), this_hour, board.ceiling_um),
+        "history": history_html(board.history, this_hour, board.ceiling_um),
     }
     return render(request, "leaderboard/table.html", context)
 

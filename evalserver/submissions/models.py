@@ -75,8 +75,12 @@ class Submission(Job):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["phase", "published_at"]),
-            # The leaderboard asks at each request whether the set of listed entries has changed.
-            models.Index(fields=["phase", "id"], condition=LISTED, name="submission_listed_in_phase"),
+            # The leaderboard asks at each request which entries are listed: from the index alone. A partial index
+            # would not do, since SQLite cannot match its condition with a status that is a parameter.
+            models.Index(
+                fields=["phase", "status", "withdrawn_at", "hidden_at", "published_at", "id"],
+                name="submission_listed",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
