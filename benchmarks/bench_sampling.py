@@ -150,7 +150,7 @@ def compare(labels: Path, nodes: Path, repeat: int) -> tuple[dict[str, float], d
     print(
         f"{bare['chunks']:,} of {bare['of']:,} chunks hold nodes: {bare['voxels'] / 1e9:.2f} Gvoxel; best of {repeat}"
     )
-    print(_line("bare decompression", bare, f"{voxels / bare['wall_s'] / 1e6:,.0f} Mvoxel/s"))
+    print(_line("bare decompression", bare, f"{bare['voxels'] / bare['wall_s'] / 1e6:,.0f} Mvoxel/s"))
     walls = ", ".join(f"{o['wall_s'] / b['wall_s']:.2f}" for b, o in turns)
     print(_line("ours", ours, f"{ours['nodes']:,} nodes"))
     print(

@@ -69,10 +69,10 @@ def test_a_file_that_takes_too_long_is_the_files_fault(tmp_path):
 
 def test_a_chunk_that_needs_more_memory_than_allowed_is_the_files_fault(tmp_path):
     path = tmp_path / "a.h5"
-    shape = (64, 2048, 1024)
+    shape = (32, 2048, 1024)
     with h5py.File(path, "w") as file:
         # With shuffle a chunk cannot be inflated piece by piece.
-        data = file.create_dataset("main", shape, "u8", chunks=(64, 1024, 1024), compression="gzip", shuffle=True)
+        data = file.create_dataset("main", shape, "u8", chunks=(32, 1024, 1024), compression="gzip", shuffle=True)
         data[0, 0, :2] = (1, 2)
     spec = type(GRAPH.spec)(shape, (30.0, 8.0, 8.0))
     with pytest.raises(InputError) as caught:
