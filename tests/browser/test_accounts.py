@@ -1,0 +1,213 @@
+"""A new participant in a real browser: sign up, confirm, second factor, team, invitation, token."""
+
+import base64
+import hashlib
+import hmac
+import re
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.accessibility import look
+from tests.browser.conftest import free_port
+from tests.browser.running_server import RunningServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PASSWORD = "seven brown axons"
+
+
+@pytest.fixture(scope="module")
+def strict_server(tmp_path_factory) -> Iterator[RunningServer]:
+    """As installed: addresses must be confirmed, mail goes to files."""
+    running = RunningServer(tmp_path_factory.mktemp("var"), free_port())
+    running.environment["CONFIRM_EMAIL"] = "1"
+    with running:
+        yield running
+
+
+def mails_to(var: Path, address: str) -> list[str]:
+    """Messages to an address, oldest first, as the server wrote them below `var`."""
+    files = sorted((var / "mail").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    return [text for file in files if f"To: {address}\n" in (text := file.read_text())]
+
+
+def link_in(text: str) -> str:
+    return re.search(r"http://127\.0\.0\.1:\d+/\S+", text).group(0)
+
+
+def totp(secret: str) -> str:
+    digest = hmac.new(base64.b32decode(secret), struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+    start = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[start : start + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+
+
+class Person:
+    """Somebody at a browser of their own; every page they see is looked at."""
+
+    def __init__(self, browser, server, screenshots):
+        self.context = browser.new_context(base_url=server.url, reduced_motion="reduce")
+        self.page = self.context.new_page()
+        self.server, self.screenshots = server, screenshots
+        self.found: list[str] = []
+        self.page.on("console", self._console)
+
+    def _console(self, message):
+        if message.type == "error" and "favicon" not in message.text:
+            self.found.append(f"{self.page.url}: {message.text}")
+
+    def see(self, name: str) -> None:
+        self.found += look(self.page, name, self.screenshots)
+
+    def fill(self, **fields: str) -> None:
+        for name, value in fields.items():
+            self.page.locator(f"main [name={name}]").fill(value)
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("main").get_by_role("button", name=name, exact=True).click()
+
+    def sign_up(self, name: str, email: str, team: str = "") -> None:
+        self.fill(name=name, email=email, team_name=team, password1=PASSWORD, password2=PASSWORD)
+        self.press("Create account")
+
+    def log_in(self, email: str) -> None:
+        self.page.goto("/accounts/login/")
+        self.fill(login=email, password=PASSWORD)
+        self.press("Log in")
+
+
+@pytest.fixture(scope="module")
+def ada(browser, strict_server, screenshots) -> Person:
+    return Person(browser, strict_server, screenshots)
+
+
+def test_ada_signs_up_confirms_and_logs_in(ada):
+    ada.page.goto("/")
+    ada.page.get_by_role("link", name="Take part", exact=True).click()
+    ada.see("1-signup")
+    ada.sign_up("Ada Example", "ada@example.org", "Cable lab")
+    ada.page.get_by_role("heading", name="Confirm your address").wait_for()
+    assert "mail" in ada.page.locator(".note").inner_text()
+    ada.see("2-sent")
+    (mail,) = mails_to(ada.server.var, "ada@example.org")
+    ada.page.goto(link_in(mail))
+    ada.see("3-confirm")
+    ada.press("Confirm")
+    ada.log_in("ada@example.org") if ada.page.get_by_role("link", name="Log in").count() else None
+    ada.page.get_by_role("link", name="Account").click()
+    assert ada.page.locator("[name=name]").input_value() == "Ada Example"
+    ada.see("4-profile")
+
+
+def test_she_turns_on_the_second_factor_and_needs_it(ada):
+    ada.page.goto("/accounts/2fa/")
+    ada.see("5-two-factor")
+    ada.page.get_by_role("link", name="Turn on").click()
+    ada.see("6-reauthenticate")
+    ada.fill(password=PASSWORD)
+    ada.press("Go on")
+    secret = ada.page.locator("code.key-text").inner_text()
+    assert ada.page.evaluate("document.querySelector('.qr').naturalWidth") > 100
+    ada.see("7-activate")
+    ada.fill(code=totp(secret))
+    ada.press("Turn on")
+    ada.page.get_by_role("heading", name="Recovery codes").first.wait_for()
+    ada.see("8-recovery-codes")
+    ada.page.get_by_role("button", name="Log out").click()
+    ada.log_in("ada@example.org")
+    ada.page.get_by_role("heading", name="Second factor").wait_for()
+    ada.see("9-second-factor")
+    ada.page.goto("/accounts/tokens/")
+    assert "/accounts/2fa/authenticate/" in ada.page.url  # the password alone opens nothing
+    time.sleep(30.5 - time.time() % 30)  # a code counts once, and the last one was used to turn it on
+    ada.fill(code=totp(secret))
+    ada.press("Log in")
+    ada.page.get_by_role("link", name="Account").wait_for()
+
+
+def test_she_makes_a_token_that_is_shown_once(ada):
+    ada.page.goto("/accounts/tokens/")
+    ada.fill(name="lab workstation")
+    ada.press("Make token")
+    key = ada.page.locator("#new-key").input_value()
+    assert re.fullmatch(r"axonem_[\w-]{43}", key)
+    ada.see("10-token")
+    answer = ada.context.request.get("/api/v1/me", headers={"Authorization": f"Bearer {key}"})
+    assert answer.ok
+    ada.page.get_by_role("button", name="Copy").click()
+    ada.page.get_by_role("button", name="Copied").wait_for()
+    ada.page.goto("/accounts/tokens/")
+    assert key not in ada.page.content()
+    ada.page.get_by_role("button", name="Revoke lab workstation").click()
+    assert ada.context.request.get("/api/v1/me", headers={"Authorization": f"Bearer {key}"}).status == 401
+
+
+def test_she_invites_somebody_who_signs_up_by_the_link(ada, browser):
+    ada.page.goto("/teams/")
+    ada.fill(name="Cortex group")
+    ada.see("11-teams")
+    ada.press("Make team")
+    ada.fill(email="bob@example.org")
+    ada.press("Invite")
+    ada.page.get_by_text("bob@example.org is invited").wait_for()
+    ada.see("12-team")
+    team = ada.page.url
+    bob = Person(browser, ada.server, ada.screenshots)
+    bob.page.goto(link_in(mails_to(ada.server.var, "bob@example.org")[-1]))
+    bob.see("13-invitation")
+    bob.page.get_by_role("main").get_by_role("link", name="Sign up").click()
+    bob.sign_up("Bob Example", "bob@example.org")
+    bob.page.get_by_role("button", name="Join as bob@example.org").click()
+    bob.page.get_by_text("You are a member of Cortex group now").wait_for()
+    bob.see("14-joined")
+    ada.page.goto(team)
+    assert "Bob Example" in ada.page.get_by_role("region", name="Members").inner_text()
+    ada.found += bob.found
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/accounts/login/", "20-login"),
+        ("/accounts/password/reset/", "21-reset"),
+        ("/docs/participants/", "22-docs"),
+        ("/docs/organisers/", "23-docs-organisers"),
+    ],
+)
+def test_pages_for_everybody_are_looked_at(ada, browser, path, name):
+    visitor = Person(browser, ada.server, ada.screenshots)
+    visitor.page.goto(path)
+    visitor.see(name)
+    ada.found += visitor.found
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/accounts/email/", "24-addresses"),
+        ("/accounts/password/change/", "25-password"),
+        ("/accounts/delete/", "26-delete"),
+        ("/accounts/2fa/", "27-two-factor-on"),
+    ],
+)
+def test_pages_of_her_account_are_looked_at(ada, path, name):
+    ada.page.goto(path)
+    ada.see(name)
+
+
+def test_axe_and_the_console_had_nothing_to_say(ada):
+    assert ada.found == []
+
+
+def test_without_javascript_the_token_can_be_selected(browser, ada):
+    context = browser.new_context(base_url=ada.server.url, java_script_enabled=False)
+    context.add_cookies(ada.context.cookies())
+    page = context.new_page()
+    page.goto("/accounts/tokens/")
+    page.locator("main [name=name]").fill("no scripts")
+    page.get_by_role("button", name="Make token").click()
+    assert page.locator("#new-key").is_visible()
+    assert not page.locator("button[data-copy]").is_visible()
