@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from evalserver.mail import writes_mail_to_files
 from evalserver.redis_server import redis_binary
 
 
@@ -55,6 +56,22 @@ def check_public_hosts(**_: Any) -> list[CheckMessage]:
                 "Passwords and session cookies would travel in the clear",
                 hint="Put a proxy with TLS in front, then set HTTPS=1 and TRUST_PROXY=1.",
                 id="evalserver.W002",
+            )
+        )
+    if public and writes_mail_to_files():
+        messages.append(
+            Warning(
+                "No mail server is set: nobody gets the link that confirms an address or resets a password",
+                hint="Set EMAIL_URL=smtp+tls://user:password@host:587 and MAIL_FROM.",
+                id="evalserver.W003",
+            )
+        )
+    if public and not os.environ.get("SITE_URL"):
+        messages.append(
+            Warning(
+                f"SITE_URL is not set: links in mails lead to {settings.SITE_URL}",
+                hint="Set SITE_URL to the address that participants use, like https://benchmark.example.org.",
+                id="evalserver.W004",
             )
         )
     return messages

@@ -2,10 +2,11 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 
 from evalserver.accounts.models import ApiToken, Membership, Team, User
-from evalserver.accounts.tokens import revoke_token
+from evalserver.accounts.services import confirm_address, give_personal_team, revoke_token
 
 
 class MembershipInline(admin.TabularInline):
@@ -34,6 +35,14 @@ class UserAdmin(DjangoUserAdmin):
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
     inlines = [MembershipInline]
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
+        """An organiser vouches for the address that they enter; nobody has to confirm it by mail."""
+        super().save_model(request, obj, form, change)
+        if not change or "email" in form.changed_data:
+            confirm_address(obj)
+        if not change:
+            give_personal_team(obj)
 
 
 @admin.register(Team)

@@ -25,7 +25,8 @@ def sign_up(*, email: str, password: str, name: str, team_name: str = "") -> Use
 
 
 def confirm_address(user: User) -> None:
-    """Take the user's own address as confirmed, without a mail."""
+    """Take the user's own address as confirmed and primary, without a mail."""
+    user.emailaddress_set.exclude(email=user.email.lower()).update(primary=False)
     EmailAddress.objects.update_or_create(
         user=user, email=user.email.lower(), defaults={"verified": True, "primary": True}
     )

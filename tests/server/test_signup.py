@@ -10,7 +10,10 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 
 from evalserver.accounts.models import Team, User
+from evalserver.accounts.services import confirm_address
+from evalserver.checks import check_public_hosts
 from evalserver.env import env_mail
+from evalserver.mail import mail_folder_to_show
 from tests.server.people import PASSWORD, FormClient, link_in, mail_to, person, plain_site
 
 pytestmark = pytest.mark.django_db
@@ -184,6 +187,45 @@ def test_a_superuser_from_the_command_line_can_log_in(client):
     User.objects.create_superuser("root@example.org", PASSWORD, name="Root")
     log_in(client, "root@example.org")
     assert is_in(client)
+
+
+def test_a_user_whom_an_organiser_adds_can_log_in_and_submit(client):
+    organiser = User.objects.create_superuser("root@example.org", PASSWORD, name="Root")
+    client.force_login(organiser)
+    form = {"email": "New@example.org", "name": "New", "password1": PASSWORD, "password2": PASSWORD}
+    inlines = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    client.post("/admin/accounts/user/add/", {**form, "usable_password": "true", **inlines})
+    client.logout()
+    log_in(client, "new@example.org")
+    assert is_in(client)
+    assert get_user(client).teams.exists()
+
+
+def test_an_address_that_an_organiser_corrects_opens_the_account_at_once(client):
+    eve = person("eve")
+    User.objects.filter(pk=eve.pk).update(email="eve@new.example")
+    eve.refresh_from_db()
+    confirm_address(eve)
+    log_in(client, "eve@new.example")
+    assert is_in(client)
+    assert list(eve.emailaddress_set.filter(primary=True).values_list("email", flat=True)) == ["eve@new.example"]
+
+
+def test_a_public_server_without_mail_is_warned_about(settings):
+    settings.ALLOWED_HOSTS = ["bench.example.org"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    assert "evalserver.W003" in {message.id for message in check_public_hosts()}
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    assert "evalserver.W003" not in {message.id for message in check_public_hosts()}
+
+
+def test_where_mail_lies_is_told_on_a_local_server_alone(settings, tmp_path):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+    assert mail_folder_to_show() == str(tmp_path)
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "bench.example.org"]
+    assert mail_folder_to_show() == ""
 
 
 def test_an_inactive_user_stays_out(client):
