@@ -1,0 +1,57 @@
+"""A TCP relay that is slow, and can be cut: the network between a participant and the server."""
+
+import contextlib
+import socket
+import threading
+import time
+
+
+class SlowLine:
+    """Relays to a port on this machine. bytes_per_s : limit of each direction of each connection."""
+
+    def __init__(self, target_port: int, bytes_per_s: float) -> None:
+        self.target_port, self.bytes_per_s = target_port, bytes_per_s
+        self.open: list[socket.socket] = []
+        self.down = False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                if self.down:
+                    raise ConnectionRefusedError
+                server = socket.create_connection(("127.0.0.1", self.target_port))
+            except OSError:
+                client.close()
+                continue
+            self.open += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+
+    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(16384):
+                sink.sendall(data)
+                time.sleep(len(data) / self.bytes_per_s)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Break every connection that is open now."""
+        for end in self.open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self.open.clear()
+
+    def close(self) -> None:
+        self.listener.close()
+        self.cut()
