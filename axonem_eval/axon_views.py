@@ -181,13 +181,14 @@ def draw_worst(
     return [draw_axon(graph, sample, table, tolerance_nodes, errors, int(s)) for s in skeletons]
 
 
-def error_words(errors: LocatedErrors, i: int) -> str:
-    """One error in words: what it is and which segments it touches."""
+def error_words(errors: LocatedErrors, i: int, seen_from: int) -> str:
+    """One error in words, as the axon with the id ``seen_from`` has it: what it is and which segments it touches."""
     a, b = int(errors.segment[i]), int(errors.other_segment[i])
     if errors.kind[i] == MERGER:
-        other = int(errors.other_skeleton[i])
-        with_whom = f"with axon {errors.skeleton_id[other]}" if other >= 0 else "with tissue under the no-merge mask"
-        return f"merger by segment {a} {with_whom}"
+        if errors.other_skeleton[i] < 0:
+            return f"merger by segment {a} with tissue under the no-merge mask"
+        both = errors.skeleton_id[[errors.skeleton[i], errors.other_skeleton[i]]].tolist()
+        return f"merger by segment {a} with axon {next(other for other in both if other != seen_from)}"
     if errors.kind[i] == 0:
         return f"split between segments {a} and {b}"
     length = errors.length_nm[i] / 1000

@@ -24,11 +24,11 @@ def percent(share: float) -> str:
 
 
 def stacked_bar(parts: Sequence[tuple[str, str, float]], total: float, unit: str, label: str, description: str) -> str:
-    """One bar made of (class, name, value); its axis runs from 0 to ``total`` in ``unit``."""
+    """One bar made of (class, name, value); its axis runs from 0 to ``total`` in ``unit``, µm or %."""
 
     def words(name: str, value: float) -> str:
         share = percent(value / total)
-        return f"{name}: {share}" if unit == "%" else f"{name}: {number(float(f'{value:.3g}'))} {unit} ({share})"
+        return f"{name}: {share}" if unit == "%" else f"{name}: {um(1000 * value)} ({share})"
 
     def draw(width: int) -> tuple[int, str]:
         height, top, bar = 104, 8, 42

@@ -120,8 +120,8 @@ def drawings(drawings: Sequence[AxonDrawing]) -> str:
     panels = []
     for axon in drawings:
         listed = [
-            tag("li", escape(f"{error_words(axon.errors, i)}; mended alone: +{axon.errors.gain_nm[i]:,.0f} nm ERL"))
-            for i in range(len(axon.errors))
+            tag("li", escape(f"{error_words(axon.errors, i, axon.skeleton_id)}; mended alone: +{um(gain)} ERL"))
+            for i, gain in enumerate(axon.errors.gain_nm.tolist())
         ]
         head = tag("h3", escape(f"Axon {axon.skeleton_id}, {um(axon.length_nm)}"))
         panels.append(tag("figure", head + plots.drawing(axon) + tag("ol", "".join(listed))))
@@ -232,7 +232,7 @@ def worst(report: dict[str, Any]) -> str:
             a["skeleton_id"],
             um(a["length_nm"]),
             um(a["erl_nm"]),
-            f"{a['lost_nm']:,.0f} nm",
+            um(a["lost_nm"]),
             um(a["longest_run_nm"]),
             f"{a['splits']:,}",
             f"{a['gaps']:,}",
@@ -264,9 +264,7 @@ def errors(report: dict[str, Any]) -> str:
         voxel = f"{e['z_voxel']}, {e['y_voxel']}, {e['x_voxel']}"
         nm = f"{e['z_nm']:,.0f}, {e['y_nm']:,.0f}, {e['x_nm']:,.0f}"
         kind = e["kind"]
-        rows.append(
-            [kind, f"{e['erl_gain_nm']:,.0f} nm", um(e["length_nm"]), ", ".join(axons), " | ".join(touched), voxel, nm]
-        )
+        rows.append([kind, um(e["erl_gain_nm"]), um(e["length_nm"]), ", ".join(axons), " | ".join(touched), voxel, nm])
     head = ["kind", "ERL gain if mended", "cable", "axon", "segments", "voxel z, y, x", "nm z, y, x"]
     return section(
         "Worst errors and where they are",

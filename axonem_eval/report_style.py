@@ -60,7 +60,9 @@ svg.drawing { background: var(--panel); border: 1px solid var(--rule); border-ra
 dt { font-weight: 600; } dd { margin: 0 0 8px; color: var(--soft); max-width: 80ch; overflow-wrap: anywhere; }
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .9em; overflow-wrap: anywhere; }
 text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: var(--ink); }
-text.tick { fill: var(--soft); } text.label { fill: var(--ink); } text.note { fill: var(--soft); font-size: 11px; }
+text.tick { fill: var(--soft); } text.label { fill: var(--ink); } 
+text.note { fill: var(--soft); font-size: 11px; paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
+text.label { paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
 text.on-bar { font-weight: 600; }
 .grid { stroke: var(--rule); stroke-width: 1; } .axis { stroke: var(--soft); stroke-width: 1; }
 .ceiling { stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 6 4; }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import NodeSample
+from axonem_eval.axon_views import error_words
 from axonem_eval.cli import main
 from axonem_eval.dense import OverlapTable, dense_scores
 from axonem_eval.erl import run_table
@@ -176,6 +177,13 @@ def test_a_drawing_has_each_class_of_edge_and_numbers_the_errors():
     assert {name.rstrip("0123456789") for name, _ in drawing.paths} == {"run", "split", "omitted", "merged"}
     assert [number for number, _, _ in drawing.marks] == ["1", "2", "3"]
     assert all(0 <= x <= drawing.width and 0 <= y <= drawing.height for _, x, y in drawing.marks)
+
+
+def test_a_merger_is_told_to_each_axon_by_the_name_of_the_other():
+    graph, sample = chains(5, 4), NodeSample.of_labels(u64(*[9] * 9))
+    drawn = ReportViews.of(graph, sample, run_table(graph, sample), 2).worst_drawn
+    words = {d.skeleton_id: error_words(d.errors, 0, d.skeleton_id) for d in drawn}
+    assert words == {1: "merger by segment 9 with axon 2", 2: "merger by segment 9 with axon 1"}
 
 
 @pytest.mark.parametrize(
