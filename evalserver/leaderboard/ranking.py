@@ -6,6 +6,7 @@ Names are not in it: pages read those of the rows that they show, so that a rena
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 
 import numpy as np
@@ -21,7 +22,7 @@ KEPT_PHASES = 32
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 # What a ranking depends on: the ruler, how many entries are listed and which, and the newest score.
-Stamp = tuple[str, tuple[int, ...], int, int, int, int]
+Stamp = tuple[str, tuple[int, ...], int, int, int, tuple[int, datetime] | None]
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int]) -> Stamp:
     listed = Submission.objects.filter(LISTED, phase=phase).aggregate(
         count=Count("id"), total=Sum("id"), squares=Sum(F("id") * F("id"))
     )
-    newest = Score.objects.filter(ruler=ruler).order_by("-id").values_list("id", flat=True).first()
+    # Its time as well: ids begin anew where a database is restored or a test is rolled back.
+    newest = Score.objects.filter(ruler=ruler).order_by("-id").values_list("id", "created_at").first()
     count, total, squares = (int(listed[name] or 0) for name in ("count", "total", "squares"))
-    return (ruler, tuple(volume_ids), count, total, squares, newest or 0)
+    return (ruler, tuple(volume_ids), count, total, squares, newest)
 
 
 _kept: "OrderedDict[int, tuple[Stamp, Ranking]]" = OrderedDict()
