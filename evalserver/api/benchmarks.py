@@ -10,6 +10,7 @@ from evalserver.api.rounding import Rounding
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.http import Problem
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.selectors import PublishedRow, Row
 
@@ -45,6 +46,9 @@ def get_leaderboard(
     chosen = phase_or_404(benchmark, phase)
     if chosen is None:
         raise Http404
+    if not leaderboards.may_see_ranking(request.user, chosen):
+        until = chosen.ranking_hidden_until
+        raise Problem(403, "embargo", f"The ranking of this phase is shown from {until:%Y-%m-%d %H:%M} UTC.")
     board = leaderboards.leaderboard(benchmark, chosen, page)
     volumes = [column.volume.slug for column in board.columns]
     exact = [column.volume.ground_truth_public for column in board.columns]

@@ -1,0 +1,46 @@
+"""Submissions that are scored for real from labels in memory: no file is opened, no worker is needed."""
+
+from typing import Any
+
+import numpy as np
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from axonem_eval.sample import NodeSample
+from evalserver.benchmarks.models import Phase
+from evalserver.submissions import scoring
+from evalserver.submissions.models import NodeLabels, Submission
+from tests.factories import make_submission, tiny_graph, tiny_labels
+
+
+def split_axons(at: int = 40, count: int = 2) -> np.ndarray:
+    """The true labels, the first axons cut in two at x."""
+    labels = tiny_labels()
+    for label in range(1, count + 1):
+        labels[:, :, at:][labels[:, :, at:] == label] = 100 + label
+    return labels
+
+
+def merged_axons() -> np.ndarray:
+    """The true labels, axons 1 and 2 as one."""
+    labels = tiny_labels()
+    labels[labels == 2] = 1
+    return labels
+
+
+def score_for_real(phase: Phase, labels: np.ndarray | None = None, **fields: Any) -> Submission:
+    """A published submission with node labels, evaluations and headline as a worker leaves them."""
+    labels = tiny_labels() if labels is None else labels
+    submission = make_submission(phase, **{"status": "scored", "published_at": timezone.now(), **fields})
+    ground_truths = scoring.current_ground_truths(phase)
+    graph = tiny_graph()
+    sample = NodeSample.of_labels(labels[tuple(graph.node_voxel_zyx.T)])
+    measured = []
+    for file in submission.files.select_related("volume"):
+        row = NodeLabels(volume_file=file, ground_truth=ground_truths[file.volume_id], sample_seconds=0.0)
+        row.file.save(f"{submission.code}-{file.volume.slug}.npz", ContentFile(b""), save=False)
+        sample.save(row.file.path)
+        row.save()
+        measured.append(scoring.score_labels(row))
+    scoring.record(submission, measured)
+    return submission

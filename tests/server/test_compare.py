@@ -1,0 +1,129 @@
+"""Two entries side by side, and whether their difference is more than chance."""
+
+import pytest
+from django.urls import reverse
+
+from axonem_eval.compare import compare_samples
+from axonem_eval.sample import NodeSample
+from evalserver.submissions import comparison as service
+from evalserver.submissions.models import Comparison
+from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph, tiny_labels
+from tests.server.real_scores import merged_axons, score_for_real, split_axons
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def phase():
+    return make_benchmark()
+
+
+@pytest.fixture
+def pair(phase):
+    return score_for_real(phase, method_name="whole"), score_for_real(phase, split_axons(), method_name="cut")
+
+
+def address(a, b) -> str:
+    return f"{reverse('compare')}?a={a.code}&b={b.code}"
+
+
+def test_both_entries_stand_side_by_side_before_anything_is_computed(client, pair):
+    page = client.get(address(*pair)).content.decode()
+    assert "whole" in page
+    assert "cut" in page
+    assert "Splits per mm" in page
+    assert "Log in to compute significance" in page
+    assert not Comparison.objects.exists()
+
+
+def test_the_address_of_an_entrys_page_is_a_name_for_it(client, pair):
+    a, b = pair
+    url = reverse("compare")
+    pasted = {"a": f"https://bench.example.org/submissions/{a.code}/", "b": f" {b.code} "}
+    assert "Splits per mm" in client.get(url, pasted).content.decode()
+
+
+def test_a_reader_compares_only_what_they_may_see(client, pair, phase):
+    private = score_for_real(phase, published_at=None)
+    assert client.get(address(pair[0], private)).status_code == 404
+    client.force_login(private.team.members.get())
+    assert client.get(address(pair[0], private)).status_code == 200
+
+
+def test_entries_of_two_phases_are_not_compared(client, pair):
+    other = score_for_real(make_benchmark())
+    page = client.get(address(pair[0], other)).content.decode()
+    assert "not scored on the same axons" in page
+    client.force_login(make_user())
+    assert client.post(reverse("compare"), {"a": pair[0].code, "b": other.code}).status_code == 404
+
+
+def test_an_entry_is_not_compared_with_itself(client, pair):
+    assert "Choose two" in client.get(address(pair[0], pair[0])).content.decode()
+
+
+def test_who_is_not_logged_in_makes_no_work(client, pair):
+    answer = client.post(reverse("compare"), {"a": pair[0].code, "b": pair[1].code})
+    assert answer.status_code == 302
+    assert "login" in answer["Location"]
+    assert not Comparison.objects.exists()
+
+
+def test_the_bootstrap_is_the_librarys_and_computed_once(client, pair):
+    a, b = pair
+    client.force_login(make_user())
+    for _ in range(2):
+        client.post(reverse("compare"), {"a": a.code, "b": b.code})
+    row = Comparison.objects.get()
+    service.compare(row.pk)
+    row.refresh_from_db()
+    assert row.status == "ready"
+    graph = tiny_graph()
+    samples = [NodeSample.of_labels(x[tuple(graph.node_voxel_zyx.T)]) for x in (tiny_labels(), split_axons())]
+    at_home = compare_samples(graph, *samples, tolerance_nodes=TOLERANCE)
+    assert row.result["mean"] == at_home.bootstrap.to_json()
+    assert row.result["volumes"][0]["axons_better"] == at_home.axons_better == 2
+    client.logout()
+    assert "paired bootstrap over 3 axons" in client.get(address(a, b)).content.decode()
+
+
+def test_the_other_way_round_is_the_negative(pair):
+    a, b = pair
+    results = []
+    for one, two in ((a, b), (b, a)):
+        row = service.request_comparison(one, two)
+        service.compare(row.pk)
+        row.refresh_from_db()
+        results.append(row.result["mean"])
+    assert results[0]["difference_nm"] == -results[1]["difference_nm"] > 0
+    assert results[0]["difference_low_nm"] == pytest.approx(-results[1]["difference_high_nm"])
+    assert results[0]["p_value"] == results[1]["p_value"]
+
+
+def test_equal_entries_are_not_told_apart(client, phase):
+    a, b = score_for_real(phase, merged_axons()), score_for_real(phase, merged_axons())
+    service.compare(service.request_comparison(a, b).pk)
+    assert "do not tell the two apart" in client.get(address(a, b)).content.decode()
+
+
+def test_a_comparison_under_a_changed_tolerance_is_asked_for_anew(client, phase, pair):
+    row = service.request_comparison(*pair)
+    phase.volumes.update(tolerance_nodes=TOLERANCE + 1)
+    service.compare(row.pk)
+    row.refresh_from_db()
+    assert row.status == "rejected"
+    assert service.comparison_of(*pair) is None
+
+
+def test_without_stored_labels_the_page_says_so(client, phase):
+    a, b = make_scored(phase, 1000), make_scored(phase, 2000)
+    row = service.request_comparison(a, b)
+    service.compare(row.pk)
+    assert "not stored any more" in client.get(address(a, b)).content.decode()
+
+
+def test_waiting_comparisons_are_limited(client, pair, monkeypatch):
+    monkeypatch.setattr(service, "MAX_WAITING", 0)
+    client.force_login(make_user())
+    answer = client.post(reverse("compare"), {"a": pair[0].code, "b": pair[1].code}, follow=True)
+    assert "Many comparisons are waiting" in answer.content.decode()

@@ -1,0 +1,220 @@
+"""The page and the files of a result: what public ground truth allows, and what hidden ground truth keeps back."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from django.urls import reverse
+
+from axonem_eval.bootstrap import erl_interval
+from axonem_eval.erl import score_nodes
+from evalserver.markdown import render_markdown
+from evalserver.submissions.models import Evaluation, Submission
+from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph
+from tests.server.real_scores import merged_axons, score_for_real, split_axons
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def phase():
+    return make_benchmark()
+
+
+@pytest.fixture
+def public(phase):
+    phase.volumes.update(ground_truth_public=True)
+    return phase
+
+
+def page_of(client, submission) -> str:
+    return client.get(reverse("submission", args=[submission.code])).content.decode()
+
+
+def table_at_home(labels: np.ndarray):
+    graph = tiny_graph()
+    return score_nodes(graph, labels[tuple(graph.node_voxel_zyx.T)], tolerance_nodes=TOLERANCE).table
+
+
+def test_the_interval_of_one_volume_is_the_librarys(phase):
+    labels = split_axons()
+    score = score_for_real(phase, labels).scores.get()
+    interval = erl_interval(table_at_home(labels), TOLERANCE).erl_nm
+    assert (score.erl_low_nm, score.erl_high_nm) == (interval.low, interval.high)
+    assert score.erl_low_nm <= score.mean_erl_nm <= score.erl_high_nm
+
+
+def test_the_interval_of_two_volumes_is_narrower_than_of_one(phase):
+    labels = split_axons()
+    one = score_for_real(phase, labels).scores.get()
+    two = score_for_real(make_benchmark(("a", "b")), labels).scores.get()
+    assert two.erl_high_nm - two.erl_low_nm < one.erl_high_nm - one.erl_low_nm
+
+
+def test_the_page_shows_curves_classes_and_losses(client, public):
+    page = page_of(client, score_for_real(public, split_axons()))
+    for heading in ("Where the score goes", "By length of the axon", "By tolerance", "Length of the correct runs"):
+        assert heading in page
+    assert "style=" not in page  # the content security policy forbids it
+
+
+def test_public_ground_truth_tells_where_the_errors_are(client, public):
+    submission = score_for_real(public, split_axons(at=40, count=1))
+    assert "All errors with positions" in page_of(client, submission)
+    answer = client.get(reverse("volume_table", args=[submission.code, "a", "errors"]))
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert [(row["kind"], row["skeleton_id"]) for row in rows] == [("split", "1")]
+    assert int(rows[0]["x_voxel"]) in (39, 40)
+    axons = client.get(reverse("volume_table", args=[submission.code, "a", "axons"])).content.decode()
+    assert [row["splits"] for row in csv.DictReader(io.StringIO(axons))] == ["1", "0", "0"]
+
+
+def test_hidden_ground_truth_gives_no_figure_of_a_single_axon(client, phase):
+    submission = score_for_real(phase, split_axons())
+    page = page_of(client, submission)
+    assert "Axon by axon" not in page
+    content = client.get(reverse("result_json", args=[submission.code])).json()
+    report = content["volumes"][0]["report"]
+    assert "worst_axons" not in report
+    assert "top_errors" not in report
+    # Three axons are fewer than a class may have to be shown.
+    assert all(bin_["erl_nm"] is None for bin_ in report["length_bins"])
+    answer = client.get(reverse("volume_table", args=[submission.code, "a", "axons"]), follow=True)
+    assert answer.redirect_chain
+    assert "hidden" in answer.content.decode()
+
+
+def test_a_volume_that_becomes_hidden_keeps_back_what_was_stored(client, public):
+    submission = score_for_real(public, split_axons())
+    assert "worst_axons" in Evaluation.objects.get().report
+    public.volumes.update(ground_truth_public=False)
+    assert "worst_axons" not in client.get(reverse("result_json", args=[submission.code])).content.decode()
+
+
+def test_hidden_figures_are_rounded_and_public_ones_exact(client, phase):
+    submission = score_for_real(phase, split_axons())
+    exact = submission.scores.get().mean_erl_nm
+    url = reverse("result_json", args=[submission.code])
+    assert client.get(url).json()["mean_erl_nm"] == round(exact, -1) != exact
+    phase.volumes.update(ground_truth_public=True)
+    assert client.get(url).json()["mean_erl_nm"] == exact
+
+
+def test_the_csv_has_a_line_for_each_volume(client):
+    submission = score_for_real(make_benchmark(("a", "b")), merged_axons())
+    text = client.get(reverse("result_csv", args=[submission.code])).content.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["volume"] for row in rows] == ["a", "b"]
+    assert [row["mergers"] for row in rows] == ["1", "1"]
+    assert float(rows[0]["lost_to_mergers_nm"]) > 0
+
+
+def test_a_result_from_before_details_were_stored_still_has_its_page(client, phase):
+    submission = make_scored(phase, 5000)
+    page = page_of(client, submission)
+    assert "5.00" in page
+    assert "come with the next re-scoring" in page
+    assert client.get(reverse("result_json", args=[submission.code])).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["result_json", "result_csv", "submission"])
+def test_a_private_result_is_for_its_team(client, phase, name):
+    submission = score_for_real(phase, published_at=None)
+    url = reverse(name, args=[submission.code])
+    assert client.get(url).status_code == 404
+    client.force_login(submission.team.members.get())
+    assert client.get(url).status_code == 200
+
+
+def test_what_a_team_says_of_its_entry_is_shown_and_scores_stay(client, phase):
+    submission = score_for_real(phase, split_axons())
+    client.force_login(submission.team.members.get())
+    before = submission.scores.get().mean_erl_nm
+    values = {
+        "method_name": "U-Net, second run", "description": "**bold** words", "paper_url": "https://example.org/paper",
+        "training_data": "nine subvolumes", "compute": "one GPU, two days", "mean_erl_nm": "1", "is_reference": "on",
+    }  # fmt: skip
+    answer = client.post(reverse("submission_edit", args=[submission.code]), values, follow=True)
+    page = answer.content.decode()
+    assert "<strong>bold</strong>" in page
+    assert 'href="https://example.org/paper"' in page
+    assert "one GPU, two days" in page
+    submission.refresh_from_db()
+    assert submission.method_name == "U-Net, second run"
+    assert not submission.is_reference
+    assert submission.scores.get().mean_erl_nm == before
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "ftp://example.org/x", "no address"])
+def test_a_link_leads_to_the_web(client, phase, address):
+    submission = score_for_real(phase)
+    client.force_login(submission.team.members.get())
+    url = reverse("submission_edit", args=[submission.code])
+    answer = client.post(url, {"method_name": "m", "code_url": address})
+    assert answer.status_code == 422
+    submission.refresh_from_db()
+    assert submission.code_url == ""
+
+
+def test_only_its_team_edits_an_entry(client, phase):
+    submission = score_for_real(phase)
+    client.force_login(make_user("Eve", is_staff=True))
+    assert client.get(reverse("submission_edit", args=[submission.code])).status_code == 404
+
+
+def test_an_entry_replaces_an_earlier_one_of_its_team(client, phase):
+    old = score_for_real(phase, method_name="first try")
+    new = score_for_real(phase, method_name="second try", team=old.team)
+    foreign = score_for_real(phase)
+    client.force_login(old.team.members.get())
+    url = reverse("submission_edit", args=[new.code])
+    refused = client.post(url, {"method_name": "second try", "supersedes": foreign.pk})
+    assert refused.status_code == 422
+    client.post(url, {"method_name": "second try", "supersedes": old.pk})
+    assert Submission.objects.get(pk=new.pk).supersedes == old
+    client.logout()
+    assert "second try" in page_of(client, old)
+    assert "first try" in page_of(client, new)
+
+
+def test_a_reference_entry_shows_its_provenance(client, phase):
+    submission = score_for_real(
+        phase, is_reference=True, reproduce_command="baselines reproduce unet", provenance={"seed": 20_261_123}
+    )
+    page = page_of(client, submission)
+    assert "baselines reproduce unet" in page
+    assert "20261123" in page
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "[x](javascript:alert(1))",
+        "<img src=x onerror=alert(1)>",
+        '[x](https://example.org "onmouseover=alert(1)")',
+        "![x](https://example.org/pixel.png)",
+        "<style>body{display:none}</style>",
+    ],
+)
+def test_markdown_carries_nothing_that_runs_or_loads(text):
+    html = str(render_markdown(text)).lower()
+    assert not any(f"<{tag}" in html for tag in ("script", "img", "style", "iframe"))
+    assert 'href="javascript' not in html
+    assert " on" not in html.partition("<a")[2].partition(">")[0]
+
+
+def test_markdown_keeps_lists_links_and_tables():
+    html = str(render_markdown("# Title\n\n- [paper](https://example.org)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"))
+    assert "<h3>Title</h3>" in html
+    assert '<a href="https://example.org" rel="nofollow noopener ugc">paper</a>' in html
+    assert "<td>1</td>" in html
+
+
+def test_the_stored_report_is_plain_json(phase):
+    score_for_real(phase, split_axons())
+    report = Evaluation.objects.get().report
+    assert report["schema"].startswith("axonem-report/")
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
