@@ -3,7 +3,8 @@
     python benchmarks/compare_em_erl.py EM_ERL_CHECKOUT [--fib25 FOLDER] [--generated]
 
 EM_ERL_CHECKOUT: a clone of github.com/PytorchConnectomics/em_erl; it is only imported, nothing of it is kept.
-FOLDER: FIB-25 as tests/scoring/fib25_files.py writes it (gt.npz, ffn.h5, overseg.h5, mask.h5).
+FOLDER: FIB-25 as tests/scoring/fib25_files.py writes it: ffn.h5 and overseg.h5 with gt.npz and mask.h5 (skeletons),
+lines.npz and lines_mask.h5 (centre lines, which the tests hold numbers of), or both.
 
 Without a mask the two agree to rounding. em_erl's loader of its older files cuts edge lengths to float32, which moves
 its ERL by 1e-8; the table shows it with the lengths as they are in the file. With a mask they differ by definition:
@@ -69,10 +70,13 @@ def em_erl_cases(data: Path) -> Iterator[Case]:
 
 
 def fib25_cases(folder: Path) -> Iterator[Case]:
-    graph = SkeletonGraph.load(folder / "gt.npz")
-    print(f"FIB-25: {graph.n_skeletons} skeletons, {graph.n_nodes:,} nodes, checksum {graph.checksum()[:12]}")
-    for name in ("ffn", "overseg"):
-        yield from from_file(f"fib25 {name}", graph, folder / f"{name}.h5", folder / "mask.h5")
+    for skeletons, mask in (("gt", "mask"), ("lines", "lines_mask")):
+        if not (folder / f"{skeletons}.npz").exists():
+            continue
+        graph = SkeletonGraph.load(folder / f"{skeletons}.npz")
+        print(f"FIB-25 {skeletons}: {graph.n_skeletons} skeletons, {graph.n_nodes:,} nodes, {graph.checksum()[:12]}")
+        for name in ("ffn", "overseg"):
+            yield from from_file(f"{skeletons} {name}", graph, folder / f"{name}.h5", folder / f"{mask}.h5")
 
 
 def generated_cases() -> Iterator[Case]:

@@ -22,13 +22,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def fib25(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with FIB-25 training sample 2 as chunked HDF5: gt.h5, ffn.h5, overseg.h5, mask.h5; and skeletons gt.npz.
-
-    mask.h5 is 1 where the ground truth has a body that kimimaro left without skeleton.
-    """
-    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
-    from tests.scoring.fib25_files import write_fib25
+    """Folder with FIB-25 training sample 2: gt.h5, ffn.h5, overseg.h5, centre lines lines.npz and lines_mask.h5."""
+    from tests.scoring.fib25_files import write_fib25_lines
 
     if not (shared_data / "fib25").is_dir():
         pytest.skip(f"no FIB-25 volume at {shared_data / 'fib25'}; it is not part of the repository")
-    return write_fib25(shared_data / "fib25", tmp_path_factory.mktemp("fib25"))
+    return write_fib25_lines(shared_data / "fib25", tmp_path_factory.mktemp("fib25"))

@@ -16,14 +16,14 @@ from tests.scoring.em_erl_case import generated_case
 GENERATED = {0: 1719.372583565779, 1: 1719.372583565779, 10: 1738.291638399234, 50: 1787.937814838389}
 GENERATED_MASK = {0: 1415.388157417389, 1: 1415.388157417389, 10: 1435.090907252569, 50: 1747.788246334933}
 
-FIB25_CHECKSUM = "356b92147f9384210a83126ee235dae2b69a69c6f29e062492fc8b37a56fd390"
+# On the centre lines of tests/scoring/fib25_files.py.
 FIB25 = {
-    "ffn": {0: 376.128340725305, 1: 376.128340725305, 10: 2959.532740550763, 50: 3649.013552408695},
-    "overseg": {0: 324.213420442310, 1: 324.213420442310, 10: 1276.765973753456, 50: 1616.955447771180},
+    "ffn": {0: 134.078216340564, 1: 134.078216340564, 10: 491.077336315817, 50: 646.242416979507},
+    "overseg": {0: 140.418223543412, 1: 140.418223543412, 10: 434.927511083588, 50: 592.606672894101},
 }
 FIB25_MASK = {
-    "ffn": {0: 37.919329645290, 1: 40.686947881506, 10: 110.775341100614, 50: 290.832449586384},
-    "overseg": {0: 112.692052837737, 1: 116.158132235742, 10: 178.727967414263, 50: 437.401486508381},
+    "ffn": {0: 10.388106198414, 1: 12.349217903109, 10: 37.421238859288, 50: 99.573881989515},
+    "overseg": {0: 25.109828139239, 1: 26.258235897820, 10: 50.616964367095, 50: 176.241259864348},
 }
 
 
@@ -66,13 +66,11 @@ def test_with_a_mask_a_tolerant_score_is_lower_than_em_erls_by_its_rule_for_mask
 
 @pytest.fixture(scope="module")
 def fib25_case(fib25):
-    """Skeletons of FIB-25 and, by segmentation, its sample with the mask."""
-    graph = SkeletonGraph.load(fib25 / "gt.npz")
-    if graph.checksum() != FIB25_CHECKSUM:
-        pytest.skip("this kimimaro makes other skeletons than those that em_erl's numbers were recorded on")
+    """Centre lines of FIB-25 and, by segmentation, its sample with the mask."""
+    graph = SkeletonGraph.load(fib25 / "lines.npz")
     samples = {}
     for name in FIB25:
-        with open_labels(fib25 / f"{name}.h5") as labels, open_labels(fib25 / "mask.h5") as mask:
+        with open_labels(fib25 / f"{name}.h5") as labels, open_labels(fib25 / "lines_mask.h5") as mask:
             samples[name] = sample_nodes(labels, graph.node_voxel_zyx, no_merge_mask=mask)
     return graph, samples
 
