@@ -37,6 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
         ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
     ):
         add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all of those)")
+    picture = add("picture", "a section as PNG: EM, affinities, segmentation, ground truth")
+    picture.add_argument("--volume")
+    picture.add_argument("--section", type=int, default=0, help="z of the section")
+    picture.add_argument("--scale", type=int, default=1, help="pixels a voxel")
     reproduce = add("reproduce", "everything from data to scored labels, and to a server with --submit")
     reproduce.add_argument("--submit", action="store_true", help="then submit it to a server (see axonem login)")
     submit = add("submit", "submit segmentations with the participant's client (see axonem login)")
@@ -97,6 +101,11 @@ def _run(options: argparse.Namespace) -> int:
         _print(options, {name: str(experiment.predict(name)) for name in names})
     elif options.command == "segment":
         _print(options, {name: str(experiment.segment(name)) for name in names})
+    elif options.command == "picture":
+        made = {name: experiment.folder / f"{name}-{options.section}.png" for name in names}
+        for name, path in made.items():
+            experiment.picture(name, options.section, path, scale=options.scale)
+        _print(options, {name: str(path) for name, path in made.items()})
     elif options.command == "evaluate":
         _print_scores(options, experiment, {name: experiment.evaluate(name) for name in names})
     elif options.command == "reproduce":

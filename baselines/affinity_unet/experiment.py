@@ -203,6 +203,21 @@ class Experiment:
         self.provenance.note("results", f"{name} scores", scores)
         return scores
 
+    def picture(self, name: str, z: int, path: Path, *, scale: int = 1) -> Path:
+        """PNG of section ``z``: grey values, affinities, segmentation, ground truth."""
+        import h5py
+
+        from baselines.common.picture import panels, save_png
+
+        volume = self.volume(name, need_labels=False)
+        affinity = np.asarray(zarr.open_array(self.folder / f"{name}-affinities.zarr", mode="r")[:, z])
+        with h5py.File(self.folder / f"{name}.h5", "r") as file:
+            shown = [("segmentation", file["main"][z])]
+        if volume.labels is not None:
+            shown.append(("ground truth", volume.labels[z]))
+        save_png(panels(volume.raw[z], affinity, shown, scale=scale), path)
+        return path
+
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Scores of a model under training on the validation volume, at the best threshold of the sweep."""
         volume, truth = self.volume("validate"), self.truth("validate")
