@@ -6,6 +6,6 @@
 set -euo pipefail
 url=${1:?address of the server} token=${2:?a token with the scopes read and submit} examples=${3:-40}
 cd "$(dirname "$0")/.."
-exec .venv/bin/schemathesis run "$url/api/v1/openapi.json" \
-    --header "Authorization: Bearer $token" --max-examples "$examples" --workers 2 --seed 1 \
+PATH=".venv/bin:$PATH" exec schemathesis run "$url/api/v1/openapi.json" \
+    --header "Authorization: Bearer $token" --max-examples "$examples" --seed 1 \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance,negative_data_rejection,ignored_auth,unsupported_method

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("axonem_eval", "evalserver", "baselines")
+PACKAGES = ("axonem_eval", "axonem_client", "evalserver", "baselines")
 
 
 def modules(package: str) -> Iterator[Path]:
@@ -45,13 +45,20 @@ def test_server_and_baselines_do_not_know_each_other():
     assert importers_of("evalserver", "baselines") == set()
 
 
+def test_the_client_needs_the_scorer_and_no_server():
+    for name in ("django", "celery", "redis", "evalserver", "baselines"):
+        assert importers_of(name, "axonem_client") == set()
+    for package in ("axonem_eval", "evalserver"):
+        assert importers_of("axonem_client", package) == set()
+
+
 def test_kimimaro_is_imported_in_one_module():
     assert importers_of("kimimaro", "axonem_eval") == {"axonem_eval/skeletonize.py"}
     assert importers_of("kimimaro", "evalserver") == set()
 
 
 def test_apps_import_in_one_direction():
-    order = ["accounts", "benchmarks", "submissions", "leaderboard"]
+    order = ["accounts", "uploads", "benchmarks", "submissions", "leaderboard", "api"]
     for place, app in enumerate(order):
         for later in order[place + 1 :]:
             backwards = {

@@ -67,6 +67,7 @@
       if (!file) return;
       if (this.upload) await this.upload.abort();
       this.choice.value = "";
+      for (const hint of this.field.querySelectorAll(".unfinished")) hint.hidden = true;
       this.file = file;
       this.samples = [];
       this.progressed(0, file.size);
@@ -85,7 +86,7 @@
         onShouldRetry: (error) => {
           const status = error.originalResponse ? error.originalResponse.getStatus() : 0;
           const again = status === 0 || status >= 500 || RETRIED.includes(status);
-          if (again) this.waiting();
+          if (again) this.waiting(status);
           return again;
         },
         onProgress: (sent, total) => this.progressed(sent, total),
@@ -109,9 +110,11 @@
       this.show("sending", parts.join(" · "));
     }
 
-    waiting() {
+    waiting(status) {
       this.samples = [];
-      this.text.textContent = "The server does not answer. What it has is kept; trying again …";
+      this.text.textContent = status === 409 || status === 423
+        ? "The server is still busy with the piece before; trying again …"
+        : "The server does not answer. What it has is kept; trying again …";
       this.box.dataset.state = "waiting";
     }
 
