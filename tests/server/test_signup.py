@@ -1,6 +1,11 @@
 """From no account to a log-in, and back in after a forgotten password."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -17,6 +22,7 @@ from evalserver.mail import mail_folder_to_show
 from tests.server.people import PASSWORD, FormClient, link_in, mail_to, person, plain_site
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).parents[2]
 
 FORM = {
     "name": "Ada Example",
@@ -294,3 +300,42 @@ def test_without_a_mail_server_messages_are_files(monkeypatch, tmp_path, setting
     mail.send_mail("Subject", "Text", None, ["ada@example.org"])
     (file,) = (tmp_path / "mail").iterdir()
     assert "To: ada@example.org" in file.read_text()
+
+
+OTHER_LOGINS = """
+import django
+django.setup()
+from django.conf import settings
+settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+settings.CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.test import Client
+client = Client(headers={"host": "127.0.0.1"})
+page = client.get("/accounts/login/")
+assert "Log in with GitHub" in page.content.decode()
+assert "ORCID" not in page.content.decode()
+assert "form-action 'self' https://github.com;" in page.headers["Content-Security-Policy"]
+form = "application/x-www-form-urlencoded"
+print(client.post("/accounts/github/login/?process=login", "", content_type=form).headers["Location"])
+"""
+
+
+def test_github_is_offered_where_its_client_id_is_set(tmp_path):
+    """In a process of its own: settings are read once."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        **{"VAR_DIR": str(tmp_path), "GITHUB_CLIENT_ID": "id-1", "GITHUB_CLIENT_SECRET": "secret-1"},
+        "DJANGO_SETTINGS_MODULE": "evalserver.settings",
+    }
+    call = [sys.executable, "-c", OTHER_LOGINS]
+    done = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    target = urlsplit(done.stdout.strip().splitlines()[-1])
+    query = parse_qs(target.query)
+    assert (target.hostname, target.path) == ("github.com", "/login/oauth/authorize")
+    assert query["client_id"] == ["id-1"]
+    assert query["redirect_uri"] == ["http://127.0.0.1/accounts/github/login/callback/"]
+    assert query["state"]
+    assert "secret-1" not in done.stdout
