@@ -45,7 +45,7 @@ class Heading:
 SECTIONS: dict[str, list[Page]] = {
     "Participants": [
         Page("participants", "Taking part"),
-        Page("metric", "How entries are scored"),
+        Page("metric", "The metric"),
         Page("formats", "File formats"),
         Page("submitting", "Command line client"),
         Page("api", "REST API"),
