@@ -7,6 +7,7 @@ from typing import Any
 
 from axonem_client.errors import ClientError
 
+ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
 EXAMPLE = """benchmark: axonem
 method: U-Net, mean affinity
 """
@@ -24,6 +25,11 @@ class Method:
     description: str = ""
     phase: str = ""
     team: str = ""
+    paper_url: str = ""
+    code_url: str = ""
+    model_url: str = ""
+    training_data: str = ""
+    compute: str = ""
     publish: bool = False
     files: dict[str, Path] = field(default_factory=dict)
 
@@ -38,7 +44,7 @@ def read_method(path: Path) -> Method:
     for name in ("benchmark", "method"):
         if not str(content.get(name) or "").strip():
             problems.append(f"{name!r} is missing")
-    for name in ("benchmark", "method", "description", "phase"):
+    for name in ("benchmark", "method", "description", "phase", *ABOUT):
         if not isinstance(content.get(name, ""), str):
             problems.append(f"{name!r} must be text")
     if not isinstance(content.get("team", ""), str | int):

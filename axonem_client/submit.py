@@ -9,7 +9,7 @@ import httpx
 
 from axonem_client import tus
 from axonem_client.errors import ClientError, ServerRefused
-from axonem_client.method import Method
+from axonem_client.method import ABOUT, Method
 from axonem_client.server import Server
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import VolumeSpec
@@ -112,6 +112,7 @@ def create_submission(server: Server, method: Method, phase: dict[str, Any], cod
         "description": method.description,
         "publish": method.publish,
         "files": codes,
+        **{name: getattr(method, name) for name in ABOUT},
     }
 
     def post() -> dict[str, Any]:

@@ -8,6 +8,8 @@ from evalserver.submissions import selectors
 from evalserver.submissions.models import Evaluation, Submission
 from evalserver.uploads.models import Upload
 
+ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
+
 
 def submission_out(submission: Submission, *, may_manage: bool = True) -> schemas.SubmissionOut:
     """may_manage : the reader is of its team, and sees files and reasons too."""
@@ -15,6 +17,9 @@ def submission_out(submission: Submission, *, may_manage: bool = True) -> schema
         code=submission.code,
         method=submission.method_name,
         description=submission.description,
+        **{name: getattr(submission, name) for name in ABOUT},
+        is_reference=submission.is_reference,
+        reproduce_command=submission.reproduce_command,
         benchmark=submission.phase.benchmark.slug,
         phase=submission.phase.slug,
         team=schemas.TeamOut(id=submission.team_id, name=submission.team.name),

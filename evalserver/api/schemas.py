@@ -18,6 +18,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UploadCode = Annotated[str, Field(pattern=r"^[a-z0-9]+$", min_length=1, max_length=16)]
 
 
+WebAddress = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9][^\x00\s<>\"']*)?$", max_length=200)]
+
+
 class ProblemOut(Schema):
     """Every error: `code` for programs, `message` for people, `details` as the code says."""
 
@@ -152,6 +155,13 @@ class SubmissionOut(Schema):
     code: str
     method: str
     description: str
+    paper_url: str
+    code_url: str
+    model_url: str
+    training_data: str
+    compute: str
+    is_reference: bool
+    reproduce_command: str
     benchmark: str
     phase: str
     team: TeamOut
@@ -226,6 +236,11 @@ class SubmissionIn(Schema):
     description: Annotated[Text, Field(max_length=10_000)] = ""
     publish: bool = False
     files: Annotated[dict[Slug, UploadCode], Field(min_length=1, max_length=50)]
+    paper_url: WebAddress = ""
+    code_url: WebAddress = ""
+    model_url: WebAddress = ""
+    training_data: Annotated[Text, Field(max_length=500)] = ""
+    compute: Annotated[Text, Field(max_length=500)] = ""
 
 
 class SubmissionEdit(Schema):
@@ -235,6 +250,20 @@ class SubmissionEdit(Schema):
 
     method: Annotated[Name, Field(max_length=120)] | None = None
     description: Annotated[Text, Field(max_length=10_000)] | None = None
+    paper_url: WebAddress | None = None
+    code_url: WebAddress | None = None
+    model_url: WebAddress | None = None
+    training_data: Annotated[Text, Field(max_length=500)] | None = None
+    compute: Annotated[Text, Field(max_length=500)] | None = None
+
+
+class ReferenceIn(Schema):
+    """command : what makes the entry again. provenance : code, seeds, checksums, hardware, times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    command: Annotated[Name, Field(max_length=500)]
+    provenance: dict[str, Any] | None = None
 
 
 class UploadOut(Schema):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import Literal
 
 from django.core.paginator import Paginator
@@ -12,12 +13,12 @@ from ninja import Router, Status
 from evalserver.accounts.models import Team, User
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
-from evalserver.api.present import evaluation_out, evaluations_out, submission_out
+from evalserver.api.present import ABOUT, evaluation_out, evaluations_out, submission_out
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.http import Problem
-from evalserver.submissions import selectors, services
+from evalserver.submissions import metadata, selectors, services
 from evalserver.submissions.models import Submission
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
@@ -75,6 +76,7 @@ def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Statu
             method_name=data.method.strip(),
             description=data.description,
             publish=data.publish,
+            about={name: getattr(data, name) for name in ABOUT},
             files=files,
         )
     except services.NotAccepted as refusal:
@@ -99,11 +101,13 @@ def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
 
 @router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
 def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
-    """Rename a submission of your team, or describe it anew."""
+    """Rename a submission of your team, or describe it anew; what is left out stays."""
     submission = _managed(request, code)
-    services.edit_submission(
-        submission, method_name=data.method.strip() if data.method else None, description=data.description
-    )
+    changes = data.dict(exclude_none=True)
+    if "method" in changes:
+        changes["method_name"] = changes.pop("method").strip()
+    if changes:
+        metadata.describe_submission(submission, changes)
     return submission_out(_managed(request, code), may_manage=True)
 
 
@@ -147,6 +151,18 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
     return response
+
+
+@router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
+def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
+    """Mark an entry as a reference that anybody can repeat; organisers alone do that."""
+    submission = _managed(request, code)
+    if not request.user.is_staff:
+        raise Problem(403, "forbidden", "Only organisers make reference entries.")
+    if "\\u0000" in json.dumps(data.provenance):
+        raise Problem(422, "invalid", "provenance holds a NUL character.")
+    metadata.mark_reference(submission, command=data.command.strip(), provenance=data.provenance)
+    return submission_out(_managed(request, code), may_manage=True)
 
 
 # Last, because every word would fit its address.

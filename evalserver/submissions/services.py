@@ -60,10 +60,12 @@ def create_submission(
     files: Mapping[Volume, File],
     description: str = "",
     publish: bool = False,
+    about: Mapping[str, str] | None = None,
 ) -> Submission:
     """Store the files, take one of today's slots, and queue the evaluation. Raises NotAccepted.
 
     files : a form's files, or finished uploads as `UploadedBefore`; one for each volume of the phase.
+    about : links and facts, by the name of the field (see `metadata.EDITABLE`).
     """
     reason = refuse_reason(team=team, phase=phase) or _missing_or_empty(phase, files)
     if reason:
@@ -76,6 +78,7 @@ def create_submission(
         description=description,
         publish_when_scored=publish,
         stage="Waiting for a worker",
+        **(about or {}),
     )
     # Files first: storing gigabytes must not hold a transaction open.
     with _stored(submission, files) as volume_files, transaction.atomic():
@@ -143,14 +146,6 @@ def unpublish_submission(submission: Submission) -> bool:
 def withdraw_submission(submission: Submission) -> bool:
     """Take a scored submission out of the competition for good; its record stays with the team."""
     return _set(submission, withdrawn_at=timezone.now(), published_at=None, filters={"withdrawn_at": None})
-
-
-def edit_submission(submission: Submission, *, method_name: str | None = None, description: str | None = None) -> None:
-    """Rename a submission, or describe it anew; what is None stays."""
-    changes = {"method_name": method_name, "description": description}
-    wanted = {name: value for name, value in changes.items() if value is not None}
-    if wanted:
-        Submission.objects.filter(pk=submission.pk).update(**wanted)
 
 
 def _set(submission: Submission, *, filters: dict[str, object] | None = None, **changes: object) -> bool:

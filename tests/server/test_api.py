@@ -188,6 +188,26 @@ def test_a_waiting_submission_can_be_cancelled(caller):
     assert (answer["status"], answer["complaints"][0]["code"]) == ("rejected", "cancelled")
 
 
+def test_links_and_facts_come_with_a_submission(caller, empty_queue):
+    phase = make_benchmark()
+    about = {"paper_url": "https://example.org/paper", "compute": "4 GPUs, 3 days"}
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}, **about}
+    answer = caller.send("POST", "/submissions", body).json()
+    assert {name: answer[name] for name in about} == about
+    bad = caller.send("PATCH", f"/submissions/{answer['code']}", {"code_url": "javascript:alert(1)"})
+    problem(bad, 422, "invalid")
+
+
+def test_only_an_organiser_makes_a_reference_entry(caller):
+    submission = make_scored(make_benchmark(), 5_000.0, team=caller.team)
+    path, body = f"/submissions/{submission.code}/reference", {"command": "baselines reproduce", "provenance": {"a": 1}}
+    problem(caller.send("POST", path, body), 403, "forbidden")
+    type(caller.user).objects.filter(pk=caller.user.pk).update(is_staff=True)
+    answer = caller.send("POST", path, body).json()
+    assert (answer["is_reference"], answer["reproduce_command"]) == (True, "baselines reproduce")
+    problem(caller.send("POST", path, {**body, "provenance": {"a": "\0"}}), 422, "invalid")
+
+
 def test_a_submission_can_be_renamed(caller):
     submission = make_scored(make_benchmark(), 5_000.0, team=caller.team, description="old")
     answer = caller.send("PATCH", f"/submissions/{submission.code}", {"method": "New name"}).json()
