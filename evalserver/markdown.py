@@ -8,10 +8,8 @@ from markdown_it import MarkdownIt
 
 TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li"),
-    *("h3", "h4", "h5", "h6", "a", "table", "thead", "tbody", "tr", "th", "td"),
+    *("h2", "h3", "h4", "h5", "h6", "a", "table", "thead", "tbody", "tr", "th", "td"),
 }
-# A page has one h1, and its sections are h2: what a description calls a heading begins below them.
-LOWER = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
 
 
 @lru_cache(maxsize=512)
@@ -19,8 +17,11 @@ def render_markdown(text: str) -> SafeString:
     """CommonMark with tables; no images, no HTML, links to the web alone."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = markdown.parse(text)
+    # A page has one h1 of its own, and no level is left out, whichever the writer began with.
+    used = sorted({token.tag for token in tokens if token.type == "heading_open"})
+    level = {tag: f"h{min(6, 2 + i)}" for i, tag in enumerate(used)}
     for token in tokens:
-        token.tag = LOWER.get(token.tag, token.tag)
+        token.tag = level.get(token.tag, token.tag)
     html = markdown.renderer.render(tokens, markdown.options, {})
     clean = nh3.clean(
         html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"},

@@ -107,11 +107,16 @@ class PairedResult:
     volumes: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, comparison: Comparison, *, public: bool) -> "PairedResult | None":
+    def of(cls, comparison: Comparison, pairs: list[VolumePair]) -> "PairedResult | None":
         if comparison.result is None:
             return None
+        public = all(pair.public for pair in pairs)
         result = comparison.result if public else coarsely(comparison.result)
-        return cls(mean=result["mean"], volumes=result["volumes"])
+        names = {pair.slug: pair.name for pair in pairs}
+        return cls(
+            mean=result["mean"],
+            volumes=[{**volume, "name": names.get(volume["volume"], "")} for volume in result["volumes"]],
+        )
 
     @property
     def is_significant(self) -> bool:

@@ -44,7 +44,7 @@ def _pair_context(a: Submission, b: Submission) -> dict[str, Any]:
         "results": results,
         "volumes": pairs,
         "comparison": known,
-        "paired": PairedResult.of(known, public=all(pair.public for pair in pairs)) if known else None,
+        "paired": PairedResult.of(known, pairs) if known else None,
         "here": f"{reverse('compare')}?{urlencode({'a': a.code, 'b': b.code})}",
     }
 

@@ -208,7 +208,7 @@ def test_markdown_carries_nothing_that_runs_or_loads(text):
 
 def test_markdown_keeps_lists_links_and_tables():
     html = str(render_markdown("# Title\n\n- [paper](https://example.org)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"))
-    assert "<h3>Title</h3>" in html
+    assert "<h2>Title</h2>" in html
     assert '<a href="https://example.org" rel="nofollow noopener ugc">paper</a>' in html
     assert "<td>1</td>" in html
 

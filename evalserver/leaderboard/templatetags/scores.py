@@ -13,6 +13,7 @@ from evalserver.markdown import render_markdown
 register = template.Library()
 
 EM_DASH = "–"
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @register.filter
@@ -90,7 +91,11 @@ def rate(value: float | None) -> str:
 
 @register.filter
 def p_value(value: float) -> str:
-    return f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", " · 10^−").replace("e-", " · 10^−")
+    """0.034, or 2 × 10⁻⁴."""
+    if value >= 1e-3:
+        return f"{value:.2g}"
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 @register.filter
