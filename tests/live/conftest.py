@@ -11,6 +11,7 @@ import pytest
 from tests.browser.running_server import RunningServer
 from tests.live.slow_line import SlowLine
 
+USER_PASSWORD = "a long enough password"  # of every user that the factories make
 MAKE_PARTICIPANT = """
 import json
 from evalserver.accounts.services import create_token
@@ -18,7 +19,7 @@ from tests.factories import make_benchmark, make_user
 phase = make_benchmark(("a", "b"), per_day=50)
 user = make_user("Ada")
 token = create_token(user=user, name="test", scopes=["read", "submit"])[1]
-print(json.dumps({"benchmark": phase.benchmark.slug, "token": token}))
+print(json.dumps({"benchmark": phase.benchmark.slug, "token": token, "email": user.email}))
 """
 
 
@@ -27,11 +28,12 @@ class LiveServer(RunningServer):
 
     benchmark: str
     token: str
+    email: str
 
     def __enter__(self) -> "LiveServer":
         super().__enter__()
         made = json.loads(self.manage("shell", "--no-imports", "-c", MAKE_PARTICIPANT).splitlines()[-1])
-        self.benchmark, self.token = made["benchmark"], made["token"]
+        self.benchmark, self.token, self.email = made["benchmark"], made["token"], made["email"]
         return self
 
     @property
