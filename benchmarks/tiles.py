@@ -76,11 +76,6 @@ def cube_skeletons() -> SkeletonGraph:
     return SkeletonGraph.load(path)
 
 
-def select(graph: SkeletonGraph, keep: NDArray[np.bool_]) -> SkeletonGraph:
-    """The skeletons whose entry in ``keep`` (n_skeletons,) is set."""
-    return crop(graph, keep[graph.node_skeleton], graph.shape_zyx)
-
-
 def crop(graph: SkeletonGraph, keep_node: NDArray[np.bool_], shape_zyx: Shape) -> SkeletonGraph:
     """The graph on the nodes in ``keep_node`` (n_nodes,), without the skeletons that keep no edge."""
     keep_edge = keep_node[graph.edge_u] & keep_node[graph.edge_v]
@@ -101,13 +96,13 @@ def crop(graph: SkeletonGraph, keep_node: NDArray[np.bool_], shape_zyx: Shape) -
     )
 
 
-def axon_like(graph: SkeletonGraph) -> SkeletonGraph:
-    """A seeded choice of the cube's longer skeletons."""
+def axon_like(graph: SkeletonGraph, count: int = SKELETONS_PER_TILE) -> SkeletonGraph:
+    """A seeded choice of so many of the cube's longer skeletons."""
     long = np.flatnonzero(graph.skeleton_length_nm >= MIN_LENGTH_UM * 1000)
-    chosen = np.random.default_rng(0).permutation(long)[:SKELETONS_PER_TILE]
+    chosen = np.random.default_rng(0).permutation(long)[:count]
     keep = np.zeros(graph.n_skeletons, bool)
     keep[chosen] = True
-    return select(graph, keep)
+    return crop(graph, keep[graph.node_skeleton], graph.shape_zyx)
 
 
 def tile_origins(shape_zyx: Shape) -> list[Shape]:
