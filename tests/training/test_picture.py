@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from baselines.common.picture import CAPTION, GAP, colours, overlay, panels  # noqa: E402
+from baselines.common.picture import CAPTION, GAP, colours, overlay, panels
 
 
 def test_a_label_has_one_colour_and_background_none():
