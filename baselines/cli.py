@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axonem_eval.errors import InputError
+from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
     from baselines.affinity_unet.experiment import Experiment
@@ -66,6 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         for complaint in error.complaints:
             print(complaint.message, file=sys.stderr)
+        return 1
+    except OtherJob as error:
+        print(error, file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("torch", "zarr", "tifffile", "PIL", "scipy"):

@@ -15,6 +15,7 @@ from axonem_eval.pairs import PairCounter
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import write_labels
 from baselines.common.config import EvaluateConfig, FloatTriple
+from baselines.common.data import checksum
 
 Scores = dict[str, Any]
 
@@ -35,7 +36,8 @@ def make_truth(
     Without the extra [groundtruth] (kimimaro) there are no skeletons, and scores lack the ERL.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file, bundle = folder / f"{name}-labels.h5", folder / f"{name}-skeletons.npz"
+    stem = f"{name}-{checksum(labels)[:12]}"  # other labels must not meet the skeletons of these
+    file, bundle = folder / f"{stem}-labels.h5", folder / f"{stem}-skeletons.npz"
     if not bundle.exists():
         write_labels(file, labels, voxel_size_nm_zyx)
         try:

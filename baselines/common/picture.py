@@ -36,7 +36,7 @@ def panels(
     *,
     scale: int = 1,
 ) -> Image.Image:
-    """One row: grey values (y,x), affinities (3,y,x) as red z, green y, blue x, then each segmentation over the grey."""
+    """One row: grey values (y,x), affinities (3,y,x) as red z, green y, blue x, then segmentations over the grey."""
     rows = [
         ("EM", np.repeat(grey[..., None], 3, -1)),
         ("affinities: red z, green y, blue x", affinity.transpose(1, 2, 0)),
