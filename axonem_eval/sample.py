@@ -1,5 +1,6 @@
 """Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes."""
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from axonem_eval.pairs import PairCounter
 from axonem_eval.skeletons import read_npz
 from axonem_eval.spec import Triple, format_triple
 from axonem_eval.volume import BATCH_BYTES, Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
+
+# Of a mask whose chunks are not those of the labels, this much is kept, so that each is decoded about once.
+MASK_KEPT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,8 @@ def sample_nodes(
             "mask_shape",
             f"the no-merge mask has shape {no_merge_mask.shape_zyx}, the labels {volume.shape_zyx} (z,y,x)",
         )
+    if no_merge_mask is not None and no_merge_mask.sequential:
+        _demand_small(no_merge_mask)
     n_threads = reading_threads(volume, threads)
     plan = _plan(volume, nodes, no_merge_mask, n_threads, every_chunk=also is not None)
     walk = _Walk(volume, nodes, plan, no_merge_mask, also)
@@ -175,7 +181,7 @@ class _Walk:
         self.state.count = self._threads.mask_table
         self._same_grid = no_merge_mask is not None and no_merge_mask.chunk_shape_zyx == volume.chunk_shape_zyx
         if no_merge_mask is not None and not self._same_grid:
-            no_merge_mask.kept_bytes = 512 << 20
+            no_merge_mask.kept_bytes = MASK_KEPT_BYTES
 
     def visit(self, item: int, scratch: Scratch) -> None:
         """Read the item-th batch of chunks and note what is in it."""
@@ -219,6 +225,17 @@ def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
             "node_outside",
             f"ground-truth nodes reach voxel {tuple(int(v) for v in nodes.max(axis=0))}, outside the segmentation of "
             f"{format_triple(shape_zyx)} voxels (z,y,x)",
+        )
+
+
+def _demand_small(mask: LabelVolume) -> None:
+    """Where a mask is one long stream, labels must not come back to what it has passed."""
+    mask_bytes = math.prod(mask.shape_zyx) * mask.dtype.itemsize
+    if mask_bytes > MASK_KEPT_BYTES:
+        raise InputError.of(
+            "mask_layout",
+            f"{mask.path.name}: the no-merge mask is stored in chunks of {format_triple(mask.info.chunk_shape_zyx)} "
+            "voxels, which can only be read as a whole. Rewrite it with `h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
         )
 
 

@@ -87,11 +87,16 @@ class _LatestChunks:
             if chunk in self._chunks:
                 self._chunks.move_to_end(chunk)
                 return self._chunks[chunk]
+            if volume.sequential:  # a second thread after the same chunk would start the stream anew
+                return self._keep(volume, chunk, volume.read_chunk(chunk))
         labels = volume.read_chunk(chunk)
         with self._lock:
-            self._chunks[chunk] = labels
-            while len(self._chunks) > 1 and len(self._chunks) * volume.chunk_bytes > volume.kept_bytes:
-                self._chunks.popitem(last=False)
+            return self._keep(volume, chunk, labels)
+
+    def _keep(self, volume: "LabelVolume", chunk: int, labels: Labels) -> Labels:
+        self._chunks[chunk] = labels
+        while len(self._chunks) > 1 and len(self._chunks) * volume.chunk_bytes > volume.kept_bytes:
+            self._chunks.popitem(last=False)
         return labels
 
 

@@ -61,6 +61,15 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
         sample(write(tmp_path / "labels.h5", LABELS), write(tmp_path / "mask.h5", MASK[:-1]))
 
 
+def test_a_large_mask_in_one_compressed_chunk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("axonem_eval.hdf5.WHOLE_CHUNK_BYTES", 1000)
+    labels, mask = write(tmp_path / "labels.h5", LABELS), write(tmp_path / "mask.h5", MASK, SHAPE)
+    assert_right_under_mask(sample(labels, mask, threads=3))
+    monkeypatch.setattr("axonem_eval.sample.MASK_KEPT_BYTES", 1000)
+    with pytest.raises(InputError, match="h5repack"):
+        sample(labels, mask)
+
+
 def test_only_chunks_with_nodes_are_read(tmp_path, monkeypatch):
     path = write(tmp_path / "a.h5", LABELS, (8, 10, 10))
     with open_labels(path) as volume:
