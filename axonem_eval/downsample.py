@@ -1,12 +1,10 @@
-"""A near-isotropic copy of a label volume on disk, and the box of each label in it.
+"""Labels at a near-isotropic, coarser voxel, block by block, by the most frequent label.
 
-Skeletons need neither 7 nm pixels nor 16 times the voxels; the copy is a memory-mapped .npy that worker
-processes share.
+Skeletons need neither 7 nm pixels nor 16 times the voxels, and the tolerance of the score counts their nodes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import numba
@@ -15,23 +13,10 @@ from numpy.typing import NDArray
 
 from axonem_eval.sample import native_unsigned
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.volume import LabelVolume, Progress
+from axonem_eval.volume import Labels, LabelVolume
 
 BLOCK_VOXELS = 32 << 20
-
-
-@dataclass(frozen=True)
-class LabelBoxes:
-    """Where each non-zero label lies in a volume.
-
-    label : (n,) uint64, ascending.   voxels : (n,) int64.
-    lower, upper : (n, 3) int64 z,y,x, the box [lower, upper).
-    """
-
-    label: NDArray[np.uint64]
-    voxels: NDArray[np.int64]
-    lower: NDArray[np.int64]
-    upper: NDArray[np.int64]
+Box = tuple[slice, slice, slice]
 
 
 def near_isotropic_factor(voxel_size_nm_zyx: FloatTriple, target_voxel_nm: float = 30.0) -> Triple:
@@ -42,6 +27,12 @@ def near_isotropic_factor(voxel_size_nm_zyx: FloatTriple, target_voxel_nm: float
         return min(range(1, 65), key=lambda f: (abs(np.log(size * f / target_voxel_nm)), f))
 
     z, y, x = (factor(size) for size in voxel_size_nm_zyx)
+    return z, y, x
+
+
+def small_shape(shape_zyx: Triple, factor: Triple) -> Triple:
+    """Shape of the downsampled volume; the last voxels may stand for fewer than a whole block."""
+    z, y, x = (-(-n // f) for n, f in zip(shape_zyx, factor, strict=True))
     return z, y, x
 
 
@@ -77,89 +68,29 @@ def _most_frequent(labels, fz, fy, fx, out):  # type: ignore[no-untyped-def]
 
 def downsample_block(labels: NDArray[Any], factor: Triple) -> NDArray[Any]:
     """(z, y, x) labels by the most frequent one of each ``factor`` block; the last blocks may be cut."""
-    shape = tuple(-(-n // f) for n, f in zip(labels.shape, factor, strict=True))
     if factor == (1, 1, 1):
         return labels
-    out = np.empty(shape, labels.dtype)
+    z, y, x = labels.shape
+    out = np.empty(small_shape((z, y, x), factor), labels.dtype)
     _most_frequent(np.ascontiguousarray(labels), *factor, out)
     return out
 
 
-def _boxes(shape: Triple, chunk: Triple, factor: Triple) -> Iterator[tuple[slice, slice, slice]]:
-    """Boxes that cover the volume, whole chunks where that fits and always whole factor blocks."""
+def blocks(shape: Triple, chunk: Triple, factor: Triple) -> Iterator[Box]:
+    """Boxes of about 32 Mvoxel that cover a volume, of whole chunks where that fits and always whole factor blocks."""
     step = [int(np.lcm(c, f)) if c * f < 4096 else c * f for c, f in zip(chunk, factor, strict=True)]
     for axis in (2, 1, 0):  # grow along x first: longest runs on disk
         size = int(np.prod([min(s, n) for s, n in zip(step, shape, strict=True)], dtype=np.int64))
         step[axis] *= max(1, min(BLOCK_VOXELS // max(size, 1), -(-shape[axis] // step[axis])))
-    for z in range(0, shape[0], step[0]):
-        for y in range(0, shape[1], step[1]):
-            for x in range(0, shape[2], step[2]):
-                yield (
-                    slice(z, min(z + step[0], shape[0])),
-                    slice(y, min(y + step[1], shape[1])),
-                    slice(x, min(x + step[2], shape[2])),
-                )
+    for z, y, x in product(*(range(0, n, s) for n, s in zip(shape, step, strict=True))):
+        box = (slice(o, min(o + s, n)) for o, s, n in zip((z, y, x), step, shape, strict=True))
+        yield tuple(box)  # type: ignore[misc]
 
 
-def downsample_to_npy(
-    volume: LabelVolume, factor: Triple, out: Path, on_progress: Progress | None = None
-) -> LabelBoxes:
-    """Write the downsampled labels to ``out`` (.npy, uint32 or uint64) and return the box of each label in it.
+def read_small(volume: LabelVolume, box: Box, factor: Triple) -> Labels:
+    """Downsampled labels of a box, unsigned and in native byte order.
 
     Raises InputError for a damaged chunk or a negative label.
     """
-    z, y, x = (-(-n // f) for n, f in zip(volume.shape_zyx, factor, strict=True))
-    unsigned = np.uint32 if volume.dtype.itemsize <= 4 else np.uint64
-    copy = np.lib.format.open_memmap(out, mode="w+", dtype=unsigned, shape=(z, y, x))
-    boxes = list(_boxes(volume.shape_zyx, volume.chunk_shape_zyx, factor))
-    found: list[LabelBoxes] = []
-    for done, box in enumerate(boxes, start=1):
-        labels = native_unsigned(volume, volume.read(box), (box[0].start, box[1].start, box[2].start))
-        small = downsample_block(labels, factor)
-        origin = [s.start // f for s, f in zip(box, factor, strict=True)]
-        copy[tuple(slice(o, o + n) for o, n in zip(origin, small.shape, strict=True))] = small
-        found.append(label_boxes(small, origin))
-        if on_progress:
-            on_progress(done, len(boxes))
-    copy.flush()
-    return merge_boxes(found)
-
-
-@numba.njit(nogil=True, cache=True)
-def _extents(index, n):  # type: ignore[no-untyped-def]
-    lower = np.full((n, 3), np.iinfo(np.int64).max)
-    upper = np.zeros((n, 3), np.int64)
-    voxels = np.zeros(n, np.int64)
-    for z in range(index.shape[0]):
-        for y in range(index.shape[1]):
-            for x in range(index.shape[2]):
-                i = index[z, y, x]
-                voxels[i] += 1
-                lower[i, 0], lower[i, 1], lower[i, 2] = min(lower[i, 0], z), min(lower[i, 1], y), min(lower[i, 2], x)
-                upper[i, 0] = max(upper[i, 0], z + 1)
-                upper[i, 1] = max(upper[i, 1], y + 1)
-                upper[i, 2] = max(upper[i, 2], x + 1)
-    return voxels, lower, upper
-
-
-def label_boxes(labels: NDArray[Any], origin_zyx: list[int]) -> LabelBoxes:
-    """Voxel count and box of each non-zero label of an array that begins at ``origin_zyx``."""
-    ids, index = np.unique(labels, return_inverse=True)
-    voxels, lower, upper = _extents(index.reshape(labels.shape), len(ids))
-    keep = ids != 0
-    origin = np.asarray(origin_zyx, np.int64)
-    return LabelBoxes(ids[keep].astype(np.uint64), voxels[keep], lower[keep] + origin, upper[keep] + origin)
-
-
-def merge_boxes(parts: list[LabelBoxes]) -> LabelBoxes:
-    """The boxes of a volume from those of its blocks."""
-    if not parts:
-        return LabelBoxes(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 3), int), np.empty((0, 3), int))
-    label, index = np.unique(np.concatenate([p.label for p in parts]), return_inverse=True)
-    voxels = np.zeros(len(label), np.int64)
-    lower = np.full((len(label), 3), np.iinfo(np.int64).max)
-    upper = np.zeros((len(label), 3), np.int64)
-    np.add.at(voxels, index, np.concatenate([p.voxels for p in parts]))
-    np.minimum.at(lower, index, np.concatenate([p.lower for p in parts]))
-    np.maximum.at(upper, index, np.concatenate([p.upper for p in parts]))
-    return LabelBoxes(label, voxels, lower, upper)
+    origin = (box[0].start, box[1].start, box[2].start)
+    return downsample_block(native_unsigned(volume, volume.read(box), origin), factor)

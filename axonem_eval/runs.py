@@ -1,0 +1,172 @@
+"""The voxels of every label on disk, as runs along x sorted by label, block by block.
+
+A label's voxels are then read alone, wherever in the volume they lie: what needs a label needs memory for that label
+only, not for its box or the volume. A block's file appears whole or not at all, and writing it again changes nothing.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.spec import Triple
+
+_RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index into the volume
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """Where the runs of each label lie: one row for each label and block that has it, ascending by label, block.
+
+    label : (n,) uint64.   block : (n,) int32.   first, end : (n,) int64, rows of the block's file.
+    """
+
+    label: NDArray[np.uint64]
+    block: NDArray[np.int32]
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def save(self, path: Path) -> None:
+        write_arrays(path, vars(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "RunIndex":
+        return cls(**read_arrays(path))
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let ``write`` fill a file that appears under its name only when it is whole and on disk."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write an uncompressed .npz, whole or not at all."""
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz of ours."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _runs_path(folder: Path, block: int) -> Path:
+    return folder / f"{block:06d}.runs.npy"
+
+
+def _table_path(folder: Path, block: int) -> Path:
+    return folder / f"{block:06d}.labels.npz"
+
+
+def has_block(folder: Path, block: int) -> bool:
+    """Whether a block is written: its table is written last."""
+    return _table_path(folder, block).exists()
+
+
+def write_block(folder: Path, block: int, labels: NDArray[Any], origin_zyx: Triple, shape_zyx: Triple) -> None:
+    """Write the runs of the non-zero labels of a block that begins at ``origin_zyx`` of a volume."""
+    value, start, length = _find_runs(np.ascontiguousarray(labels), np.asarray(origin_zyx), np.asarray(shape_zyx))
+    order = np.argsort(value, kind="stable")
+    runs = np.empty(len(order), _RUN)
+    runs["start"], runs["length"] = start[order], length[order]
+    ids, first = np.unique(value[order], return_index=True)
+    voxels = np.add.reduceat(runs["length"], first, dtype=np.int64) if len(ids) else np.empty(0, np.int64)
+    end = np.append(first[1:], len(runs)).astype(np.int64)
+    write_atomically(_runs_path(folder, block), lambda file: np.save(file, runs))
+    table = {"label": ids.astype(np.uint64), "first": first.astype(np.int64), "end": end, "voxels": voxels}
+    write_arrays(_table_path(folder, block), table)
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_runs(labels, origin, shape):  # type: ignore[no-untyped-def]
+    size_z, size_y, size_x = labels.shape
+    n = 0
+    for z in range(size_z):
+        for y in range(size_y):
+            previous = labels.dtype.type(0)
+            for x in range(size_x):
+                value = labels[z, y, x]
+                if value != 0 and value != previous:
+                    n += 1
+                previous = value
+    values, start, length = np.empty(n, labels.dtype), np.empty(n, np.int64), np.zeros(n, np.int32)
+    n = -1
+    for z in range(size_z):
+        for y in range(size_y):
+            flat = ((origin[0] + z) * shape[1] + origin[1] + y) * shape[2] + origin[2]
+            previous = labels.dtype.type(0)
+            for x in range(size_x):
+                value = labels[z, y, x]
+                if value != 0:
+                    if value != previous:
+                        n += 1
+                        values[n], start[n] = value, flat + x
+                    length[n] += 1
+                previous = value
+    return values, start, length
+
+
+def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[RunIndex, NDArray[np.int64]]:
+    """Index of the labels with more than so many voxels, and (n,) int64 voxels of the label of each row."""
+    tables = [read_arrays(_table_path(folder, block)) for block in range(n_blocks)]
+    column = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+    owner = np.repeat(np.arange(n_blocks, dtype=np.int32), [len(t["label"]) for t in tables])
+    order = np.lexsort((owner, column["label"]))
+    ids, place = np.unique(column["label"][order], return_inverse=True)
+    voxels = np.zeros(len(ids), np.int64)
+    np.add.at(voxels, place, column["voxels"][order])
+    keep = voxels[place] > more_than_voxels
+    rows = order[keep]
+    index = RunIndex(column["label"][rows], owner[rows], column["first"][rows], column["end"][rows])
+    return index, voxels[place[keep]]
+
+
+class RunReader:
+    """Reads the voxels of single labels from the files of a folder."""
+
+    def __init__(self, folder: Path, index: RunIndex, shape_zyx: Triple) -> None:
+        self._folder, self._index = folder, index
+        self._shape = np.asarray(shape_zyx)
+        self._maps: dict[int, NDArray[Any]] = {}
+
+    def voxels(self, label: int) -> NDArray[np.int32]:
+        """(n, 3) int32 voxels z,y,x of a label, ascending."""
+        low, high = (int(np.searchsorted(self._index.label, np.uint64(label), side=s)) for s in ("left", "right"))
+        parts = [
+            self._runs(int(self._index.block[i]))[self._index.first[i] : self._index.end[i]] for i in range(low, high)
+        ]
+        runs = np.concatenate([np.empty(0, _RUN), *parts])
+        order = np.argsort(runs["start"], kind="stable")
+        return _expand(runs["start"][order], runs["length"][order], self._shape)  # type: ignore[no-any-return]
+
+    def _runs(self, block: int) -> NDArray[Any]:
+        if block not in self._maps:
+            self._maps[block] = np.load(_runs_path(self._folder, block), mmap_mode="r")
+        return self._maps[block]
+
+
+@numba.njit(nogil=True, cache=True)
+def _expand(start, length, shape):  # type: ignore[no-untyped-def]
+    out = np.empty((length.sum(), 3), np.int32)
+    n = 0
+    for r in range(len(start)):
+        row, x = start[r] // shape[2], start[r] % shape[2]
+        for k in range(length[r]):
+            out[n, 0], out[n, 1], out[n, 2] = row // shape[1], row % shape[1], x + k
+            n += 1
+    return out
