@@ -32,6 +32,7 @@ DISK_RESERVE = 2**28
 CHECKSUMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
 ON_DISK = (Upload.RECEIVING, UPLOADED, RUNNING, Upload.DONE_STATUS, FAILED)
 ORPHAN_AGE_S = 3600.0
+LOCK_WAIT_S = 1.0
 
 
 class UploadRefused(Exception):
@@ -154,7 +155,7 @@ def append(
 
     length : bytes that the body has, None when it comes in pieces of unknown number.
     """
-    with store.locked(upload.code) as descriptor:
+    with store.locked(upload.code, wait_s=LOCK_WAIT_S) as descriptor:
         have = _settle_locked(upload, descriptor)
         if offset != have:
             raise UploadRefused(409, "wrong_offset", f"The upload stands at {have}, not at {offset}.", offset=have)
@@ -240,7 +241,7 @@ def remove_upload(upload: Upload) -> None:
             410, "upload_used", f"A submission has taken this file: {upload.used_by}.", submission=upload.used_by
         )
     try:
-        with store.locked(upload.code):
+        with store.locked(upload.code, wait_s=LOCK_WAIT_S):
             store.remove(upload.code)
     except store.Missing:
         pass

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,22 +68,34 @@ def size_of(code: str) -> int:
 
 
 @contextmanager
-def locked(code: str) -> Iterator[int]:
-    """The file's descriptor, with the right to write to it. Raises Locked and Missing."""
+def locked(code: str, *, wait_s: float = 0.0) -> Iterator[int]:
+    """The file's descriptor, with the right to write to it. Raises Locked and Missing.
+
+    wait_s : how long to wait for another holder. A question for the offset holds the lock for a moment, and must not
+        turn away the bytes that come at that moment.
+    """
     try:
         descriptor = os.open(path_of(code), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         raise Missing from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Locked from None
+        _lock(descriptor, time.monotonic() + wait_s)
         if os.fstat(descriptor).st_nlink == 0:
             raise Missing  # it was removed between open and lock
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, give_up_at: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at:
+                raise Locked from None
+            time.sleep(0.02)
 
 
 def append(

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import threading
 from datetime import timedelta
 
 import pytest
@@ -256,6 +257,14 @@ def test_the_second_of_two_parallel_patches_is_locked_out(tus):
         problem(tus.patch(url, 0, b"01234"), 423, "locked")
         assert tus.offset(url) == 0
         problem(tus.client.delete(url), 423, "locked")
+    assert tus.patch(url, 0, b"01234").status_code == 204
+
+
+def test_bytes_wait_for_a_question_that_holds_the_lock_for_a_moment(tus):
+    url = tus.new(5)
+    holder = store.locked(row(url).code)
+    holder.__enter__()
+    threading.Timer(0.2, holder.__exit__, (None, None, None)).start()
     assert tus.patch(url, 0, b"01234").status_code == 204
 
 
