@@ -66,6 +66,7 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         LEASE_SECONDS=LEASE_SECONDS,
         RETRY_DELAY_SECONDS=0,
+        LEADERBOARD_CACHE_SECONDS=0,
     ):
         yield
 
@@ -79,12 +80,18 @@ def django_db_modify_db_settings(var_dir) -> None:
 
 
 @pytest.fixture
-def empty_queue(redis_url) -> Iterator[None]:
+def _no_tasks(redis_url) -> Iterator[None]:
     """No task from an earlier test, and none left for a later one."""
     client = redis_client()
     client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
     yield
     client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
+
+
+@pytest.fixture
+def empty_queue(_no_tasks, _worker_pool) -> None:
+    """A queue that nobody takes tasks from."""
+    _worker_pool.family.stop(grace_s=3)
 
 
 def database_url() -> str:
@@ -105,7 +112,6 @@ class Workers:
         self.environment = {
             "VAR_DIR": str(var_dir),
             "REDIS_URL": redis_url,
-            "DATABASE_URL": database_url(),
             "SECRET_KEY": "k" * 50,
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "RETRY_DELAY_SECONDS": "0",
@@ -115,7 +121,9 @@ class Workers:
         """One more worker; it takes tasks when it is ready."""
         name = f"worker{len(self.family.children)}-{time.time_ns()}"
         command = [sys.executable, "-m", "celery", "-A", "evalserver", "worker", "-Q", queue, "-n", f"{name}@test"]
-        return self.family.start(name, [*command, "-c", str(processes)], env=self.environment)
+        return self.family.start(
+            name, [*command, "-c", str(processes)], env={**self.environment, "DATABASE_URL": database_url()}
+        )
 
     def kill(self, worker: Child) -> None:
         """kill -9 the worker and its pool processes, as the kernel does when memory runs out."""
@@ -125,14 +133,14 @@ class Workers:
 
 
 @pytest.fixture(scope="session")
-def _worker_pool(django_db_setup, var_dir, redis_url) -> Iterator[Workers]:
+def _worker_pool(var_dir, redis_url) -> Iterator[Workers]:
     pool = Workers(var_dir, redis_url)
     yield pool
     pool.family.stop(grace_s=3)
 
 
 @pytest.fixture
-def worker(transactional_db, empty_queue, _worker_pool) -> None:
+def worker(transactional_db, _no_tasks, _worker_pool) -> None:
     """A worker that evaluates whatever is queued; it lives on for the next test that asks for it."""
     if _worker_pool.family.ended():
         _worker_pool.family.stop()
@@ -143,7 +151,6 @@ def worker(transactional_db, empty_queue, _worker_pool) -> None:
 @pytest.fixture
 def workers(transactional_db, empty_queue, _worker_pool) -> Iterator[Workers]:
     """Workers that a test starts and kills itself; none runs at first, and none is left."""
-    _worker_pool.family.stop(grace_s=3)
     yield _worker_pool
     _worker_pool.family.stop(grace_s=3)
 

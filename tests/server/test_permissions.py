@@ -98,12 +98,12 @@ def test_a_hidden_benchmark_is_not_found(client):
 
 def test_no_address_serves_the_private_folder(client):
     """Files of ground truth and submissions lie below MEDIA_ROOT: nothing may be mapped onto it."""
-    make_submission(make_benchmark())
-    stored = [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
-    assert any("groundtruth" in str(path) for path in stored)
+    submission = make_submission(make_benchmark())
+    ground_truth = submission.phase.volumes.get().ground_truths.get()
     client.force_login(make_user("Ada"))
-    for path in stored:
-        relative = path.relative_to(django_settings.MEDIA_ROOT)
+    for stored in (ground_truth.bundle, ground_truth.source_file, submission.files.get().file):
+        assert Path(stored.path).is_relative_to(django_settings.MEDIA_ROOT)
+        relative = stored.name
         for prefix in ("/", "/media/", "/private/", "/static/", "/static/../private/", "/docs/img/../../private/"):
             assert client.get(f"{prefix}{relative}").status_code in (301, 302, 400, 404), relative
     assert "static.serve" not in json.dumps([str(pattern) for pattern in get_resolver().url_patterns])
