@@ -120,7 +120,7 @@ def test_synthetic_tissue_equals_kimimaro_on_the_whole_volume():
 
 def test_cortex_equals_kimimaro_on_the_whole_volume(shared_data):
     crackle = pytest.importorskip("crackle")
-    file = shared_data / "cortex" / "connectomics.npy.ckl.gz"
-    sections = crackle.CrackleArray(gzip.open(file).read())[:, :, :60].T
+    packed = (shared_data / "cortex" / "connectomics.npy.ckl.gz").read_bytes()
+    sections = crackle.CrackleArray(gzip.decompress(packed))[:, :, :60].T
     labels = np.ascontiguousarray(sections[:, 200:360:2, 200:360:2])
     assert_equals_kimimaro(labels, (40.0, 32.0, 32.0), same_nodes=0.97)

@@ -1,5 +1,7 @@
 """The voxel graph against scipy on dense arrays."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -37,7 +39,7 @@ def test_components_are_those_of_26_neighbours(mask):
     graph = voxel_graph(zyx, mask.shape)
     order, start = components(graph.row, graph.mask)
     expected, n = ndimage.label(mask, np.ones((3, 3, 3)))
-    found = [set(expected[tuple(zyx[order[a:b]].T)]) for a, b in zip(start[:-1], start[1:], strict=True)]
+    found = [set(expected[tuple(zyx[order[a:b]].T)]) for a, b in pairwise(start)]
     assert sorted(found, key=min) == [{i} for i in range(1, n + 1)]
 
 
