@@ -200,6 +200,9 @@ globals().update(env_mail("EMAIL_URL", folder=VAR_DIR / "mail"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("MAIL_FROM", f"{SITE_NAME} <noreply@localhost>")
 
+# Pages --------------------------------------------------------------------------------------------------------
+LEADERBOARD_CACHE_SECONDS = env_int("LEADERBOARD_CACHE_SECONDS", 1)
+
 # Language and time: every time is stored and shown in UTC, and says so -----------------------------------------
 LANGUAGE_CODE = "en"
 USE_I18N = False

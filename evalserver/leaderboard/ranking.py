@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -65,6 +66,7 @@ class Ranking:
         table = {"um": self.erl_nm, "percent": self.normalized_erl}.get(unit)
         return None if table is None else table[:, list(volume_slugs).index(slug)]
 
+    @cached_property
     def best_over_time(self) -> Ints:
         """Indices of the entries that were the best of all when they were submitted, oldest first."""
         if not len(self):

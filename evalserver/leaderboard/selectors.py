@@ -17,7 +17,8 @@ from evalserver.submissions import scoring
 from evalserver.submissions.models import Submission
 
 PAGE_SIZE = 50
-MAX_HISTORY = 60
+NAMED_AT_ONCE = 900
+MAX_HISTORY = 40
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,28 @@ class VolumeScore:
 
 
 @dataclass(frozen=True)
+class EntryTeam:
+    name: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a table says of a submission, under the model's names; making whole models of fifty rows takes longer."""
+
+    code: str
+    method_name: str
+    is_reference: bool
+    reproduce_command: str
+    team: EntryTeam
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Row:
     """One ranked entry. scores : in the order of the table's volumes. low_um, high_um : 95% interval of the mean."""
 
     rank: int
-    submission: Submission
+    submission: Entry
     mean_erl_um: float
     mean_percent: float
     low_um: float | None
@@ -108,7 +126,7 @@ def leaderboard(
     indices = query.select(phase, ranked, [c.volume.slug for c in columns]) if ranked is not None else np.zeros(0, int)
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
-    best = ranked.best_over_time()[-MAX_HISTORY:].tolist() if ranked is not None else []
+    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     return Leaderboard(
@@ -135,14 +153,20 @@ def board_columns(phase: Phase) -> list[Column]:
     return [Column(volume, ground_truths.get(volume.pk)) for volume in phase.volumes.order_by("position", "pk")]
 
 
-def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Submission]:
+def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Entry]:
     """What rows of the ranking are called, by submission id."""
-    fields = ("code", "method_name", "is_reference", "reproduce_command", "created_at", "team__name")
-    shown = ranked.submission[list(indices)].tolist()
-    return Submission.objects.select_related("team").only(*fields).in_bulk(shown)
+    names: dict[int, Entry] = {}
+    fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
+    for start in range(0, len(indices), NAMED_AT_ONCE):
+        part = list(indices[start : start + NAMED_AT_ONCE])
+        pks = ranked.submission[part].tolist()
+        moments = dict(zip(pks, ranked.submitted_at[part].tolist(), strict=True))
+        for pk, *values, team in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
+            names[pk] = Entry(*values, team=EntryTeam(team), created_at=datetime.fromtimestamp(moments[pk], UTC))
+    return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Submission]) -> list[Row]:
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]),
@@ -178,7 +202,7 @@ class Record:
     mean_percent: float
 
 
-def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Submission]) -> tuple[Record, ...]:
+def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -> tuple[Record, ...]:
     """How the best result has grown, oldest first."""
     return tuple(
         Record(

@@ -8,6 +8,7 @@ from evalserver.leaderboard import selectors
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.fragments import RowValues, history_html, options_html, rows_html
+from evalserver.leaderboard.page_cache import kept_a_moment
 from evalserver.leaderboard.query import BoardQuery
 
 # A view may have as many rows as there are entries.
@@ -22,6 +23,7 @@ def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     return benchmark, phase
 
 
+@kept_a_moment
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
     context = {"benchmark": benchmark, "phase": phase}

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from evalserver.benchmarks.models import Phase, PublishedEntry, PublishedScore
 from evalserver.leaderboard import selectors
+from evalserver.submissions.metadata import describe_submission
 from evalserver.submissions.models import Evaluation, Submission
-from evalserver.submissions.services import edit_submission
 from tests.factories import make_benchmark, make_scored, make_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_pages_have_a_fixed_size_and_keep_the_state(phase, get, monkeypatch):
 def test_a_new_name_is_seen_at_once(phase, get):
     submission = make_scored(phase, 1000, method_name="old name")
     assert "old name" in get().content.decode()
-    edit_submission(submission, method_name="new name")
+    describe_submission(submission, {"method_name": "new name"})
     page = get().content.decode()
     assert "new name" in page
     assert "old name" not in page
@@ -198,3 +198,17 @@ def test_a_csv_cell_never_begins_a_formula(client, phase):
     make_scored(phase, 1000, method_name='=HYPERLINK("http://example.org")')
     text = client.get(reverse("leaderboard_download", args=[phase.benchmark.slug, "csv"])).content.decode()
     assert "'=HYPERLINK" in text
+
+
+def test_a_page_kept_for_strangers_is_never_shown_to_who_is_logged_in(client, phase, get, settings):
+    settings.LEADERBOARD_CACHE_SECONDS = 60
+    submission = make_scored(phase, 1000, method_name="before")
+    assert "before" in get("?sort=mean").content.decode()
+    describe_submission(submission, {"method_name": "after"})
+    assert "before" in get("?sort=mean").content.decode()
+    client.force_login(make_user())
+    assert "after" in get("?sort=mean").content.decode()
+    client.logout()
+    client.cookies.clear()
+    assert "before" in get("?sort=mean").content.decode()
+    assert "after" in get("?sort=-mean").content.decode()
