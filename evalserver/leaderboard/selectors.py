@@ -108,6 +108,26 @@ class Leaderboard:
         return sum(values) / len(values) / 1000 if values and len(values) == len(self.columns) else None
 
 
+@dataclass(frozen=True)
+class BoardState:
+    """What all views of a phase's table share. ranked : None while a volume has no ground truth."""
+
+    columns: list[Column]
+    ruler: str | None
+    ranked: Ranking | None
+    published: list[PublishedRow]
+
+
+def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
+    """The state now."""
+    columns = board_columns(phase)
+    ground_truths = [column.ground_truth for column in columns if column.ground_truth]
+    complete = bool(columns) and len(ground_truths) == len(columns)
+    ruler = scoring.ruler_of(ground_truths) if complete else None
+    ranked = ranking(phase, ruler, ground_truths) if ruler else None
+    return BoardState(columns, ruler, ranked, _published(benchmark, columns))
+
+
 def leaderboard(
     benchmark: Benchmark,
     phase: Phase,
@@ -115,14 +135,12 @@ def leaderboard(
     *,
     query: BoardQuery | None = None,
     page_size: int = PAGE_SIZE,
+    state: BoardState | None = None,
 ) -> Leaderboard:
-    """One page of a phase's table."""
+    """One page of a phase's table. state : of a moment ago, where that will do."""
     query = query or BoardQuery()
-    columns = board_columns(phase)
-    ground_truths = [column.ground_truth for column in columns if column.ground_truth]
-    complete = bool(columns) and len(ground_truths) == len(columns)
-    ruler = scoring.ruler_of(ground_truths) if complete else None
-    ranked = ranking(phase, ruler, ground_truths) if ruler else None
+    state = state or board_state(benchmark, phase)
+    columns, ruler, ranked = state.columns, state.ruler, state.ranked
     indices = query.select(phase, ranked, [c.volume.slug for c in columns]) if ranked is not None else np.zeros(0, int)
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
@@ -133,7 +151,7 @@ def leaderboard(
         phase=phase,
         columns=columns,
         rows=_rows(ranked, shown, named) if ranked is not None else [],
-        published=_published(benchmark, columns) if page.number == 1 else [],
+        published=state.published if page.number == 1 else [],
         page=page,
         total=len(ranked) if ranked is not None else 0,
         metric_version=METRIC_VERSION,

@@ -1,3 +1,5 @@
+import time
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -8,7 +10,7 @@ from evalserver.leaderboard import selectors
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.fragments import RowValues, history_html, options_html, rows_html
-from evalserver.leaderboard.page_cache import kept_a_moment
+from evalserver.leaderboard.moment import Moment, is_stranger, kept_for_strangers
 from evalserver.leaderboard.query import BoardQuery
 
 # A view may have as many rows as there are entries.
@@ -23,14 +25,29 @@ def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     return benchmark, phase
 
 
-@kept_a_moment
+_states: Moment[selectors.BoardState] = Moment(32)
+
+
+def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selectors.BoardState:
+    if not is_stranger(request):
+        return selectors.board_state(benchmark, phase)
+    now = time.monotonic()
+    state = _states.get(phase.pk)
+    if state is None:
+        state = selectors.board_state(benchmark, phase)
+        _states.keep(phase.pk, state, now)
+    return state
+
+
+@kept_for_strangers
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
     context = {"benchmark": benchmark, "phase": phase}
     if not selectors.may_see_ranking(request.user, phase):
         return render(request, "leaderboard/embargo.html", context)
     query = BoardQuery.of(request.GET)
-    board = selectors.leaderboard(benchmark, phase, query.page, query=query)
+    state = _state(request, benchmark, phase)
+    board = selectors.leaderboard(benchmark, phase, query.page, query=query, state=state)
     rows = [RowValues.of(row) for row in board.rows]
     this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     params = request.GET.copy()

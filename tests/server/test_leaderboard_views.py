@@ -96,7 +96,7 @@ def test_dates_hold_the_whole_last_day_in_utc(phase, get):
 
 def test_pages_have_a_fixed_size_and_keep_the_state(phase, get, monkeypatch):
     monkeypatch.setattr(selectors, "PAGE_SIZE", 2)
-    monkeypatch.setattr(selectors.leaderboard, "__kwdefaults__", {"query": None, "page_size": 2})
+    monkeypatch.setattr(selectors.leaderboard, "__kwdefaults__", {"query": None, "page_size": 2, "state": None})
     for erl in (1000, 2000, 3000):
         make_scored(phase, erl)
     first = get("?sort=mean")

@@ -1,0 +1,66 @@
+"""Values that are kept for a moment, for readers who bring no cookie: what many look at is looked up once a second.
+
+Who is logged in always gets everything as it is now, so that a team sees what it has just published. A kept page may
+be made of kept values; each is kept for half of LEADERBOARD_CACHE_SECONDS, so that together they are no older.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import wraps
+from threading import Lock
+from typing import Generic, TypeVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+T = TypeVar("T")
+View = Callable[..., HttpResponse]
+
+
+class Moment(Generic[T]):
+    """The newest `size` values by key, each for half of the setting's time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._kept: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        known = self._kept.get(key)
+        if known and time.monotonic() - known[0] < settings.LEADERBOARD_CACHE_SECONDS / 2:
+            return known[1]
+        return None
+
+    def keep(self, key: Hashable, value: T, made_at: float) -> None:
+        """made_at : time.monotonic() before the value was made, which may take long."""
+        with self._lock:
+            self._kept[key] = (made_at, value)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self.size:
+                self._kept.popitem(last=False)
+
+
+def is_stranger(request: HttpRequest) -> bool:
+    """Whether the answer may be an earlier one: a cookie may stand for a session or a message."""
+    return bool(settings.LEADERBOARD_CACHE_SECONDS) and request.method == "GET" and not request.COOKIES
+
+
+def kept_for_strangers(view: View) -> View:
+    """Answer a stranger with a page of a moment ago, by its whole address."""
+    pages: Moment[bytes] = Moment(128)
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if not is_stranger(request):
+            return view(request, *args, **kwargs)
+        address, now = request.get_full_path(), time.monotonic()
+        content = pages.get(address)
+        if content is not None:
+            return HttpResponse(content)
+        response = view(request, *args, **kwargs)
+        if response.status_code == 200:
+            pages.keep(address, response.content, now)
+        return response
+
+    return answer
