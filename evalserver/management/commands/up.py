@@ -17,7 +17,6 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.demo import ENTRIES, demo_password
 from evalserver.processes import Child, Family, die_with_parent
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
@@ -132,7 +131,7 @@ class Command(BaseCommand):
             [
                 *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
                 # Threads, so that a slow upload does not run into the worker's time limit.
-                *("--workers", "2", "--threads", "8", "--worker-class", "gthread"),
+                *("--workers", "2", "--threads", "8", "--worker-class", "gthread", "--preload"),
                 *("--access-logfile", "-", "--graceful-timeout", "5"),
             ],
         )
@@ -169,6 +168,9 @@ class Command(BaseCommand):
     def _say_ready(self, url: str, *, demo: bool) -> None:
         self.stdout.write(f"\nThe server runs: {url}")
         if demo:
+            # Not at the top: the generator's compiler is slow to import, and the server needs none of it.
+            from evalserver.demo import ENTRIES, demo_password
+
             self.stdout.write(f"Leaderboard:     {url}/benchmarks/demo/leaderboard/")
             emails = sorted({entry.email for entry in ENTRIES})
             self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
