@@ -36,17 +36,17 @@ from axonem_eval.runs import (
 )
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.teasar import Teasar, Tree, trace
+from axonem_eval.trace import MAX_BOX_VOXELS, Teasar, Tree, box_voxels, coarsen, find_voxels, program, trace
 from axonem_eval.volume import LabelVolume, open_labels
-from axonem_eval.voxels import coarsen, find_voxels, voxel_graph
 
 # Changes when other skeletons come out of the same labels and parameters.
 SKELETON_VERSION = "1"
 # About ten seconds of work: enough to outweigh a task's start, little enough to be lost without regret.
 BATCH_VOXELS = 4 << 20
 BATCH_LABELS = 20_000
-# A label with more voxels is skeletonized at twice the voxel size, again until it has fewer: some 200 bytes each are
-# needed. At 30 nm this is 430 um3: somata and glia reach that, no axon does.
+# A label with more voxels, or a larger box, is skeletonized at twice the voxel size, again until it fits. At 30 nm the
+# voxels are 430 um3, which somata and glia reach and no axon does; the box is a cube of 19 um, which an axon that
+# crosses a whole AxonEM volume obliquely can exceed.
 MAX_VOXELS = 16 << 20
 
 
@@ -100,6 +100,7 @@ def prepare(
     parameters: Teasar | None = None,
 ) -> Plan:
     """Begin or resume in a work folder. Raises InputError where it holds the work on other labels or parameters."""
+    program()  # said before hours of reading, if kimimaro is not there
     with open_labels(path, dataset) as volume:
         plan = Plan(
             path=str(volume.path.resolve()),
@@ -218,13 +219,13 @@ def skeletonize_voxels(zyx: NDArray[np.int32], plan: Plan) -> Tree:
     """Skeleton of one label from its voxels; a giant's at a coarser voxel."""
     shape, size, parameters = plan.small_shape, plan.small_voxel_nm, plan.teasar
     factor = 1
-    while len(zyx) > MAX_VOXELS * factor**3:
+    while len(zyx) > MAX_VOXELS * factor**3 or box_voxels(zyx) > MAX_BOX_VOXELS * factor**3:
         factor *= 2
     if factor == 1:
-        return trace(voxel_graph(zyx, shape), size, parameters)
+        return trace(zyx, shape, size, parameters)
     coarse, member = coarsen(zyx, factor)
     z, y, x = (v * factor for v in size)
-    tree = trace(voxel_graph(coarse, small_shape(shape, (factor,) * 3)), (z, y, x), parameters)
+    tree = trace(coarse, small_shape(shape, (factor,) * 3), (z, y, x), parameters)
     return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
 
 

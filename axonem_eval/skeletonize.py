@@ -32,7 +32,7 @@ from axonem_eval.skeleton_tasks import (
 )
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.teasar import Teasar
+from axonem_eval.trace import Teasar, program
 from axonem_eval.volume import Progress, StageProgress, open_labels
 
 # Of positions looked up at once while nodes are placed.
@@ -155,7 +155,7 @@ def provenance(plan: Plan, source: str) -> dict[str, Any]:
         "source": source,
         "source_sha256": plan.source_sha256,
         "dataset": plan.dataset,
-        "program": f"axonem-eval TEASAR version {SKELETON_VERSION}, as kimimaro 5.8.5",
+        "program": f"{program()}, plan version {SKELETON_VERSION}",
         "teasar": asdict(plan.teasar),
         "downsample_zyx": plan.factor,
         "skeleton_voxel_nm_zyx": plan.small_voxel_nm,

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -25,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from axonem_eval.downsample import downsample_block, near_isotropic_factor  # noqa: E402
 from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
-from axonem_eval.teasar import Teasar  # noqa: E402
+from axonem_eval.trace import Teasar  # noqa: E402
 from benchmarks.tiles import CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
 
 LONG_NM = 5000.0
@@ -40,10 +39,9 @@ def run_kimimaro(labels: Path, out: Path) -> None:
     factor = near_isotropic_factor(VOXEL_NM_ZYX)
     small = downsample_block(volume, factor)
     size = np.asarray(VOXEL_NM_ZYX) * factor
-    parameters = {k: v for k, v in asdict(Teasar()).items() if k not in ("dust_voxels", "max_paths")}
     found = kimimaro.skeletonize(
         small.T,
-        teasar_params=parameters,
+        teasar_params=Teasar().kimimaro(),
         anisotropy=tuple(size[::-1]),
         dust_threshold=Teasar().dust_voxels,
         progress=False,

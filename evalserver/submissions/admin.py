@@ -132,9 +132,7 @@ class SubmissionAdmin(admin.ModelAdmin):
     def retry(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [submission for submission in queryset if services.retry_submission(submission)]
         self._log(request, rows, "evaluated again")
-        messages.info(
-            request, f"{len(rows)} of {queryset.count()} sent to a worker; only failed or rejected ones can."
-        )
+        messages.info(request, f"{len(rows)} of {queryset.count()} sent to a worker; only failed or rejected ones can.")
 
     @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
