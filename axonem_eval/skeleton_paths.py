@@ -100,10 +100,18 @@ def _walk(start, origin, to, length, arms, limit):  # type: ignore[no-untyped-de
     return end, gone
 
 
+def parents(arms: Arms) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Nodes in an order in which each comes after its parent, and (n_nodes,) the parent of each; -1 for a root."""
+    order, parent_arm, _ = _grow(arms.start, arms.to)
+    return order, np.where(parent_arm < 0, np.int32(-1), arms.origin[parent_arm])
+
+
 @numba.njit(nogil=True, cache=True)
-def _cable_beyond(start, origin, to, length):  # type: ignore[no-untyped-def]
+def _grow(start, to):  # type: ignore[no-untyped-def]
+    """Breadth first from the first node of each piece: nodes in that order; the arm that leads to each, -1 for a root;
+    and each node's root."""
     n = len(start) - 1
-    parent_arm = np.full(n, -1, np.int64)  # the arm that leads to the node; -1 for a root
+    parent_arm = np.full(n, -1, np.int64)
     root = np.full(n, -1, np.int32)
     order = np.empty(n, np.int32)
     head, tail = 0, 0
@@ -122,6 +130,13 @@ def _cable_beyond(start, origin, to, length):  # type: ignore[no-untyped-def]
                     root[j], parent_arm[j] = seed, arm
                     order[tail] = j
                     tail += 1
+    return order, parent_arm, root
+
+
+@numba.njit(nogil=True, cache=True)
+def _cable_beyond(start, origin, to, length):  # type: ignore[no-untyped-def]
+    order, parent_arm, root = _grow(start, to)
+    n = len(order)
     below = np.zeros(n, np.float64)
     for k in range(n - 1, -1, -1):
         i = order[k]

@@ -17,7 +17,7 @@ SHAPE = (200, 200, 200)
 
 
 def drawn(*skeletons, ids=None, shape=SHAPE):
-    """Skeletons from polylines: each a list of chains of corners (z, y, x) in voxels, filled with a node a voxel; chains
+    """Skeletons from polylines: each a list of chains of corners (z, y, x) in voxels, with a node a voxel; chains
     of one skeleton join where they share a node."""
     nodes, owner, edges = [], [], []
     for k, chains in enumerate(skeletons):

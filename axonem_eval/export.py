@@ -1,0 +1,114 @@
+"""Skeletons for other programs: a folder of SWC files, or Neuroglancer precomputed skeletons.
+
+Both hold x,y,z; a node stands at the centre of its voxel. `importers.py` reads either back: the same voxels and edges;
+the edge lengths are then those between the nodes, because neither format has any.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.measured import MeasuredSkeletons
+from axonem_eval.skeleton_paths import arms_of, parents
+from axonem_eval.skeletons import SkeletonGraph
+
+_NM_PER = {"nm": 1.0, "um": 1000.0}
+_INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are nm already
+
+
+def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path, *, unit: str = "nm") -> int:
+    """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
+
+    unit : nm or um, of positions and radii. The radius is 0 where none was measured; the type is 0, undefined.
+    Raises InputError for a skeleton with a cycle, which SWC cannot hold, and for a folder that holds other files.
+    """
+    graph, radius = _parts(skeletons)
+    folder = _empty_folder(folder)
+    order, parent = parents(arms_of(graph))
+    closing = graph.n_nodes - int((parent < 0).sum()) - graph.n_edges
+    if closing:
+        raise InputError.of(
+            "cycle",
+            f"{-closing} edges close a cycle, and SWC holds trees only; export precomputed skeletons instead",
+        )
+    start, node = _by_skeleton(graph, order)
+    line = np.empty(graph.n_nodes, np.int64)  # of each node in its file, from 1
+    line[node] = np.arange(graph.n_nodes) - np.repeat(start[:-1], np.diff(start)) + 1
+    up = np.where(parent[node] < 0, -1, line[parent[node]])
+    xyz = _centre_xyz_nm(graph)[node] / _NM_PER[unit]
+    table = np.column_stack([line[node], np.zeros(len(node)), xyz, radius[node] / _NM_PER[unit], up])
+    digits = 1 if unit == "nm" else 4
+    form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
+    for k, label in enumerate(graph.skeleton_id.tolist()):
+        header = f"skeleton {label}, {unit}; id type x y z radius parent"
+        np.savetxt(folder / f"{label}.swc", table[start[k] : start[k + 1]], fmt=form, header=header)
+    return graph.n_skeletons
+
+
+def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path) -> int:
+    """Write an unsharded source of precomputed skeletons, ``precomputed://…/FOLDER`` to Neuroglancer. Returns how many.
+
+    Raises InputError for a folder that holds other files.
+    """
+    graph, radius = _parts(skeletons)
+    folder = _empty_folder(folder)
+    measured = isinstance(skeletons, MeasuredSkeletons)
+    attribute = {"id": "radius", "data_type": "float32", "num_components": 1}
+    info = {
+        "@type": "neuroglancer_skeletons",
+        "transform": _INTO_NM,
+        "vertex_attributes": [attribute] if measured else [],
+        "segment_properties": "segment_properties",
+    }
+    start, node = _by_skeleton(graph, np.arange(graph.n_nodes))
+    xyz = _centre_xyz_nm(graph)[node].astype("<f4")
+    place = np.empty(graph.n_nodes, np.int64)
+    place[node] = np.arange(graph.n_nodes) - np.repeat(start[:-1], np.diff(start))
+    edge_order = np.argsort(graph.edge_skeleton, kind="stable")
+    edge = np.column_stack([place[graph.edge_u], place[graph.edge_v]])[edge_order].astype("<u4")
+    edge_start = np.append(0, np.cumsum(np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons)))
+    for k, label in enumerate(graph.skeleton_id.tolist()):
+        nodes, edges = slice(start[k], start[k + 1]), slice(edge_start[k], edge_start[k + 1])
+        counts = np.array([len(xyz[nodes]), len(edge[edges])], "<u4")
+        parts = [counts, xyz[nodes], edge[edges], radius[node[nodes]].astype("<f4") if measured else counts[:0]]
+        (folder / str(label)).write_bytes(b"".join(part.tobytes() for part in parts))
+    (folder / "segment_properties").mkdir(exist_ok=True)
+    (folder / "segment_properties" / "info").write_text(json.dumps(_lengths(graph)))
+    (folder / "info").write_text(json.dumps(info))
+    return graph.n_skeletons
+
+
+def _lengths(graph: SkeletonGraph) -> dict[str, object]:
+    """The skeletons' lengths, by which Neuroglancer can sort its list."""
+    values = np.round(graph.skeleton_length_nm / 1000.0, 3).tolist()
+    column = {"id": "length_um", "type": "number", "data_type": "float32", "values": values}
+    ids = [str(label) for label in graph.skeleton_id.tolist()]
+    return {"@type": "neuroglancer_segment_properties", "inline": {"ids": ids, "properties": [column]}}
+
+
+def _parts(skeletons: SkeletonGraph | MeasuredSkeletons) -> tuple[SkeletonGraph, NDArray[np.float32]]:
+    if isinstance(skeletons, MeasuredSkeletons):
+        return skeletons.graph, skeletons.node_radius_nm
+    return skeletons, np.zeros(skeletons.n_nodes, np.float32)
+
+
+def _empty_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError.of("not_empty", f"{folder}: expected a new or an empty folder, because it may hold other ids")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _centre_xyz_nm(graph: SkeletonGraph) -> NDArray[np.float64]:
+    centre: NDArray[np.float64] = (graph.node_voxel_zyx + 0.5) * np.asarray(graph.voxel_size_nm_zyx)
+    return centre[:, ::-1]
+
+
+def _by_skeleton(graph: SkeletonGraph, order: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    """Nodes of skeleton k: node[start[k]:start[k + 1]], within it in the given order."""
+    count = np.bincount(graph.node_skeleton, minlength=graph.n_skeletons)
+    return np.append(0, np.cumsum(count)), order[np.argsort(graph.node_skeleton[order], kind="stable")]
