@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.browser.conftest import browser  # noqa: F401  a fixture
 from tests.factories import tiny_labels
 from tests.live.conftest import USER_PASSWORD
 from tests.live.test_client import labels_file
@@ -19,7 +18,7 @@ def open_form(page, line, live) -> None:
     page.wait_for_selector("#submission-form")
 
 
-def test_without_javascript_the_form_posts_its_files(browser, live, tmp_path):  # noqa: F811
+def test_without_javascript_the_form_posts_its_files(browser, live, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     open_form(page, live, live)
