@@ -11,7 +11,7 @@ import numpy as np
 from axonem_eval.check import check_labels
 from axonem_eval.confine import Limits, limit_resources
 from axonem_eval.errors import InputError
-from axonem_eval.landlock import confine_to
+from axonem_eval.landlock import confine_to, die_with_parent
 from axonem_eval.sample import sample_nodes, warm_kernels
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volume import open_labels
@@ -21,6 +21,7 @@ _PROGRESS_EVERY_S = 0.25
 
 def main() -> None:
     """Confine this process, then do what stdin asks."""
+    die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
     warm_kernels()
     limit_resources(Limits(**request["limits"]))

@@ -223,8 +223,8 @@ def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
     if len(nodes) and kernels.any_outside(nodes, np.asarray(shape_zyx, np.int64)):
         raise InputError.of(
             "node_outside",
-            f"ground-truth nodes reach voxel {tuple(int(v) for v in nodes.max(axis=0))}, outside the segmentation of "
-            f"{format_triple(shape_zyx)} voxels (z,y,x)",
+            # No coordinates: a participant may read this, and hidden ground truth stays hidden.
+            f"ground-truth nodes lie outside the segmentation of {format_triple(shape_zyx)} voxels (z,y,x)",
         )
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import h5py
 import numpy as np
@@ -112,3 +113,39 @@ def test_landlock_hides_every_other_file_and_the_network(tmp_path):
     assert answers[:5] == ["allowed", "PermissionError", "PermissionError", "PermissionError", "allowed"]
     if landlock_abi() >= 4:
         assert answers[5] == "PermissionError"
+
+
+def test_the_reader_dies_with_the_worker(tmp_path):
+    program = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-I', '-m', 'axonem_eval.confined_child'], stdin=subprocess.PIPE,"
+        " start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    pid = int(worker.stdout.readline())
+    deadline = time.monotonic() + 30
+    while "confined_child" not in command_of(pid) or not is_waiting_for_its_request(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    worker.kill()
+    worker.wait()
+    while command_of(pid):
+        assert time.monotonic() < deadline, "the reader outlived its worker"
+        time.sleep(0.05)
+
+
+def command_of(pid: int) -> str:
+    """Command line of a process that runs; empty for one that has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def is_waiting_for_its_request(pid: int) -> bool:
+    """Whether everything is imported and it sleeps."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/stat") as stat:
+        return "llvmlite" in maps.read() and ") S " in stat.read()
