@@ -51,5 +51,5 @@ $(DEMO_STAMP): | $(BIN)/python
 
 $(TEST_STAMP): | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth,baselines]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth,baselines,view]' --group dev
 	@touch $@

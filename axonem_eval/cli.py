@@ -1,4 +1,4 @@
-"""`axonem-eval`: inspect, check, skeletonize, import and score on the command line.
+"""`axonem-eval`: inspect, check, skeletonize, import and score on the command line; further commands in cli_*.py.
 
 Results go to stdout, progress and errors to stderr. Exit 0: done; 1: the input is at fault, one line a complaint;
 2: wrong usage.
@@ -9,10 +9,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from axonem_eval.cli_report import add_report_commands
+from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options, demand_folder
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
 
@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     skeletonize.add_argument(
         "--target-voxel-nm", type=float, default=30.0, help="near-isotropic voxel to skeletonize at (default 30 nm)"
     )
-    skeletonize.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    add_work_options(skeletonize)
     _add_min_length(skeletonize)
     _add_json(skeletonize)
 
@@ -97,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_json(score)
 
     add_report_commands(add)
+    add_skeleton_commands(add, float_triple)
     return parser
 
 
@@ -226,25 +227,29 @@ def _spec(arguments: argparse.Namespace) -> VolumeSpec:
 
 def run_skeletonize(arguments: argparse.Namespace) -> None:
     """`axonem-eval skeletonize`."""
-    from axonem_eval.skeletonize import skeletonize_labels
+    from axonem_eval.skeletonize import skeletonize_volume
 
+    demand_folder(arguments.output)
     bar = ProgressBar()
-    graph = skeletonize_labels(
+    skeletons = skeletonize_volume(
         arguments.labels,
         arguments.voxel_size,
         min_length_um=arguments.min_length_um,
         target_voxel_nm=arguments.target_voxel_nm,
         processes=arguments.processes,
+        work_dir=arguments.work_dir,
         on_progress=bar,
     )
     bar.close()
-    _save(graph, arguments)
+    skeletons.save(arguments.output)
+    _print_saved(skeletons.graph, arguments)
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     """`axonem-eval import`."""
     from axonem_eval.importers import import_skeletons
 
+    demand_folder(arguments.output)
     graph = import_skeletons(
         arguments.skeletons,
         VolumeSpec(arguments.shape, arguments.voxel_size),
@@ -252,13 +257,11 @@ def run_import(arguments: argparse.Namespace) -> None:
         axes=arguments.axes,
         min_length_um=arguments.min_length_um,
     )
-    _save(graph, arguments)
-
-
-def _save(graph: Any, arguments: argparse.Namespace) -> None:
-    if not Path(arguments.output).parent.is_dir():
-        raise InputError.of("no_folder", f"{arguments.output}: its folder does not exist; make it first")
     graph.save(arguments.output)
+    _print_saved(graph, arguments)
+
+
+def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:
     data = {
         "output": arguments.output,
         "skeletons": graph.n_skeletons,

@@ -6,7 +6,7 @@ only, not for its box or the volume. A block's file appears whole or not at all,
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -134,6 +134,29 @@ def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[Ru
     rows = order[keep]
     index = RunIndex(column["label"][rows], owner[rows], column["first"][rows], column["end"][rows])
     return index, voxels[place[keep]]
+
+
+def read_face(folder: Path, blocks: Iterable[int], shape_zyx: Triple, axis: int, at: int) -> NDArray[np.uint64]:
+    """Labels of the plane where the coordinate of an axis is ``at``, which lies in the given blocks; the other two axes
+    in their order."""
+    _, size_y, size_x = shape_zyx
+    face = np.zeros([n for a, n in enumerate(shape_zyx) if a != axis], np.uint64)
+    for block in blocks:
+        runs = np.load(_runs_path(folder, block), mmap_mode="r")
+        row, x = np.divmod(runs["start"], size_x)
+        z, y = np.divmod(row, size_y)
+        hit = (z == at, y == at, (x <= at) & (at < x + runs["length"]))[axis]
+        if not hit.any():
+            continue
+        table = read_arrays(_table_path(folder, block))
+        label = np.repeat(table["label"], table["end"] - table["first"])[hit]
+        z, y, x, length = z[hit], y[hit], x[hit], runs["length"][hit]
+        if axis == 2:
+            face[z, y] = label
+        else:
+            voxel = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+            face[np.repeat(y if axis == 0 else z, length), np.repeat(x, length) + voxel] = np.repeat(label, length)
+    return face
 
 
 class RunReader:

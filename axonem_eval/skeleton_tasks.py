@@ -2,7 +2,8 @@
 
     prepare          -> plan.json: the source's checksum, shape, voxel size and parameters
     read_block       -> blocks/: the runs of the labels of one block of the volume, downsampled
-    make_batches     -> index.npz, batches.npz: where each label lies, and which labels are done together
+    make_batches     -> index.npz, targets.npz, batches.npz: where each label lies, where it leaves the volume, and
+                        which labels are done together
     skeletonize_batch-> skeletons/: the skeletons of one batch
     collect          -> all of them
 
@@ -16,7 +17,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +31,25 @@ from axonem_eval.runs import (
     has_block,
     index_blocks,
     read_arrays,
+    read_face,
     write_arrays,
     write_atomically,
     write_block,
 )
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.trace import MAX_BOX_VOXELS, Teasar, Tree, box_voxels, coarsen, find_voxels, program, trace
+from axonem_eval.trace import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
 from axonem_eval.volume import LabelVolume, open_labels
 
 # Changes when other skeletons come out of the same labels and parameters.
-SKELETON_VERSION = "1"
+SKELETON_VERSION = "2"
 # About ten seconds of work: enough to outweigh a task's start, little enough to be lost without regret.
 BATCH_VOXELS = 4 << 20
 BATCH_LABELS = 20_000
-# A label with more voxels, or a larger box, is skeletonized at twice the voxel size, again until it fits. At 30 nm the
-# voxels are 430 um3, which somata and glia reach and no axon does; the box is a cube of 19 um, which an axon that
-# crosses a whole AxonEM volume obliquely can exceed.
+# A label with more voxels is skeletonized at twice the voxel size, again until it fits. At 30 nm these are 430 um3,
+# which somata and glia reach and no axon does.
 MAX_VOXELS = 16 << 20
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def make_batches(work_dir: str | Path) -> NDArray[np.int64]:
         plan = Plan.load(folder)
         index, voxels = index_blocks(folder / "blocks", len(plan.boxes), plan.teasar.dust_voxels)
         index.save(folder / "index.npz")
+        write_arrays(folder / "targets.npz", _exits(folder / "blocks", plan))
         label, row = np.unique(index.label, return_index=True)
         voxels = voxels[row]
         order = np.argsort(-voxels, kind="stable")
@@ -175,6 +178,30 @@ def make_batches(work_dir: str | Path) -> NDArray[np.int64]:
         write_arrays(folder / "batches.npz", table)
     batches = read_arrays(folder / "batches.npz")
     return np.bincount(batches["batch"], weights=batches["voxels"]).astype(np.int64)
+
+
+def _exits(folder: Path, plan: Plan) -> dict[str, NDArray[Any]]:
+    """Where labels leave the volume, in the order in which kimimaro goes over the faces: label and zyx, by label."""
+    shape, size = plan.small_shape, plan.small_voxel_nm
+    label, zyx = [np.empty(0, np.uint64)], [np.empty((0, 3), np.int32)]
+    for axis in range(3):
+        rows, columns = (a for a in range(3) if a != axis)
+        for at in (0, shape[axis] - 1):
+            face = read_face(folder, _blocks_at(plan, axis, at), shape, axis, at)
+            pixel = face_targets(face, (size[rows], size[columns]))
+            place = np.full((len(pixel), 3), at, np.int32)
+            place[:, [rows, columns]] = pixel
+            label.append(face[tuple(pixel.T)])
+            zyx.append(place)
+    labels = np.concatenate(label)
+    order = np.argsort(labels, kind="stable")
+    return {"label": labels[order], "zyx": np.concatenate(zyx)[order]}
+
+
+def _blocks_at(plan: Plan, axis: int, at: int) -> list[int]:
+    """The blocks that hold the plane where the downsampled coordinate of an axis is ``at``."""
+    factor = plan.factor[axis]
+    return [i for i, box in enumerate(plan.boxes) if box[axis].start <= at * factor < box[axis].stop]
 
 
 def _batch_of(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -202,7 +229,11 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     mine = np.flatnonzero(batches["batch"] == batch)
     mine = mine[np.argsort(batches["label"][mine])]  # as the runs lie on disk
     reader = RunReader(folder / "blocks", RunIndex.load(folder / "index.npz"), plan.small_shape)
-    trees = [skeletonize_voxels(reader.voxels(int(batches["label"][i])), plan) for i in mine]
+    exits = read_arrays(folder / "targets.npz")
+    trees = []
+    for label in batches["label"][mine]:
+        own = slice(*(int(np.searchsorted(exits["label"], label, side=side)) for side in _SIDES))
+        trees.append(skeletonize_voxels(reader.voxels(int(label)), exits["zyx"][own], plan))
     table = {
         "label": batches["label"][mine],
         "voxels": batches["voxels"][mine],
@@ -215,17 +246,18 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     write_arrays(_batch_path(work_dir, batch), table)
 
 
-def skeletonize_voxels(zyx: NDArray[np.int32], plan: Plan) -> Tree:
-    """Skeleton of one label from its voxels; a giant's at a coarser voxel."""
+def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], plan: Plan) -> Tree:
+    """Skeleton of one label from its voxels and its places on the volume's faces; a giant's at a coarser voxel."""
     shape, size, parameters = plan.small_shape, plan.small_voxel_nm, plan.teasar
     factor = 1
-    while len(zyx) > MAX_VOXELS * factor**3 or box_voxels(zyx) > MAX_BOX_VOXELS * factor**3:
+    while len(zyx) > MAX_VOXELS * factor**3:
         factor *= 2
+    exits = [(z, y, x) for z, y, x in (exits_zyx // factor).tolist()]
     if factor == 1:
-        return trace(zyx, shape, size, parameters)
+        return trace(zyx, shape, size, parameters, exits)
     coarse, member = coarsen(zyx, factor)
     z, y, x = (v * factor for v in size)
-    tree = trace(coarse, small_shape(shape, (factor,) * 3), (z, y, x), parameters)
+    tree = trace(coarse, small_shape(shape, (factor,) * 3), (z, y, x), parameters, exits)
     return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
 
 

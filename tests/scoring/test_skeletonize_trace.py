@@ -1,21 +1,23 @@
-"""Centre lines of shapes that can be checked by hand, and label by label against the whole volume at once."""
+"""Centre lines of shapes that can be checked by hand, and of volumes as kimimaro gives them whole."""
 
 import gzip
 
+import h5py
 import numpy as np
 import pytest
 
+from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.synthetic import make_tissue
-from axonem_eval.trace import Teasar, coarsen, find_voxels, trace
+from axonem_eval.trace import Teasar, coarsen, face_targets, find_voxels, trace
 
 pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
 
 VOXEL_NM = (30.0, 30.0, 30.0)
 
 
-def skeleton_of(mask, voxel_nm=VOXEL_NM, parameters=None):
+def skeleton_of(mask, voxel_nm=VOXEL_NM, parameters=None, targets=()):
     zyx = np.argwhere(mask).astype(np.int32)
-    return trace(zyx, mask.shape, voxel_nm, parameters or Teasar())
+    return trace(zyx, mask.shape, voxel_nm, parameters or Teasar(), targets)
 
 
 def cable_nm(tree, voxel_nm=VOXEL_NM):
@@ -30,7 +32,7 @@ def degrees(tree):
 def test_a_tube_through_the_volume_is_a_line_in_its_middle_from_face_to_face():
     mask = np.zeros((60, 15, 15), bool)
     mask[:, 4:11, 4:11] = True
-    tree = skeleton_of(mask)
+    tree = skeleton_of(mask, targets=[(0, 7, 7), (59, 7, 7)])
     assert sorted(tree.node_zyx[:, 0]) == list(range(60))
     assert (tree.node_zyx[:, 1:] == 7).all()
     assert cable_nm(tree) == pytest.approx(59 * 30)
@@ -58,7 +60,7 @@ def test_pieces_of_one_label_are_all_there_and_unconnected():
     mask = np.zeros((60, 15, 40), bool)
     mask[:, 4:11, 4:11] = True
     mask[:, 4:11, 24:31] = True
-    tree = skeleton_of(mask)
+    tree = skeleton_of(mask, targets=[(z, 7, x) for z in (0, 59) for x in (7, 27)])
     assert len(tree.node_zyx) - len(tree.edges) == 2
     assert cable_nm(tree) == pytest.approx(2 * 59 * 30)
 
@@ -82,7 +84,14 @@ def test_a_soma_gets_a_star_from_its_centre():
     assert degrees(tree)[centre[0]] == 2
 
 
-def theirs(labels, voxel_nm):
+def test_where_a_label_leaves_through_a_face_is_the_deepest_pixel_of_each_of_its_sections():
+    plane = np.zeros((9, 20), np.uint16)
+    plane[2:7, 2:7] = plane[2:5, 12:15] = 5
+    assert face_targets(plane, VOXEL_NM[:2]).tolist() == [[4, 4], [3, 13]]
+
+
+def assert_as_on_the_whole_volume(folder, labels, voxel_nm):
+    """The same length of each label as kimimaro gives on the array, whatever the blocks."""
     import kimimaro
 
     found = kimimaro.skeletonize(
@@ -93,39 +102,35 @@ def theirs(labels, voxel_nm):
         progress=False,
         parallel=1,
     )
-    size = np.asarray(voxel_nm)
-    return {int(i): (np.rint(s.vertices[:, ::-1] / size).astype(int), s.cable_length()) for i, s in found.items()}
+    expected = {int(i): s.cable_length() for i, s in found.items() if len(s.edges)}
+    with h5py.File(folder / "labels.h5", "w") as file:
+        file.create_dataset("main", data=labels, chunks=(8, 16, 16))
+    graph = skeletonize_labels(folder / "labels.h5", voxel_nm, target_voxel_nm=max(voxel_nm))
+    assert dict(zip(graph.skeleton_id.tolist(), graph.skeleton_length_nm, strict=True)) == pytest.approx(expected)
 
 
-def assert_as_on_the_whole_volume(labels, voxel_nm):
-    """Labels within the volume: the very same nodes. Those at its faces: another exit at most; the cable in all."""
-    expected = theirs(labels, voxel_nm)
-    ours = {int(i): skeleton_of(labels == i, voxel_nm) for i in np.unique(labels) if i}
-    ours = {i: tree for i, tree in ours.items() if len(tree.edges)}
-    assert set(ours) == {i for i, (_, cable) in expected.items() if cable > 0}
-    inside = [i for i in ours if not touches_a_face(labels == i)]
-    for i in inside:
-        assert {*map(tuple, ours[i].node_zyx.tolist())} == {*map(tuple, expected[i][0].tolist())}
-    assert inside or labels.shape[0] < 50
-    total = sum(cable_nm(tree, voxel_nm) for tree in ours.values())
-    assert total == pytest.approx(sum(cable for _, cable in expected.values()), rel=0.03)
-
-
-def touches_a_face(mask):
-    return any(np.moveaxis(mask, axis, 0)[[0, -1]].any() for axis in range(3))
-
-
-def test_synthetic_tissue_is_traced_as_on_the_whole_volume():
+def test_synthetic_tissue_is_traced_as_on_the_whole_volume(tmp_path):
     labels = make_tissue((40, 90, 90), (40.0, 32.0, 32.0), seed=4).labels
-    assert_as_on_the_whole_volume(labels, (40.0, 32.0, 32.0))
+    assert_as_on_the_whole_volume(tmp_path, labels, (40.0, 32.0, 32.0))
 
 
-def test_cortex_is_traced_as_on_the_whole_volume(shared_data):
+def test_cortex_is_traced_as_on_the_whole_volume(tmp_path, shared_data):
     crackle = pytest.importorskip("crackle")
     packed = (shared_data / "cortex" / "connectomics.npy.ckl.gz").read_bytes()
     sections = crackle.CrackleArray(gzip.decompress(packed))[:, :, :60].T
     labels = np.ascontiguousarray(sections[:, 200:360:2, 200:360:2])
-    assert_as_on_the_whole_volume(labels, (40.0, 32.0, 32.0))
+    assert_as_on_the_whole_volume(tmp_path, labels, (40.0, 32.0, 32.0))
+
+
+def test_a_box_too_large_is_traced_in_parts_that_meet(monkeypatch):
+    mask = np.zeros((20, 200, 200), bool)
+    for i in range(190):
+        mask[7:13, i : i + 9, i : i + 9] = True
+    whole = skeleton_of(mask)
+    monkeypatch.setattr("axonem_eval.trace.MAX_BOX_VOXELS", mask.size // 20)
+    parts = skeleton_of(mask)
+    assert len(parts.node_zyx) - len(parts.edges) == 1
+    assert cable_nm(parts) == pytest.approx(cable_nm(whole), rel=0.02)
 
 
 def test_coarser_voxels_hold_any_of_the_finer_and_name_one():

@@ -1,0 +1,181 @@
+"""`axonem-eval diagnose`, `export` and `view`: their options and what they do."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from axonem_eval.errors import InputError
+from axonem_eval.spec import FloatTriple
+from axonem_eval.tables import demand_table_path, write_table
+
+if TYPE_CHECKING:
+    from axonem_eval.measured import MeasuredSkeletons
+    from axonem_eval.skeletons import SkeletonGraph
+
+AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+
+def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTriple]) -> None:
+    """Add the commands to the command line; ``add(name, run, text)`` makes one."""
+    diagnose = add("diagnose", run_diagnose, "Tell what looks wrong in a segmentation, without any ground truth.")
+    diagnose.add_argument("segmentation", metavar="SEG", help="label file, or a bundle of `axonem-eval skeletonize`")
+    diagnose.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="in nm, where the file has none")
+    diagnose.add_argument("-o", "--output", metavar="HTML", help="page to write, a single file that needs no other")
+    diagnose.add_argument("--segments", metavar="TABLE", help="also a row for each segment: .csv, .json or .parquet")
+    diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also keep the skeletons made (.npz)")
+    diagnose.add_argument("--top", type=int, default=100, help="places in each list (default 100)")
+    add_work_options(diagnose)
+    diagnose.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+
+    export = add("export", run_export, "Write the skeletons of a bundle for other programs.")
+    export.add_argument("bundle", metavar="BUNDLE", help="skeleton bundle (.npz)")
+    export.add_argument("folder", metavar="FOLDER", help="new or empty folder to write to")
+    export.add_argument("--format", choices=("swc", "precomputed"), default="swc", help="default: swc")
+    export.add_argument("--unit", choices=("nm", "um"), default="nm", help="of SWC coordinates (default nm)")
+
+    view = add("view", run_view, "Open a segmentation in Neuroglancer, with skeletons and errors, on this machine.")
+    view.add_argument("segmentation", metavar="SEG")
+    view.add_argument("--ground-truth", metavar="GT", help="skeleton bundle; marks splits, omissions and mergers")
+    view.add_argument("--skeletons", metavar="BUNDLE", help="the segmentation's own skeletons; marks what looks wrong")
+    view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown beneath")
+    view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="in nm, where nothing else states it")
+    view.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
+    view.add_argument("--port", type=int, default=0, help="default: any free one")
+    view.add_argument("--browser", action="store_true", help="open the address in the default browser")
+
+
+def add_work_options(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that make skeletons."""
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    parser.add_argument(
+        "--work-dir",
+        metavar="FOLDER",
+        help="keep the work in FOLDER; after a kill the same command goes on from it (default: a temporary one)",
+    )
+
+
+def run_diagnose(arguments: argparse.Namespace) -> None:
+    """`axonem-eval diagnose`."""
+    from axonem_eval.diagnose import diagnose
+    from axonem_eval.diagnosis_html import render_diagnosis
+
+    for path in (arguments.output, arguments.skeletons):
+        demand_folder(path)
+    if arguments.segments:
+        demand_table_path(arguments.segments)
+    skeletons = _skeletons_of(arguments)
+    diagnosis = diagnose(skeletons)
+    if arguments.skeletons:
+        skeletons.save(arguments.skeletons)
+    if arguments.segments:
+        write_table(Path(arguments.segments), diagnosis.per_segment())
+    data = diagnosis.to_json(arguments.top)
+    if arguments.output:
+        page = render_diagnosis(data, title=Path(arguments.segmentation).name, command=shlex.join(_command()))
+        Path(arguments.output).write_text(page, encoding="utf-8")
+    print(json.dumps(data, indent=2) if arguments.json else "\n".join(diagnosis.lines()))
+    _say_written([arguments.output, arguments.segments, arguments.skeletons])
+
+
+def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | SkeletonGraph":
+    from axonem_eval.cli import ProgressBar
+    from axonem_eval.skeletonize import skeletonize_volume
+
+    if arguments.segmentation.endswith(".npz"):
+        return load_skeletons(arguments.segmentation)
+    bar = ProgressBar()
+    skeletons = skeletonize_volume(
+        arguments.segmentation,
+        arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
+        processes=arguments.processes,
+        work_dir=arguments.work_dir,
+        on_progress=bar,
+    )
+    bar.close()
+    return skeletons
+
+
+def load_skeletons(path: str) -> "MeasuredSkeletons | SkeletonGraph":
+    """A bundle, with its measures where it has them."""
+    from axonem_eval.measured import MeasuredSkeletons
+    from axonem_eval.skeletons import SkeletonGraph
+
+    try:
+        return MeasuredSkeletons.load(path)
+    except InputError as error:
+        if error.complaints[0].code != "not_measured":
+            raise
+        return SkeletonGraph.load(path)
+
+
+def _stated_voxel_size(path: str) -> FloatTriple:
+    from axonem_eval.volume import open_labels
+
+    with open_labels(path) as volume:
+        size = volume.info.voxel_size_nm_zyx
+    if size is None:
+        raise InputError.of("no_voxel_size", f"{path}: the file states no voxel size; give --voxel-size Z,Y,X in nm")
+    return size
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    """`axonem-eval export`."""
+    from axonem_eval.export import export_precomputed, export_swc
+
+    skeletons = load_skeletons(arguments.bundle)
+    if arguments.format == "swc":
+        n = export_swc(skeletons, arguments.folder, unit=arguments.unit)
+    else:
+        n = export_precomputed(skeletons, arguments.folder)
+    print(f"{n:,} skeletons written to {arguments.folder}")
+
+
+def run_view(arguments: argparse.Namespace) -> None:
+    """`axonem-eval view`: serves until it is interrupted."""
+    import threading
+    import webbrowser
+
+    from axonem_eval.cli import ProgressBar
+    from axonem_eval.skeletons import SkeletonGraph
+    from axonem_eval.view import open_view
+
+    bar = ProgressBar()
+    view = open_view(
+        arguments.segmentation,
+        voxel_size_nm_zyx=arguments.voxel_size,
+        ground_truth=SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None,
+        predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
+        raw=arguments.raw,
+        tolerance_nodes=arguments.tolerance,
+        port=arguments.port,
+        on_progress=bar,
+    )
+    bar.close()
+    print(f"{view.url}\nOpen it in a browser on this machine; end with Ctrl-C.", flush=True)
+    if arguments.browser:
+        webbrowser.open(view.url)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        view.close()
+
+
+def demand_folder(path: str | None) -> None:
+    """Raises InputError where a file to be written has no folder, before hours of work."""
+    if path and not Path(path).parent.is_dir():
+        raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
+
+
+def _command() -> Sequence[str]:
+    return ["axonem-eval", *sys.argv[1:]]
+
+
+def _say_written(paths: Sequence[Any]) -> None:
+    for path in paths:
+        if path:
+            print(f"written to {path}", file=sys.stderr)
