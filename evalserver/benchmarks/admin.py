@@ -131,7 +131,7 @@ class GroundTruthForm(forms.ModelForm):
             is_bundle = file.name.endswith(".npz")
             if is_bundle != (kind == GroundTruth.Source.BUNDLE):
                 raise ValidationError(
-                    {"source_file": "A bundle ends in .npz, a label volume in .h5. Choose the kind that fits."}
+                    {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
                 )
         return data
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
 from evalserver.jobs import Job
+from evalserver.uploads import label_suffix
 
 
 class Benchmark(models.Model):
@@ -218,7 +219,7 @@ class TrainingFile(models.Model):
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
     """Where a file of the ground truth is stored; nothing of the uploaded name is used."""
     volume = ground_truth.volume
-    suffix = ".npz" if filename.endswith(".npz") else ".h5"
+    suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
 
 

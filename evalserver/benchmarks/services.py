@@ -24,7 +24,7 @@ from evalserver.benchmarks.models import (
 )
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
-from evalserver.uploads import display_name, file_sha256
+from evalserver.uploads import display_name, file_sha256, label_suffix
 
 
 @transaction.atomic
@@ -51,7 +51,7 @@ def register_ground_truth(
     )
     ground_truth.source_file.save(f"source{Path(source_file.name or '').suffix}", source_file, save=False)
     if no_merge_mask:
-        ground_truth.no_merge_mask.save("mask.h5", no_merge_mask, save=False)
+        ground_truth.no_merge_mask.save(f"mask{label_suffix(no_merge_mask.name or '')}", no_merge_mask, save=False)
     ground_truth.save()
     send(ground_truth)
     return ground_truth

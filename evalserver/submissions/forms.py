@@ -7,6 +7,7 @@ from django.core.files import File
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.submissions.models import Submission
+from evalserver.uploads import ACCEPTED_LABELS
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
 
@@ -61,13 +62,13 @@ class SubmissionForm(forms.ModelForm):
     def _add_fields(self, volume: Volume, user: User) -> None:
         ready = self._uploads(volume, Upload.DONE_STATUS)
         # The browser insists on a file where there is nothing else to choose.
-        attributes = {"accept": ".h5,.hdf5,.hdf"} | ({} if ready else {"required": True})
+        attributes = {"accept": ACCEPTED_LABELS} | ({} if ready else {"required": True})
         self.fields[self.field_name(volume)] = forms.FileField(
             label=volume.name,
             max_length=None,
             required=False,
             widget=forms.FileInput(attrs=attributes),
-            error_messages={"empty": "This file is empty. Choose the HDF5 file of your segmentation."},
+            error_messages={"empty": "This file is empty. Choose the file of your segmentation."},
         )
         upload = forms.ModelChoiceField(
             Upload.objects.filter(user=user, status=Upload.DONE_STATUS),

@@ -9,6 +9,7 @@ from django.db.models import Q
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
+from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.
 CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -99,7 +100,8 @@ class Submission(Job):
 
 
 def volume_file_path(volume_file: "VolumeFile", filename: str) -> str:
-    return f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}.h5"
+    """Where a segmentation is stored; of the participant's name only a known suffix is kept."""
+    return f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}{label_suffix(filename)}"
 
 
 class VolumeFile(models.Model):

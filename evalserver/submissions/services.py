@@ -125,7 +125,7 @@ def _stored(submission: Submission, files: Mapping[Volume, File]) -> Iterator[li
                 sha256=file_sha256(upload),
             )
             volume_files.append(volume_file)
-            volume_file.file.save("segmentation.h5", upload, save=False)
+            volume_file.file.save(volume_file.original_name, upload, save=False)
         yield volume_files
     except BaseException:
         for volume_file in volume_files:

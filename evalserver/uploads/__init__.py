@@ -1,5 +1,12 @@
 """Files that come in: with a form, or piece by piece over the resumable protocol (tus)."""
 
-from evalserver.uploads.files import HashingUploadHandler, display_name, file_sha256, local_path
+from evalserver.uploads.files import (
+    ACCEPTED_LABELS,
+    HashingUploadHandler,
+    display_name,
+    file_sha256,
+    label_suffix,
+    local_path,
+)
 
-__all__ = ["HashingUploadHandler", "display_name", "file_sha256", "local_path"]
+__all__ = ["ACCEPTED_LABELS", "HashingUploadHandler", "display_name", "file_sha256", "label_suffix", "local_path"]

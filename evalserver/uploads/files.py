@@ -13,6 +13,16 @@ from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db.models.fields.files import FieldFile
 
+# Names of label files. The reader tells formats by content; a name only says to people what they have.
+LABEL_SUFFIXES = (".h5", ".hdf5", ".hdf", ".zip", ".tif", ".tiff")
+ACCEPTED_LABELS = ",".join(LABEL_SUFFIXES)  # what a browser's file chooser offers
+
+
+def label_suffix(name: str) -> str:
+    """The suffix under which a label file is stored: that of its own name where it is a known one."""
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix in LABEL_SUFFIXES else ".labels"
+
 
 class HashingUploadHandler(TemporaryFileUploadHandler):
     """Streams a file to disk; the finished file carries `sha256`, so it is not read a second time."""
