@@ -8,8 +8,8 @@
   const RETRY_DELAYS = [0, 1000, 2000, 4000, 8000, ...Array(200).fill(15000)];
   const RETRIED = [409, 423, 429];
   const note = document.getElementById("submit-note");
+  const stop = document.getElementById("stop-waiting");
   const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
-  let submitWhenReady = false;
 
   const size = (bytes) => {
     const units = ["bytes", "kB", "MB", "GB", "TB"];
@@ -25,6 +25,42 @@
     return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min left`;
   };
 
+  // What a reader has asked of the whole form: editing, waiting (Submit was pressed, files are on their way) or sent.
+  // Every change of a file's state and every press of a button ends in decide(), which alone moves between these.
+  const NOTES = {
+    editing: "Files are sent as soon as you choose them. An interrupted upload goes on where it stopped, also after "
+      + "closing this page: choose the same file again.",
+    waiting: "Waiting for the files; the submission is made by itself as soon as they are here. Keep this page open.",
+    broken: "A file has stopped: press Resume at it. The submission is made by itself as soon as all files are here.",
+    sent: "Making the submission …",
+  };
+  let phase = "editing";
+  let transfers = [];
+
+  function decide() {
+    if (phase === "waiting" && transfers.some((transfer) => transfer.isMissing)) phase = "editing";
+    if (phase === "waiting" && transfers.every((transfer) => transfer.isReady)) {
+      form.requestSubmit(); // comes through the submit event, unless the browser finds a field wrong
+      if (phase === "waiting") phase = "editing";
+    }
+    const stopped = phase === "waiting" && transfers.some((transfer) => ["paused", "broken"].includes(transfer.state));
+    const words = NOTES[stopped ? "broken" : phase];
+    if (note.textContent !== words) note.textContent = words;
+    stop.hidden = phase !== "waiting";
+    form.dataset.phaseOfForm = phase;
+  }
+
+  form.addEventListener("submit", (event) => {
+    if (phase === "sent") { event.preventDefault(); return; }
+    if (transfers.every((transfer) => transfer.isReady)) phase = "sent";
+    else { event.preventDefault(); phase = "waiting"; }
+    decide();
+  });
+  stop.addEventListener("click", () => { phase = "editing"; decide(); });
+  // The browser shows the page as it was left, when one goes back to it.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) { phase = "editing"; decide(); } });
+
+  // One volume's file. States: empty, sending, retrying, paused, broken, checking, ready.
   class Transfer {
     constructor(field) {
       this.field = field;
@@ -34,44 +70,67 @@
       this.box = field.querySelector(".transfer");
       this.bar = this.box.querySelector("progress");
       this.text = this.box.querySelector(".transfer-text");
-      this.state = "empty"; // empty, sending, paused, broken, checking, ready
+      this.state = "empty";
       this.input.addEventListener("change", () => this.begin());
-      this.choice.addEventListener("change", () => this.chose());
+      this.choice.addEventListener("change", () => { this.chose(); decide(); });
       for (const button of this.box.querySelectorAll("button")) {
         button.addEventListener("click", () => this[button.dataset.act]());
       }
-      window.addEventListener("online", () => { if (this.state === "broken") this.resume(); });
+      window.addEventListener("online", () => { if (this.state === "broken" && this.upload) this.resume(); });
       this.chose();
       if (this.input.files.length) this.begin(); // the browser kept it over a reload
     }
 
-    get isReady() { return this.state === "ready" || (this.state === "empty" && this.choice.value !== ""); }
+    get isReady() { return ["empty", "ready"].includes(this.state) && this.choice.value !== ""; }
+
+    get isMissing() { return this.state === "empty" && this.choice.value === ""; }
 
     chose() {
+      if (this.state === "ready" && this.choice.value !== this.option.value) {
+        this.upload = null; // the file that was just sent stays in the list
+        this.option = null;
+        this.input.disabled = false;
+        this.input.value = "";
+        this.show("empty", "");
+      }
       if (this.state === "empty") this.input.required = this.choice.value === "";
     }
 
     show(state, words) {
       this.state = state;
-      this.box.hidden = state === "empty";
+      this.field.dataset.state = state;
       this.box.dataset.state = state;
+      this.box.hidden = state === "empty";
       this.text.textContent = words;
       const act = (name) => this.box.querySelector(`[data-act=${name}]`);
-      act("pause").hidden = state !== "sending";
-      act("resume").hidden = state !== "paused" && state !== "broken";
-      this.field.dataset.state = state;
+      act("pause").hidden = state !== "sending" && state !== "retrying";
+      act("resume").hidden = (state !== "paused" && state !== "broken") || this.isRefused;
+      decide();
     }
 
     async begin() {
       const file = this.input.files[0];
       if (!file) return;
-      if (this.upload) await this.upload.abort();
+      const before = this.upload;
+      const upload = this.upload = this.uploadOf(file);
+      this.isRefused = this.isPrepared = false;
       this.choice.value = "";
       for (const hint of this.field.querySelectorAll(".unfinished")) hint.hidden = true;
-      this.file = file;
       this.samples = [];
       this.progressed(0, file.size);
-      this.upload = new tus.Upload(file, {
+      if (before) await before.abort().catch(() => {});
+      const earlier = await upload.findPreviousUploads();
+      if (this.upload !== upload) return; // another file was chosen, or this one removed, meanwhile
+      if (earlier.length) upload.resumeFromPreviousUpload(earlier[0]);
+      this.isPrepared = true;
+      if (this.state === "sending") upload.start();
+    }
+
+    // tus calls back from requests that were on their way when a file was paused, removed or replaced: those calls
+    // must not move the state.
+    uploadOf(file) {
+      const running = () => this.upload === upload && (this.state === "sending" || this.state === "retrying");
+      const upload = new tus.Upload(file, {
         endpoint: form.dataset.tusUrl,
         chunkSize: PIECE,
         retryDelays: RETRY_DELAYS,
@@ -86,16 +145,14 @@
         onShouldRetry: (error) => {
           const status = error.originalResponse ? error.originalResponse.getStatus() : 0;
           const again = status === 0 || status >= 500 || RETRIED.includes(status);
-          if (again) this.waiting(status);
+          if (again && running()) this.waiting(status);
           return again;
         },
-        onProgress: (sent, total) => this.progressed(sent, total),
-        onError: (error) => this.failed(error),
-        onSuccess: () => this.check(),
+        onProgress: (sent, total) => { if (running()) this.progressed(sent, total); },
+        onError: (error) => { if (running()) this.failed(error); },
+        onSuccess: () => { if (this.upload === upload) this.check(); },
       });
-      const earlier = await this.upload.findPreviousUploads();
-      if (earlier.length) this.upload.resumeFromPreviousUpload(earlier[0]);
-      this.upload.start();
+      return upload;
     }
 
     progressed(sent, total) {
@@ -112,10 +169,9 @@
 
     waiting(status) {
       this.samples = [];
-      this.text.textContent = status === 409 || status === 423
+      this.show("retrying", status === 409 || status === 423
         ? "The server is still busy with the piece before; trying again …"
-        : "The server does not answer. What it has is kept; trying again …";
-      this.box.dataset.state = "waiting";
+        : "The server does not answer. What it has is kept; trying again …");
     }
 
     failed(error) {
@@ -128,17 +184,17 @@
 
     pause() { this.upload.abort(); this.show("paused", `Paused at ${Math.floor(this.bar.value / 10)}%.`); }
 
-    resume() { this.samples = []; this.show("sending", "Going on …"); this.upload.start(); }
+    resume() { this.samples = []; this.show("sending", "Going on …"); if (this.isPrepared) this.upload.start(); }
 
     async remove() {
       const { upload } = this;
       this.upload = null;
-      this.show("empty", "");
       this.input.disabled = false;
       this.input.value = "";
       if (this.option) { this.option.remove(); this.option = null; }
       this.choice.value = "";
       this.before.hidden = this.choice.options.length < 2;
+      this.show("empty", "");
       this.chose();
       if (upload) await upload.abort(true).catch(() => {}); // what cannot be removed expires
     }
@@ -152,10 +208,12 @@
         try {
           const answer = await fetch(form.dataset.uploadsApi + code, { headers: { Accept: "application/json" } });
           if (answer.ok) row = await answer.json();
+          if (answer.status === 404) row = { state: "gone", complaints: [] };
         } catch { /* the server restarts: ask again */ }
         if (this.upload !== upload) return;
         if (row && row.state === "ready") { this.ready(row); return; }
         if (row && row.state !== "checking" && row.state !== "receiving") {
+          this.isRefused = true; // sending the rest does not help: there is none
           this.show("broken", row.complaints.length ? row.complaints[0].message : `The upload is ${row.state}. Remove it and send it again.`);
           return;
         }
@@ -171,18 +229,9 @@
       this.input.required = false;
       this.input.disabled = true; // its bytes are there: do not post them again
       this.show("ready", `Ready: ${row.file_name}, ${size(row.size_bytes)}, SHA-256 ${row.sha256.slice(0, 16)}…`);
-      if (submitWhenReady && transfers.every((transfer) => transfer.isReady)) form.requestSubmit();
     }
   }
 
-  const transfers = [...form.querySelectorAll(".field.upload")].map((field) => new Transfer(field));
-  note.textContent = "Files are sent as soon as you choose them. An interrupted upload goes on where it stopped, also after "
-    + "closing this page: choose the same file again.";
-
-  form.addEventListener("submit", (event) => {
-    if (transfers.every((transfer) => transfer.isReady)) return;
-    event.preventDefault();
-    submitWhenReady = true;
-    note.textContent = "Waiting for the files; the submission is made as soon as they are here.";
-  });
+  transfers = [...form.querySelectorAll(".field.upload")].map((field) => new Transfer(field));
+  decide();
 })();

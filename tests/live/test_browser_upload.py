@@ -4,6 +4,7 @@ import pytest
 
 from tests.factories import tiny_labels
 from tests.live.conftest import USER_PASSWORD
+from tests.live.slow_line import SlowLine
 from tests.live.test_client import labels_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -18,6 +19,48 @@ def open_form(page, line, live) -> None:
     page.wait_for_selector("#submission-form")
 
 
+@pytest.fixture
+def thin_line(live):
+    """2 MB/s: a file of 5 MB is on its way for some seconds."""
+    relay = SlowLine(live.port, 2e6)
+    yield relay
+    relay.close()
+
+
+def test_submit_pressed_early_makes_one_submission_when_the_files_are_there(browser, live, thin_line, tmp_path):
+    page = browser.new_page()
+    open_form(page, thin_line, live)
+    posts = []
+    page.on("request", lambda r: posts.append(r.url) if r.method == "POST" and r.url.endswith("/submit/") else None)
+    page.fill("[name=method_name]", "Pressed early")
+    for name in "ab":
+        file = labels_file(tmp_path / f"seg_{name}.h5", tiny_labels(), padding=5_000_000)
+        page.set_input_files(f"#id_file-{name}", file)
+    for _ in range(2):
+        page.click("#submission-form button[type=submit]")
+    assert "made by itself as soon as they are here" in page.inner_text("#submit-note")
+    thin_line.cut()
+    page.wait_for_url("**/submissions/*/", timeout=60_000)
+    assert "Pressed early" in page.inner_text("h1")
+    assert len(posts) == 1
+    page.close()
+
+
+def test_waiting_for_files_can_be_taken_back(browser, live, thin_line, tmp_path):
+    page = browser.new_page()
+    open_form(page, thin_line, live)
+    page.fill("[name=method_name]", "Taken back")
+    page.set_input_files("#id_file-a", labels_file(tmp_path / "seg_a.h5", tiny_labels()))
+    page.set_input_files("#id_file-b", labels_file(tmp_path / "seg_b.h5", tiny_labels(), padding=3_000_000))
+    page.click("#submission-form button[type=submit]")
+    page.click("text=Do not submit by itself")
+    for name in "ab":
+        page.wait_for_selector(f"[data-volume={name}][data-state=ready]", timeout=60_000)
+    assert page.url.endswith("/submit/")
+    assert page.locator("#stop-waiting").is_hidden()
+    page.close()
+
+
 def test_without_javascript_the_form_posts_its_files(browser, live, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -25,7 +68,7 @@ def test_without_javascript_the_form_posts_its_files(browser, live, tmp_path):
     page.fill("[name=method_name]", "Plain form")
     for name in "ab":
         page.set_input_files(f"#id_file-{name}", labels_file(tmp_path / f"seg_{name}.h5", tiny_labels()))
-    page.click("#submission-form > button[type=submit]")
+    page.click("#submission-form button[type=submit]")
     page.wait_for_url("**/submissions/*/")
     assert "Plain form" in page.inner_text("h1")
     context.close()
