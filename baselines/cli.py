@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server, where it is not that of the last login")
         command.add_argument("--benchmark", help="its slug, where it is not the configuration's")
+        command.add_argument("--reference", action="store_true", help="mark it as a reference entry (organisers alone)")
     export = commands.add_parser("export", help="write a small checkpoint to ship")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("target", type=Path)
@@ -92,7 +93,7 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
-    command = f"baselines {options.command} {options.config}"
+    command = f"baselines reproduce {options.config}"  # makes it again, whichever step runs now
     return Experiment(config, folder, command=command, quiet=options.quiet)
 
 
@@ -123,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
             method=f"Affinity U-Net ({experiment.config.name})",
             provenance=experiment.folder / "provenance.json",
             server=options.server or "",
+            reference=options.reference,
         )
     return 0
 

@@ -183,7 +183,8 @@ class Experiment:
             threshold=threshold,
             dust=self.config.segment.dust,
             voxel_size_nm_zyx=self.config.voxel_size_of(self._spec(name)),
-            attributes={"provenance": json.dumps(self.provenance.values)},
+            # No times: the same labels must be the same file, which the server knows again.
+            attributes={"provenance": json.dumps(self.provenance.origin)},
         )
         self.provenance.note("results", f"{name} segments", count)
         return out

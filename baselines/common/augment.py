@@ -28,21 +28,31 @@ class Sample:
     mask: NDArray[np.bool_]
 
 
-def source_shape(patch: Triple, config: AugmentConfig) -> Triple:
-    """Size of the crop to take so that misalignment, warp and lost sections find real data to move in."""
+def source_shape(patch: Triple, config: AugmentConfig, *, isotropic: bool = False) -> Triple:
+    """Size of the crop to take so that misalignment, warp and lost sections find real data to move in.
+
+    A cube where the patch is one and voxels are isotropic, so that it can be turned about all axes.
+    """
     in_plane = 0
     if config.misalign > 0:
         in_plane += config.misalign_pixels
     if config.warp > 0:
         # A rotated square needs its diagonal; half of that growth keeps crops small, the rest is masked out.
         in_plane += int(0.1 * max(patch[1:])) + int(config.elastic_pixels)
-    return (patch[0] + (1 if config.lost > 0 else 0), patch[1] + 2 * in_plane, patch[2] + 2 * in_plane)
+    shape = (_depth(patch, config), patch[1] + 2 * in_plane, patch[2] + 2 * in_plane)
+    return (max(shape),) * 3 if isotropic and len(set(patch)) == 1 else shape
+
+
+def _depth(patch: Triple, config: AugmentConfig) -> int:
+    """Sections that the patch needs before one may be lost."""
+    return patch[0] + (1 if config.lost > 0 else 0)
 
 
 def augment(sample: Sample, patch: Triple, config: AugmentConfig, rng: Rng, *, isotropic: bool) -> Sample:
     """Geometry on the large crop, cut to ``patch``, then defects of the image."""
     if config.flip:
         sample = flip(sample, rng, isotropic=isotropic and len(set(sample.grey.shape)) == 1)
+    sample = centre_crop(sample, (_depth(patch, config), *sample.grey.shape[1:]))
     if rng.random() < config.lost:
         sample = lose_section(sample, rng)
     if rng.random() < config.misalign:

@@ -84,6 +84,8 @@ class ModelConfig:
 class TrainConfig:
     """How to train. Sizes in voxels; ``batch`` is per process; ``log_every`` and the like in steps.
 
+    schedule : constant as published, cosine, or trapezoid: constant, then linear to a hundredth over the last
+    ``cooldown_steps``. Until those begin, the number of steps may still be changed.
     average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
     With a mean and a constant rate, a run may be stopped at any step.
     """
@@ -95,6 +97,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: str = "constant"
     warmup_steps: int = 0
+    cooldown_steps: int = 0
     clip_norm: float = 0.0
     average: float = 0.0
     long_range_weight: float = 1.0
@@ -322,7 +325,7 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
             if patch[axis] < 1 or patch[axis] % factor:
                 found.append(f"{name} {patch} must be a multiple of {factor} along axis {'zyx'[axis]} (pooling)")
     for name, value, allowed in (
-        ("train.schedule", train.schedule, ("constant", "cosine")),
+        ("train.schedule", train.schedule, ("constant", "cosine", "trapezoid")),
         ("train.autocast", train.autocast, ("bfloat16", "float32")),
         ("train.device", train.device, ("auto", "cpu", "cuda")),
         ("predict.test_time", predict.test_time, (1, 4, 8, 16)),
@@ -330,6 +333,11 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
     ):
         if value not in allowed:
             found.append(f"{name} {value!r}; expected one of {', '.join(map(str, allowed))}")
+    if (train.schedule == "trapezoid") != (train.cooldown_steps > 0):
+        found.append(
+            f"train.cooldown_steps {train.cooldown_steps} with schedule {train.schedule!r}; the trapezoid, and "
+            "it alone, needs a positive number"
+        )
     if not all(0 <= o < 1 for o in predict.overlap):
         found.append(f"predict.overlap {predict.overlap}; expected fractions from 0 to below 1")
     if not 0 <= segment.low < segment.high <= 1:

@@ -27,7 +27,7 @@ class CropStream:
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, index])
         volume = self.volumes[int(rng.choice(len(self.volumes), p=self.share))]
-        sample = cut(volume, source_shape(self.patch, self.config), rng)
+        sample = cut(volume, source_shape(self.patch, self.config, isotropic=self.isotropic), rng)
         return augment(sample, self.patch, self.config, rng, isotropic=self.isotropic)
 
     def plain(self, index: int) -> Sample:
@@ -43,12 +43,17 @@ def cut(volume: Volume, shape: Triple, rng: Rng) -> Sample:
     start = [int(rng.integers(0, max(1, n - s + 1))) for n, s in zip(volume.shape_zyx, shape, strict=True)]
     box = tuple(slice(o, o + s) for o, s in zip(start, shape, strict=True))
     grey = volume.raw[box].astype(np.float32) / 255
-    labels = np.unique(volume.labels[box], return_inverse=True)
-    number = labels[1].reshape(grey.shape).astype(np.int32)
-    if labels[0][0] != 0:  # 0 must stay background, and nothing else become it
-        number += 1
+    number = _small_numbers(volume.labels[box])
     mask = np.ones(grey.shape, bool) if volume.mask is None else volume.mask[box]
     return _padded(Sample(grey, number, mask), shape)
+
+
+def _small_numbers(labels: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """The same partition in numbers that float32 holds exactly, as the warp needs; 0 stays 0 (background)."""
+    if labels.max(initial=0) < 2**24:
+        return labels.astype(np.int32)
+    found, number = np.unique(labels, return_inverse=True)
+    return (number.reshape(labels.shape) + int(found[0] != 0)).astype(np.int32)
 
 
 def _padded(sample: Sample, shape: Triple) -> Sample:

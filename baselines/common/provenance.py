@@ -52,6 +52,11 @@ class Provenance:
             seconds = time.monotonic() - started
             self.note("seconds", name, round(self.values["seconds"].get(name, 0.0) + seconds, 2))
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a result comes from, without times and results: the same for each run of one code and configuration."""
+        return {name: self.values[name] for name in ("command", "experiment", "config", "code")}
+
 
 def file_checksum(path: Path) -> str:
     """sha256 of a file."""

@@ -3,7 +3,10 @@
 The client reads the token that `axonem login` stored, or AXONEM_TOKEN; run again, it goes on where it stopped.
 """
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,18 @@ from axonem_eval.errors import Complaint, InputError
 
 
 def submit(
-    benchmark: str, files: Mapping[str, Path], *, method: str, provenance: Path, server: str = "", publish: bool = True
+    benchmark: str,
+    files: Mapping[str, Path],
+    *,
+    method: str,
+    provenance: Path,
+    server: str = "",
+    publish: bool = True,
+    reference: bool = False,
 ) -> int:
-    """Check, upload, follow, print the result; the client's exit status. files : path by the volume's slug.
+    """Check, upload, follow, print the result; the exit status. files : path by the volume's slug.
 
+    reference : then mark the entry as one that anybody can repeat; the server lets organisers alone do that.
     Raises InputError where files are missing or no benchmark is named.
     """
     missing = [path for path in files.values() if not path.exists()]
@@ -28,10 +39,38 @@ def submit(
         raise InputError(complaints)
     from axonem_client.cli import main
 
+    notes = json.loads(provenance.read_text())
     page = provenance.with_name("method.toml")
-    page.write_text(method_page(benchmark, method, json.loads(provenance.read_text()), publish=publish))
+    page.write_text(method_page(benchmark, method, notes, publish=publish))
     named = [f"{volume}={path}" for volume, path in files.items()]
-    return main(["submit", str(page), *named, "--watch", *(["--server", server] if server else [])])
+    answer = io.StringIO()
+    with contextlib.redirect_stdout(answer):
+        status = main(["submit", str(page), *named, "--watch", "--json", *(["--server", server] if server else [])])
+    if status:
+        return status
+    return _report(json.loads(answer.getvalue()), notes if reference else None, server)
+
+
+def _report(result: dict[str, Any], notes: Mapping[str, Any] | None, server: str) -> int:
+    """Print the result; mark the entry as a reference where there are notes for it. 1 where the server refuses."""
+    from axonem_client.config import load_login
+    from axonem_client.errors import ClientError
+    from axonem_client.output import result_table
+    from axonem_client.server import Server
+
+    submission = result["submission"]
+    print(result_table(result["evaluations"], submission["headline"]))
+    if notes is not None:
+        try:
+            submission = Server(load_login(server or None)).post(
+                f"/submissions/{submission['code']}/reference", {"command": notes["command"], "provenance": dict(notes)}
+            )
+        except ClientError as error:
+            print(f"not marked as a reference: {error}", file=sys.stderr)
+            return 1
+    kind = "reference entry" if submission["is_reference"] else "entry"
+    print(f"{kind} {submission['code']}: {load_login(server or None).url}{submission['page']}")
+    return 0
 
 
 def _short(data: Any) -> str:
@@ -42,7 +81,7 @@ def method_page(benchmark: str, method: str, notes: Mapping[str, Any], *, publis
     """The client's method file (TOML); the description tells how to make the entry again."""
     config = notes["config"]
     text = [
-        f"Reference entry. Made by `{notes['command']}` at commit {notes['code']['commit'] or 'unknown'}.",
+        f"Made by `{notes['command']}` at commit {notes['code']['commit'] or 'unknown'}.",
         f"Seed {config['seed']}, {config['train']['steps']:,} training steps"
         + (f", shipped weights {config['checkpoint']}." if config["checkpoint"] else "."),
         "Seconds: " + ", ".join(f"{stage} {seconds:g}" for stage, seconds in notes["seconds"].items()) + ".",

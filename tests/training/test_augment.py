@@ -141,6 +141,19 @@ def test_a_warp_moves_image_and_labels_together():
         assert band.max() - band.min() < 12
 
 
+def test_isotropic_crops_turn_about_all_axes_where_they_are_warped_too():
+    pytest.importorskip("torch")
+    raw = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None] * 5, (40, 40, 40)).copy()  # grey is z
+    config = AugmentConfig(
+        **dict.fromkeys(("grey", "misalign", "missing", "lost", "blur", "box", "elastic_pixels"), 0.0), warp=0.5
+    )
+    crops = CropStream([Volume("z", raw, raw.astype(np.uint32))], (8, 8, 8), config, 0, isotropic=True)
+    found = [crops[i].grey for i in range(30)]
+    assert {grey.shape for grey in found} == {(8, 8, 8)}
+    slopes = np.array([[np.abs(np.diff(grey, axis=axis)).mean() for axis in range(3)] for grey in found])
+    assert set(slopes.argmax(axis=1)) == {0, 1, 2}
+
+
 def test_a_crop_depends_on_the_seed_and_its_number_alone():
     crops = CropStream([volume()], (8, 64, 64), AugmentConfig(), 3, isotropic=False)
     first = crops[17]

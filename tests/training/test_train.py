@@ -76,6 +76,14 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth():
     assert learning_rate(config, 110) == pytest.approx(0.01)
 
 
+def test_a_trapezoid_falls_in_its_last_steps_alone():
+    config = TrainConfig(steps=100, learning_rate=1.0, schedule="trapezoid", warmup_steps=10, cooldown_steps=20)
+    assert learning_rate(config, 0) == 0.1
+    assert {learning_rate(config, step) for step in range(10, 81)} == {1.0}
+    assert learning_rate(config, 90) == pytest.approx(0.505)
+    assert learning_rate(config, 100) == pytest.approx(0.01)
+
+
 def test_two_processes_train_one_model(cells_config, tmp_path):
     """torchrun on CPU: both see other crops and end with one set of weights."""
     code = tmp_path / "ddp.py"
