@@ -2,8 +2,10 @@
 
 import hashlib
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from evalserver.accounts.models import ApiToken, User
@@ -103,3 +105,17 @@ def test_use_is_noted_at_most_once_a_minute(ada, django_assert_num_queries):
     ApiToken.objects.filter(pk=token.pk).update(last_used_at=long_ago)
     authenticate_token(raw)
     assert ApiToken.objects.get(pk=token.pk).last_used_at > long_ago
+
+
+def test_an_administrator_makes_a_token_on_the_command_line(ada):
+    out = StringIO()
+    call_command("make_token", "ada@example.org", "--hours", "2", stdout=out)
+    user, token = authenticate_token(out.getvalue().strip())
+    assert user == ada
+    assert token.allows("submit")
+    assert timedelta(hours=1) < token.expires_at - timezone.now() < timedelta(hours=2)
+
+
+def test_an_unknown_account_gets_no_token():
+    with pytest.raises(CommandError, match="no active account"):
+        call_command("make_token", "nobody@example.org")
