@@ -7,7 +7,7 @@ from typing import Any
 
 from axonem_client.errors import ClientError
 
-ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
+ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute", "supersedes")
 EXAMPLE = """benchmark: axonem
 method: U-Net, mean affinity
 """
@@ -18,6 +18,7 @@ class Method:
     """What is submitted. phase : the server's current one when empty. team : name or id, where you have several.
 
     files : path by the volume's slug; what the command line names goes before it.
+    supersedes : code of an earlier entry of the same team that this one replaces.
     """
 
     benchmark: str
@@ -30,6 +31,7 @@ class Method:
     model_url: str = ""
     training_data: str = ""
     compute: str = ""
+    supersedes: str = ""
     publish: bool = False
     files: dict[str, Path] = field(default_factory=dict)
 

@@ -1,5 +1,7 @@
 """From rows to what the API says of them."""
 
+from typing import Any
+
 from django.urls import reverse
 
 from evalserver.api import schemas
@@ -11,13 +13,16 @@ from evalserver.uploads.models import Upload
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
 
 
-def submission_out(submission: Submission, *, may_manage: bool = True) -> schemas.SubmissionOut:
-    """may_manage : the reader is of its team, and sees files and reasons too."""
+def submission_out(submission: Submission, reader: Any, *, may_manage: bool = True) -> schemas.SubmissionOut:
+    """reader : who asks. may_manage : the reader is of its team, and sees files and reasons too."""
+    around = selectors.versions_around(submission, reader)
     return schemas.SubmissionOut(
         code=submission.code,
         method=submission.method_name,
         description=submission.description,
         **{name: getattr(submission, name) for name in ABOUT},
+        supersedes=around["superseded"].code if around["superseded"] else None,
+        superseded_by=[newer.code for newer in around["successors"]],
         is_reference=submission.is_reference,
         reproduce_command=submission.reproduce_command,
         benchmark=submission.phase.benchmark.slug,

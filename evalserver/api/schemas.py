@@ -16,8 +16,7 @@ Slug = Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]+$", min_length=1, max_lengt
 PageNumber = Annotated[int, Field(ge=1, le=100_000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UploadCode = Annotated[str, Field(pattern=r"^[a-z0-9]+$", min_length=1, max_length=16)]
-
-
+SubmissionCode = Annotated[str, Field(pattern=r"^[a-z0-9]*$", max_length=16)]
 WebAddress = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9][^\x00\s<>\"']*)?$", max_length=200)]
 
 
@@ -150,7 +149,11 @@ class FileOut(Schema):
 
 
 class SubmissionOut(Schema):
-    """status : uploaded (waits), running, scored, rejected (see complaints) or failed (see incident_id)."""
+    """status : uploaded (waits), running, scored, rejected (see complaints) or failed (see incident_id).
+
+    supersedes : code of the entry that this one replaces; superseded_by : those that replace it. Both as far as you
+        may see them.
+    """
 
     code: str
     method: str
@@ -160,6 +163,8 @@ class SubmissionOut(Schema):
     model_url: str
     training_data: str
     compute: str
+    supersedes: str | None
+    superseded_by: list[str]
     is_reference: bool
     reproduce_command: str
     benchmark: str
@@ -225,7 +230,10 @@ class EvaluationsOut(Schema):
 
 
 class SubmissionIn(Schema):
-    """files : the code of a finished upload, by volume. team : id, where you belong to several."""
+    """files : the code of a finished upload, by volume. team : id, where you belong to several.
+
+    supersedes : code of an earlier scored entry of the same team and phase that this one replaces; empty for none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -241,10 +249,11 @@ class SubmissionIn(Schema):
     model_url: WebAddress = ""
     training_data: Annotated[Text, Field(max_length=500)] = ""
     compute: Annotated[Text, Field(max_length=500)] = ""
+    supersedes: SubmissionCode = ""
 
 
 class SubmissionEdit(Schema):
-    """What is left out stays as it is."""
+    """What is left out stays as it is; an empty `supersedes` takes it back."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -255,6 +264,7 @@ class SubmissionEdit(Schema):
     model_url: WebAddress | None = None
     training_data: Annotated[Text, Field(max_length=500)] | None = None
     compute: Annotated[Text, Field(max_length=500)] | None = None
+    supersedes: SubmissionCode | None = None
 
 
 class ReferenceIn(Schema):

@@ -54,7 +54,7 @@ def list_submissions(
         count=found.paginator.count,
         page=found.number,
         pages=found.paginator.num_pages,
-        items=[submission_out(row) for row in found],
+        items=[submission_out(row, request.user) for row in found],
     )
 
 
@@ -76,7 +76,7 @@ def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Statu
             method_name=data.method.strip(),
             description=data.description,
             publish=data.publish,
-            about={name: getattr(data, name) for name in ABOUT},
+            about={**{name: getattr(data, name) for name in ABOUT}, "supersedes": _earlier(team, data.supersedes)},
             files=files,
         )
     except services.NotAccepted as refusal:
@@ -84,7 +84,7 @@ def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Statu
     finally:
         for file in files.values():
             file.close()
-    return Status(201, submission_out(submission, may_manage=True))
+    return Status(201, submission_out(submission, request.user))
 
 
 @router.get(
@@ -96,7 +96,7 @@ def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Statu
 def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
     """A published submission, or one of your teams' with its progress and the reasons of a rejection."""
     submission = _visible(request, code)
-    return submission_out(submission, may_manage=_is_ours(request, submission))
+    return submission_out(submission, request.user, may_manage=_is_ours(request, submission))
 
 
 @router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
@@ -106,9 +106,13 @@ def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdi
     changes = data.dict(exclude_none=True)
     if "method" in changes:
         changes["method_name"] = changes.pop("method").strip()
-    if changes:
+    if "supersedes" in changes:
+        changes["supersedes"] = _earlier(submission.team, changes["supersedes"])
+    try:
         metadata.describe_submission(submission, changes)
-    return submission_out(_managed(request, code), may_manage=True)
+    except metadata.BadSuccession as refusal:
+        raise Problem(409, "not_accepted", str(refusal)) from None
+    return submission_out(_managed(request, code), request.user)
 
 
 @router.get(
@@ -162,7 +166,7 @@ def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -
     if "\\u0000" in json.dumps(data.provenance):
         raise Problem(422, "invalid", "provenance holds a NUL character.")
     metadata.mark_reference(submission, command=data.command.strip(), provenance=data.provenance)
-    return submission_out(_managed(request, code), may_manage=True)
+    return submission_out(_managed(request, code), request.user)
 
 
 # Last, because every word would fit its address.
@@ -176,7 +180,7 @@ def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> sc
             409, "not_possible", f"The submission is {current.status}; {action} is not possible now.",
             {"status": current.status},
         )  # fmt: skip
-    return submission_out(_managed(request, code), may_manage=True)
+    return submission_out(_managed(request, code), request.user)
 
 
 def _visible(request: HttpRequest, code: str) -> Submission:
@@ -205,6 +209,16 @@ def _team(user: User, pk: int | None) -> Team:
     if not teams:
         raise Problem(409, "not_accepted", "You belong to no team.")
     return teams[0]
+
+
+def _earlier(team: Team, code: str) -> Submission | None:
+    """The entry of the team that a newer one replaces; the services look whether it may."""
+    if not code:
+        return None
+    found = Submission.objects.filter(team=team, code=code).first()
+    if found is None:
+        raise Problem(404, "not_found", f"{team.name} has no submission {code} that could be replaced.")
+    return found
 
 
 def _ready_uploads(user: User, phase: Phase, codes: dict[str, str]) -> dict[Volume, Upload]:

@@ -5,6 +5,26 @@ from django import forms
 from evalserver.submissions.metadata import EDITABLE, may_be_superseded_by
 from evalserver.submissions.models import Submission
 
+# What the upload form and the edit form say alike.
+LABELS = {
+    "method_name": "Method name",
+    "paper_url": "Paper (address)",
+    "code_url": "Code (address)",
+    "model_url": "Trained model (address)",
+    "supersedes": "Replaces",
+}
+HELP_TEXTS = {
+    "method_name": "As it stands on the leaderboard.",
+    "description": "Markdown: paragraphs, lists, links, tables, code.",
+    "training_data": "Name all of it, also what is not the benchmark's own.",
+    "compute": "Hardware and time for training and for inference, number of parameters.",
+    "supersedes": "An earlier entry of your team. Both keep their results; once this one is published, the leaderboard "
+    "no longer ranks that one.",
+}
+_LINKS = ("paper_url", "code_url", "model_url")
+LINK_WIDGETS = {name: forms.URLInput(attrs={"placeholder": "https://"}) for name in _LINKS}
+LINK_CLASSES = {name: forms.CharField for name in _LINKS}
+
 
 class MetadataForm(forms.ModelForm):
     """What a team says of its entry."""
@@ -12,26 +32,17 @@ class MetadataForm(forms.ModelForm):
     class Meta:
         model = Submission
         fields = EDITABLE
-        labels = {
-            "method_name": "Method name",
-            "paper_url": "Paper (address)",
-            "code_url": "Code (address)",
-            "model_url": "Trained model (address)",
-        }
-        help_texts = {
-            "method_name": "As it stands on the leaderboard.",
-            "description": "Markdown: paragraphs, lists, links, tables, code.",
-            "compute": "Hardware and time for training and for inference, number of parameters.",
-            "supersedes": "An earlier entry of your team that this one replaces. Both keep their results.",
-        }
-        widgets = {"description": forms.Textarea(attrs={"rows": 10})}
-        field_classes = {name: forms.CharField for name in ("paper_url", "code_url", "model_url")}
+        labels = LABELS
+        help_texts = HELP_TEXTS
+        widgets = {"description": forms.Textarea(attrs={"rows": 10}), **LINK_WIDGETS}
+        field_classes = LINK_CLASSES
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("paper_url", "code_url", "model_url"):
-            self.fields[name].widget = forms.URLInput(attrs={"placeholder": "https://"})
         supersedes = self.fields["supersedes"]
         assert isinstance(supersedes, forms.ModelChoiceField)
         supersedes.queryset = may_be_superseded_by(self.instance)
         supersedes.empty_label = "none"
+        if self.instance.phase.is_frozen:
+            supersedes.disabled = True
+            supersedes.help_text = "The ranking is frozen, and this with it."

@@ -6,6 +6,8 @@ from django.core.files import File
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
+from evalserver.submissions.edit_form import HELP_TEXTS, LABELS, LINK_CLASSES, LINK_WIDGETS
+from evalserver.submissions.metadata import ABOUT, EDITABLE
 from evalserver.submissions.models import Submission
 from evalserver.uploads import ACCEPTED_LABELS
 from evalserver.uploads.models import Upload
@@ -24,21 +26,18 @@ class VolumeField:
 
 
 class SubmissionForm(forms.ModelForm):
-    """A method's name and description, and for each volume of the phase a file, or an upload that has finished."""
+    """What a team says of its method, and for each volume of the phase a file, or an upload that has finished."""
 
     class Meta:
         model = Submission
-        fields = ["team", "method_name", "description", "publish_when_scored"]
-        labels = {
-            "method_name": "Method name",
-            "publish_when_scored": "Publish on the leaderboard as soon as it is scored",
-        }
+        fields = ["team", *EDITABLE, "publish_when_scored"]
+        labels = {**LABELS, "publish_when_scored": "Publish on the leaderboard as soon as it is scored"}
         help_texts = {
-            "method_name": "As it should stand on the leaderboard.",
-            "description": "Optional: model, training data, post-processing, links to paper and code.",
+            **HELP_TEXTS,
             "publish_when_scored": "You can publish, or take it off again, at any later time.",
         }
-        widgets = {"description": forms.Textarea(attrs={"rows": 4})}
+        widgets = {"description": forms.Textarea(attrs={"rows": 4}), **LINK_WIDGETS}
+        field_classes = LINK_CLASSES
 
     def __init__(self, *args: Any, user: User, phase: Phase, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -48,6 +47,15 @@ class SubmissionForm(forms.ModelForm):
         team_field.queryset = teams
         team_field.empty_label = None
         self.fields["publish_when_scored"].initial = True
+        supersedes = self.fields["supersedes"]
+        assert isinstance(supersedes, forms.ModelChoiceField)
+        # Of all the user's teams: which one submits is chosen in the same form, and looked at in clean().
+        supersedes.queryset = (
+            Submission.objects.filter(team__in=teams, phase=phase, status=Submission.DONE_STATUS)
+            .select_related("team")
+            .order_by("-created_at")
+        )
+        supersedes.empty_label = "none"
         self.volumes: list[Volume] = list(phase.volumes.order_by("position", "pk"))
         self.uploads = list(
             Upload.objects.filter(
@@ -98,10 +106,21 @@ class SubmissionForm(forms.ModelForm):
             name = self.field_name(volume)
             if name not in self.errors and not data.get(name) and not data.get(self.upload_name(volume)):
                 self.add_error(name, "Choose the file of your segmentation.")
+        earlier = data.get("supersedes")
+        if earlier and data.get("team") and earlier.team_id != data["team"].pk:
+            self.add_error("supersedes", f"This entry is of {earlier.team}: choose one of the team that submits.")
         return data
 
     def text_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("method_name", "description")]
+
+    def about_fields(self) -> list[forms.BoundField]:
+        """What the page keeps folded: all of it can be left out, and be added later."""
+        return [self[name] for name in ABOUT]
+
+    def about_is_used(self) -> bool:
+        """Whether something stands in the folded part, right or wrong: then it must not be hidden."""
+        return any(field.errors or (self.is_bound and field.data) for field in self.about_fields())
 
     def volume_fields(self) -> list[VolumeField]:
         return [

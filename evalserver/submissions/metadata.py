@@ -13,12 +13,26 @@ EDITABLE = (
 )
 
 
+# The same but for name and description, which every form asks first.
+ABOUT = EDITABLE[2:]
+
+
+class BadSuccession(ValueError):
+    """An entry cannot replace that one; the message is for the participant."""
+
+
 def describe_submission(submission: Submission, values: dict[str, Any]) -> None:
-    """Write some of the EDITABLE fields; values are a valid form's."""
+    """Write some of the EDITABLE fields; values are a valid form's. Raises BadSuccession."""
     unknown = set(values) - set(EDITABLE)
     if unknown:
         raise ValueError(f"not editable: {', '.join(sorted(unknown))}")
-    Submission.objects.filter(pk=submission.pk).update(**values)
+    earlier = values.get("supersedes")
+    if "supersedes" in values and earlier != submission.supersedes and submission.phase.is_frozen:
+        raise BadSuccession("The ranking is frozen: which entry replaces which stays as it is.")
+    if earlier and not may_be_superseded_by(submission).filter(pk=earlier.pk).exists():
+        raise BadSuccession(f"{earlier.code} is no earlier scored entry of your team in this phase.")
+    if values:
+        Submission.objects.filter(pk=submission.pk).update(**values)
 
 
 def mark_reference(submission: Submission, *, command: str, provenance: dict[str, Any] | None) -> None:
@@ -29,11 +43,8 @@ def mark_reference(submission: Submission, *, command: str, provenance: dict[str
 
 
 def may_be_superseded_by(submission: Submission) -> QuerySet[Submission]:
-    """Earlier scored entries of the same team in the same phase."""
-    earlier = Submission.objects.filter(
-        team=submission.team_id,
-        phase=submission.phase_id,
-        status=Submission.DONE_STATUS,
-        created_at__lt=submission.created_at,
-    )
-    return earlier.order_by("-created_at")
+    """Scored entries of the same team in the same phase, earlier than this one; all, while it is not stored yet."""
+    scored = Submission.objects.filter(
+        team=submission.team_id, phase=submission.phase_id, status=Submission.DONE_STATUS
+    ).order_by("-created_at")
+    return scored.filter(created_at__lt=submission.created_at) if submission.created_at else scored

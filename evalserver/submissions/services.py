@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -19,6 +20,7 @@ from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
 from evalserver.running import Sweep, no_release, sweep
 from evalserver.submissions import notifications, quota, scoring
+from evalserver.submissions.metadata import may_be_superseded_by
 from evalserver.submissions.models import Comparison, Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
 from evalserver.uploads.models import Upload
@@ -60,12 +62,12 @@ def create_submission(
     files: Mapping[Volume, File],
     description: str = "",
     publish: bool = False,
-    about: Mapping[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Submission:
     """Store the files, take one of today's slots, and queue the evaluation. Raises NotAccepted.
 
     files : a form's files, or finished uploads as `UploadedBefore`; one for each volume of the phase.
-    about : links and facts, by the name of the field (see `metadata.EDITABLE`).
+    about : links, facts and the entry that this one replaces, by the name of the field (see `metadata.ABOUT`).
     """
     reason = refuse_reason(team=team, phase=phase) or _missing_or_empty(phase, files)
     if reason:
@@ -80,6 +82,9 @@ def create_submission(
         stage="Waiting for a worker",
         **(about or {}),
     )
+    earlier = submission.supersedes
+    if earlier and not may_be_superseded_by(submission).filter(pk=earlier.pk).exists():
+        raise NotAccepted(f"{earlier.code} is no earlier scored entry of {team.name} in this phase: it stays.")
     # Files first: storing gigabytes must not hold a transaction open.
     with _stored(submission, files) as volume_files, transaction.atomic():
         submission.save()

@@ -10,6 +10,7 @@ from evalserver.accounts.models import Team
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions import quota, selectors, services
 from evalserver.submissions.forms import SubmissionForm
+from evalserver.submissions.metadata import ABOUT
 from evalserver.submissions.models import Submission
 from evalserver.uploads.selectors import uploads_of
 
@@ -38,6 +39,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
                 method_name=data["method_name"],
                 description=data["description"],
                 publish=data["publish_when_scored"],
+                about={name: data[name] for name in ABOUT},
                 files=form.files_by_volume(),
             )
         except services.NotAccepted as refusal:

@@ -10,6 +10,7 @@ from jsonschema_rs import meta
 
 from evalserver.accounts.services import create_token
 from evalserver.api.auth import rate
+from evalserver.benchmarks.services import freeze_phase
 from evalserver.submissions.models import Submission
 from evalserver.uploads.services import create_upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_team, make_user
@@ -196,6 +197,32 @@ def test_links_and_facts_come_with_a_submission(caller, empty_queue):
     assert {name: answer[name] for name in about} == about
     bad = caller.send("PATCH", f"/submissions/{answer['code']}", {"code_url": "javascript:alert(1)"})
     problem(bad, 422, "invalid")
+
+
+def test_an_entry_replaces_an_earlier_one_of_its_team(caller, client, empty_queue):
+    phase = make_benchmark()
+    old = make_scored(phase, 5_000.0, team=caller.team)
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}}
+    answer = caller.send("POST", "/submissions", {**body, "supersedes": old.code}).json()
+    assert answer["supersedes"] == old.code
+    assert client.get(f"{API}/submissions/{old.code}").json()["superseded_by"] == []  # not scored yet
+    Submission.objects.filter(code=answer["code"]).update(status="scored", published_at=timezone.now())
+    assert client.get(f"{API}/submissions/{old.code}").json()["superseded_by"] == [answer["code"]]
+    path = f"/submissions/{answer['code']}"
+    assert caller.send("PATCH", path, {"supersedes": ""}).json()["supersedes"] is None
+
+
+def test_nothing_else_can_be_replaced(caller, empty_queue):
+    phase = make_benchmark()
+    foreign, mine = make_scored(phase, 5_000.0), make_scored(phase, 6_000.0, team=caller.team)
+    body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}}
+    problem(caller.send("POST", "/submissions", {**body, "supersedes": foreign.code}), 404, "not_found")
+    waiting = make_submission(phase, team=caller.team)
+    problem(caller.send("POST", "/submissions", {**body, "supersedes": waiting.code}), 409, "not_accepted")
+    problem(caller.send("PATCH", f"/submissions/{mine.code}", {"supersedes": mine.code}), 409, "not_accepted")
+    newer = make_scored(phase, 7_000.0, team=caller.team)
+    freeze_phase(phase=phase)
+    problem(caller.send("PATCH", f"/submissions/{newer.code}", {"supersedes": mine.code}), 409, "not_accepted")
 
 
 def test_only_an_organiser_makes_a_reference_entry(caller):

@@ -5,12 +5,13 @@ import hashlib
 import pytest
 from django.test import Client
 
+from evalserver.accounts.teams import create_team
 from evalserver.submissions import services
 from evalserver.submissions.models import QuotaSlot, Submission
 from evalserver.uploads import services as uploads
 from evalserver.uploads import store
 from evalserver.uploads.models import Upload
-from tests.factories import h5_bytes, make_benchmark, make_user, tiny_labels, upload
+from tests.factories import h5_bytes, make_benchmark, make_scored, make_user, tiny_labels, upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,7 +104,7 @@ def browser():
 
 def post_form(client, phase, **fields):
     address = f"/benchmarks/{phase.benchmark.slug}/submit/"
-    return client.post(address, {"team": client.user.teams.get().pk, "method_name": "m", **fields})
+    return client.post(address, {"team": client.user.teams.earliest("pk").pk, "method_name": "m", **fields})
 
 
 def test_the_form_takes_a_finished_upload(browser, empty_queue):
@@ -157,3 +158,27 @@ def test_an_upload_can_be_removed_on_the_page(browser):
     assert stranger.post(f"/uploads/{row.code}/remove/").status_code == 404
     assert browser.post(f"/uploads/{row.code}/remove/", follow=True).status_code == 200
     assert not Upload.objects.exists()
+
+
+def test_the_form_takes_links_facts_and_the_earlier_entry(browser, empty_queue):
+    phase = make_benchmark()
+    earlier = make_scored(phase, 5000, team=browser.user.teams.get())
+    about = {"paper_url": "https://example.org/paper", "training_data": "the benchmark's own", "supersedes": earlier.pk}
+    assert post_form(browser, phase, **{"upload-a": sent(browser.user, phase).code}, **about).status_code == 302
+    submission = Submission.objects.get(status="uploaded")
+    assert (submission.paper_url, submission.training_data) == (about["paper_url"], about["training_data"])
+    assert submission.supersedes == earlier
+
+
+def test_the_form_replaces_no_other_team_s_entry(browser, empty_queue):
+    phase = make_benchmark()
+    foreign = make_scored(phase, 5000)
+    row = sent(browser.user, phase)
+    response = post_form(browser, phase, **{"upload-a": row.code, "supersedes": foreign.pk})
+    assert response.status_code == 422
+    mine = create_team(user=browser.user, name="Second team")
+    of_mine = make_scored(phase, 5000, team=mine)
+    response = post_form(browser, phase, **{"upload-a": row.code, "supersedes": of_mine.pk})
+    page = response.content.decode()
+    assert "choose one of the team that submits" in page
+    assert '<details class="more" open>' in page
