@@ -62,7 +62,7 @@ def leaderboard_table(board: dict[str, Any]) -> str:
         scores = {v["volume"]: um(v["erl_nm"]) for v in row["volumes"]}
         shown = [scores.get(volume, "-") for volume in volumes]
         mean = [um(row["mean_erl_nm"]), percent(row["mean_normalized_erl"])]
-        rows.append([str(row["rank"]), row["method"][:40], row["team"][:30], *mean, *shown])
+        rows.append([str(row["rank"] or "-"), row["method"][:40], row["team"][:30], *mean, *shown])
     text = table(head, rows, left=3)
     if board["pages"] > 1:
         text += f"\npage {board['page']} of {board['pages']}"

@@ -114,11 +114,15 @@ def _row_out(row: Row, volumes: list[str], exact: list[bool]) -> schemas.RowOut:
     mean = Rounding(all(exact))
     return schemas.RowOut(
         rank=row.rank,
+        is_superseded=row.is_superseded,
+        is_reference=row.submission.is_reference,
         submission=row.submission.code,
         method=row.submission.method_name,
         team=row.submission.team.name,
         mean_erl_nm=mean.nm(row.mean_erl_um * 1000),
         mean_normalized_erl=mean.share(row.mean_percent / 100),
+        mean_erl_low_nm=None if row.low_um is None else mean.nm(row.low_um * 1000),
+        mean_erl_high_nm=None if row.high_um is None else mean.nm(row.high_um * 1000),
         volumes=[
             schemas.VolumeScoreOut(
                 volume=slug,

@@ -86,14 +86,22 @@ class VolumeScoreOut(Schema):
 
 
 class RowOut(Schema):
-    """A ranked entry. Equal scores share a rank, the earlier one is listed first."""
+    """An entry. Equal scores share a rank, the earlier one is listed first.
 
-    rank: int
+    rank : null where is_superseded, for an entry that a newer listed one of its team replaces.
+    mean_erl_low_nm, mean_erl_high_nm : 95% interval of the mean; null in older records.
+    """
+
+    rank: int | None
+    is_superseded: bool
+    is_reference: bool
     submission: str
     method: str
     team: str
     mean_erl_nm: float
     mean_normalized_erl: float
+    mean_erl_low_nm: float | None
+    mean_erl_high_nm: float | None
     volumes: list[VolumeScoreOut]
     submitted_at: datetime
     page: str

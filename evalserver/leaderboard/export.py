@@ -23,6 +23,7 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
             "sort": f"-{query.sort}" if query.descending else query.sort,
             "q": query.text,
             "rows": query.rows,
+            "superseded": query.superseded,
             "from": query.since.isoformat() if query.since else None,
             "to": query.until.isoformat() if query.until else None,
         },
@@ -40,6 +41,7 @@ def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
         "team": submission.team.name,
         "submission": submission.code,
         "is_reference": submission.is_reference,
+        "is_superseded": row.is_superseded,
         "mean_erl_um": _um(row.mean_erl_um),
         "mean_percent_of_gt": _percent(row.mean_percent),
         "mean_erl_low_um": _um(row.low_um),
@@ -88,7 +90,8 @@ def board_csv(content: dict[str, Any]) -> str:
     writer = csv.writer(text)
     writer.writerow(head)
     for row in content["entries"]:
-        writer.writerow(_line(row, "reference" if row["is_reference"] else "entry", head))
+        kind = "superseded" if row["is_superseded"] else "reference" if row["is_reference"] else "entry"
+        writer.writerow(_line(row, kind, head))
     for row in content["published"]:
         shown = {**row, "team": row["source"], "page": row["url"]}
         writer.writerow(_line(shown, "published", head))

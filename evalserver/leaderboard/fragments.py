@@ -21,7 +21,7 @@ KEPT_ROWS = 8192
 class RowValues:
     """All that a row shows; the template of a row gets nothing else."""
 
-    rank: int
+    rank: int | None
     code: str
     method: str
     team: str
@@ -70,7 +70,10 @@ def rows_html(rows: list[RowValues]) -> SafeString:
 
 def options_html(rows: list[RowValues], selected: int) -> SafeString:
     """The rows as choices of a form; `selected` is the index of the one that is chosen at first."""
-    choices = (_option(row.code, f"{row.rank}. {row.method}, {row.team}", i == selected) for i, row in enumerate(rows))
+    choices = []
+    for i, row in enumerate(rows):
+        rank = f"{row.rank}. " if row.rank else ""
+        choices.append(_option(row.code, f"{rank}{row.method}, {row.team}", i == selected))
     return mark_safe("".join(choices))
 
 

@@ -22,6 +22,7 @@ class BoardQuery:
     """What a reader asks of a table. What an address says wrongly is left at its default.
 
     sort : a column's name.   text : part of a method's or a team's name.   rows : all, or the best of each team.
+    superseded : whether to show entries too that a newer one of their team replaces; they have no rank.
     since, until : days (UTC) of submission, both included.
     """
 
@@ -29,13 +30,14 @@ class BoardQuery:
     descending: bool = False
     text: str = ""
     rows: str = ALL
+    superseded: bool = False
     since: date | None = None
     until: date | None = None
     page: int = 1
 
     @classmethod
     def of(cls, params: QueryDict) -> "BoardQuery":
-        """From ?sort=-mean&q=unet&rows=best&from=2026-01-01&to=2026-06-30&page=2."""
+        """From ?sort=-mean&q=unet&rows=best&superseded=1&from=2026-01-01&to=2026-06-30&page=2."""
         sort = params.get("sort", "rank")
         page = params.get("page", "1")
         return cls(
@@ -43,6 +45,7 @@ class BoardQuery:
             descending=sort.startswith("-"),
             text=params.get("q", "").replace("\x00", "").strip()[:MAX_TEXT],
             rows=BEST if params.get("rows") == BEST else ALL,
+            superseded=params.get("superseded") == "1",
             since=_day(params.get("from", "")),
             until=_day(params.get("to", "")),
             page=int(page) if page.isdecimal() and len(page) < 7 else 1,
@@ -54,7 +57,7 @@ class BoardQuery:
 
     def select(self, phase: Phase, ranking: Ranking, volume_slugs: Sequence[str]) -> NDArray[np.int64]:
         """Indices of the entries asked for, in the order asked for. Their ranks stay those among all."""
-        keep = np.ones(len(ranking), np.bool_)
+        keep = np.ones(len(ranking), np.bool_) if self.superseded else ~ranking.superseded
         if self.text:
             matches = Submission.objects.filter(LISTED, phase=phase).filter(
                 Q(method_name__icontains=self.text) | Q(team__name__icontains=self.text)

@@ -22,21 +22,26 @@ KEPT_PHASES = 32
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-# What a ranking depends on: the ruler, how many entries are listed and which, and the newest score.
-Stamp = tuple[str, tuple[int, ...], int, int, int, tuple[int, datetime] | None]
+# What a ranking depends on: the ruler, how many entries are listed and which, what they replace, the newest score.
+Stamp = tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, datetime] | None]
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Listed entries under one ruler, best first; equal scores share a rank (1, 2, 2, 4), the earlier one first.
 
+    superseded : a newer listed entry of the team stands in its place. Such an entry has no rank (0), and the ranks of
+        the others are as if it were not there.
+    place : what the rank would be if no entry were superseded.
     All arrays are (n,), but erl_nm and normalized_erl (n, n_volumes), NaN where there is no evaluation.
     submitted_at, scored_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
 
     submission: Ints
     team: Ints
+    superseded: NDArray[np.bool_]
     rank: Ints
+    place: Ints
     mean_erl_nm: Floats
     mean_normalized_erl: Floats
     low_nm: Floats
@@ -52,7 +57,7 @@ class Ranking:
     def column(self, name: str, volume_slugs: Sequence[str]) -> Floats | None:
         """Values to sort by; None for an unknown name."""
         plain = {
-            "rank": self.rank,
+            "rank": self.place,
             "mean": self.mean_erl_nm,
             "percent": self.mean_normalized_erl,
             "low": self.low_nm,
@@ -68,10 +73,13 @@ class Ranking:
 
     @cached_property
     def best_over_time(self) -> Ints:
-        """Indices of the entries that were the best of all when they were submitted, oldest first."""
+        """Indices of the entries that were the best of all when they were submitted, oldest first.
+
+        Also of what was superseded later: it was the best then.
+        """
         if not len(self):
             return np.zeros(0, np.int64)
-        order = np.lexsort((self.rank, self.submitted_at))
+        order = np.lexsort((self.place, self.submitted_at))
         value = self.mean_erl_nm[order]
         before = np.concatenate([[-1.0], np.maximum.accumulate(value)[:-1]])
         return order[value > before]
@@ -80,15 +88,18 @@ class Ranking:
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int]) -> Stamp:
     """Value that differs when the ranking may: scores never change, so it is which are listed, and how many there are.
 
-    The sum of squares tells sets apart whose sums are equal.
+    The sums of products tell sets apart whose sums are equal.
     """
     listed = Submission.objects.filter(LISTED, phase=phase).aggregate(
-        count=Count("id"), total=Sum("id"), squares=Sum(F("id") * F("id"))
+        count=Count("id"),
+        total=Sum("id"),
+        squares=Sum(F("id") * F("id")),
+        replaced=Sum("supersedes_id"),
+        replacements=Sum(F("id") * F("supersedes_id")),
     )
     # Its time as well: ids begin anew where a database is restored or a test is rolled back.
     newest = Score.objects.filter(ruler=ruler).order_by("-id").values_list("id", "created_at").first()
-    count, total, squares = (int(listed[name] or 0) for name in ("count", "total", "squares"))
-    return (ruler, tuple(volume_ids), count, total, squares, newest)
+    return (ruler, tuple(volume_ids), tuple(int(value or 0) for value in listed.values()), newest)
 
 
 _kept: "OrderedDict[int, tuple[Stamp, Ranking]]" = OrderedDict()
@@ -112,7 +123,7 @@ def ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth]) -> R
 
 
 def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth]) -> Ranking:
-    """Read it from the database, in two queries."""
+    """Read it from the database, in three queries."""
     rows = list(
         Score.objects.filter(
             ruler=ruler,
@@ -127,10 +138,15 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth])
     submission = np.array([row[0] for row in rows], np.int64)
     mean = np.array([row[2] for row in rows], np.float64)
     erl, normalized = _volume_scores(phase, submission, ground_truths)
+    superseded = _superseded(phase, submission)
+    rank = np.zeros(len(rows), np.int64)
+    rank[~superseded] = _ranks(mean[~superseded])
     return Ranking(
         submission=submission,
         team=np.array([row[1] for row in rows], np.int64),
-        rank=_ranks(mean),
+        superseded=superseded,
+        rank=rank,
+        place=_ranks(mean),
         mean_erl_nm=mean,
         mean_normalized_erl=np.array([row[3] for row in rows], np.float64),
         low_nm=np.array([row[4] for row in rows], np.float64),
@@ -140,6 +156,19 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth])
         erl_nm=erl,
         normalized_erl=normalized,
     )
+
+
+def _superseded(phase: Phase, submission: Ints) -> NDArray[np.bool_]:
+    """Which of the ranked entries another ranked one replaces, also by way of one that is not listed any more."""
+    pairs = Submission.objects.filter(phase=phase, supersedes__isnull=False).values_list("id", "supersedes_id")
+    replaces = dict(pairs)
+    gone: set[int] = set()
+    for pk in submission.tolist():
+        earlier = replaces.get(pk)
+        while earlier is not None and earlier not in gone:
+            gone.add(earlier)
+            earlier = replaces.get(earlier)
+    return np.isin(submission, np.array(sorted(gone), np.int64))
 
 
 def _ranks(descending: Floats) -> Ints:

@@ -48,9 +48,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One ranked entry. scores : in the order of the table's volumes. low_um, high_um : 95% interval of the mean."""
+    """One entry. scores : in the order of the table's volumes. low_um, high_um : 95% interval of the mean.
 
-    rank: int
+    rank : None for an entry that a newer one of its team supersedes.
+    """
+
+    rank: int | None
     submission: Entry
     mean_erl_um: float
     mean_percent: float
@@ -58,6 +61,10 @@ class Row:
     high_um: float | None
     scores: list[VolumeScore | None]
     scored_at: datetime
+
+    @property
+    def is_superseded(self) -> bool:
+        return self.rank is None
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ class Column:
 class Leaderboard:
     """One page of the ranking of a phase under one ruler.
 
-    total : listed entries, before any filter.   history : entries that were the best, the last MAX_HISTORY of them.
+    total : entries that this view chooses from, before any filter.   superseded : entries without a rank, shown or not.
+    history : entries that were the best, the last MAX_HISTORY of them.
     """
 
     phase: Phase
@@ -96,6 +104,7 @@ class Leaderboard:
     published: list[PublishedRow]
     page: Page
     total: int
+    superseded: int
     metric_version: str
     ruler: str | None
     query: BoardQuery
@@ -142,6 +151,8 @@ def leaderboard(
     state = state or board_state(benchmark, phase)
     columns, ruler, ranked = state.columns, state.ruler, state.ranked
     indices = query.select(phase, ranked, [c.volume.slug for c in columns]) if ranked is not None else np.zeros(0, int)
+    n_superseded = int(ranked.superseded.sum()) if ranked is not None else 0
+    n_listed = len(ranked) if ranked is not None else 0
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
     best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
@@ -153,7 +164,8 @@ def leaderboard(
         rows=_rows(ranked, shown, named) if ranked is not None else [],
         published=state.published if page.number == 1 else [],
         page=page,
-        total=len(ranked) if ranked is not None else 0,
+        total=n_listed if query.superseded else n_listed - n_superseded,
+        superseded=n_superseded,
         metric_version=METRIC_VERSION,
         ruler=ruler,
         query=query,
@@ -187,7 +199,7 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Entry]:
 def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -> list[Row]:
     return [
         Row(
-            rank=int(ranked.rank[i]),
+            rank=int(ranked.rank[i]) or None,
             submission=named[pk],
             mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
             mean_percent=float(ranked.mean_normalized_erl[i]) * 100,

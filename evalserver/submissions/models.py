@@ -79,8 +79,8 @@ class Submission(Job):
             # The leaderboard asks at each request which entries are listed: from the index alone. A partial index
             # would not do, since SQLite cannot match its condition with a status that is a parameter.
             models.Index(
-                fields=["phase", "status", "withdrawn_at", "hidden_at", "published_at", "id"],
-                name="submission_listed",
+                fields=["phase", "status", "withdrawn_at", "hidden_at", "published_at", "id", "supersedes"],
+                name="submission_listed_supersedes",
             ),
         ]
         constraints = [

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from evalserver.benchmarks.models import PublishedEntry, PublishedScore
 from evalserver.leaderboard.templatetags.scores import fraction, nm_as_um, percent, triple, um
+from evalserver.submissions.metadata import describe_submission
 from evalserver.submissions.models import Evaluation, Score, Submission
+from evalserver.submissions.services import publish_submission, withdraw_submission
 from tests.factories import add_ground_truth, make_benchmark, make_scored, make_team, tiny_graph
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +99,46 @@ def test_published_results_stand_apart_and_are_not_ranked(client, phase):
     page = answer.content.decode()
     assert page.index("erl 5000") < page.index("Affinity U-Net")
     assert "published" in page
+
+
+def test_what_a_newer_listed_entry_replaces_has_no_rank(client, phase, rows):
+    team = make_team()
+    old = make_scored(phase, 7000, team=team, method_name="old")
+    new = make_scored(phase, 5000, team=team, method_name="new", published_at=None)
+    make_scored(phase, 6000, method_name="other")
+
+    def ranked() -> list[tuple[int | None, str]]:
+        return [(row.rank, row.submission.method_name) for row in rows()]
+
+    describe_submission(new, {"supersedes": old})
+    assert ranked() == [(1, "old"), (2, "other")]  # what replaces it is not published yet
+    publish_submission(new)
+    assert ranked() == [(1, "other"), (2, "new")]
+    page = client.get(reverse("leaderboard", args=[phase.benchmark.slug]), {"superseded": "1"})
+    shown = [(row.rank, row.submission.method_name) for row in page.context["board"].rows]
+    assert shown == [(None, "old"), (1, "other"), (2, "new")]
+    assert b'<span class="tag">superseded</span>' in page.content
+    successor = reverse("submission", args=[new.code])
+    assert old.code in client.get(successor).content.decode()
+    describe_submission(new, {"supersedes": None})
+    assert ranked() == [(1, "old"), (2, "other"), (3, "new")]
+
+
+def test_a_chain_of_replacements_holds_when_its_middle_is_withdrawn(phase, rows):
+    team = make_team()
+    first = make_scored(phase, 9000, team=team)
+    second = make_scored(phase, 8000, team=team, supersedes=first)
+    make_scored(phase, 7000, team=team, supersedes=second)
+    withdraw_submission(second)
+    assert [row.mean_erl_um for row in rows()] == [7.0]
+
+
+def test_the_history_keeps_what_was_the_best_once(client, phase):
+    team = make_team()
+    first = make_scored(phase, 5000, team=team)
+    make_scored(phase, 7000, team=team, supersedes=first)
+    board = client.get(reverse("leaderboard", args=[phase.benchmark.slug])).context["board"]
+    assert [record.mean_erl_um for record in board.history] == [5.0, 7.0]
 
 
 def test_an_empty_table_says_so(client, phase):
