@@ -2,7 +2,7 @@
 
 from django.http import Http404, HttpRequest
 from django.urls import reverse
-from ninja import Router
+from ninja import Query, Router
 
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public
@@ -12,6 +12,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.http import Problem
 from evalserver.leaderboard import selectors as leaderboards
+from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.selectors import PublishedRow, Row
 
 router = Router(tags=["benchmarks"], auth=public)
@@ -39,9 +40,13 @@ def get_benchmark(request: HttpRequest, slug: str) -> schemas.BenchmarkOut:
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_leaderboard(
-    request: HttpRequest, slug: str, phase: schemas.Slug | None = None, page: schemas.PageNumber = 1
+    request: HttpRequest,
+    slug: str,
+    view: Query[schemas.BoardView],
+    phase: schemas.Slug | None = None,
+    page: schemas.PageNumber = 1,
 ) -> schemas.LeaderboardOut:
-    """A page of the ranking; the published results stand on the first page."""
+    """A page of the ranking, sorted and filtered as on the page; published results stand on the first page."""
     benchmark = visible_benchmark_or_404(request, slug)
     chosen = phase_or_404(benchmark, phase)
     if chosen is None:
@@ -49,7 +54,7 @@ def get_leaderboard(
     if not leaderboards.may_see_ranking(request.user, chosen):
         until = chosen.ranking_hidden_until
         raise Problem(403, "embargo", f"The ranking of this phase is shown from {until:%Y-%m-%d %H:%M} UTC.")
-    board = leaderboards.leaderboard(benchmark, chosen, page)
+    board = leaderboards.leaderboard(benchmark, chosen, page, query=_board_query(view))
     volumes = [column.volume.slug for column in board.columns]
     exact = [column.volume.ground_truth_public for column in board.columns]
     return schemas.LeaderboardOut(
@@ -57,10 +62,23 @@ def get_leaderboard(
         phase=chosen.slug,
         metric_version=board.metric_version,
         count=board.page.paginator.count,
+        listed=board.total,
         page=board.page.number,
         pages=board.page.paginator.num_pages,
         rows=[_row_out(row, volumes, exact) for row in board.rows],
         published=[_published_out(row, volumes) for row in board.published],
+    )
+
+
+def _board_query(view: schemas.BoardView) -> BoardQuery:
+    return BoardQuery(
+        sort=view.sort.removeprefix("-"),
+        descending=view.sort.startswith("-"),
+        text=view.q.strip(),
+        rows=view.rows,
+        superseded=view.superseded == "1",
+        since=view.since and max(view.since, FIRST_DAY),
+        until=view.until and min(view.until, LAST_DAY),
     )
 
 

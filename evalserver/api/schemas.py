@@ -3,8 +3,8 @@
 The ground truth itself is in none of these: what they say of it are the figures that the pages show.
 """
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field
@@ -118,11 +118,27 @@ class PublishedRowOut(Schema):
     volumes: list[VolumeScoreOut]
 
 
+class BoardView(Schema):
+    """Which rows, in which order: the options of the leaderboard's page under the same names."""
+
+    sort: Annotated[str, Field(pattern=r"^-?(rank|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.(um|percent))$")] = (
+        Field("rank", description="column, with - in front for the largest first; erl-VOLUME.um and erl-VOLUME.percent")
+    )
+    q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
+    rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
+    superseded: Literal["0", "1"] = Field("0", description="1: with entries that a newer one of their team replaces")
+    since: date | None = Field(None, alias="from", description="first day of submission (UTC)")
+    until: date | None = Field(None, alias="to", description="last day of submission (UTC)")
+
+
 class LeaderboardOut(Schema):
+    """count : rows of this view over all its pages. listed : entries that it chooses from."""
+
     benchmark: str
     phase: str
     metric_version: str
     count: int
+    listed: int
     page: int
     pages: int
     rows: list[RowOut]
@@ -273,6 +289,58 @@ class SubmissionEdit(Schema):
     training_data: Annotated[Text, Field(max_length=500)] | None = None
     compute: Annotated[Text, Field(max_length=500)] | None = None
     supersedes: SubmissionCode | None = None
+
+
+class FigureOut(Schema):
+    """One figure of two entries; unit : um, percent, "per mm" or empty. difference : A minus B."""
+
+    figure: str
+    unit: str
+    a: float | None
+    b: float | None
+    difference: float | None
+
+
+class PairedOut(Schema):
+    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level."""
+
+    difference_nm: float
+    difference_low_nm: float
+    difference_high_nm: float
+    level: float
+    p_value: float
+    axons: float
+    resamples: int
+    significant: bool
+
+
+class ComparedVolumeOut(Schema):
+    """axons_better : axons whose own ERL is higher in A."""
+
+    volume: str
+    figures: list[FigureOut]
+    paired: PairedOut | None
+    axons_better: float | None
+    axons_equal: float | None
+    axons_worse: float | None
+
+
+class ComparisonOut(Schema):
+    """state : none (nobody has asked for the significance: POST does), computing (see stage and percent), ready,
+    refused or failed (see message).
+    """
+
+    a: str
+    b: str
+    benchmark: str
+    phase: str
+    metric_version: str
+    state: str
+    stage: str
+    percent: int
+    message: str
+    mean: PairedOut | None
+    volumes: list[ComparedVolumeOut]
 
 
 class ReferenceIn(Schema):

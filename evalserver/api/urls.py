@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
-from evalserver.api import account, benchmarks, submissions
+from evalserver.api import account, benchmarks, comparisons, submissions
 from evalserver.api.auth import rate
 from evalserver.http import Problem
 from evalserver.jobs import new_incident_id
@@ -24,6 +24,7 @@ api = NinjaAPI(title="AxonEM evaluation server", version="1", description=DESCRI
                urls_namespace="api", throttle=[rate])  # fmt: skip
 api.add_router("/benchmarks", benchmarks.router)
 api.add_router("/submissions", submissions.router)
+api.add_router("/comparisons", comparisons.router)
 api.add_router("/me", account.router)
 
 

@@ -14,6 +14,7 @@ from evalserver.leaderboard.ranking import Ranking
 from evalserver.submissions.models import LISTED, Submission
 
 MAX_TEXT = 100
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 ALL, BEST = "all", "best"
 
 
@@ -83,7 +84,7 @@ def _day(words: str) -> date | None:
         day = date.fromisoformat(words)
     except ValueError:
         return None
-    return day if 1970 <= day.year < 9999 else None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
 def _seconds(day: date) -> float:

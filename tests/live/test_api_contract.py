@@ -17,4 +17,4 @@ def test_schemathesis_finds_no_breach(live, tmp_path):
     command = ["bash", "benchmarks/run_schemathesis.sh", live.url, live.token, "3"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stdout[-4000:]
-    assert "14 selected / 14 total" in result.stdout
+    assert "16 selected / 16 total" in result.stdout

@@ -82,6 +82,31 @@ def test_the_leaderboard_ranks_as_the_page_does(client):
     assert rows[0]["volumes"] == [{"volume": "a", "erl_nm": 7_000.0, "normalized_erl": 0.7}]
 
 
+def test_the_leaderboard_has_the_options_of_its_page(client):
+    phase = make_benchmark()
+    team = make_team("Unetown")
+    old = make_scored(phase, 9_000.0, team=team, method_name="old U-Net")
+    make_scored(phase, 8_000.0, team=team, method_name="new U-Net", supersedes=old)
+    make_scored(phase, 7_000.0, team=team, method_name="third")
+    make_scored(phase, 6_000.0, method_name="FFN")
+    address = f"{API}/benchmarks/{phase.benchmark.slug}/leaderboard"
+
+    def methods(**view) -> list[str]:
+        answer = client.get(address, view).json()
+        assert answer["count"] == len(answer["rows"])
+        return [row["method"] for row in answer["rows"]]
+
+    assert methods() == ["new U-Net", "third", "FFN"]
+    assert methods(sort="mean") == ["FFN", "third", "new U-Net"]
+    assert methods(sort="-erl-a.um", superseded="1") == ["old U-Net", "new U-Net", "third", "FFN"]
+    assert methods(rows="best") == ["new U-Net", "FFN"]
+    assert methods(q="u-net") == ["new U-Net"]
+    assert methods(to="2000-01-01") == methods(**{"from": "9999-12-31"}) == []
+    assert client.get(address, {"superseded": "1"}).json()["rows"][0]["rank"] is None
+    for wrong in ({"sort": "colour"}, {"rows": "some"}, {"from": "yesterday"}, {"superseded": "maybe"}):
+        problem(client.get(address, wrong), 422, "invalid")
+
+
 def test_figures_of_hidden_ground_truth_are_rounded_as_on_the_pages(client):
     phase = make_benchmark()
     submission = make_scored(phase, 5_123.456)

@@ -62,6 +62,32 @@ def test_an_entry_is_not_compared_with_itself(client, pair):
     assert "Choose two" in client.get(address(pair[0], pair[0])).content.decode()
 
 
+def test_the_api_compares_as_the_page_does(client, pair, empty_queue):
+    a, b = pair
+    path = f"/api/v1/comparisons/{a.code}/{b.code}"
+    answer = client.get(path).json()
+    assert (answer["state"], answer["mean"]) == ("none", None)
+    erl = answer["volumes"][0]["figures"][0]
+    assert (erl["figure"], erl["unit"]) == ("ERL", "um")
+    assert erl["difference"] == pytest.approx(erl["a"] - erl["b"])
+    assert client.post(path, content_type="application/json").status_code == 401
+    client.force_login(make_user())
+    assert client.post(path, content_type="application/json").json()["state"] == "computing"
+    service.compare(Comparison.objects.get().pk)
+    answer = client.get(path).json()
+    assert answer["state"] == "ready"
+    assert answer["mean"]["difference_nm"] > 0
+    assert answer["volumes"][0]["paired"]["p_value"] == answer["mean"]["p_value"]
+    assert answer["volumes"][0]["axons_worse"] == 0
+
+
+def test_the_api_compares_only_what_can_be_compared_and_seen(client, pair, phase):
+    a, private = pair[0], score_for_real(phase, published_at=None)
+    other = score_for_real(make_benchmark())
+    for code, status in ((private.code, 404), ("none", 404), (a.code, 409), (other.code, 409)):
+        assert client.get(f"/api/v1/comparisons/{a.code}/{code}").status_code == status
+
+
 def test_who_is_not_logged_in_makes_no_work(client, pair):
     answer = client.post(reverse("compare"), {"a": pair[0].code, "b": pair[1].code})
     assert answer.status_code == 302
