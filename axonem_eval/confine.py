@@ -13,6 +13,7 @@ sends node coordinates, a child samples, and labels come back. The child has
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,10 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.diagnose import SCHEMA as DIAGNOSIS_SCHEMA
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.sample import NodeSample
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volume import StageProgress, split_dataset
+
+MAX_REPORT_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,67 @@ def sample_confined(
     ends the child and is raised here.
     Raises InputError for whatever is wrong with the file, its limits included, and ConfinedCrash where the child died.
     """
-    limits = limits or Limits()
-    file, named = split_dataset(path)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         work = Path(folder)
         np.save(work / "nodes.npy", np.ascontiguousarray(node_voxel_zyx, np.int32))
-        request = {
-            "path": str(file.resolve()),
-            "dataset": dataset or named,
-            "shape_zyx": spec.shape_zyx,
-            "voxel_size_nm_zyx": spec.voxel_size_nm_zyx,
-            "no_merge_mask": None if no_merge_mask is None else str(Path(no_merge_mask).resolve()),
-            "limits": asdict(limits),
-        }
-        answer = _converse(work, request, limits, on_progress)
-        if "complaints" in answer:
-            raise InputError(Complaint(c["code"], c["message"]) for c in answer["complaints"])
+        mask = None if no_merge_mask is None else str(Path(no_merge_mask).resolve())
+        request = {"work": "sample", "no_merge_mask": mask, **_file_request(path, dataset, spec)}
+        _demand(work, request, limits or Limits(), on_progress)
         return _read_sample(work / "sample.npz", len(node_voxel_zyx))
+
+
+def diagnose_confined(
+    path: str | Path,
+    spec: VolumeSpec,
+    out: str | Path,
+    *,
+    dataset: str | None = None,
+    view: bool = False,
+    limits: Limits | None = None,
+    on_progress: StageProgress | None = None,
+) -> dict[str, Any]:
+    """Skeletonize and diagnose a label file in a confined child; returns ``Diagnosis.to_json``.
+
+    out : a new folder, which gets ``skeletons.npz`` and, with ``view``, a folder ``view`` with segmentation and
+    skeletons as precomputed. What a file broke out of its reader would write here is as hostile as the file: hand it
+    on as bytes.
+    on_progress : as in ``sample_confined``, stages read, skeletonize, place, view.
+    Raises as ``sample_confined`` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        work = Path(folder)
+        request = {"work": "diagnose", "no_merge_mask": None, "view": view, **_file_request(path, dataset, spec)}
+        _demand(work, request, limits or Limits(), on_progress)
+        report = _read_report(work / "out" / "diagnosis.json")
+        (work / "out" / "diagnosis.json").unlink()
+        shutil.move(work / "out", out)
+    return report
+
+
+def _file_request(path: str | Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:
+    file, named = split_dataset(path)
+    return {
+        "path": str(file.resolve()),
+        "dataset": dataset or named,
+        "shape_zyx": spec.shape_zyx,
+        "voxel_size_nm_zyx": spec.voxel_size_nm_zyx,
+    }
+
+
+def _demand(work: Path, request: dict[str, Any], limits: Limits, on_progress: StageProgress | None) -> None:
+    """Have a child do what is asked; raises the complaints it comes back with."""
+    answer = _converse(work, {**request, "limits": asdict(limits)}, limits, on_progress)
+    if "complaints" in answer:
+        raise InputError(Complaint(c["code"], c["message"]) for c in answer["complaints"])
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    if path.is_symlink() or path.stat().st_size > MAX_REPORT_BYTES:
+        raise ConfinedCrash("the reader left no usable diagnosis")
+    report: dict[str, Any] = json.loads(path.read_bytes())
+    if not isinstance(report, dict) or report.get("schema") != DIAGNOSIS_SCHEMA:
+        raise ConfinedCrash("the reader left a diagnosis of another schema")
+    return report
 
 
 def _read_sample(path: Path, n_nodes: int) -> NodeSample:

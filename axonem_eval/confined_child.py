@@ -1,8 +1,10 @@
-"""The child of ``confine.sample_confined``: reads a request on stdin, writes progress and one answer to stdout."""
+"""The child of ``confine``: reads a request on stdin, writes progress and one answer to stdout."""
 
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ def main() -> None:
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
     warm_kernels()
+    work = _work_of(request)
     limit_resources(Limits(**request["limits"]))
     # Not sys.path: an editable install has the checkout on it, and the server's files may lie below that.
     readable = [Path(p) for p in (sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/etc/ld.so.cache")]
@@ -34,11 +37,21 @@ def main() -> None:
         readable.append(Path(request["no_merge_mask"]))
     confine_to(readable, [Path.cwd()])
     try:
-        _sample(request)
+        work()
     except InputError as error:
         _say({"complaints": [{"code": c.code, "message": c.message} for c in error.complaints]})
     else:
         _say({"done": True})
+
+
+def _work_of(request: dict[str, Any]) -> Callable[[], None]:
+    """What is asked, with all that it needs imported and compiled."""
+    if request["work"] == "sample":
+        return partial(_sample, request)
+    from axonem_eval.confined_diagnosis import rehearse, write_diagnosis
+
+    rehearse()
+    return partial(write_diagnosis, request, _StageReporter())
 
 
 def _sample(request: dict[str, Any]) -> None:
@@ -65,6 +78,16 @@ class _Reporter:
         if time.monotonic() >= self._next or done == total:
             self._next = time.monotonic() + _PROGRESS_EVERY_S
             _say({"stage": self._stage, "done": done, "total": total})
+
+
+class _StageReporter:
+    """The same for work of several stages."""
+
+    def __init__(self) -> None:
+        self._reporters: dict[str, _Reporter] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._reporters.setdefault(stage, _Reporter(stage))(done, total)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -180,7 +180,7 @@ def _trace_box(
     root = targets.pop() if targets else None
     skeleton = kimimaro.trace.trace(
         mask,
-        np.where(mask, depth, np.float32(0)),
+        np.asfortranarray(depth),
         anisotropy=size_xyz,
         fix_branching=True,
         manual_targets_before=targets,

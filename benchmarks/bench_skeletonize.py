@@ -18,6 +18,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -54,8 +56,9 @@ def run_kimimaro(labels: Path, out: Path) -> None:
 
 def run_ours(labels: Path, out: Path, processes: int) -> None:
     graph = skeletonize_labels(labels, VOXEL_NM_ZYX, processes=processes)
-    # Trees: a piece has one node more than edges.
-    _save(out, graph.skeleton_id.tolist(), graph.skeleton_length_nm.tolist(), graph.n_nodes - graph.n_edges)
+    links = coo_array((np.ones(graph.n_edges), (graph.edge_u, graph.edge_v)), shape=(graph.n_nodes, graph.n_nodes))
+    pieces = connected_components(links, directed=False)[0]
+    _save(out, graph.skeleton_id.tolist(), graph.skeleton_length_nm.tolist(), pieces)
 
 
 def _save(out: Path, label: list[int], cable: list[float], pieces: int) -> None:
