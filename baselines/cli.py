@@ -143,7 +143,10 @@ def _print_scores(options: argparse.Namespace, experiment: "Experiment", scores:
     if options.json:
         print(json.dumps(scores))
         return
-    print("\n".join(lines([(f"{experiment.config.name}, {name}", row) for name, row in scores.items()])))
+    rows = []
+    for name, row in scores.items():
+        rows += [(f"{experiment.config.name}, {name}", row), *experiment.published(name).items()]
+    print("\n".join(lines(rows)))
     for name in scores:
         print(f"segmentation of {name}: {experiment.folder / name}.h5")
     print(f"provenance: {experiment.folder / 'provenance.json'}")

@@ -28,6 +28,7 @@ from baselines.common.checkpoint import load_checkpoint, load_weights, save_chec
 from baselines.common.config import ExperimentConfig, VolumeConfig
 from baselines.common.data import Volume, checksum, load_one, load_volumes, open_raw
 from baselines.common.provenance import Provenance, file_checksum
+from baselines.common.published import published_segmentations
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -203,6 +204,14 @@ class Experiment:
         write_json(self.folder / f"{name}-scores.json", scores)
         self.provenance.note("results", f"{name} scores", scores)
         return scores
+
+    def published(self, name: str) -> dict[str, dict[str, Any]]:
+        """Scores by title of what others published of a volume, cropped like it."""
+        found = published_segmentations(self.config, self._spec(name))
+        rows = {title: evaluate.score_labels(self.truth(name), v, self.config.evaluate) for title, v in found.items()}
+        if rows:
+            write_json(self.folder / f"{name}-published.json", rows)
+        return rows
 
     def picture(self, name: str, z: int, path: Path, *, scale: int = 1) -> Path:
         """PNG of section ``z``: grey values, affinities, segmentation, ground truth."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.spec import format_triple
 
 
 def submit(
@@ -73,23 +74,29 @@ def _report(result: dict[str, Any], notes: Mapping[str, Any] | None, server: str
     return 0
 
 
-def _short(data: Any) -> str:
-    return f"raw sha256 {data['raw_sha256'][:16]}" if isinstance(data, dict) else str(data)[:60]
+def _training_data(data: Mapping[str, Any]) -> str:
+    """The volumes that were trained on here, empty for shipped weights."""
+    used = [value for name, value in data.items() if name.startswith("train-")]
+    return "; ".join(f"{v['volume']}, {format_triple(v['shape'])} voxels (z,y,x)" for v in used)
 
 
 def method_page(benchmark: str, method: str, notes: Mapping[str, Any], *, publish: bool) -> str:
     """The client's method file (TOML); the description tells how to make the entry again."""
-    config = notes["config"]
-    text = [
-        f"Made by `{notes['command']}` at commit {notes['code']['commit'] or 'unknown'}.",
-        f"Seed {config['seed']}, {config['train']['steps']:,} training steps"
-        + (f", shipped weights {config['checkpoint']}." if config["checkpoint"] else "."),
-        "Seconds: " + ", ".join(f"{stage} {seconds:g}" for stage, seconds in notes["seconds"].items()) + ".",
-        f"Hardware: {notes['hardware'].get('processor') or notes['hardware']['machine']}, "
-        f"{notes['hardware']['cores']} cores, GPUs: {', '.join(notes['hardware'].get('gpus', [])) or 'none'}.",
-        "Data: " + "; ".join(f"{name} {_short(value)}" for name, value in notes["data"].items()) + ".",
-    ]
-    values = {"benchmark": benchmark, "method": method, "description": "\n\n".join(text)}
+    config, hardware = notes["config"], notes["hardware"]
+    weights = f"shipped weights {config['checkpoint']}" if config["checkpoint"] else "trained from nothing"
+    description = (
+        f"Made by `{notes['command']}` at commit {notes['code']['commit'] or 'unknown'}; "
+        f"seed {config['seed']}, {weights}."
+    )
+    seconds = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in notes["seconds"].items())
+    values = {
+        "benchmark": benchmark,
+        "method": method,
+        "description": description,
+        "training_data": _training_data(notes["data"])[:500],
+        "compute": f"{hardware.get('processor') or hardware['machine']}, {hardware['cores']} cores, "
+        f"GPUs: {', '.join(hardware.get('gpus', [])) or 'none'}; {seconds}"[:500],
+    }
     # A JSON string is a TOML basic string.
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     return "\n".join([*lines, f"publish = {json.dumps(publish)}", ""])

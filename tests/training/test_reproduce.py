@@ -121,14 +121,15 @@ def test_the_method_page_is_one_that_the_client_reads(tmp_path):
 
     method = pytest.importorskip("axonem_client.method")
     provenance = Provenance(tmp_path / "p.json", config_from(SMALL), 'baselines reproduce "small"')
-    provenance.note("data", "a", {"raw_sha256": "0" * 64})
+    provenance.note("data", "train-0", {"volume": "tissue", "shape": [8, 64, 64]})
     provenance.note("seconds", "train", 12.5)
     path = tmp_path / "method.toml"
     path.write_text(method_page("demo", "Affinity U-Net", provenance.values, publish=True))
     found = method.read_method(path)
     assert (found.benchmark, found.method, found.publish) == ("demo", "Affinity U-Net", True)
     assert 'Made by `baselines reproduce "small"`' in found.description
-    assert "train 12.5" in found.description
+    assert found.training_data == "tissue, 8 x 64 x 64 voxels (z,y,x)"
+    assert "train 12 s" in found.compute
 
 
 def test_renaming_a_table_equals_renaming_the_labels():

@@ -1,0 +1,121 @@
+"""Segmentation by blocks: how time and memory grow with the volume, on one and on two processes, beside one block.
+
+    python benchmarks/bench_blockwise.py --shapes 64,256,256 64,512,512 128,512,1024
+
+Affinities are made as in bench_segment.py; larger volumes are mirrored copies of one piece of synthetic tissue. Each
+run is a process of its own. Peak memory is that of the largest process, libraries (about 0.2 GB) included; the VOI is
+between the result of the blocks and that of one block.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
+
+from baselines.common.config import SegmentConfig
+
+PIECE = (64, 256, 256)
+
+
+def make_store(shape: tuple[int, int, int], store: Path) -> None:
+    """Affinities (3,z,y,x) uint8 of mirrored tissue as Zarr."""
+    import zarr
+
+    from axonem_eval.synthetic import make_tissue
+
+    labels = make_tissue(PIECE, (40.0, 16.0, 16.0), seed=5, grey=False).labels
+    wide = [(0, max(0, n - p)) for n, p in zip(shape, PIECE, strict=True)]
+    labels = np.pad(labels, wide, mode="symmetric")[tuple(slice(0, n) for n in shape)]
+    array = zarr.create_array(store, shape=(3, *shape), chunks=(3, 32, 128, 128), dtype="uint8")
+    array[:] = affinities_of(labels)
+
+
+def run(processes: int, folder: Path) -> dict:
+    """Seconds, peak memory in MB and number of segments; ``processes`` 0 takes the volume as one block."""
+    import zarr
+
+    from baselines.affinity_unet.segment import build_hierarchy, write_segmentation
+
+    store = folder / "affinity.zarr"
+    shape = zarr.open_array(store, mode="r").shape[1:]
+    block = (64, 256, 256) if processes else shape
+    config = SegmentConfig(low=LOW, high=HIGH, size=SIZE, dust=0, block=block, halo=(8, 32, 32))
+    work = folder / f"work-{processes}"
+    began, cpu = time.perf_counter(), cpu_seconds()
+    hierarchy = build_hierarchy(store, work, config, processes=max(1, processes), quiet=True)
+    out = folder / f"labels-{processes}.h5"
+    count = write_segmentation(work, hierarchy, out, threshold=THRESHOLD, dust=0, voxel_size_nm_zyx=(40.0, 16.0, 16.0))
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "wall": time.perf_counter() - began, "cpu": cpu_seconds() - cpu, "megabytes": peak / 1e3, "segments": count,
+        "fragments": len(hierarchy.voxels) - 1,
+    }  # fmt: skip
+
+
+def cpu_seconds() -> float:
+    """Of this process and the workers that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def difference(folder: Path, processes: int) -> float:
+    """VOI in bits between the labels by blocks and those of one block."""
+    import h5py
+
+    from axonem_eval.dense import dense_scores
+    from baselines.common.evaluate import overlaps
+
+    with h5py.File(folder / "labels-0.h5") as one, h5py.File(folder / f"labels-{processes}.h5") as blocks:
+        found = dense_scores(overlaps([(one["main"][()] + 1, blocks["main"][()] + 1)]))
+    return found.voi_split + found.voi_merge
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", nargs="+", default=["64,256,256", "64,512,512", "128,512,1024"])
+    parser.add_argument("--processes", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(run(int(options.child[0]), Path(options.child[1]))))
+        return
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; blocks of 64 x 256 x 256, halo 8 x 32 x 32")
+    for text in options.shapes:
+        shape = tuple(int(n) for n in text.split(","))
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            maker = multiprocessing.get_context("spawn").Process(
+                target=make_store, args=(shape, folder / "affinity.zarr")
+            )
+            maker.start()
+            maker.join()
+            print(f"\n{text} ({np.prod(shape) / 1e6:.1f} Mvoxel)")
+            print(f"{'':<22}{'wall s':>8}{'CPU s':>8}{'Mvoxel/CPU s':>14}{'peak MB':>9}{'VOI to one block':>18}")
+            for processes in (0, *options.processes):
+                report(processes, folder, shape)
+
+
+def report(processes: int, folder: Path, shape: tuple[int, ...]) -> None:
+    """Run in a process of its own and print its row."""
+    command = [sys.executable, __file__, "--child", str(processes), str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    row = json.loads(done.stdout.strip().splitlines()[-1])
+    label = f"blocks, {processes} process{'es' * (processes > 1)}" if processes else "one block"
+    voi = f"{difference(folder, processes):>18.5f}" if processes else ""
+    print(f"{label:<22}{row['wall']:>8.1f}{row['cpu']:>8.1f}{np.prod(shape) / 1e6 / row['cpu']:>14.2f}"
+          f"{row['megabytes']:>9.0f}{voi}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
