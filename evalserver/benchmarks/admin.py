@@ -7,12 +7,14 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
+    GroundTruthPreview,
     Participation,
     Phase,
     PublishedEntry,
@@ -123,6 +125,13 @@ class ParticipationAdmin(admin.ModelAdmin):
                 messages.success(request, f"{participation.team}: {status}.")
 
 
+WHEN_CURRENT = (
+    "A volume's first version is used for scoring as soon as it is ready. A later one waits until an organiser "
+    "chooses it in the list of ground truth, with the action “Make current and re-score”: until then no ranking "
+    "changes. Results under the version before are kept."
+)
+
+
 class GroundTruthForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -145,7 +154,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     list_filter = ["status", "is_current", "volume__benchmark"]
     search_fields = ["volume__name", "checksum", "source_name"]
     list_select_related = ["volume"]
-    actions = ["make_current", "retry"]
+    actions = ["retry"]
     add_fields = ["volume", "source_kind", "source_file", "dataset", "no_merge_mask"]
     shown_fields = [
         "volume",
@@ -169,11 +178,19 @@ class GroundTruthAdmin(admin.ModelAdmin):
         "finished_at",
     ]
 
-    def get_fields(self, request: HttpRequest, obj: GroundTruth | None = None) -> list[str]:
-        return self.shown_fields if obj else self.add_fields
+    class Media:
+        css = {"all": ["ground-truth.css"]}
+
+    def get_fieldsets(self, request: HttpRequest, obj: GroundTruth | None = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": self.add_fields, "description": WHEN_CURRENT})]
+        return [
+            (None, {"fields": self.shown_fields, "description": WHEN_CURRENT}),
+            ("Preview, for organisers alone", {"fields": ["preview_shown"]}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: GroundTruth | None = None) -> list[str]:
-        return self.shown_fields if obj else []
+        return [*self.shown_fields, "preview_shown"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: GroundTruth | None = None) -> bool:
         # Evaluations name the version that they were made with.
@@ -214,6 +231,13 @@ class GroundTruthAdmin(admin.ModelAdmin):
     def problems(self, obj: GroundTruth) -> str:
         return "; ".join(c["message"] for c in obj.complaints) or "none"
 
+    @admin.display(description="figures and pictures")
+    def preview_shown(self, obj: GroundTruth) -> str:
+        preview = GroundTruthPreview.objects.filter(ground_truth=obj).first()
+        if preview is None:
+            return "Made when the version is ready." if obj.is_active else "None was made."
+        return render_to_string("admin/_ground_truth_preview.html", {"preview": preview})
+
     @admin.display(description="GT ERL (um)", ordering="gt_erl_nm")
     def erl_um(self, obj: GroundTruth) -> str:
         return "–" if obj.gt_erl_nm is None else f"{obj.gt_erl_nm / 1000:.2f}"
@@ -221,16 +245,6 @@ class GroundTruthAdmin(admin.ModelAdmin):
     @admin.display(description="no-merge mask", boolean=True)
     def has_mask(self, obj: GroundTruth) -> bool:
         return bool(obj.no_merge_mask)
-
-    @admin.action(description="Make current: score with this version")
-    def make_current(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
-        for ground_truth in queryset.select_related("volume"):
-            if ground_truth.status != GroundTruth.DONE_STATUS:
-                messages.error(request, f"{ground_truth} is not ready.")
-                continue
-            services.make_current(ground_truth=ground_truth)
-            self.log_change(request, ground_truth, "made current")
-            messages.success(request, f"{ground_truth} is current. Re-score its benchmark next.")
 
     @admin.action(description="Register again (failed or rejected)")
     def retry(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:

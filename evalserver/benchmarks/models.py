@@ -277,6 +277,18 @@ class GroundTruth(Job):
         return f"{self.volume.name}, version {self.version}"
 
 
+class GroundTruthPreview(models.Model):
+    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures."""
+
+    ground_truth = models.OneToOneField(GroundTruth, on_delete=models.CASCADE, related_name="preview")
+    figures = models.JSONField()
+    lengths_svg = models.TextField()
+    projection_svg = models.TextField()
+
+    def __str__(self) -> str:
+        return f"preview of {self.ground_truth}"
+
+
 class PublishedEntry(models.Model):
     """A result taken from a paper: shown beside the ranking, never ranked, since we did not score it."""
 

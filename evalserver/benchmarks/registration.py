@@ -1,8 +1,10 @@
 """The job that turns an organiser's labels or bundle into hidden ground truth; a worker runs it."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
@@ -13,9 +15,12 @@ from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.volume import open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
+from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
 from evalserver.uploads import local_path
+
+logger = logging.getLogger("evalserver.benchmarks")
 
 # Share of a registration's time that each stage takes, from measurements on cortex: (words, from %, to %).
 STAGES = {
@@ -111,13 +116,18 @@ def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
 
 
 def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: SkeletonGraph) -> None:
-    """Store the bundle and mark the version ready; the first version of a volume becomes current at once."""
+    """Store the bundle and mark the version ready.
+
+    The first version of a volume becomes current at once: nothing is ranked yet. A later one waits for an organiser, so
+    that no ranking changes by itself.
+    """
     volume = ground_truth.volume
     folder = f"groundtruth/{volume.benchmark.slug}/{volume.slug}"
     with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
         graph.save(scratch.name)
         with open(scratch.name, "rb") as file:
             name = ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
+    preview = _preview(graph)
     with transaction.atomic():
         # Lock the volume first: two versions that end at once must not both become current.
         Volume.objects.select_for_update().get(pk=volume.pk)
@@ -133,3 +143,14 @@ def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: Skeleton
             mean_node_spacing_nm=graph.mean_node_spacing_nm,
             is_current=not volume.ground_truths.filter(is_current=True).exists(),
         )
+        if preview:
+            store_preview(ground_truth, preview)
+
+
+def _preview(graph: SkeletonGraph) -> dict[str, Any] | None:
+    """None where it cannot be made: hours of skeletonizing must not be lost over a picture."""
+    try:
+        return make_preview(graph)
+    except Exception:
+        logger.exception("no preview")
+        return None

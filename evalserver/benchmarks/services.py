@@ -57,9 +57,16 @@ def register_ground_truth(
     return ground_truth
 
 
+class NotPossible(Exception):
+    """That cannot be done now; the message is for the organiser."""
+
+
 @transaction.atomic
 def make_current(*, ground_truth: GroundTruth) -> None:
-    """Score with this version from now on. Scored submissions need `rescore_benchmark` afterwards."""
+    """Score with this version from now on. Scored submissions need `queue_rescores` afterwards. Raises NotPossible."""
+    frozen = [phase.name for phase in ground_truth.volume.phases.all() if phase.is_frozen]
+    if frozen:
+        raise NotPossible(f"The ranking of {', '.join(frozen)} is frozen: unfreeze it before the ground truth changes.")
     Volume.objects.select_for_update().get(pk=ground_truth.volume_id)
     GroundTruth.objects.filter(volume=ground_truth.volume, is_current=True).update(is_current=False)
     GroundTruth.objects.filter(pk=ground_truth.pk, status=GroundTruth.DONE_STATUS).update(is_current=True)

@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from evalserver.benchmarks.admin import BenchmarkAdmin
-from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
+from evalserver.benchmarks.models import Benchmark, GroundTruth
+from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
@@ -44,6 +45,30 @@ class RescorableBenchmarkAdmin(BenchmarkAdmin):
             sent = services.queue_rescores(benchmark)
             self.log_change(request, benchmark, f"re-scoring {sent} submissions")
             messages.success(request, f"{benchmark}: {sent} submissions sent to the workers; earlier results stay.")
+
+
+admin.site.unregister(GroundTruth)
+
+
+@admin.register(GroundTruth)
+class RescoringGroundTruthAdmin(GroundTruthAdmin):
+    actions = ["make_current", *GroundTruthAdmin.actions]
+
+    @admin.action(description="Make current and re-score: rank with this version")
+    def make_current(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
+        """Both at once: between the two steps the leaderboard would be empty."""
+        for ground_truth in queryset.select_related("volume__benchmark"):
+            if ground_truth.status != GroundTruth.DONE_STATUS:
+                messages.error(request, f"{ground_truth} is not ready.")
+                continue
+            try:
+                make_current(ground_truth=ground_truth)
+            except NotPossible as refusal:
+                messages.error(request, str(refusal))
+                continue
+            sent = services.queue_rescores(ground_truth.volume.benchmark)
+            self.log_change(request, ground_truth, f"made current; re-scoring {sent} submissions")
+            messages.success(request, f"{ground_truth} is current; workers score {sent} submissions with it.")
 
 
 class VolumeFileInline(ReadOnly, admin.TabularInline):
