@@ -1,16 +1,37 @@
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 
 from evalserver.accounts.models import ApiToken, Membership, Team, User
 from evalserver.accounts.services import confirm_address, give_personal_team, revoke_token
+from evalserver.accounts.teams import TeamError, require_owners, teams_left_without_owner
+
+
+class MembershipFormSet(BaseInlineFormSet):
+    """Members of a team, or teams of a user: whatever is changed, no team loses its last owner."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        before = [form.instance.pk for form in self.initial_forms]
+        gone = set(self.deleted_forms)
+        after = [form.instance for form in self.forms if form not in gone and (form.instance.pk or form.has_changed())]
+        try:
+            require_owners(before=before, after=after)
+        except TeamError as refusal:
+            raise ValidationError(str(refusal)) from None
 
 
 class MembershipInline(admin.TabularInline):
     model = Membership
+    formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ["user", "team"]
 
@@ -35,6 +56,11 @@ class UserAdmin(DjangoUserAdmin):
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
     inlines = [MembershipInline]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A user whose team would be left without an owner is protected: the page says which team."""
+        shown, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
+        return shown, counts, perms_needed, [*protected, *teams_left_without_owner([user.pk for user in objs])]
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
         """An organiser vouches for the address that they enter; nobody has to confirm it by mail."""

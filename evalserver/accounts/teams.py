@@ -7,12 +7,13 @@ import hashlib
 import logging
 import secrets
 import smtplib
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import Exists, OuterRef, ProtectedError, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -89,6 +90,29 @@ def _require_an_owner_besides(team: Team, user: User) -> None:
         return
     if not Membership.objects.filter(team=team, role=OWNER, user__is_active=True).exclude(user=user).exists():
         raise TeamError("A team needs an owner. Make another member an owner first.")
+
+
+def teams_left_without_owner(user_ids: Collection[int]) -> QuerySet[Team]:
+    """Teams with other members that would have no active owner once these users are gone."""
+    others = Membership.objects.exclude(user__in=user_ids)
+    return Team.objects.filter(
+        Exists(Membership.objects.filter(team=OuterRef("pk"), role=OWNER, user__in=user_ids)),
+        Exists(others.filter(team=OuterRef("pk"))),
+        ~Exists(others.filter(team=OuterRef("pk"), role=OWNER, user__is_active=True)),
+    )
+
+
+def require_owners(*, before: Collection[int], after: Iterable[Membership]) -> None:
+    """Raise TeamError where memberships (by pk) that turn into others would leave a team without an active owner.
+
+    For whoever changes many at once, inside the transaction that does it. A team that has no owner now may stay so.
+    """
+    changed = list(after)
+    for team in Team.objects.select_for_update().filter(memberships__pk__in=before):
+        owners = Membership.objects.filter(team=team, role=OWNER, user__is_active=True)
+        made = any(m.team_id == team.pk and m.role == OWNER and m.user.is_active for m in changed)
+        if owners.exists() and not made and not owners.exclude(pk__in=before).exists():
+            raise TeamError(f"{team} needs an owner. Make another member an owner first.")
 
 
 # Invitations --------------------------------------------------------------------------------------------------
