@@ -7,6 +7,7 @@ import pytest
 from axonem_eval.errors import InputError
 from baselines.common.config import VolumeConfig, config_from
 from baselines.common.data import compact, erode_labels, load_volumes
+from baselines.common.published import FFN, published_segmentations
 
 pytest.importorskip("tifffile")
 SHAPE = (4, 6, 8)
@@ -104,3 +105,13 @@ def test_compact_keeps_the_partition_and_zero():
     found = compact(wide)
     assert found[0] == found[4] == 0
     assert found[2] == found[3] != found[1]
+
+
+def test_published_segmentations_are_cropped_like_the_volume(config, tmp_path):
+    found = labels("uint8")
+    found[2] = 9
+    np.savez(tmp_path / FFN, segmentation=found)
+    spec = VolumeConfig(kind="fib25", path=str(tmp_path), z=(1, 3))
+    (published,) = published_segmentations(config, spec).values()
+    assert published.tolist() == compact(found[1:3]).tolist()
+    assert published_segmentations(config, VolumeConfig(kind="pair")) == {}
