@@ -3,11 +3,12 @@
 The ground truth itself is in none of these: what they say of it are the figures that the pages show.
 """
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 # PostgreSQL stores no NUL, and a name of blanks is none.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -18,6 +19,16 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UploadCode = Annotated[str, Field(pattern=r"^[a-z0-9]+$", min_length=1, max_length=16)]
 SubmissionCode = Annotated[str, Field(pattern=r"^[a-z0-9]*$", max_length=16)]
 WebAddress = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9][^\x00\s<>\"']*)?$", max_length=200)]
+
+
+def _written_as_a_day(value: Any) -> Any:
+    # pydantic alone takes numbers as well, for seconds since 1970.
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        raise ValueError("write a day as 2026-11-23")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_a_day)]
 
 
 class ProblemOut(Schema):
@@ -127,8 +138,8 @@ class BoardView(Schema):
     q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
     rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
     superseded: Literal["0", "1"] = Field("0", description="1: with entries that a newer one of their team replaces")
-    since: date | None = Field(None, alias="from", description="first day of submission (UTC)")
-    until: date | None = Field(None, alias="to", description="last day of submission (UTC)")
+    since: Day | None = Field(None, alias="from", description="first day of submission (UTC)")
+    until: Day | None = Field(None, alias="to", description="last day of submission (UTC)")
 
 
 class LeaderboardOut(Schema):
