@@ -128,3 +128,29 @@ def env_secret(name: str, *, file: Path) -> str:
     finally:
         draft.unlink()
     return file.read_text().strip()
+
+
+def env_bucket() -> dict[str, Any] | None:
+    """Django's storage of files in an S3-compatible bucket, from S3_*; None where no bucket is named."""
+    bucket = env_str("S3_BUCKET")
+    if not bucket:
+        return None
+    try:
+        from botocore.config import Config
+    except ImportError:
+        raise ImproperlyConfigured("S3_BUCKET is set without django-storages: install the extra [s3].") from None
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "endpoint_url": env_url("S3_ENDPOINT_URL", schemes=("https", "http")) or None,
+            "access_key": env_str("S3_ACCESS_KEY") or None,
+            "secret_key": env_str("S3_SECRET_KEY") or None,
+            "default_acl": "private",
+            "file_overwrite": False,
+            # Not every S3-compatible server knows the checksums that botocore adds by default.
+            "client_config": Config(
+                request_checksum_calculation="when_required", response_checksum_validation="when_required"
+            ),
+        },
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from evalserver.env import env_bool, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
+from evalserver.env import env_bool, env_bucket, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
 from evalserver.redis_server import private_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -113,23 +113,10 @@ UPLOAD_EXPIRE_HOURS = env_int("UPLOAD_EXPIRE_HOURS", 7 * 24, minimum=1)
 UPLOAD_STALL_SECONDS = env_int("UPLOAD_STALL_SECONDS", 30, minimum=1)
 API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 
-S3_BUCKET = env_str("S3_BUCKET")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": env_bucket() or {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-if S3_BUCKET:
-    STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "endpoint_url": env_url("S3_ENDPOINT_URL", schemes=("https", "http")) or None,
-            "access_key": env_str("S3_ACCESS_KEY") or None,
-            "secret_key": env_str("S3_SECRET_KEY") or None,
-            "default_acl": "private",
-            "file_overwrite": False,
-        },
-    }
 STATIC_URL = "static/"
 STATIC_ROOT = env_path("STATIC_ROOT", VAR_DIR / "static")
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -218,6 +205,9 @@ RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
 MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
 SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)
 CODE_VERSION = env_str("CODE_VERSION")
+# After the score: what a segmentation's own skeletons tell, and files for the viewer.
+DIAGNOSE = env_bool("DIAGNOSE", True)
+VIEWER_MAX_VOXELS = env_int("VIEWER_MAX_MVOXELS", 1024) * 10**6
 
 REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss", "redis+socket", "unix"))
 EMBEDDED_REDIS = not REDIS_URL
@@ -244,6 +234,8 @@ CELERY_TASK_ROUTES = {
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
     "evalserver.submissions.tasks.compare_task": {"queue": "control"},
+    # Far longer than scoring, and less wanted: no score may wait behind it.
+    "evalserver.submissions.tasks.diagnose_task": {"queue": "diagnosis"},
 }
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale": {
