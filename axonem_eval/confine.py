@@ -15,6 +15,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,7 @@ def sample_confined(
         mask = None if no_merge_mask is None else str(Path(no_merge_mask).resolve())
         request = {"work": "sample", "no_merge_mask": mask, **_file_request(path, dataset, spec)}
         _demand(work, request, limits or Limits(), on_progress)
+        _demand_plain(work / "sample.npz")
         return _read_sample(work / "sample.npz", len(node_voxel_zyx))
 
 
@@ -98,6 +100,7 @@ def diagnose_confined(
         work = Path(folder)
         request = {"work": "diagnose", "no_merge_mask": None, "view": view, **_file_request(path, dataset, spec)}
         _demand(work, request, limits or Limits(), on_progress)
+        _demand_plain(work / "out")
         report = _read_report(work / "out" / "diagnosis.json")
         (work / "out" / "diagnosis.json").unlink()
         shutil.move(work / "out", out)
@@ -121,9 +124,18 @@ def _demand(work: Path, request: dict[str, Any], limits: Limits, on_progress: St
         raise InputError(Complaint(c["code"], c["message"]) for c in answer["complaints"])
 
 
+def _demand_plain(path: Path) -> None:
+    """Raises ConfinedCrash unless there are only files and folders: a link would be followed with our rights."""
+    inside = [Path(folder) / name for folder, *names in os.walk(path) for name in (*names[0], *names[1])]
+    for found in (path, *inside):
+        mode = found.lstat().st_mode if found.is_symlink() or found.exists() else 0
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ConfinedCrash(f"the reader left no plain file at {found.name}")
+
+
 def _read_report(path: Path) -> dict[str, Any]:
-    if path.is_symlink() or path.stat().st_size > MAX_REPORT_BYTES:
-        raise ConfinedCrash("the reader left no usable diagnosis")
+    if path.stat().st_size > MAX_REPORT_BYTES:
+        raise ConfinedCrash("the reader left a diagnosis of more than 16 MiB")
     report: dict[str, Any] = json.loads(path.read_bytes())
     if not isinstance(report, dict) or report.get("schema") != DIAGNOSIS_SCHEMA:
         raise ConfinedCrash("the reader left a diagnosis of another schema")

@@ -46,6 +46,7 @@ SECTIONS: dict[str, list[Page]] = {
     "Participants": [
         Page("participants", "Taking part"),
         Page("metric", "The metric"),
+        Page("diagnosis", "Diagnosis and viewer"),
         Page("formats", "File formats"),
         Page("submitting", "Command line client"),
         Page("api", "REST API"),

@@ -13,8 +13,8 @@ from kombu.exceptions import OperationalError
 
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import FAILED, RUNNING, UPLOADED, Job
-from evalserver.queue import CONTROL_QUEUE, JOB_QUEUE, LAST_SWEEP_KEY, redis_client
-from evalserver.submissions.models import Submission
+from evalserver.queue import LAST_SWEEP_KEY, QUEUES, redis_client
+from evalserver.submissions.models import Diagnosis, Submission
 
 
 @dataclass
@@ -44,7 +44,7 @@ def queue_health() -> QueueHealth:
     )
     try:
         client = redis_client()
-        health.queued_tasks = {name: client.llen(name) for name in (JOB_QUEUE, CONTROL_QUEUE)}
+        health.queued_tasks = {name: client.llen(name) for name in QUEUES}
         stamp = client.get(LAST_SWEEP_KEY)
         health.last_sweep = datetime.fromisoformat(stamp.decode()) if stamp else None
         health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) for reply in row)
@@ -66,7 +66,13 @@ def _add_alarms(health: QueueHealth) -> None:
         health.alarms.append(f"Only {health.disk_free_gb:.0f} GB of disk are free for uploads.")
 
 
+def _diagnoses(status: str) -> Sequence[Job]:
+    return Diagnosis.objects.filter(status=status).select_related("volume_file__volume")
+
+
 def _jobs(status: str, limit: int = 50) -> list[Job]:
     submissions: Sequence[Job] = Submission.objects.filter(status=status).select_related("team")[:limit]
     registrations: Sequence[Job] = GroundTruth.objects.filter(status=status).select_related("volume")[:limit]
-    return sorted([*registrations, *submissions], key=lambda job: job.queued_at)
+    # Diagnoses may wait: they come last on purpose.
+    diagnoses = [] if status == UPLOADED else _diagnoses(status)[:limit]
+    return sorted([*registrations, *submissions, *diagnoses], key=lambda job: job.queued_at)

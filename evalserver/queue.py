@@ -16,6 +16,8 @@ logger = logging.getLogger("evalserver.queue")
 
 JOB_QUEUE = settings.CELERY_TASK_DEFAULT_QUEUE
 CONTROL_QUEUE = "control"
+DIAGNOSIS_QUEUE = "diagnosis"
+QUEUES = (JOB_QUEUE, CONTROL_QUEUE, DIAGNOSIS_QUEUE)
 LAST_SWEEP_KEY = "evalserver:last-sweep"
 
 
@@ -41,7 +43,7 @@ def _publish(task: str, pk: int, task_id: str, countdown: int) -> None:
 
 def waiting_task_ids(client: "redis.Redis") -> tuple[set[str], set[str]]:
     """Ids of the tasks in the queues, and of those that a worker holds unacknowledged."""
-    queued = {_task_id(json.loads(raw)) for name in (JOB_QUEUE, CONTROL_QUEUE) for raw in client.lrange(name, 0, -1)}
+    queued = {_task_id(json.loads(raw)) for name in QUEUES for raw in client.lrange(name, 0, -1)}
     held = {_task_id(json.loads(raw)[0]) for raw in client.hvals("unacked")}
     return queued, held
 

@@ -9,7 +9,7 @@ from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
-from evalserver.submissions import compare_views, result_views, team_page
+from evalserver.submissions import compare_views, result_views, team_page, viewer_views
 from evalserver.submissions import views as submissions
 from evalserver.uploads import views as uploads
 
@@ -36,6 +36,23 @@ urlpatterns = [
     path("submissions/<slug:code>/result.json", result_views.result_json, name="result_json"),
     path("submissions/<slug:code>/result.csv", result_views.result_csv, name="result_csv"),
     path("submissions/<slug:code>/<slug:volume>/<str:table>.csv", result_views.volume_table, name="volume_table"),
+    path("submissions/<slug:code>/<slug:volume>/diagnosis/", result_views.diagnosis, name="diagnosis"),
+    path("submissions/<slug:code>/<slug:volume>/diagnosis.json", result_views.diagnosis_json, name="diagnosis_json"),
+    path(
+        "submissions/<slug:code>/<slug:volume>/skeletons.npz",
+        result_views.diagnosis_skeletons,
+        name="diagnosis_skeletons",
+    ),
+    path("submissions/<slug:code>/<slug:volume>/view.json", viewer_views.state, name="view_state"),
+    re_path(
+        r"^submissions/(?P<code>[-\w]+)/(?P<volume>[-\w]+)/view/(?P<name>.*)$", viewer_views.view_file, name="view_file"
+    ),
+    re_path(
+        r"^benchmarks/(?P<slug>[-\w]+)/(?P<volume>[-\w]+)/skeletons/(?P<name>.*)$",
+        viewer_views.skeleton_file,
+        name="skeleton_file",
+    ),
+    re_path(r"^viewer/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
     path("compare/", compare_views.compare, name="compare"),
     path("teams/<int:pk>/", team_page.team, name="team"),

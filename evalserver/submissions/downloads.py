@@ -8,7 +8,7 @@ from axonem_eval.analysis import axon_table
 from axonem_eval.erl import run_table
 from axonem_eval.errors_located import locate_errors
 from evalserver.submissions import scoring
-from evalserver.submissions.models import Evaluation, NodeLabels, Submission
+from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
 from evalserver.submissions.selectors import Result
 
 # Made while the reader waits; larger volumes take axonem-eval on the reader's own machine.
@@ -78,6 +78,16 @@ def result_csv(content: dict[str, Any]) -> str:
             }
         )
     return _csv(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+
+
+def diagnosis_json(diagnosis: Diagnosis, *, everything: bool) -> dict[str, Any]:
+    """What the diagnosis says; only the counts and sums of it unless the reader may see ``everything``."""
+    report: dict[str, Any] = diagnosis.report or {}
+    if everything:
+        return report
+    places = ("end_points", "likely_splits", "likely_mergers")
+    without = {name: {**report[name], "places": []} for name in places if name in report}
+    return {**report, **without, "longest_segments": []}
 
 
 def volume_table(evaluation: Evaluation, table: str) -> str:

@@ -21,7 +21,7 @@ from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
-from evalserver.submissions import notifications, scoring
+from evalserver.submissions import diagnosis, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.uploads import local_path
 
@@ -47,7 +47,7 @@ def _evaluate(lease: Lease) -> None:
         try:
             labels = stored.get(volume_file.pk) or sample_file(volume_file, ground_truth, graph, report)
         except InputError as error:
-            complaints += [_complaint(volume_file, c.code, c.message) for c in error.complaints]
+            complaints += [volume_file.complaint(c.code, c.message) for c in error.complaints]
             continue
         if not complaints:
             measured.append(scoring.score_labels(labels, graph))
@@ -59,6 +59,7 @@ def _evaluate(lease: Lease) -> None:
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
+        diagnosis.request_diagnoses(submission)
 
 
 def sample_file(
@@ -94,13 +95,3 @@ def _report(lease: Lease, volume: str, number: int, files: int, stage: str, done
     within = 0.1 * share if stage == "check" else 0.1 + 0.9 * share
     words = {"check": "Checking", "sample": "Reading labels of"}.get(stage, stage.capitalize())
     lease.progress(f"{words} {volume}", 98 * (number + within) / files)
-
-
-def _complaint(volume_file: VolumeFile, code: str, message: str) -> dict[str, Any]:
-    """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-    stored_name = volume_file.file.name.rpartition("/")[2]
-    return {
-        "volume": volume_file.volume.name,
-        "code": code,
-        "message": message.replace(stored_name, volume_file.original_name),
-    }

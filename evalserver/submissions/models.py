@@ -123,6 +123,11 @@ class VolumeFile(models.Model):
     def __str__(self) -> str:
         return f"{self.original_name} for {self.volume}"
 
+    def complaint(self, code: str, message: str) -> dict[str, str]:
+        """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
+        stored_name = self.file.name.rpartition("/")[2]
+        return {"volume": self.volume.name, "code": code, "message": message.replace(stored_name, self.original_name)}
+
 
 class NodeLabels(models.Model):
     """The labels of a segmentation at the ground truth's nodes: all that a new score needs."""
@@ -141,6 +146,29 @@ class NodeLabels(models.Model):
 
     def __str__(self) -> str:
         return f"labels of {self.volume_file} at {self.ground_truth}"
+
+
+class Diagnosis(Job):
+    """What a segmentation's own skeletons tell, without ground truth. Made after the score, which it never touches.
+
+    report : axonem_eval.diagnose.Diagnosis.to_json.
+    view_files : stored files that the viewer shows (see viewer.py); 0 where there are none.
+    """
+
+    DONE_STATUS = "ready"
+    TASK = "evalserver.submissions.tasks.diagnose_task"
+
+    volume_file = models.OneToOneField(VolumeFile, on_delete=models.CASCADE, related_name="diagnosis")
+    report = models.JSONField(null=True, editable=False)
+    skeletons = models.FileField(blank=True, editable=False)
+    view_files = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "diagnoses"
+
+    def __str__(self) -> str:
+        return f"diagnosis of {self.volume_file}"
 
 
 class Evaluation(models.Model):

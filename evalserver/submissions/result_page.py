@@ -5,9 +5,10 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from axonem_eval import report_plots
+from axonem_eval import diagnosis_html, report_plots
 from axonem_eval.full_report import HIDDEN_DIGITS, for_hidden_ground_truth
-from evalserver.submissions.models import Evaluation
+from evalserver.submissions import viewer
+from evalserver.submissions.models import Diagnosis, Evaluation
 
 WORST_SHOWN = 10
 
@@ -69,6 +70,25 @@ class VolumeResult:
     @property
     def is_public(self) -> bool:
         return bool(self.volume.ground_truth_public)
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        return getattr(self.evaluation.volume_file, "diagnosis", None)
+
+    @property
+    def has_view(self) -> bool:
+        """Whether there are files for the viewer, and they may be shown."""
+        return bool(self.is_public and self.diagnosis and self.diagnosis.view_files and viewer.client_files())
+
+    @property
+    def segments_plot(self) -> SafeString:
+        assert self.diagnosis is not None
+        return mark_safe(diagnosis_html.length_plot(self.diagnosis.report))
+
+    @property
+    def segments_rows(self) -> list[list[str]]:
+        assert self.diagnosis is not None
+        return diagnosis_html.length_rows(self.diagnosis.report)
 
     @property
     def losses(self) -> list[Loss]:

@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from evalserver.submissions import downloads, metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Submission
+from evalserver.submissions.result_page import VolumeResult
 from evalserver.submissions.selectors import Result
 
 TABLES = ("axons", "errors")
@@ -55,6 +56,41 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
     except downloads.NotOffered as reason:
         messages.error(request, str(reason))
         return redirect("submission", code=code)
+
+
+def _volume_result(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
+    submission, result = _visible_result(request, code)
+    found = next((v for v in result.volumes if v.volume.slug == volume and v.diagnosis), None)
+    if found is None:
+        raise Http404
+    return submission, found
+
+
+def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    """The part of the result page that waits for the diagnosis."""
+    submission, found = _volume_result(request, code, volume)
+    context = {
+        "submission": submission,
+        "volume": found,
+        "diagnosis": found.diagnosis,
+        "may_manage": selectors.may_manage(request.user, submission),
+    }
+    return render(request, "submissions/_diagnosis.html", context)
+
+
+def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    submission, found = _volume_result(request, code, volume)
+    everything = found.is_public or request.user.is_staff or selectors.may_manage(request.user, submission)
+    return JsonResponse(downloads.diagnosis_json(found.diagnosis, everything=everything))
+
+
+def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    """The segmentation's own skeletons, for its team."""
+    submission, found = _volume_result(request, code, volume)
+    job = found.diagnosis
+    if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
+        raise Http404
+    return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")
 
 
 def _csv_file(text: str, name: str) -> HttpResponse:

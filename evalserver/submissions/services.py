@@ -21,7 +21,7 @@ from evalserver.queue import send
 from evalserver.running import Sweep, no_release, sweep
 from evalserver.submissions import notifications, quota, scoring
 from evalserver.submissions.metadata import may_be_superseded_by
-from evalserver.submissions.models import Comparison, Submission, VolumeFile
+from evalserver.submissions.models import Comparison, Diagnosis, Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
 from evalserver.uploads.models import Upload
 from evalserver.uploads.services import remove_expired, take
@@ -243,6 +243,7 @@ def requeue_stale() -> Sweep:
             (GroundTruth, no_release),
             (Upload, no_release),
             (Comparison, no_release),
+            (Diagnosis, no_release),
         ]
     )
 

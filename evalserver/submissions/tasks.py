@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from evalserver.submissions import comparison, evaluation, notifications, services
+from evalserver.submissions import comparison, diagnosis, evaluation, notifications, services
 
 
 @shared_task
@@ -16,6 +16,11 @@ def rescore_submission_task(submission_id: int) -> None:
 @shared_task
 def mail_result_task(submission_id: int) -> None:
     notifications.mail_result(submission_id)
+
+
+@shared_task
+def diagnose_task(diagnosis_id: int) -> None:
+    diagnosis.diagnose(diagnosis_id)
 
 
 @shared_task

@@ -17,7 +17,7 @@ from django.test import override_settings
 
 from evalserver.celery import app as celery_app
 from evalserver.processes import Child, Family
-from evalserver.queue import CONTROL_QUEUE, JOB_QUEUE, redis_client
+from evalserver.queue import JOB_QUEUE, QUEUES, redis_client
 from evalserver.redis_server import private_redis_url, start_private_redis
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +83,9 @@ def django_db_modify_db_settings(var_dir) -> None:
 def _no_tasks(redis_url) -> Iterator[None]:
     """No task from an earlier test, and none left for a later one."""
     client = redis_client()
-    client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
+    client.delete(*QUEUES, "unacked", "unacked_index")
     yield
-    client.delete(JOB_QUEUE, CONTROL_QUEUE, "unacked", "unacked_index")
+    client.delete(*QUEUES, "unacked", "unacked_index")
 
 
 @pytest.fixture

@@ -160,5 +160,12 @@ def test_plain_pages(client, path):
     assert "<h1>" in answer.content.decode()
 
 
+def test_a_benchmark_without_ground_truth_is_shown(client):
+    phase = make_benchmark(ready=False)
+    page = client.get(reverse("benchmark", args=[phase.benchmark.slug]))
+    assert page.status_code == 200
+    assert '<td class="num">–</td>' in page.content.decode()
+
+
 def test_the_home_page_without_any_benchmark(client):
     assert "no benchmark" in client.get("/").content.decode()

@@ -20,7 +20,7 @@ from evalserver.benchmarks.models import GroundTruth
 from evalserver.processes import Child, Family, die_with_parent
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
-from evalserver.submissions.models import Comparison, Submission
+from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 
 
@@ -99,7 +99,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:
             # We hold the lock on the only worker machine there is: whatever runs by its row does not run.
-            release_all_leases([Submission, GroundTruth, Upload, Comparison])
+            release_all_leases([Submission, GroundTruth, Upload, Comparison, Diagnosis])
             call_command("requeue_stale", stdout=self.stderr)
         host, port = options["host"], free_port(options["host"], options["port"])
         if port != options["port"]:
@@ -118,6 +118,11 @@ class Command(BaseCommand):
         family.start(
             "worker",
             [*celery, "worker", "-Q", settings.CELERY_TASK_DEFAULT_QUEUE, "-c", str(workers), "-n", "jobs@%h"],
+            stop_signal=quick,
+        )
+        family.start(
+            "diagnosis",
+            [*celery, "worker", "-Q", "diagnosis", "-c", "1", "-n", "diagnosis@%h"],
             stop_signal=quick,
         )
         family.start(

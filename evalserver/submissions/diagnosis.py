@@ -1,0 +1,73 @@
+"""The job that tells what a segmentation's own skeletons look like, and makes the files that the viewer shows.
+
+It comes after the score, on workers of its own, because skeletons take far longer than scoring. Whatever happens to
+it, the score stays.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from django.conf import settings
+from django.db import transaction
+
+from axonem_eval.confine import Limits, diagnose_confined
+from axonem_eval.errors import InputError
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, change_status
+from evalserver.queue import send
+from evalserver.running import Rejection, run_job
+from evalserver.submissions import viewer
+from evalserver.submissions.models import Diagnosis, Submission
+from evalserver.uploads import local_path
+
+STAGES = {
+    "read": ("Reading the segments", 0, 25),
+    "skeletonize": ("Tracing centre lines", 25, 80),
+    "place": ("Placing nodes", 80, 90),
+    "view": ("Preparing the viewer", 90, 98),
+}
+
+
+def request_diagnoses(submission: Submission) -> int:
+    """Queue the diagnosis of each file that has none, or whose last one failed; how many were queued."""
+    if not settings.DIAGNOSE:
+        return 0
+    queued = 0
+    for volume_file in submission.files.all():
+        job, made = Diagnosis.objects.get_or_create(volume_file=volume_file, defaults={"stage": "Waiting for a worker"})
+        if made or change_status(
+            Diagnosis, job.pk, sources=[FAILED, REJECTED], target=UPLOADED, attempts=0, complaints=[]
+        ):
+            send(job)
+            queued += 1
+    return queued
+
+
+def diagnose(diagnosis_id: int) -> None:
+    """Bring a diagnosis to an end state, unless another worker does or did."""
+    run_job(Diagnosis, diagnosis_id, _diagnose)
+
+
+def _diagnose(lease: Lease) -> None:
+    volume_file = Diagnosis.objects.select_related("volume_file__volume__benchmark").get(pk=lease.pk).volume_file
+    view = viewer.is_shown(volume_file.volume)
+
+    def on_progress(stage: str, done: int, total: int) -> None:
+        words, first, last = STAGES[stage]
+        lease.progress(words, first + (last - first) * done / max(1, total))
+
+    with TemporaryDirectory(dir=settings.SCRATCH_DIR) as folder, local_path(volume_file.file) as path:
+        out = Path(folder) / "out"
+        limits = Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS)
+        try:
+            report = diagnose_confined(
+                path, volume_file.volume.spec, out, view=view, limits=limits, on_progress=on_progress
+            )
+        except InputError as error:
+            raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error
+        lease.progress("Storing the result", 98)
+        skeletons = viewer.store(f"{viewer.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
+        view_files = viewer.store_view(volume_file, out / "view") if view else 0
+    with transaction.atomic():
+        lease.finish(
+            Diagnosis.DONE_STATUS, percent=100, complaints=[], report=report, skeletons=skeletons, view_files=view_files
+        )

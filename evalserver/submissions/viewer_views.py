@@ -1,0 +1,96 @@
+"""Neuroglancer, served from this server: its client, the state of a result, and the files that it shows."""
+
+import mimetypes
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+
+from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.views import visible_benchmark_or_404
+from evalserver.submissions import selectors, viewer
+from evalserver.submissions.models import Evaluation, Submission
+from evalserver.submissions.result_page import VolumeResult
+
+# Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
+CLIENT_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+YEAR_S = 365 * 24 * 3600
+
+
+def client(request: HttpRequest, name: str) -> HttpResponse:
+    path = viewer.client_files().get(name or "index.html")
+    if path is None:
+        raise Http404
+    content_type, _ = mimetypes.guess_type(path.name)
+    response = FileResponse(path.open("rb"), content_type=content_type or "application/octet-stream")
+    response.headers["Content-Security-Policy"] = CLIENT_POLICY
+    # Every file but the page has its digest in its name.
+    response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable" if name else "no-cache"
+    return response
+
+
+def _shown_evaluation(request: HttpRequest, code: str, volume: str) -> Evaluation:
+    """A result whose viewer this reader may open; 404 for all others."""
+    rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
+    result = selectors.result_of(get_object_or_404(rows.select_related("phase__benchmark"), code=code))
+    for evaluation in result.evaluations if result else []:
+        if evaluation.volume_file.volume.slug == volume and VolumeResult(evaluation, {}).has_view:
+            return evaluation
+    raise Http404
+
+
+def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    evaluation = _shown_evaluation(request, code, volume)
+    benchmark = evaluation.volume_file.volume.benchmark
+    names = {
+        "segmentation": reverse("view_file", args=[code, volume, ""]),
+        "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
+    }
+    absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
+    return JsonResponse(viewer.state(evaluation, **absolute))
+
+
+def view_file(request: HttpRequest, code: str, volume: str, name: str) -> HttpResponse:
+    """A file of the segmentation or of its skeletons."""
+    rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
+    volume_file = get_object_or_404(
+        selectors.files_of(get_object_or_404(rows, code=code)), volume__slug=volume, diagnosis__view_files__gt=0
+    )
+    if not viewer.VIEW_NAME.fullmatch(name) or not viewer.is_shown(volume_file.volume):
+        raise Http404
+    return _stored(f"{viewer.folder_of(volume_file)}-view/{name}")
+
+
+def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> HttpResponse:
+    """A file of the skeletons of public ground truth."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    rows = GroundTruth.objects.filter(volume__benchmark=benchmark, volume__ground_truth_public=True, is_current=True)
+    ground_truth = get_object_or_404(rows.select_related("volume__benchmark"), volume__slug=volume)
+    if not viewer.SKELETON_NAME.fullmatch(name):
+        raise Http404
+    return _stored(f"{viewer.ground_truth_folder(ground_truth)}/{name}")
+
+
+def _stored(name: str) -> HttpResponse:
+    try:
+        file = default_storage.open(name)
+    except FileNotFoundError:
+        raise Http404 from None
+    kind = "application/json" if name.endswith("info") else "application/octet-stream"
+    response = FileResponse(file, content_type=kind)
+    response.headers["Cache-Control"] = "private, max-age=600"
+    return response

@@ -1,0 +1,143 @@
+"""What comes after the score: the segmentation's own skeletons, and the viewer of results on public ground truth."""
+
+import json
+
+import numpy as np
+import pytest
+from django.urls import reverse
+from django.utils.html import escape
+
+from evalserver.queue import DIAGNOSIS_QUEUE
+from evalserver.submissions.diagnosis import request_diagnoses
+from evalserver.submissions.models import Diagnosis
+from tests.factories import make_benchmark, make_user, upload
+from tests.server.real_scores import score_for_real, split_axons
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def diagnosed(workers, ended):
+    """Score labels and diagnose them on a worker of the diagnosis queue; the submission and its diagnosis."""
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    workers.start(queue=DIAGNOSIS_QUEUE)
+
+    def run(*, public=True, **fields):
+        phase = make_benchmark()
+        phase.volumes.update(ground_truth_public=public)
+        submission = score_for_real(phase, split_axons(), **{"files": {"a": split_axons()}, **fields})
+        assert request_diagnoses(submission) == 1
+        return submission, ended(Diagnosis.objects.get(volume_file__submission=submission))
+
+    return run
+
+
+def address(name, submission, *more):
+    return reverse(name, args=[submission.code, "a", *more])
+
+
+def test_a_scored_file_is_diagnosed_and_shown_in_the_viewer(diagnosed, client):
+    submission, diagnosis = diagnosed()
+    assert diagnosis.status == "ready", diagnosis.complaints
+    labels = split_axons()
+    assert diagnosis.report["segments"]["count"] == len(np.unique(labels[labels > 0]))
+
+    page = client.get(reverse("submission", args=[submission.code])).content.decode()
+    assert "Segments by length" in page
+    assert f"#!http://testserver{address('view_state', submission)}" in page
+
+    state = client.get(address("view_state", submission)).json()
+    layers = {layer["name"]: layer for layer in state["layers"]}
+    assert {"segmentation", "ground truth", "splits"} <= set(layers)
+    assert set(layers["segmentation"]["segments"]) <= {str(i) for i in np.unique(labels)}
+    for name in ("segmentation", "ground truth"):
+        folder = layers[name]["source"].removeprefix("precomputed://http://testserver")
+        info = json.loads(b"".join(client.get(f"{folder}info").streaming_content))
+        assert info["@type"] in ("neuroglancer_multiscale_volume", "neuroglancer_skeletons")
+    key = info_key(client, layers["segmentation"])
+    chunk = client.get(f"{layers['segmentation']['source'].removeprefix('precomputed://http://testserver')}{key}")
+    assert len(b"".join(chunk.streaming_content)) > 0
+    assert any("split" in mark["description"] for mark in layers["splits"]["annotations"])
+
+
+def info_key(client, layer):
+    folder = layer["source"].removeprefix("precomputed://http://testserver")
+    info = json.loads(b"".join(client.get(f"{folder}info").streaming_content))
+    x, y, z = info["scales"][0]["size"]
+    return f"{info['scales'][0]['key']}/0-{x}_0-{y}_0-{z}"
+
+
+def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
+    submission, diagnosis = diagnosed(public=False)
+    assert (diagnosis.status, diagnosis.view_files) == ("ready", 0)
+    assert client.get(address("view_state", submission)).status_code == 404
+    assert client.get(address("view_file", submission, "info")).status_code == 404
+    slug = submission.phase.benchmark.slug
+    assert client.get(reverse("skeleton_file", args=[slug, "a", "info"])).status_code == 404
+    places = client.get(address("diagnosis_json", submission)).json()["likely_splits"]["places"]
+    assert places == []
+    client.force_login(submission.team.members.first())
+    report = client.get(address("diagnosis_json", submission)).json()
+    assert report == diagnosis.report
+
+
+def test_what_a_team_keeps_private_is_not_served_to_others(diagnosed, client):
+    submission, _ = diagnosed(published_at=None)
+    private = ["view_state", "diagnosis", "diagnosis_json", "diagnosis_skeletons"]
+    client.force_login(make_user())
+    for name in private:
+        assert client.get(address(name, submission)).status_code == 404, name
+    assert client.get(address("view_file", submission, "info")).status_code == 404
+    client.force_login(submission.team.members.first())
+    for name in private:
+        assert client.get(address(name, submission)).status_code == 200, name
+
+
+@pytest.mark.parametrize("name", ["../../secret", "skeletons/../../x", "1_1_1/..%2F..%2Fx", "", "a-nodes-v1.npz"])
+def test_only_names_of_the_viewers_files_are_served(diagnosed_name, client, name):
+    assert client.get(address("view_file", diagnosed_name, "") + name).status_code == 404
+
+
+@pytest.fixture
+def diagnosed_name(transactional_db):
+    """A submission that claims to have files for the viewer."""
+    phase = make_benchmark()
+    phase.volumes.update(ground_truth_public=True)
+    submission = score_for_real(phase, split_axons())
+    Diagnosis.objects.create(volume_file=submission.files.get(), status="ready", report={}, view_files=3)
+    return submission
+
+
+def test_a_diagnosis_that_cannot_be_made_leaves_the_score_and_says_so(diagnosed, client):
+    submission, diagnosis = diagnosed(files={"a": b"no label file at all"})
+    score = submission.scores.get().mean_erl_nm
+    assert diagnosis.status == "rejected"
+    submission.refresh_from_db()
+    assert (submission.status, submission.scores.get().mean_erl_nm) == ("scored", score)
+    page = client.get(reverse("submission", args=[submission.code])).content.decode()
+    assert escape(diagnosis.complaints[0]["message"]) in page
+    assert diagnosis.complaints[0]["message"].startswith("seg.h5: not an HDF5 file")
+    assert "not touched" in page
+
+
+def test_a_worker_that_dies_is_replaced_and_the_diagnosis_is_made(workers, ended, running):
+    from evalserver.submissions import services
+
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    submission = score_for_real(make_benchmark(), split_axons())
+    first = workers.start(queue=DIAGNOSIS_QUEUE)
+    request_diagnoses(submission)
+    diagnosis = running(Diagnosis.objects.get(volume_file__submission=submission))
+    workers.kill(first)
+    Diagnosis.objects.update(heartbeat_at="2000-01-01T00:00Z")
+    services.requeue_stale()
+    workers.start(queue=DIAGNOSIS_QUEUE)
+    assert ended(diagnosis).status == "ready"
+
+
+@pytest.mark.django_db
+def test_evaluation_asks_for_the_diagnosis(worker, ended):
+    from tests.server.test_evaluation import submit
+
+    submission = ended(submit(make_benchmark(), {"a": upload(split_axons())}))
+    assert Diagnosis.objects.get(volume_file__submission=submission).status == "uploaded"
