@@ -214,8 +214,13 @@ class GroundTruthAdmin(admin.ModelAdmin):
         messages.success(request, "Stored. A worker registers it now; this page follows its progress.")
         return redirect("admin:benchmarks_groundtruth_change", obj.pk)
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().change_view(request, object_id, *args, **kwargs)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A record to read: there is nothing to save. While the worker is at it, the page reloads by itself."""
+        buttons = ("show_save", "show_save_and_continue", "show_save_and_add_another")
+        extra_context = {**(extra_context or {}), **dict.fromkeys(buttons, False)}
+        response = super().change_view(request, object_id, form_url, extra_context)
         job = GroundTruth.objects.filter(pk=object_id).first() if object_id.isdigit() else None
         if job and job.is_active and request.method == "GET":
             response.headers["Refresh"] = "3"

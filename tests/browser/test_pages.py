@@ -1,0 +1,121 @@
+"""Every page as a participant, a reader and an organiser see it: wide and on a phone, light and dark.
+
+axe finds no serious issue, nothing is wider than the window, and the browser's console stays empty.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.accessibility import look
+from tests.browser.conftest import free_port
+from tests.browser.running_server import ORGANISER, PASSWORD, RunningServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+FILL = "from tests.browser.sample_site import fill; fill()"
+FOR_EVERYBODY = {
+    "home": "/",
+    "benchmark": "/benchmarks/{benchmark}/",
+    "benchmark-not-ready": "/benchmarks/{empty}/",
+    "leaderboard": "/benchmarks/{benchmark}/leaderboard/",
+    "leaderboard-superseded": "/benchmarks/{benchmark}/leaderboard/?superseded=1&sort=-mean",
+    "leaderboard-nothing-fits": "/benchmarks/{benchmark}/leaderboard/?q=nothing",
+    "leaderboard-empty": "/benchmarks/{empty}/leaderboard/",
+    "result": "/submissions/{new}/",
+    "result-superseded": "/submissions/{old}/",
+    "compare": "/compare/?a={new}&b={other}",
+    "compare-form": "/compare/",
+    "team-public": "/teams/{team}/",
+    "sign-up": "/accounts/signup/",
+    "log-in": "/accounts/login/",
+    "docs": "/docs/formats/",
+    "docs-api": "/docs/api/",
+    "not-found": "/nothing/",
+}
+FOR_ADA = {
+    "upload": "/benchmarks/{benchmark}/submit/",
+    "upload-refused": "/benchmarks/{empty}/submit/",
+    "my-submissions": "/submissions/",
+    "result-own": "/submissions/{new}/",
+    "rejected": "/submissions/{rejected}/",
+    "failed": "/submissions/{failed}/",
+    "edit": "/submissions/{new}/edit/",
+    "team": "/teams/{team}/",
+    "teams": "/teams/",
+    "tokens": "/accounts/tokens/",
+    "account": "/accounts/",
+}
+FOR_ORGANISERS = {
+    "admin": "/admin/",
+    "admin-ground-truth": "/admin/benchmarks/groundtruth/{ground_truth}/change/",
+    "admin-queue": "/admin/queue/",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[RunningServer]:
+    with RunningServer(tmp_path_factory.mktemp("var"), free_port()) as server:
+        server.names = json.loads(server.manage("shell", "--no-imports", "-c", FILL).splitlines()[-1])
+        yield server
+
+
+class Reader:
+    """A browser of its own, and what is wrong on the pages that it opens."""
+
+    def __init__(self, browser, site) -> None:
+        self.page = browser.new_context(base_url=site.url, reduced_motion="reduce").new_page()
+        self.site, self.console = site, []
+        self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else None)
+
+    def log_in(self, email: str, password: str) -> "Reader":
+        self.page.goto("/accounts/login/")
+        self.page.locator("main [name=login]").fill(email)
+        self.page.locator("main [name=password]").fill(password)
+        self.page.locator("main button[type=submit]").first.click()
+        self.page.get_by_role("button", name="Log out").wait_for()
+        return self
+
+    def look(self, path: str, name: str, folder) -> list[str]:
+        self.console.clear()
+        self.page.goto(path.format(**self.site.names))
+        for details in self.page.locator("main details").all():
+            details.evaluate("element => element.open = true")
+        found = look(self.page, name, folder)
+        status = 404 if name == "not-found" else 200
+        return found + [text for text in self.console if str(status) not in text]
+
+
+@pytest.fixture(scope="module")
+def anybody(browser, site) -> Reader:
+    return Reader(browser, site)
+
+
+@pytest.fixture(scope="module")
+def ada(browser, site) -> Reader:
+    return Reader(browser, site).log_in(site.names["email"], "a long enough password")
+
+
+@pytest.fixture(scope="module")
+def organiser(browser, site) -> Reader:
+    return Reader(browser, site).log_in(ORGANISER, PASSWORD)
+
+
+@pytest.mark.parametrize("name", FOR_EVERYBODY)
+def test_pages_for_everybody(anybody, name, screenshots):
+    assert anybody.look(FOR_EVERYBODY[name], name, screenshots) == []
+
+
+@pytest.mark.parametrize("name", FOR_ADA)
+def test_pages_of_a_participant(ada, name, screenshots):
+    assert ada.look(FOR_ADA[name], name, screenshots) == []
+
+
+@pytest.mark.parametrize("name", FOR_ORGANISERS)
+def test_pages_of_an_organiser(organiser, name, screenshots):
+    """Django's own admin is not ours to mend: pictures, and that nothing of ours is missing there."""
+    failed = []
+    organiser.page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
+    organiser.look(FOR_ORGANISERS[name], name, screenshots)
+    assert [url for url in failed if not url.endswith("favicon.ico")] == []
