@@ -82,7 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("slug", metavar="SLUG", help="name of the benchmark in its address")
     board.add_argument("--phase", default="", help="default: the current one")
     board.add_argument("--page", type=int, default=1)
+    board.add_argument("--sort", default="rank", help="mean, date, erl-VOLUME.um ...; largest first: --sort=-mean")
+    board.add_argument("--find", default="", metavar="TEXT", help="only methods and teams with this in their name")
+    board.add_argument("--best", action="store_true", help="one row for each team")
+    board.add_argument("--superseded", action="store_true", help="with entries that newer ones replace")
     _add_server(board)
+
+    pair = add("compare", run_compare, "Compare two entries of a phase, with the significance of their difference.")
+    pair.add_argument("a", metavar="A", help="code of an entry")
+    pair.add_argument("b", metavar="B")
+    _add_server(pair)
     return parser
 
 
@@ -178,10 +187,25 @@ def run_status(arguments: argparse.Namespace) -> int:
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
     server = Server(config.load_login(arguments.server))
-    query = {"page": arguments.page} | ({"phase": arguments.phase} if arguments.phase else {})
+    query = {"page": arguments.page, "sort": arguments.sort, "q": arguments.find}
+    query |= {"rows": "best" if arguments.best else "all", "superseded": int(arguments.superseded)}
+    query |= {"phase": arguments.phase} if arguments.phase else {}
     board = server.get(f"/benchmarks/{arguments.slug}/leaderboard", **query)
     _print(board, output.leaderboard_table(board), as_json=arguments.json)
     return 0
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    server = Server(config.load_login(arguments.server))
+    bars = output.Bars()
+    try:
+        pair = submit.compare(server, arguments.a, arguments.b, bars)
+    finally:
+        bars.close()
+    _print(pair, output.comparison_text(pair), as_json=arguments.json)
+    if pair["state"] != "ready":
+        print(f"axonem: {pair['message']}", file=sys.stderr)
+    return 0 if pair["state"] == "ready" else 1
 
 
 if __name__ == "__main__":

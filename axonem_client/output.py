@@ -73,6 +73,31 @@ def leaderboard_table(board: dict[str, Any]) -> str:
     return text
 
 
+def comparison_text(pair: dict[str, Any]) -> str:
+    """A table of each volume, and what the paired bootstrap says."""
+    parts = []
+    for volume in pair["volumes"]:
+        rows = []
+        for f in volume["figures"]:
+            label = f"{f['figure']} ({f['unit']})" if f["unit"] else f["figure"]
+            rows.append([label, *(_plain(f[side]) for side in ("a", "b", "difference"))])
+        parts.append(table([volume["volume"], "A", "B", "A - B"], rows))
+    mean = pair["mean"]
+    if mean:
+        ahead = "A" if mean["difference_nm"] > 0 else "B"
+        said = f"{ahead} has the higher ERL" if mean["significant"] else "These axons do not tell the two apart"
+        low, high = um(mean["difference_low_nm"]), um(mean["difference_high_nm"])
+        parts.append(
+            f"{said}: A - B is {um(mean['difference_nm'])} um ({100 * mean['level']:g}% interval {low} to {high}), "
+            f"p = {mean['p_value']:.2g}, paired bootstrap over {mean['axons']:g} axons"
+        )
+    return "\n\n".join(parts)
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 class Bars:
     """One bar for the stage that runs, on stderr; a line a stage where stderr is no terminal."""
 

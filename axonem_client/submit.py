@@ -149,6 +149,16 @@ def evaluations(server: Server, code: str) -> list[dict[str, Any]]:
     return list(server.get(f"/submissions/{code}/evaluations")["evaluations"])
 
 
+def compare(server: Server, a: str, b: str, progress: Progress) -> dict[str, Any]:
+    """Two entries side by side, waited for until a worker has compared them; `state` says whether one could."""
+    pair = dict(server.post(f"/comparisons/{a}/{b}"))
+    while pair["state"] == "computing":
+        progress(pair["stage"] or "comparing", pair["percent"], 100)
+        time.sleep(0.5)
+        pair = dict(server.get(f"/comparisons/{a}/{b}"))
+    return pair
+
+
 def reachable(server: Server) -> dict[str, Any]:
     """Who the token belongs to, asked once and without patience: for logging in. Raises ClientError."""
     try:

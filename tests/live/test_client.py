@@ -100,8 +100,27 @@ def test_submit_follows_the_evaluation_and_prints_the_result(participant, perfec
     assert "Copy" in board.stdout
     listed = json.loads(participant.run("status", "--json").stdout)
     assert listed["items"][0]["method"] == "Copy"
+    none = participant.run("leaderboard", participant.live.benchmark, "--find", "nothing of this name")
+    assert "Copy" not in none.stdout
     one = participant.run("status", listed["items"][0]["code"])
     assert (one.returncode, "2.85" in one.stdout) == (0, True)
+
+
+def test_two_entries_are_compared(participant, tmp_path, perfect):
+    participant.login()
+    cut = tiny_labels()
+    cut[:, :, 50:][cut[:, :, 50:] == 1] = 9
+    files = [labels_file(tmp_path / f"cut_{name}.h5", cut) for name in "ab"]
+    codes = []
+    for name, segmentations in (("Whole", perfect), ("Cut", files)):
+        answer = participant.run("submit", participant.method(name), *segmentations, "--watch", "--json")
+        codes.append(json.loads(answer.stdout)["submission"]["code"])
+    result = participant.run("compare", *codes)
+    assert result.returncode == 0, result.stderr
+    assert "ERL lost to splits (um)" in result.stdout
+    assert "paired bootstrap over 6 axons" in result.stdout
+    same = participant.run("compare", codes[0], codes[0])
+    assert (same.returncode, "These are the same entry" in same.stderr) == (1, True)
 
 
 def test_a_killed_client_goes_on_where_it_was(participant, tmp_path):
