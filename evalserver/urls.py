@@ -52,7 +52,9 @@ urlpatterns = [
         viewer_views.skeleton_file,
         name="skeleton_file",
     ),
-    re_path(r"^viewer/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
+    # The client finds its name for a Python process behind /v/ in its own address.
+    re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
+    re_path(r"^viewer/(?:action|state|volume_response|credentials)/", viewer_views.no_python),
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
     path("compare/", compare_views.compare, name="compare"),
     path("teams/<int:pk>/", team_page.team, name="team"),

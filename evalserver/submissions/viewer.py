@@ -114,6 +114,7 @@ def state(evaluation: Evaluation, *, segmentation: str, ground_truth: str) -> St
             "name": "segmentation",
             "source": f"precomputed://{segmentation}",
             "segments": longest,
+            "notSelectedAlpha": 0.2,
             "tab": "segments",
         },
         {
@@ -130,7 +131,7 @@ def state(evaluation: Evaluation, *, segmentation: str, ground_truth: str) -> St
     for kind, found in marks.items():
         if found:
             color = COLORS[kind.removeprefix("likely ")]
-            layers.append(_mark_layer(volume, f"{kind}s", found, color, shown=kind in COLORS))
+            layers.append(_mark_layer(volume, f"{kind}s", found, color, shown=kind in COLORS or not errors))
     first = next((found[0]["point"] for kind, found in marks.items() if found and kind in COLORS), None)
     extent = [n * v for n, v in zip(volume.shape_zyx, volume.voxel_size_nm_zyx, strict=True)]
     finest = min(volume.voxel_size_nm_zyx)

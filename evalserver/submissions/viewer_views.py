@@ -5,7 +5,9 @@ import mimetypes
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.templatetags.static import static
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.views import visible_benchmark_or_404
@@ -32,15 +34,26 @@ YEAR_S = 365 * 24 * 3600
 
 
 def client(request: HttpRequest, name: str) -> HttpResponse:
+    """A file of the client; without a name its page, with a script of ours before its own."""
     path = viewer.client_files().get(name or "index.html")
     if path is None:
         raise Http404
-    content_type, _ = mimetypes.guess_type(path.name)
-    response = FileResponse(path.open("rb"), content_type=content_type or "application/octet-stream")
+    if name:
+        content_type, _ = mimetypes.guess_type(path.name)
+        response: HttpResponse = FileResponse(path.open("rb"), content_type=content_type or "application/octet-stream")
+        # The digest of its content is part of the name.
+        response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable"
+    else:
+        script = f'<head><script src="{static("viewer.js")}"></script>'
+        response = HttpResponse(path.read_text().replace("<head>", script, 1))
     response.headers["Content-Security-Policy"] = CLIENT_POLICY
-    # Every file but the page has its digest in its name.
-    response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable" if name else "no-cache"
     return response
+
+
+@csrf_exempt
+def no_python(request: HttpRequest) -> HttpResponse:
+    """What the client would tell a Python process; nobody listens, and nothing is kept."""
+    return HttpResponse(status=204)
 
 
 def _shown_evaluation(request: HttpRequest, code: str, volume: str) -> Evaluation:
