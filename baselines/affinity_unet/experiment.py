@@ -162,13 +162,15 @@ class Experiment:
         """The configuration's threshold, or the best of the sweep on the validation volume."""
         if self.config.segment.threshold >= 0:
             return self.config.segment.threshold
-        note = self.folder / "threshold.json"
-        if note.exists():
-            return float(json.loads(note.read_text())["threshold"])
+        note, weights = self.folder / "threshold.json", file_checksum(self.checkpoint)
+        known = json.loads(note.read_text()) if note.exists() else {}
+        if known.get("checkpoint") == weights:  # other weights need another threshold
+            return float(known["threshold"])
         self.predict("validate")
         rows = self.sweep("validate", self.hierarchy("validate"))
         chosen = evaluate.best(rows, self.config.evaluate.choose_by)
-        write_json(note, {"threshold": chosen["threshold"], "chosen_by": self.config.evaluate.choose_by, "sweep": rows})
+        choice = {"threshold": chosen["threshold"], "chosen_by": self.config.evaluate.choose_by}
+        write_json(note, {**choice, "checkpoint": weights, "sweep": rows})
         self.provenance.note("results", "threshold", chosen["threshold"])
         return float(chosen["threshold"])
 

@@ -35,7 +35,9 @@ class VolumeConfig:
     voxel_size_nm : where it is not the experiment's.
     z, y, x : half-open range of voxels to use, [first, end]; all of them by default.
     erode : voxels taken off each label at its boundary before affinities are computed; in the section's plane where
-    voxels are anisotropic. raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
+    voxels are anisotropic.
+    raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
+    axons_only : of kind synthetic, labels that are no axon become 0, so that scores are those of the demo.
     """
 
     kind: str = "pair"
@@ -52,6 +54,7 @@ class VolumeConfig:
     x: tuple[int, int] | None = None
     raw_offset: Triple = (0, 0, 0)
     erode: int = 0
+    axons_only: bool = False
 
 
 @dataclass(frozen=True)

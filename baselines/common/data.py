@@ -291,7 +291,10 @@ def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume
     if spec.shape is None:
         raise InputError.of("no_shape", f"{spec.name or 'a volume'}: kind synthetic needs shape = [z, y, x]")
     tissue = make_tissue(spec.shape, config.voxel_size_of(spec), seed=spec.seed)
-    return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw, tissue.labels.astype(np.uint32))]
+    labels = tissue.labels.astype(np.uint32)
+    if spec.axons_only:
+        labels[~np.isin(labels, tissue.axon_ids)] = 0
+    return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw, labels)]
 
 
 _LOADERS: dict[str, Callable[[ExperimentConfig, VolumeConfig], list[Volume]]] = {

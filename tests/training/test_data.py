@@ -1,5 +1,7 @@
 """Training volumes: formats, and that what is wrong is told before training starts."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -15,8 +17,6 @@ SHAPE = (4, 6, 8)
 
 @pytest.fixture
 def config(tmp_path):
-    from dataclasses import replace
-
     return replace(config_from({"name": "x", "voxel_size_nm": [30, 8, 8]}), folder=str(tmp_path))
 
 
@@ -115,3 +115,14 @@ def test_published_segmentations_are_cropped_like_the_volume(config, tmp_path):
     (published,) = published_segmentations(config, spec).values()
     assert published.tolist() == compact(found[1:3]).tolist()
     assert published_segmentations(config, VolumeConfig(kind="pair")) == {}
+
+
+def test_synthetic_tissue_can_be_scored_by_its_axons_alone(config):
+    from axonem_eval.synthetic import make_tissue
+
+    spec = VolumeConfig(kind="synthetic", shape=(8, 48, 48), seed=3)
+    (whole,) = load_volumes(config, [spec])
+    (axons,) = load_volumes(config, [replace(spec, axons_only=True)])
+    assert set(np.unique(axons.labels)) <= {0, *make_tissue((8, 48, 48), (30, 8, 8), seed=3).axon_ids}
+    assert (axons.labels[axons.labels > 0] == whole.labels[axons.labels > 0]).all()
+    assert 0 < (axons.labels > 0).sum() < (whole.labels > 0).sum()
