@@ -70,17 +70,19 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def _submissions(benchmark: Benchmark) -> Iterator[Submission]:
-    rows = Submission.objects.filter(phase__benchmark=benchmark).select_related("team", "phase")
+    rows = Submission.objects.filter(phase__benchmark=benchmark).select_related("team", "phase", "supersedes")
     yield from rows.prefetch_related("files__volume", "scores").order_by("pk").iterator(chunk_size=500)
 
 
 def _submission(row: Submission) -> dict[str, Any]:
-    names = ["code", "method_name", "description", "status", "complaints", "incident_id"]
+    names = ["code", "method_name", "description", "paper_url", "code_url", "model_url", "training_data", "compute"]
+    names += ["is_reference", "reproduce_command", "provenance", "status", "complaints", "incident_id"]
     times = ["created_at", "finished_at", "published_at", "withdrawn_at", "hidden_at"]
     return {
         **{name: getattr(row, name) for name in [*names, *times]},
         "team": row.team.name,
         "phase": row.phase.slug,
+        "supersedes": row.supersedes.code if row.supersedes else None,
         "files": [
             {"volume": f.volume.slug, "name": f.original_name, "size_bytes": f.size_bytes, "sha256": f.sha256}
             for f in row.files.all()

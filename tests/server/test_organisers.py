@@ -160,12 +160,17 @@ def test_an_export_holds_every_record_and_no_person_and_no_ground_truth(tmp_path
     phase = make_benchmark()
     user = make_user("Private Person")
     submission = make_scored(phase, 5000, team=user.teams.get())
+    newer = make_scored(phase, 6000, team=user.teams.get(), supersedes=submission, code_url="https://example.org/code")
     call_command("export_benchmark", phase.benchmark.slug, output=tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         assert sorted(archive.namelist()) == ["benchmark.json", "evaluations.csv", "submissions.json"]
         submissions = json.loads(archive.read("submissions.json"))
         everything = b"".join(archive.read(name) for name in archive.namelist()).decode()
-    assert [row["code"] for row in submissions] == [submission.code]
+    assert [(row["code"], row["supersedes"]) for row in submissions] == [
+        (submission.code, None),
+        (newer.code, submission.code),
+    ]
+    assert submissions[1]["code_url"] == "https://example.org/code"
     assert submissions[0]["scores"][0]["mean_erl_nm"] == 5000
     assert user.email not in everything
     assert "node_voxel" not in everything
