@@ -37,6 +37,7 @@ class VolumeConfig:
     erode : voxels taken off each label at its boundary before affinities are computed; in the section's plane where
     voxels are anisotropic.
     raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
+    scored_z : sections that are scored, where those around them are context alone; their labels become 0. Not to train.
     axons_only : of kind synthetic, labels that are no axon become 0, so that scores are those of the demo.
     """
 
@@ -54,6 +55,7 @@ class VolumeConfig:
     x: tuple[int, int] | None = None
     raw_offset: Triple = (0, 0, 0)
     erode: int = 0
+    scored_z: tuple[int, int] | None = None
     axons_only: bool = False
 
 
@@ -350,6 +352,8 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
     for volume in (*config.data.train, *config.data.test, *filter(None, [config.data.validate])):
         if volume.kind not in VOLUME_KINDS:
             found.append(f"data: kind {volume.kind!r}; expected one of {', '.join(VOLUME_KINDS)}")
+    if any(volume.scored_z or volume.axons_only for volume in config.data.train):
+        found.append("data.train: scored_z and axons_only leave voxels without labels; they are for scoring alone")
     names = [volume.name for volume in config.data.test]
     if len({*names, "validate", ""}) < len(names) + 2:
         found.append(f"data.test: names {names}; each needs its own, not empty and not 'validate'")

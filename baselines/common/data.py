@@ -97,6 +97,11 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
                 f"{volume.name}: {'zyx'[axis]} = [{part.start}, {part.stop}] lies outside the volume's 0 to {size}",
             )
     labels = None if volume.labels is None else np.ascontiguousarray(volume.labels[box])
+    if labels is not None and spec.scored_z:
+        first, end = (z - box[0].start for z in spec.scored_z)
+        if not 0 <= first < end <= len(labels):
+            raise InputError.of("bad_range", f"{volume.name}: scored_z {list(spec.scored_z)} lies outside its sections")
+        labels[:first] = labels[end:] = 0
     if labels is not None and spec.erode:
         axes = (0, 1, 2) if config.isotropic else (1, 2)
         labels = erode_labels(labels, spec.erode, axes)

@@ -58,6 +58,14 @@ def test_all_complaints_come_at_once(config, tmp_path):
     assert [c.code for c in caught.value.complaints] == ["shape_mismatch", "no_file", "no_file", "no_file", "no_file"]
 
 
+def test_sections_of_context_have_no_labels(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels())
+    spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", z=(1, 4), scored_z=(2, 3))
+    (volume,) = load_volumes(config, [spec])
+    assert volume.raw.tolist() == raw()[1:4].tolist()
+    assert [section.any() for section in volume.labels] == [False, True, False]
+
+
 def test_a_range_beyond_the_volume_is_an_error(config, tmp_path):
     write(tmp_path / "v.h5", raw=raw(), labels=labels())
     with pytest.raises(InputError, match=r"x = \[2, 9\] lies outside the volume's 0 to 8"):
