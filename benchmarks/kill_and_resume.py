@@ -1,10 +1,12 @@
-"""Kill -9 in the middle of scoring a whole AxonEM volume, then the same command again.
+"""Kill -9 in the middle of a big job, then the same command again: is the result that of an undisturbed run?
 
-    python benchmarks/kill_and_resume.py
+    python benchmarks/kill_and_resume.py score          scoring a whole AxonEM volume
+    python benchmarks/kill_and_resume.py skeletonize    making skeletons of the cortex cube
 
-Prints how much the second run still read, and whether its report is that of an undisturbed run, to the last digit.
+Prints how much of the work the second run found done.
 """
 
+import argparse
 import json
 import os
 import signal
@@ -32,18 +34,50 @@ def report(program: list[str]) -> tuple[dict[str, object], float]:
     return json.loads(text), time.perf_counter() - began
 
 
-def main() -> None:
+def kill(program: subprocess.Popen[bytes]) -> None:
+    """The program and its workers, as the kernel does when memory runs out."""
+    os.killpg(program.pid, signal.SIGKILL)
+    print(f"killed: exit status {program.wait()}")
+
+
+def kill_skeletonize() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = [sys.executable, "-m", "axonem_eval.cli", "skeletonize", str(tiles.cube_file())]
+        program += ["--voxel-size", ",".join(map(str, tiles.VOXEL_NM_ZYX)), "--work-dir"]
+        first = [*program, str(folder / "work"), "-o", str(folder / "killed.npz")]
+        running = subprocess.Popen(first, stdout=subprocess.DEVNULL, start_new_session=True)
+        batches = folder / "work" / "skeletons"
+        while running.poll() is None and len(list(batches.glob("*.npz"))) < 4:
+            time.sleep(0.05)
+        kill(running)
+        done = {path.name: path.stat().st_mtime_ns for path in batches.glob("*.npz")}
+        began = time.perf_counter()
+        subprocess.run(first, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
+        kept = sum((batches / name).stat().st_mtime_ns == then for name, then in done.items())
+        total = len(list(batches.glob("*.npz")))
+        print(f"the same command again: {seconds:.1f} s; {kept} of {total} batches were done before")
+        began = time.perf_counter()
+        subprocess.run(
+            [*program, str(folder / "other"), "-o", str(folder / "whole.npz")], check=True, stdout=subprocess.DEVNULL
+        )
+        equal = (folder / "killed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+        seconds = time.perf_counter() - began
+        print(f"undisturbed: {seconds:.1f} s; the bundles are {'equal' if equal else 'DIFFERENT'}")
+
+
+def kill_score() -> None:
     bundle = make_big_volume.make_skeletons(tiles.AXONEM_SHAPE_ZYX)
     labels = make_big_volume.make_labels("uint32", tiles.AXONEM_SHAPE_ZYX)
     with tempfile.TemporaryDirectory() as folder:
         resume = Path(folder) / "resume"
         # Fewer threads, so that the first checkpoint, after ten seconds, comes well before the end on any machine.
         program = command(labels, bundle, "--resume", str(resume), "--threads", "1")
-        first = subprocess.Popen(program, stdout=subprocess.DEVNULL)
+        first = subprocess.Popen(program, stdout=subprocess.DEVNULL, start_new_session=True)
         while not resume.exists() and first.poll() is None:
             time.sleep(0.05)
-        os.kill(first.pid, signal.SIGKILL)
-        print(f"killed: exit status {first.wait()}")
+        kill(first)
         done = int(np.load(resume)["batches_done"])
         print(f"the checkpoint holds {done:,} batches of chunks, {resume.stat().st_size / 1e6:.0f} MB")
         resumed, seconds = report(program)
@@ -54,4 +88,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("score", "skeletonize"))
+    {"score": kill_score, "skeletonize": kill_skeletonize}[parser.parse_args().what]()

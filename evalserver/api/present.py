@@ -6,8 +6,8 @@ from django.urls import reverse
 
 from evalserver.api import schemas
 from evalserver.api.rounding import Rounding
-from evalserver.submissions import selectors
-from evalserver.submissions.models import Evaluation, Submission
+from evalserver.submissions import downloads, selectors
+from evalserver.submissions.models import Evaluation, Submission, VolumeFile
 from evalserver.uploads.models import Upload
 
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
@@ -79,6 +79,19 @@ def evaluations_out(submission: Submission) -> schemas.EvaluationsOut:
         submission=submission.code,
         headline=headline_out(submission, result),
         evaluations=[evaluation_out(evaluation) for evaluation in result.evaluations] if result else [],
+    )
+
+
+def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) -> schemas.DiagnosisOut:
+    diagnosis = volume_file.diagnosis
+    places = selectors.may_see_places(user, submission, volume_file.volume)
+    return schemas.DiagnosisOut(
+        volume=volume_file.volume.slug,
+        status=diagnosis.status,
+        stage=diagnosis.stage,
+        percent=diagnosis.percent,
+        complaints=[c["message"] for c in diagnosis.complaints],
+        report=downloads.diagnosis_json(diagnosis, places=places) if diagnosis.report else None,
     )
 
 

@@ -256,6 +256,18 @@ class EvaluationOut(Schema):
     created_at: datetime
 
 
+class DiagnosisOut(Schema):
+    """report : as `axonem-eval diagnose --json` prints it, null until `status` is ready. Places of likely errors are
+    listed for the team, and for everybody where the volume's ground truth is public."""
+
+    volume: str
+    status: Literal["uploaded", "running", "ready", "rejected", "failed"]
+    stage: str
+    percent: int
+    complaints: list[str]
+    report: dict[str, Any] | None
+
+
 class EvaluationsOut(Schema):
     """Empty until the submission is scored. Figures of hidden ground truth are rounded as on the pages."""
 

@@ -13,7 +13,7 @@ from ninja import Router, Status
 from evalserver.accounts.models import Team, User
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
-from evalserver.api.present import ABOUT, evaluation_out, evaluations_out, submission_out
+from evalserver.api.present import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
@@ -124,6 +124,19 @@ def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdi
 def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
     """The result per volume, under the current metric and ground truth or else the last there is."""
     return evaluations_out(_visible(request, code))
+
+
+@router.get(
+    "/{slug:code}/diagnoses",
+    auth=public,
+    response={200: list[schemas.DiagnosisOut], PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_diagnoses(request: HttpRequest, code: str) -> list[schemas.DiagnosisOut]:
+    """What the segments tell by themselves, per volume; computed after the score, see `status`."""
+    submission = _visible(request, code)
+    files = selectors.files_of(submission).filter(diagnosis__isnull=False).select_related("diagnosis")
+    return [diagnosis_out(submission, row, request.user) for row in files]
 
 
 CSV_COLUMNS = (

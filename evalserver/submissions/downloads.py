@@ -80,13 +80,12 @@ def result_csv(content: dict[str, Any]) -> str:
     return _csv(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
 
 
-def diagnosis_json(diagnosis: Diagnosis, *, everything: bool) -> dict[str, Any]:
-    """What the diagnosis says; only the counts and sums of it unless the reader may see ``everything``."""
+def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
+    """What the diagnosis says; without ``places`` only its counts and sums."""
     report: dict[str, Any] = diagnosis.report or {}
-    if everything:
+    if places or not report:
         return report
-    places = ("end_points", "likely_splits", "likely_mergers")
-    without = {name: {**report[name], "places": []} for name in places if name in report}
+    without = {name: {**report[name], "places": []} for name in ("end_points", "likely_splits", "likely_mergers")}
     return {**report, **without, "longest_segments": []}
 
 

@@ -80,8 +80,8 @@ def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
 
 def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     submission, found = _volume_result(request, code, volume)
-    everything = found.is_public or request.user.is_staff or selectors.may_manage(request.user, submission)
-    return JsonResponse(downloads.diagnosis_json(found.diagnosis, everything=everything))
+    places = selectors.may_see_places(request.user, submission, found.volume)
+    return JsonResponse(downloads.diagnosis_json(found.diagnosis, places=places))
 
 
 def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpResponse:

@@ -7,6 +7,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from axonem_eval.erl import METRIC_VERSION
 from evalserver.accounts.models import User
+from evalserver.benchmarks.models import Volume
 from evalserver.jobs import UPLOADED
 from evalserver.submissions import scoring
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
@@ -24,6 +25,11 @@ def visible_submissions(user: Any) -> QuerySet[Submission]:
 
 def may_manage(user: Any, submission: Submission) -> bool:
     return user.is_authenticated and submission.team.members.filter(pk=user.pk).exists()
+
+
+def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
+    """Whether a reader is told where in a segmentation its likely errors are, and not only how many."""
+    return bool(volume.ground_truth_public or user.is_staff or may_manage(user, submission))
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:

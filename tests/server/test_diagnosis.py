@@ -74,11 +74,16 @@ def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
     assert client.get(address("view_file", submission, "info")).status_code == 404
     slug = submission.phase.benchmark.slug
     assert client.get(reverse("skeleton_file", args=[slug, "a", "info"])).status_code == 404
-    places = client.get(address("diagnosis_json", submission)).json()["likely_splits"]["places"]
-    assert places == []
+    assert client.get(address("diagnosis_json", submission)).json()["longest_segments"] == []
+    (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
+    assert (row["volume"], row["status"], row["report"]["longest_segments"]) == ("a", "ready", [])
+    assert row["report"]["segments"] == diagnosis.report["segments"]
+    assert diagnosis.report["longest_segments"]
     client.force_login(submission.team.members.first())
     report = client.get(address("diagnosis_json", submission)).json()
     assert report == diagnosis.report
+    (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
+    assert row["report"] == diagnosis.report
 
 
 def test_what_a_team_keeps_private_is_not_served_to_others(diagnosed, client):
