@@ -7,6 +7,8 @@
   const PIECE = 16 * 2 ** 20;
   const RETRY_DELAYS = [0, 1000, 2000, 4000, 8000, ...Array(200).fill(15000)];
   const RETRIED = [409, 423, 429];
+  // A connection that a router has forgotten says nothing; the browser itself would wait for a quarter of an hour.
+  const STALL_S = Number(form.dataset.stallSeconds || 90);
   const note = document.getElementById("submit-note");
   const stop = document.getElementById("stop-waiting");
   const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -76,6 +78,7 @@
       for (const button of this.box.querySelectorAll("button")) {
         button.addEventListener("click", () => this[button.dataset.act]());
       }
+      setInterval(() => this.watch(), 1000);
       window.addEventListener("online", () => { if (this.state === "broken" && this.upload) this.resume(); });
       this.chose();
       if (this.input.files.length) this.begin(); // the browser kept it over a reload
@@ -156,7 +159,7 @@
     }
 
     progressed(sent, total) {
-      const now = performance.now() / 1000;
+      const now = this.movedAt = performance.now() / 1000;
       this.samples.push([now, sent]);
       while (this.samples.length > 2 && now - this.samples[0][0] > 6) this.samples.shift();
       const [since, from] = this.samples[0];
@@ -182,9 +185,21 @@
       this.show("broken", words);
     }
 
+    // Begin anew on another connection when no byte has gone through for long; the server knows how far it is.
+    async watch() {
+      const { upload } = this;
+      if (!["sending", "retrying"].includes(this.state) || !this.isPrepared) return;
+      if (performance.now() / 1000 - this.movedAt < STALL_S) return;
+      this.samples = [];
+      this.movedAt = performance.now() / 1000;
+      this.show("retrying", `No byte has gone through for ${STALL_S} s. What the server has is kept; trying again …`);
+      await upload.abort().catch(() => {});
+      if (this.upload === upload && this.state === "retrying") upload.start();
+    }
+
     pause() { this.upload.abort(); this.show("paused", `Paused at ${Math.floor(this.bar.value / 10)}%.`); }
 
-    resume() { this.samples = []; this.show("sending", "Going on …"); if (this.isPrepared) this.upload.start(); }
+    resume() { this.samples = []; this.movedAt = performance.now() / 1000; this.show("sending", "Going on …"); if (this.isPrepared) this.upload.start(); }
 
     async remove() {
       const { upload } = this;

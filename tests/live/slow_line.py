@@ -12,6 +12,7 @@ class SlowLine:
     def __init__(self, target_port: int, bytes_per_s: float) -> None:
         self.target_port, self.bytes_per_s = target_port, bytes_per_s
         self.open: list[socket.socket] = []
+        self.dead: list[socket.socket] = []
         self.down = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -36,13 +37,21 @@ class SlowLine:
                 threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := source.recv(16384):
+                if source in self.dead:
+                    return
                 sink.sendall(data)
                 time.sleep(len(data) / self.bytes_per_s)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            # Whoever still sends must be told (RST): a browser whose window is full reads no answer before.
+            source.close()
+
+    def go_dead(self) -> None:
+        """Carry nothing more on the connections that are open now, and tell nobody: as behind a router that forgot."""
+        self.dead += self.open
+        self.open.clear()
 
     def cut(self) -> None:
         """Break every connection that is open now."""
@@ -54,4 +63,5 @@ class SlowLine:
 
     def close(self) -> None:
         self.listener.close()
+        self.open += self.dead
         self.cut()

@@ -1,6 +1,9 @@
 """The upload form in a real Chromium."""
 
+import time
+
 import pytest
+from playwright.sync_api import TimeoutError
 
 from tests.factories import tiny_labels
 from tests.live.conftest import USER_PASSWORD
@@ -27,6 +30,50 @@ def thin_line(live):
     relay.close()
 
 
+def wait_until_sent(page, volume: str, permille: int) -> None:
+    """Not `wait_for_function`, which the page's policy against `eval` forbids."""
+    bar = page.locator(f"[data-volume={volume}] progress")
+    deadline = time.monotonic() + 60
+    while bar.evaluate("bar => bar.value") < permille:
+        assert time.monotonic() < deadline, page.inner_text("main")
+        time.sleep(0.05)
+
+
+def wait_until_submitted(page) -> None:
+    """The page of the submission; where it does not come, what the form says instead."""
+    try:
+        page.wait_for_url("**/submissions/*/", timeout=60_000)
+    except TimeoutError:
+        raise AssertionError(page.inner_text("main")) from None
+
+
+def test_a_file_survives_a_cut_line_and_a_reload_and_is_scored(browser, live, thin_line, tmp_path):
+    files = {name: labels_file(tmp_path / f"seg_{name}.h5", tiny_labels(), padding=6_000_000) for name in "ab"}
+    page = browser.new_page()
+    open_form(page, thin_line, live)
+    page.set_input_files("#id_file-a", files["a"])
+    wait_until_sent(page, "a", 300)
+    thin_line.down = True
+    thin_line.cut()
+    page.wait_for_selector("[data-volume=a][data-state=retrying]", timeout=30_000)
+    thin_line.down = False
+    page.wait_for_selector("[data-volume=a][data-state=ready]", timeout=60_000)
+    page.set_input_files("#id_file-b", files["b"])
+    wait_until_sent(page, "b", 500)
+    open_form(page, thin_line, live)  # as a reload: half of b is on the server, a is complete
+    page.select_option("[data-volume=a] select", label="seg_a.h5")
+    page.fill("[name=method_name]", "Cut and reloaded")
+    offsets: list[int] = []
+    page.on("request", lambda r: offsets.append(int(r.headers.get("upload-offset", -1))))
+    page.set_input_files("#id_file-b", files["b"])
+    page.click("#submission-form button[type=submit]")
+    wait_until_submitted(page)
+    assert next(offset for offset in offsets if offset >= 0) > 0
+    page.wait_for_selector(".progress-scored", timeout=90_000)
+    assert "100.0%" in page.inner_text("main")
+    page.close()
+
+
 def test_submit_pressed_early_makes_one_submission_when_the_files_are_there(browser, live, thin_line, tmp_path):
     page = browser.new_page()
     open_form(page, thin_line, live)
@@ -40,9 +87,24 @@ def test_submit_pressed_early_makes_one_submission_when_the_files_are_there(brow
         page.click("#submission-form button[type=submit]")
     assert "made by itself as soon as they are here" in page.inner_text("#submit-note")
     thin_line.cut()
-    page.wait_for_url("**/submissions/*/", timeout=60_000)
+    wait_until_submitted(page)
     assert "Pressed early" in page.inner_text("h1")
     assert len(posts) == 1
+    page.close()
+
+
+def test_a_connection_that_died_without_a_word_is_given_up(browser, live, thin_line, tmp_path):
+    page = browser.new_page()
+    page.add_init_script(
+        "document.addEventListener('readystatechange',"
+        " () => document.getElementById('submission-form')?.setAttribute('data-stall-seconds', '2'))"
+    )
+    open_form(page, thin_line, live)
+    page.set_input_files("#id_file-a", labels_file(tmp_path / "seg_a.h5", tiny_labels(), padding=6_000_000))
+    wait_until_sent(page, "a", 200)
+    thin_line.go_dead()
+    page.wait_for_selector("[data-volume=a][data-state=retrying]", timeout=30_000)
+    page.wait_for_selector("[data-volume=a][data-state=ready]", timeout=60_000)
     page.close()
 
 
