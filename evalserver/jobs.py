@@ -60,6 +60,13 @@ class Job(models.Model):
         return self.status in (UPLOADED, RUNNING)
 
     @property
+    def seconds_left(self) -> float | None:
+        """Rough estimate of what the run still takes, by how far it has come; None while that says nothing."""
+        if self.status != RUNNING or self.claimed_at is None or self.percent < 5:
+            return None
+        return (timezone.now() - self.claimed_at).total_seconds() * (100 - self.percent) / self.percent
+
+    @property
     def task_id(self) -> str:
         """Name of the Celery task that wakes this job, by which the reconciler finds it in the queue."""
         return f"{self._meta.label_lower}-{self.pk}"

@@ -31,6 +31,7 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         status=submission.status,
         stage=submission.stage,
         percent=submission.percent,
+        seconds_left=submission.seconds_left,
         waiting_before=selectors.waiting_before(submission) if submission.status == "uploaded" else None,
         complaints=[schemas.ComplaintOut(**row) for row in submission.complaints] if may_manage else [],
         incident_id=submission.incident_id if may_manage else "",

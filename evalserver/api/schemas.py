@@ -208,6 +208,7 @@ class SubmissionOut(Schema):
     status: str
     stage: str
     percent: int
+    seconds_left: float | None
     waiting_before: int | None
     complaints: list[ComplaintOut]
     incident_id: str

@@ -1,5 +1,7 @@
 """What the pages of the main job show."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -34,6 +36,13 @@ def test_the_page_polls_while_the_submission_runs(client, ada):
     assert 'value="42"' in page
     assert "Reading labels of Volume A" in page
     assert '<meta http-equiv="refresh"' in page  # without JavaScript
+
+
+@pytest.mark.parametrize(("percent", "told"), [(50, "about 10 min left"), (2, None), (96, "less than a minute left")])
+def test_the_page_estimates_what_is_left_once_it_can(client, ada, percent, told):
+    submission = of(ada, status="running", percent=percent, claimed_at=timezone.now() - timedelta(minutes=9.5))
+    page = page_of(client, submission)
+    assert told in page if told else " left." not in page
 
 
 def test_the_poll_answers_with_the_fragment_that_the_page_includes(client, ada):

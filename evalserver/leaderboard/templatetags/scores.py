@@ -1,6 +1,7 @@
 """The one rounding rule of the pages: um with two decimals, percent with one. Stored values are never rounded."""
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,15 @@ register = template.Library()
 
 EM_DASH = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@register.filter
+def about_minutes(seconds: float) -> str:
+    """A rough time for people: less than a minute, about 12 min, about 3 h."""
+    if seconds < 60:
+        return "less than a minute"
+    minutes = math.ceil(seconds / 60)
+    return f"about {minutes} min" if minutes < 120 else f"about {round(minutes / 60)} h"
 
 
 @register.filter
