@@ -13,6 +13,7 @@ from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
+from evalserver.submissions.diagnosis import request_diagnoses
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 
@@ -88,7 +89,7 @@ class SubmissionAdmin(admin.ModelAdmin):
     list_select_related = ["team", "phase__benchmark"]
     date_hierarchy = "created_at"
     inlines = [VolumeFileInline]
-    actions = ["hide", "show", "retry", "rescore"]
+    actions = ["hide", "show", "retry", "rescore", "diagnose"]
     fields = [
         *["code", "status", "state", "problems", "incident_id", "attempts"],
         *["phase", "team", "created_by", "method_name", "description"],
@@ -165,6 +166,12 @@ class SubmissionAdmin(admin.ModelAdmin):
         words = [services.rescore_submission(submission.pk) for submission in rows]
         self._log(request, [r for r, w in zip(rows, words, strict=True) if w in ("rescored", "queued")], "re-scored")
         messages.info(request, ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))) + ".")
+
+    @admin.action(description="Diagnose (scored entries without a diagnosis, or whose diagnosis failed)")
+    def diagnose(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        rows = [row for row in queryset.filter(status=Submission.DONE_STATUS) if request_diagnoses(row)]
+        self._log(request, rows, "diagnosis asked for")
+        messages.info(request, f"{len(rows)} of {queryset.count()} sent to a worker; scores stay as they are.")
 
 
 @admin.register(Evaluation)

@@ -28,15 +28,17 @@ STAGES = {
 
 
 def request_diagnoses(submission: Submission) -> int:
-    """Queue the diagnosis of each file that has none, or whose last one failed; how many were queued."""
+    """Queue the diagnosis of each file that has none, whose last one failed, or which lacks the viewer that its volume
+    has by now; how many were queued."""
     if not settings.DIAGNOSE:
         return 0
     queued = 0
-    for volume_file in submission.files.all():
+    for volume_file in submission.files.select_related("volume"):
         job, made = Diagnosis.objects.get_or_create(volume_file=volume_file, defaults={"stage": "Waiting for a worker"})
-        if made or change_status(
-            Diagnosis, job.pk, sources=[FAILED, REJECTED], target=UPLOADED, attempts=0, complaints=[]
-        ):
+        sources = [FAILED, REJECTED]
+        if viewer.is_shown(volume_file.volume) and not job.view_files:
+            sources.append(Diagnosis.DONE_STATUS)
+        if made or change_status(Diagnosis, job.pk, sources=sources, target=UPLOADED, attempts=0, complaints=[]):
             send(job)
             queued += 1
     return queued

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils.html import escape
 
-from evalserver.queue import DIAGNOSIS_QUEUE
+from evalserver.queue import DIAGNOSIS_QUEUE, redis_client
 from evalserver.submissions.diagnosis import request_diagnoses
 from evalserver.submissions.models import Diagnosis
 from tests.factories import make_benchmark, make_user, upload
@@ -146,3 +146,15 @@ def test_evaluation_asks_for_the_diagnosis(worker, ended):
 
     submission = ended(submit(make_benchmark(), {"a": upload(split_axons())}))
     assert Diagnosis.objects.get(volume_file__submission=submission).status == "uploaded"
+
+
+def test_organisers_ask_for_what_is_missing_and_for_nothing_else(client, transactional_db, empty_queue):
+    submission = score_for_real(make_benchmark(), split_axons())
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    data = {"action": "diagnose", "_selected_action": [submission.pk]}
+    told = []
+    for _ in range(2):
+        page = client.post(reverse("admin:submissions_submission_changelist"), data, follow=True)
+        told.append("1 of 1 sent" in page.content.decode())
+    assert told == [True, False]
+    assert redis_client().llen(DIAGNOSIS_QUEUE) == 1
