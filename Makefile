@@ -26,10 +26,10 @@ baselines: $(BASELINES_STAMP)
 		--server http://127.0.0.1:$(PORT)
 
 test: $(TEST_STAMP) lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-postgres: $(TEST_STAMP)
-	$(BIN)/python tests/with_postgres.py $(BIN)/pytest tests/server || [ $$? -eq 77 ]
+	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server || [ $$? -eq 77 ]
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check
