@@ -1,10 +1,12 @@
 """Segmentation by blocks: how time and memory grow with the volume, on one and on two processes, beside one block.
 
     python benchmarks/bench_blockwise.py --shapes 64,256,256 64,512,512 128,512,1024
+    python benchmarks/bench_blockwise.py --compare fib25 runs/fib25/fib25-affinities.zarr
 
 Affinities are made as in bench_segment.py; larger volumes are mirrored copies of one piece of synthetic tissue. Each
 run is a process of its own. Peak memory is that of the largest process, libraries (about 0.2 GB) included; the VOI is
-between the result of the blocks and that of one block.
+between the result of the blocks and that of one block. --compare takes affinities that a configuration predicted, cuts
+them as it says and tells, by threshold, how the result differs from that of one block, at block faces above all.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +84,64 @@ def difference(folder: Path, processes: int) -> float:
     return found.voi_split + found.voi_merge
 
 
+def compare(name: str, store: Path) -> None:
+    """Print differences between blocks and one block for a configuration's affinities."""
+    import zarr
+
+    from axonem_eval.dense import dense_scores
+    from baselines.affinity_unet.segment import build_hierarchy, global_fragments
+    from baselines.cli import find_config
+    from baselines.common.config import load_config
+    from baselines.common.evaluate import overlaps
+
+    config = load_config(find_config(name)).segment
+    shape = zarr.open_array(store, mode="r").shape[1:]
+    box = tuple(slice(0, n) for n in shape)
+    with tempfile.TemporaryDirectory() as place:
+        found = {}
+        for kind, block in (("blocks", config.block), ("one", shape)):
+            work = Path(place) / kind
+            found[kind] = (
+                build_hierarchy(store, work, replace(config, block=block), quiet=True),
+                global_fragments(work, box),
+            )
+    print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}; "
+          f"{len(found['blocks'][0].voxels) - 1:,} fragments, {len(found['one'][0].voxels) - 1:,} in one block")  # fmt: skip
+    print(
+        f"{'threshold':>9}{'VOI between':>13}{'pairs across faces cut':>24}{'of':>10}{'inside blocks cut':>19}{'of':>12}"
+    )
+    for threshold in config.thresholds:
+        blocks, one = (hierarchy.lookup(threshold, 0)[ids] for hierarchy, ids in (found["blocks"], found["one"]))
+        scores = dense_scores(overlaps([(one + 1, blocks + 1)]))
+        (cut, of), (cut_inside, of_inside) = pairs_cut(one, blocks, config.block)
+        print(f"{threshold:>9.2f}{scores.voi_split + scores.voi_merge:>13.5f}{cut:>24,}{of:>10,}"
+              f"{cut_inside:>19,}{of_inside:>12,}", flush=True)  # fmt: skip
+
+
+def pairs_cut(one: np.ndarray, blocks: np.ndarray, size: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Neighbouring voxels of one segment that the blocks cut, and how many there are: across faces, and elsewhere."""
+    counts = np.zeros((2, 2), np.int64)
+    for axis, step in enumerate(size):
+        first, second = (np.moveaxis(labels, axis, 0) for labels in (one, blocks))
+        for plane in range(1, len(first)):
+            joined = (first[plane] == first[plane - 1]) & (first[plane] > 0)
+            cut = joined & (second[plane] != second[plane - 1])
+            counts[int(plane % step != 0)] += cut.sum(), joined.sum()
+    return [(int(cut), int(joined)) for cut, joined in counts]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", default=["64,256,256", "64,512,512", "128,512,1024"])
     parser.add_argument("--processes", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--compare", nargs=2, metavar=("CONFIG", "AFFINITIES"))
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(run(int(options.child[0]), Path(options.child[1]))))
+        return
+    if options.compare:
+        compare(options.compare[0], Path(options.compare[1]))
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; blocks of 64 x 256 x 256, halo 8 x 32 x 32")
     for text in options.shapes:

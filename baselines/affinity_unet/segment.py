@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from baselines.affinity_unet.agglomerate import MergeTree, agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
-from baselines.affinity_unet.watershed import merge_small, watershed
+from baselines.affinity_unet.watershed import levels, merge_small, watershed
 from baselines.common.blockwise import Block, Ledger, Triple, blocks
 from baselines.common.config import SegmentConfig
 
@@ -109,7 +109,7 @@ def build_hierarchy(
     tasks(partial(_fragment_block, affinity, work, config), label="fragments")
     offsets = _offsets(ledger, grid)
     tasks(partial(_graph_block, affinity, work, config, shape, offsets), label="graph")
-    hierarchy = _agglomerate(work, grid, int(offsets[-1]))
+    hierarchy = _agglomerate(work, grid, int(offsets[-1]), config.high)
     _save(hierarchy, final)
     ledger.finish("hierarchy")
     return hierarchy
@@ -339,12 +339,17 @@ def same_fragments(theirs: NDArray[np.int64], ours: NDArray[np.int64]) -> NDArra
     return pairs[shared >= SAME_FRAGMENT * largest]
 
 
-def _agglomerate(work: Path, grid: list[Block], count: int) -> Hierarchy:
+def _agglomerate(work: Path, grid: list[Block], count: int, high: float) -> Hierarchy:
+    """Unite what blocks have cut, then agglomerate.
+
+    A link of at least ``high`` always joins; within a block it has, so those left lead across a face.
+    """
     graphs, same, sizes = [], [], []
     for block in grid:
         with np.load(work / "graph" / f"{block.name}.npz", allow_pickle=False) as file:
             graphs.append(RegionGraph(*(file[k] for k in ("u", "v", "total", "count", "strongest"))))
-            same.append(file["same"])
+            sure = file["strongest"] >= levels(high)
+            same += [file["same"], np.stack([file["u"], file["v"]], 1)[sure]]
         with np.load(work / "sizes" / f"{block.name}.npz", allow_pickle=False) as file:
             sizes.append(file["voxels"])
     pairs = np.concatenate(same)

@@ -80,6 +80,21 @@ def test_no_object_is_cut_at_a_block_face(affinity, store, tmp_path):
             assert (c == d)[joined].mean() > 0.995
 
 
+def test_a_leak_beyond_a_blocks_sight_cuts_nothing_at_its_face(tmp_path):
+    """Two columns, one sure link between them far from the second block: the volume's watershed makes them one."""
+    affinity = np.full((3, 20, 20, 10), 250, np.uint8)
+    affinity[1, :, 14] = 50  # the wall between the columns; the smaller has less than half of each face
+    affinity[1, 2, 14, 5] = 255
+    config = SegmentConfig(block=(10, 20, 10), halo=(3, 3, 3), size=0, dust=0, low=0.01, high=0.98)
+    array = zarr.create_array(tmp_path / "leak.zarr", shape=affinity.shape, dtype="uint8")
+    array[:] = affinity
+    hierarchy = build_hierarchy(tmp_path / "leak.zarr", tmp_path / "work", config, quiet=True)
+    labels = hierarchy.lookup(0.9, 0)[
+        global_fragments(tmp_path / "work", tuple(slice(0, n) for n in affinity.shape[1:]))
+    ]
+    assert set(np.unique(labels)) == {1}
+
+
 @pytest.mark.parametrize("after", [1, 5, 14])
 def test_a_broken_run_goes_on_to_the_same_result(store, tmp_path, after):
     class Stop(Exception):
