@@ -141,10 +141,20 @@ def source_checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def has_read_block(work_dir: str | Path, block: int) -> bool:
+    """Whether ``read_block`` has nothing left to do."""
+    return has_block(Path(work_dir) / "blocks", block)
+
+
+def has_skeletonized_batch(work_dir: str | Path, batch: int) -> bool:
+    """Whether ``skeletonize_batch`` has nothing left to do."""
+    return _batch_path(work_dir, batch).exists()
+
+
 def read_block(work_dir: str | Path, block: int) -> None:
     """Downsample one block of the labels and write its runs. Raises InputError for a damaged file."""
     plan = Plan.load(work_dir)
-    if not has_block(Path(work_dir) / "blocks", block):
+    if not has_read_block(work_dir, block):
         with open_labels(plan.path, plan.dataset) as volume:
             read_block_of(plan, volume, work_dir, block)
 
@@ -222,7 +232,7 @@ def _batch_path(work_dir: str | Path, batch: int) -> Path:
 
 def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     """Skeletonize the labels of one batch and write their skeletons."""
-    if _batch_path(work_dir, batch).exists():
+    if has_skeletonized_batch(work_dir, batch):
         return
     folder, plan = Path(work_dir), Plan.load(work_dir)
     batches = read_arrays(folder / "batches.npz")

@@ -140,10 +140,14 @@ class Lease:
         self._stop.set()
         self._thread.join()
 
-    def progress(self, stage: str, percent: float) -> None:
-        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+    def check(self) -> None:
+        """Raise LeaseLost when another worker holds the job by now."""
         if self.lost:
             raise LeaseLost(f"{self.model.__name__} {self.pk}")
+
+    def progress(self, stage: str, percent: float) -> None:
+        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+        self.check()
         self._progress = (stage[:120], min(100, max(0, int(percent))))
 
     def finish(self, target: str, **changes: Any) -> None:

@@ -204,6 +204,8 @@ MAX_ATTEMPTS = 3
 RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
 MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
 SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)
+# Or a queue whose workers share the parts of it, on any number of machines that share VAR_DIR.
+SKELETONIZE_QUEUE = env_str("SKELETONIZE_QUEUE")
 CODE_VERSION = env_str("CODE_VERSION")
 # After the score: what a segmentation's own skeletons tell, and files for the viewer.
 DIAGNOSE = env_bool("DIAGNOSE", True)

@@ -1,6 +1,7 @@
 """The job that turns an organiser's labels or bundle into hidden ground truth; a worker runs it."""
 
 import logging
+import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,6 +17,7 @@ from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.volume import open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
+from evalserver.benchmarks.skeleton_workers import WorkerMapper
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
 from evalserver.uploads import local_path
@@ -59,18 +61,29 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
             demand_same_spec(graph, volume.spec)
             return graph
         demand_fit(path, volume.spec, ground_truth.dataset or None)
-        # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
-        from axonem_eval.skeletonize import skeletonize_labels
+        return skeletonize(lease, ground_truth, path)
 
-        return skeletonize_labels(
-            path,
-            volume.voxel_size_nm_zyx,
-            dataset=ground_truth.dataset or None,
-            min_length_um=volume.min_length_um,
-            target_voxel_nm=volume.target_voxel_nm,
-            processes=settings.SKELETONIZE_PROCESSES,
-            on_progress=partial(_report, lease),
-        )
+
+def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path) -> SkeletonGraph:
+    """In processes of this worker, or as tasks for many. A worker that takes over goes on where the other died."""
+    # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
+    from axonem_eval.skeletonize import skeletonize_labels
+
+    volume = ground_truth.volume
+    work_dir = Path(settings.SCRATCH_DIR) / f"skeletons-{ground_truth.pk}"
+    graph = skeletonize_labels(
+        path,
+        volume.voxel_size_nm_zyx,
+        dataset=ground_truth.dataset or None,
+        min_length_um=volume.min_length_um,
+        target_voxel_nm=volume.target_voxel_nm,
+        processes=settings.SKELETONIZE_PROCESSES,
+        work_dir=work_dir,
+        executor=WorkerMapper(lease.check) if settings.SKELETONIZE_QUEUE else None,
+        on_progress=partial(_report, lease),
+    )
+    shutil.rmtree(work_dir, ignore_errors=True)
+    return graph
 
 
 def _report(lease: Lease, stage: str, done: int, total: int) -> None:

@@ -1,8 +1,13 @@
 from celery import shared_task
 
-from evalserver.benchmarks import registration
+from evalserver.benchmarks import registration, skeleton_workers
 
 
 @shared_task
 def register_ground_truth_task(ground_truth_id: int) -> None:
     registration.register_ground_truth(ground_truth_id)
+
+
+@shared_task
+def skeleton_part_task(name: str, work_dir: str, number: int) -> None:
+    skeleton_workers.run_part(name, work_dir, number)
