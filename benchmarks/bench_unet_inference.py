@@ -54,7 +54,7 @@ def main() -> None:
         bare.append(now - started)
         with tempfile.TemporaryDirectory() as place:
             started = time.process_time() if device == "cpu" else time.perf_counter()
-            predict(model, raw, Path(place) / "a.zarr", replace(config.predict, batch=1), quiet=True)
+            predict(model, raw, Path(place) / "a.zarr", replace(config.predict, batch=1, test_time=1), quiet=True)
             now = time.process_time() if device == "cpu" else time.perf_counter()
             whole.append(now - started)
     voxels = patches * np.prod(patch) / 1e6
