@@ -72,7 +72,7 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(var_dir) -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir) -> None:
     """SQLite in a file: a worker is another process and must see the same rows."""
     database = django_settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
