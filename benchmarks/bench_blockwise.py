@@ -105,11 +105,11 @@ def compare(name: str, store: Path) -> None:
                 build_hierarchy(store, work, replace(config, block=block), quiet=True),
                 global_fragments(work, box),
             )
-    print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}; "
-          f"{len(found['blocks'][0].voxels) - 1:,} fragments, {len(found['one'][0].voxels) - 1:,} in one block")  # fmt: skip
-    print(
-        f"{'threshold':>9}{'VOI between':>13}{'pairs across faces cut':>24}{'of':>10}{'inside blocks cut':>19}{'of':>12}"
-    )
+    counts = [len(found[kind][0].voxels) - 1 for kind in ("blocks", "one")]
+    print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}")
+    print(f"{counts[0]:,} fragments, {counts[1]:,} in one block")
+    head = ("VOI between", "pairs across faces cut", "of", "inside blocks cut", "of")
+    print(f"{'threshold':>9}{head[0]:>13}{head[1]:>24}{head[2]:>10}{head[3]:>19}{head[4]:>12}")
     for threshold in config.thresholds:
         blocks, one = (hierarchy.lookup(threshold, 0)[ids] for hierarchy, ids in (found["blocks"], found["one"]))
         scores = dense_scores(overlaps([(one + 1, blocks + 1)]))
