@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.landlock import die_with_parent
 from axonem_eval.measured import MeasuredSkeletons
 from axonem_eval.sample import sample_nodes
 from axonem_eval.skeleton_tasks import (
@@ -117,7 +118,10 @@ def skeletonize_volume(
             parameters=parameters,
         )
         if executor is None and processes > 1:
-            executor = stack.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn")))
+            executor = stack.enter_context(
+                # Killed, this process must not leave workers behind that go on tracing for nobody.
+                ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
+            )
         read_blocks(plan, work_dir, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
         skeletons = collect(work_dir, provenance(plan, Path(path).name))

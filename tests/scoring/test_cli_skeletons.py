@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +82,33 @@ def test_a_killed_skeletonize_goes_on_in_its_work_folder(folder, tmp_path):
     subprocess.run([*command, "-o", f"{tmp_path}/again.npz"], check=True, capture_output=True)
     assert (tmp_path / "work" / "blocks" / "000000.labels.npz").stat().st_mtime_ns == written
     assert (tmp_path / "again.npz").read_bytes() == (folder / "gt.npz").read_bytes()
+
+
+def test_a_killed_skeletonize_leaves_no_worker_behind(folder, tmp_path):
+    command = [sys.executable, "-m", "axonem_eval.cli", "skeletonize", f"{folder}/seg.h5", "--voxel-size", "40,16,16"]
+    command += ["--processes", "2", "--work-dir", f"{tmp_path}/work", "-o", f"{tmp_path}/out.npz"]
+    with subprocess.Popen(command, start_new_session=True) as killed:
+        while not (tmp_path / "work" / "blocks" / "000000.labels.npz").exists():
+            assert killed.poll() is None
+        killed.kill()
+    deadline = time.monotonic() + 20
+    while alive := processes_of_session(killed.pid):
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)
+
+
+def processes_of_session(session):
+    """Processes that have not ended, of the session that a process led."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        state, _, _, leader = rest.split()[:4]
+        if int(leader) == session and state != "Z":
+            found.append(name)
+    return found
 
 
 def test_view_serves_the_volume_its_skeletons_and_errors(folder):
