@@ -24,6 +24,7 @@ import zarr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from axonem_eval.landlock import die_with_parent
 from baselines.affinity_unet.agglomerate import MergeTree, agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
 from baselines.affinity_unet.watershed import levels, merge_small, watershed
@@ -217,7 +218,8 @@ def _run(
             left = watch(map(task, pending))
         else:
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(processes, len(pending)), mp_context=context) as pool:
+            workers = min(processes, len(pending))
+            with ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent) as pool:
                 left = watch(pool.map(task, pending))
         # What another process holds is either finished by it, or free again when that process dies.
         pending = left
