@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from axonem_eval.cli_report import add_report_commands
-from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options, demand_folder
+from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
+from axonem_eval.tables import demand_folder
 
 EPILOG = """Arrays and sizes are in the order z,y,x; sizes in nm. An HDF5 path may name a dataset: file.h5:main.
 Exit status: 0 done, 1 the input is at fault (one line a complaint on stderr), 2 wrong usage."""

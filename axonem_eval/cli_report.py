@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from axonem_eval.errors import InputError
-from axonem_eval.tables import demand_table_path, write_table
+from axonem_eval.tables import demand_folder, demand_table_path, write_table
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 
@@ -78,7 +78,7 @@ def run_report(arguments: argparse.Namespace) -> None:
             subtitle=f"scored against {Path(arguments.ground_truth).name}",
             longest=views.longest if views else (),
             drawings=views.worst_drawn if views else (),
-            command=_command(),
+            command=shown_command(),
         )
         Path(arguments.output).write_text(page, encoding="utf-8")
     if arguments.json:
@@ -87,7 +87,7 @@ def run_report(arguments: argparse.Namespace) -> None:
         print(f"written to {arguments.output}")
 
 
-def _command() -> str:
+def shown_command() -> str:
     """The command line with files by name alone: where they lie is nobody's business."""
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
     return shlex.join(["axonem-eval", *words])
@@ -96,8 +96,8 @@ def _command() -> str:
 def _demand_output(arguments: argparse.Namespace) -> None:
     if not (arguments.output or arguments.json or arguments.axons or arguments.errors):
         raise InputError.of("no_output", "report has nowhere to go: give -o REPORT.html, --axons, --errors or --json")
-    if arguments.output and not Path(arguments.output).absolute().parent.is_dir():
-        raise InputError.of("no_folder", f"{arguments.output}: its folder does not exist; make it first")
+    if arguments.output:
+        demand_folder(arguments.output)
     for table in (arguments.axons, arguments.errors):
         if table and arguments.aggregates_only:
             raise InputError.of(

@@ -3,21 +3,19 @@
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from axonem_eval.cli_report import AddCommand, shown_command
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple
-from axonem_eval.tables import demand_table_path, write_table
+from axonem_eval.tables import demand_folder, demand_table_path, write_table
 
 if TYPE_CHECKING:
     from axonem_eval.measured import MeasuredSkeletons
     from axonem_eval.skeletons import SkeletonGraph
-
-AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 
 
 def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTriple]) -> None:
@@ -64,7 +62,7 @@ def run_diagnose(arguments: argparse.Namespace) -> None:
     from axonem_eval.diagnose import diagnose
     from axonem_eval.diagnosis_html import render_diagnosis
 
-    for path in (arguments.output, arguments.skeletons):
+    for path in filter(None, (arguments.output, arguments.skeletons)):
         demand_folder(path)
     if arguments.segments:
         demand_table_path(arguments.segments)
@@ -76,7 +74,7 @@ def run_diagnose(arguments: argparse.Namespace) -> None:
         write_table(Path(arguments.segments), diagnosis.per_segment())
     data = diagnosis.to_json(arguments.top)
     if arguments.output:
-        page = render_diagnosis(data, title=Path(arguments.segmentation).name, command=shlex.join(_command()))
+        page = render_diagnosis(data, title=Path(arguments.segmentation).name, command=shown_command())
         Path(arguments.output).write_text(page, encoding="utf-8")
     print(json.dumps(data, indent=2) if arguments.json else "\n".join(diagnosis.lines()))
     _say_written([arguments.output, arguments.segments, arguments.skeletons])
@@ -163,16 +161,6 @@ def run_view(arguments: argparse.Namespace) -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         view.close()
-
-
-def demand_folder(path: str | None) -> None:
-    """Raises InputError where a file to be written has no folder, before hours of work."""
-    if path and not Path(path).parent.is_dir():
-        raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
-
-
-def _command() -> Sequence[str]:
-    return ["axonem-eval", *sys.argv[1:]]
 
 
 def _say_written(paths: Sequence[Any]) -> None:

@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.diagnose import SCHEMA as DIAGNOSIS_SCHEMA
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.sample import NodeSample
 from axonem_eval.spec import VolumeSpec
@@ -136,8 +135,11 @@ def _demand_plain(path: Path) -> None:
 def _read_report(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_REPORT_BYTES:
         raise ConfinedCrash("the reader left a diagnosis of more than 16 MiB")
+    # Here, because the child that samples imports this module, and needs nothing of what diagnoses.
+    from axonem_eval.diagnose import SCHEMA
+
     report: dict[str, Any] = json.loads(path.read_bytes())
-    if not isinstance(report, dict) or report.get("schema") != DIAGNOSIS_SCHEMA:
+    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise ConfinedCrash("the reader left a diagnosis of another schema")
     return report
 

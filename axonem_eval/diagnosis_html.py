@@ -1,13 +1,11 @@
 """A diagnosis as a page that stands alone, and its plot for other pages."""
 
 from html import escape
-from itertools import pairwise
 from typing import Any
 
-from axonem_eval.report_parts import pair, paragraph, section, table
-from axonem_eval.report_plots import percent, um
-from axonem_eval.report_style import CSS
-from axonem_eval.svg import Frame, figure, legend, number, tag, ticks, tip
+from axonem_eval.report_parts import cards, pair, paragraph, section, stand_alone_page, table
+from axonem_eval.report_plots import bin_names, percent, um
+from axonem_eval.svg import Frame, figure, legend, tag, ticks, tip
 
 PLACES_SHOWN = 25
 
@@ -17,18 +15,7 @@ def render_diagnosis(data: dict[str, Any], *, title: str, command: str = "") -> 
     content = [_header(data, title), _lengths(data), _splits(data), _mergers(data), _ends(data), _longest(data)]
     if command:
         content.append(section("How it was made", tag("p", tag("code", escape(command)))))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: diagnosis without ground truth</title><style>{CSS}</style></head>"
-        f"<body><main>{''.join(content)}</main></body></html>\n"
-    )
-
-
-def bin_names(edges_um: list[float]) -> list[str]:
-    """0–0.5, 0.5–1 and so on; the last is open."""
-    names = [number(edge) for edge in edges_um]
-    return [f"{a}–{b}" for a, b in pairwise(names)] + [f"≥{names[-1]}"]
+    return stand_alone_page(f"{title}: diagnosis without ground truth", content)
 
 
 def length_plot(data: dict[str, Any]) -> str:
@@ -84,14 +71,13 @@ def _header(data: dict[str, Any], title: str) -> str:
     segments, ends = data["segments"], data["end_points"]
     long_um = data["settings"]["long_um"]
     share = segments["long_cable_nm"] / segments["cable_nm"] if segments["cable_nm"] else 0.0
-    cards = [
+    figures = [
         (f"{segments['long_count']:,}", f"segments longer than {long_um:g} µm, of {segments['count']:,}"),
         (um(segments["long_cable_nm"]), f"of cable in them, {percent(share)} of all"),
         (f"{ends['interior_count']:,}", f"ends inside the volume, {ends['interior_per_mm']:,.0f} per mm of cable"),
         (f"{data['likely_splits']['count']:,}", "pairs of ends that face one another: likely splits"),
         (f"{data['likely_mergers']['count']:,}", "crossings within one segment: likely mergers"),
     ]
-    items = "".join(tag("li", tag("b", escape(big)) + tag("span", escape(small))) for big, small in cards)
     meaning = (
         "What the segmentation's own skeletons tell, without any ground truth. An axon seldom ends inside a volume of "
         "this size: ends are likely splits, above all where another begins close by and in line. Axons branch in Y, "
@@ -102,7 +88,7 @@ def _header(data: dict[str, Any], title: str) -> str:
         paragraph("Diagnosis of axonem-eval", "sub small")
         + tag("h1", escape(title))
         + paragraph(meaning, "lead")
-        + tag("ul", items, class_="cards")
+        + cards(figures)
     )
 
 

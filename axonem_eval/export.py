@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.measured import MeasuredSkeletons
 from axonem_eval.skeleton_paths import arms_of, parents
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
 
 _NM_PER = {"nm": 1.0, "um": 1000.0}
 _INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are nm already
@@ -34,17 +34,16 @@ def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path,
             "cycle",
             f"{-closing} edges close a cycle, and SWC holds trees only; export precomputed skeletons instead",
         )
-    start, node = _by_skeleton(graph, order)
-    line = np.empty(graph.n_nodes, np.int64)  # of each node in its file, from 1
-    line[node] = np.arange(graph.n_nodes) - np.repeat(start[:-1], np.diff(start)) + 1
-    up = np.where(parent[node] < 0, -1, line[parent[node]])
-    xyz = _centre_xyz_nm(graph)[node] / _NM_PER[unit]
-    table = np.column_stack([line[node], np.zeros(len(node)), xyz, radius[node] / _NM_PER[unit], up])
+    parts = PerSkeleton.of(graph, order)
+    line = parts.place + 1  # of each node in its file
+    up = np.where(parent < 0, -1, line[parent])
+    size = _NM_PER[unit]
+    table = np.column_stack([line, np.zeros(len(line)), _centre_xyz_nm(graph) / size, radius / size, up])
     digits = 1 if unit == "nm" else 4
     form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
     for k, label in enumerate(graph.skeleton_id.tolist()):
         header = f"skeleton {label}, {unit}; id type x y z radius parent"
-        np.savetxt(folder / f"{label}.swc", table[start[k] : start[k + 1]], fmt=form, header=header)
+        np.savetxt(folder / f"{label}.swc", table[parts.nodes(k)], fmt=form, header=header)
     return graph.n_skeletons
 
 
@@ -63,18 +62,12 @@ def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str
         "vertex_attributes": [attribute] if measured else [],
         "segment_properties": "segment_properties",
     }
-    start, node = _by_skeleton(graph, np.arange(graph.n_nodes))
-    xyz = _centre_xyz_nm(graph)[node].astype("<f4")
-    place = np.empty(graph.n_nodes, np.int64)
-    place[node] = np.arange(graph.n_nodes) - np.repeat(start[:-1], np.diff(start))
-    edge_order = np.argsort(graph.edge_skeleton, kind="stable")
-    edge = np.column_stack([place[graph.edge_u], place[graph.edge_v]])[edge_order].astype("<u4")
-    edge_start = np.append(0, np.cumsum(np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons)))
+    xyz, parts = _centre_xyz_nm(graph).astype("<f4"), PerSkeleton.of(graph)
     for k, label in enumerate(graph.skeleton_id.tolist()):
-        nodes, edges = slice(start[k], start[k + 1]), slice(edge_start[k], edge_start[k + 1])
-        counts = np.array([len(xyz[nodes]), len(edge[edges])], "<u4")
-        parts = [counts, xyz[nodes], edge[edges], radius[node[nodes]].astype("<f4") if measured else counts[:0]]
-        (folder / str(label)).write_bytes(b"".join(part.tobytes() for part in parts))
+        nodes, edges = parts.nodes(k), parts.edges(k).astype("<u4")
+        counts = np.array([len(nodes), len(edges)], "<u4")
+        arrays = [counts, xyz[nodes], edges, radius[nodes].astype("<f4") if measured else counts[:0]]
+        (folder / str(label)).write_bytes(b"".join(array.tobytes() for array in arrays))
     (folder / "segment_properties").mkdir(exist_ok=True)
     (folder / "segment_properties" / "info").write_text(json.dumps(_lengths(graph)))
     (folder / "info").write_text(json.dumps(info))
@@ -106,9 +99,3 @@ def _empty_folder(folder: str | Path) -> Path:
 def _centre_xyz_nm(graph: SkeletonGraph) -> NDArray[np.float64]:
     centre: NDArray[np.float64] = (graph.node_voxel_zyx + 0.5) * np.asarray(graph.voxel_size_nm_zyx)
     return centre[:, ::-1]
-
-
-def _by_skeleton(graph: SkeletonGraph, order: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
-    """Nodes of skeleton k: node[start[k]:start[k + 1]], within it in the given order."""
-    count = np.bincount(graph.node_skeleton, minlength=graph.n_skeletons)
-    return np.append(0, np.cumsum(count)), order[np.argsort(graph.node_skeleton[order], kind="stable")]

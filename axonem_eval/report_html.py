@@ -10,10 +10,9 @@ from typing import Any
 
 from axonem_eval import report_sections as sections
 from axonem_eval.axon_views import AxonDrawing, AxonRuns
-from axonem_eval.report_parts import paragraph
+from axonem_eval.report_parts import cards, paragraph, stand_alone_page
 from axonem_eval.report_plots import percent, um
 from axonem_eval.report_sections import runs_of
-from axonem_eval.report_style import CSS
 from axonem_eval.svg import tag
 
 
@@ -40,19 +39,14 @@ def render_report(
         sections.errors(report),
         sections.method(report, command),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: ERL {um(report['erl_nm'])}</title><style>{CSS}</style></head>"
-        f"<body><main>{''.join(content)}</main></body></html>\n"
-    )
+    return stand_alone_page(f"{title}: ERL {um(report['erl_nm'])}", content)
 
 
 def _header(report: dict[str, Any], title: str, subtitle: str) -> str:
     interval = report["erl_interval"]
     level = f"{100 * interval['level']:g}%"
     tolerance_um = report["tolerance_um"]
-    cards = [
+    figures = [
         (um(report["erl_nm"]), f"expected run length (ERL), of {um(report['gt_erl_nm'])} possible"),
         (percent(report["normalized_erl"]), "of the ceiling: what a perfect segmentation would score"),
         (
@@ -61,7 +55,6 @@ def _header(report: dict[str, Any], title: str, subtitle: str) -> str:
         ),
         (f"{report['tolerance_nodes']} nodes", f"merge tolerance, about {tolerance_um:.2g} µm"),
     ]
-    items = "".join(tag("li", tag("b", escape(big)) + tag("span", escape(small))) for big, small in cards)
     meaning = (
         "Pick a point at random on the axons of the ground truth. The ERL is the length of axon that one segment "
         "follows through that point, on average: how far one could trace before the segmentation breaks off, goes "
@@ -72,7 +65,7 @@ def _header(report: dict[str, Any], title: str, subtitle: str) -> str:
         + tag("h1", escape(title))
         + paragraph(subtitle, "sub")
         + paragraph(meaning, "lead")
-        + tag("ul", items, class_="cards")
+        + cards(figures)
         + paragraph(verdict(report), "lead")
     )
 

@@ -3,7 +3,24 @@
 from collections.abc import Sequence
 from html import escape
 
+from axonem_eval.report_style import CSS
 from axonem_eval.svg import tag
+
+
+def stand_alone_page(title: str, content: Sequence[str]) -> str:
+    """A page that needs no other file; ``title`` is escaped, ``content`` is markup."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head>"
+        f"<body><main>{''.join(content)}</main></body></html>\n"
+    )
+
+
+def cards(figures: Sequence[tuple[str, str]]) -> str:
+    """Large figures, each with what it is."""
+    items = "".join(tag("li", tag("b", escape(big)) + tag("span", escape(small))) for big, small in figures)
+    return tag("ul", items, class_="cards")
 
 
 def section(heading: str, *parts: str) -> str:

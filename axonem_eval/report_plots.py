@@ -136,6 +136,12 @@ def bin_name(bin_: dict[str, Any]) -> str:
     return f"≥{lower}" if upper is None else f"{lower}–{number(upper)}"
 
 
+def bin_names(edges_um: Sequence[float]) -> list[str]:
+    """Names of the bins between edges; the last is open."""
+    uppers = [*edges_um[1:], None]
+    return [bin_name({"lower_um": lower, "upper_um": upper}) for lower, upper in zip(edges_um, uppers, strict=True)]
+
+
 def bins_plot(bins: Sequence[dict[str, Any]]) -> str:
     """Normalised ERL of each length class."""
     shown = [b for b in bins if b["axons"]]

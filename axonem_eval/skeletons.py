@@ -196,6 +196,43 @@ class SkeletonGraph:
         )
 
 
+@dataclass(frozen=True)
+class PerSkeleton:
+    """Nodes and edges of a graph, skeleton by skeleton; nodes of one in the order that was asked for.
+
+    place : (n_nodes,) int64, of each node among those of its skeleton.
+    """
+
+    graph: SkeletonGraph
+    place: NDArray[np.int64]
+    _node: NDArray[np.integer]
+    _node_start: NDArray[np.int64]
+    _edge: NDArray[np.intp]
+    _edge_start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, graph: SkeletonGraph, order: NDArray[np.integer] | None = None) -> "PerSkeleton":
+        """order : (n_nodes,) all nodes once; their own by default."""
+        order = np.arange(graph.n_nodes) if order is None else order
+        node = order[np.argsort(graph.node_skeleton[order], kind="stable")]
+        count = np.bincount(graph.node_skeleton, minlength=graph.n_skeletons)
+        node_start = np.append(0, np.cumsum(count))
+        place = np.empty(graph.n_nodes, np.int64)
+        place[node] = np.arange(graph.n_nodes) - np.repeat(node_start[:-1], count)
+        edge = np.argsort(graph.edge_skeleton, kind="stable")
+        edge_start = np.append(0, np.cumsum(np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons)))
+        return cls(graph, place, node, node_start, edge, edge_start)
+
+    def nodes(self, k: int) -> NDArray[np.integer]:
+        """(n,) the nodes of skeleton k."""
+        return self._node[self._node_start[k] : self._node_start[k + 1]]
+
+    def edges(self, k: int) -> NDArray[np.int64]:
+        """(m, 2) the edges of skeleton k, between places in ``nodes(k)``."""
+        edge = self._edge[self._edge_start[k] : self._edge_start[k + 1]]
+        return np.column_stack([self.place[self.graph.edge_u[edge]], self.place[self.graph.edge_v[edge]]])
+
+
 def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """(n,) float64, the summed weights of each index; zeros where there is none."""
     return np.bincount(index, weights=weight, minlength=n).astype(np.float64, copy=False)

@@ -13,6 +13,12 @@ from axonem_eval.errors import InputError
 SUFFIXES = (".csv", ".json", ".parquet")
 
 
+def demand_folder(path: str | Path) -> None:
+    """Raises InputError where a file to be written has no folder, before any work is done."""
+    if not Path(path).absolute().parent.is_dir():
+        raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
+
+
 def demand_table_path(path: str | Path) -> Path:
     """The path, if a table can be written there. Raises InputError before any work is done."""
     path = Path(path)
@@ -20,8 +26,7 @@ def demand_table_path(path: str | Path) -> Path:
         raise InputError.of(
             "table_suffix", f"{path}: a table's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
-    if not path.parent.is_dir():
-        raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
+    demand_folder(path)
     if path.suffix == ".parquet":
         _pyarrow(path)
     return path

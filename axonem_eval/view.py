@@ -19,7 +19,7 @@ from axonem_eval.errors_located import KINDS, LocatedErrors, locate_errors
 from axonem_eval.pipeline import sample_file
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
-from axonem_eval.view_sources import GraphSkeletons, LazyVolume, local_volume, neuroglancer
+from axonem_eval.view_sources import LazyVolume, graph_skeletons, local_volume, neuroglancer
 from axonem_eval.volume import StageProgress
 
 # Of each list at most so many, the worst; and so many skeletons, the longest, drawn from the start.
@@ -181,7 +181,7 @@ def _dimensions(spec: VolumeSpec) -> Any:
 
 def _skeleton_layer(graph: SkeletonGraph) -> Any:
     longest = np.argsort(-graph.skeleton_length_nm, kind="stable")[:MOST_SHOWN]
-    source = GraphSkeletons.of(graph, _dimensions(graph.spec))
+    source = graph_skeletons(graph, _dimensions(graph.spec))
     return neuroglancer().SegmentationLayer(source=source, segments=[int(i) for i in graph.skeleton_id[longest]])
 
 

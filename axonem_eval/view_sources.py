@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.sample import native_unsigned
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 from axonem_eval.volume import open_labels
 
@@ -84,29 +84,19 @@ def local_volume(volume: LazyVolume, spec: VolumeSpec, kind: str) -> Any:
     return WithoutMeshes(volume, dimensions=dimensions, volume_type=kind, max_downsampling=LAZY_DOWNSAMPLING)
 
 
-class GraphSkeletons:
-    """Makes Neuroglancer's skeleton source of a graph; vertices in voxels, at their centres."""
+def graph_skeletons(graph: SkeletonGraph, dimensions: Any) -> Any:
+    """Neuroglancer's skeleton source of a graph; vertices in voxels, at their centres."""
+    ng = neuroglancer()
+    row = {int(label): k for k, label in enumerate(graph.skeleton_id)}
+    parts = PerSkeleton.of(graph)
 
-    @staticmethod
-    def of(graph: SkeletonGraph, dimensions: Any) -> Any:
-        ng = neuroglancer()
-        row = {int(label): k for k, label in enumerate(graph.skeleton_id)}
-        node_order = np.argsort(graph.node_skeleton, kind="stable")
-        node_start = np.append(0, np.cumsum(np.bincount(graph.node_skeleton, minlength=graph.n_skeletons)))
-        edge_order = np.argsort(graph.edge_skeleton, kind="stable")
-        edge_start = np.append(0, np.cumsum(np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons)))
-        place = np.empty(graph.n_nodes, np.int64)
-        place[node_order] = np.arange(graph.n_nodes) - np.repeat(node_start[:-1], np.diff(node_start))
+    class Source(ng.skeleton.SkeletonSource):  # type: ignore[misc, name-defined]
+        def get_skeleton(self, object_id: int) -> Any:
+            k = row.get(object_id)
+            if k is None:
+                return None
+            return ng.skeleton.Skeleton(
+                vertex_positions=graph.node_voxel_zyx[parts.nodes(k)] + 0.5, edges=parts.edges(k)
+            )
 
-        class Source(ng.skeleton.SkeletonSource):  # type: ignore[misc, name-defined]
-            def get_skeleton(self, object_id: int) -> Any:
-                if object_id not in row:
-                    return None
-                k = row[object_id]
-                edges = edge_order[edge_start[k] : edge_start[k + 1]]
-                return ng.skeleton.Skeleton(
-                    vertex_positions=graph.node_voxel_zyx[node_order[node_start[k] : node_start[k + 1]]] + 0.5,
-                    edges=np.column_stack([place[graph.edge_u[edges]], place[graph.edge_v[edges]]]),
-                )
-
-        return Source(dimensions)
+    return Source(dimensions)

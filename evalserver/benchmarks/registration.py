@@ -71,17 +71,22 @@ def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path) -> Skeleton
 
     volume = ground_truth.volume
     work_dir = Path(settings.SCRATCH_DIR) / f"skeletons-{ground_truth.pk}"
-    graph = skeletonize_labels(
-        path,
-        volume.voxel_size_nm_zyx,
-        dataset=ground_truth.dataset or None,
-        min_length_um=volume.min_length_um,
-        target_voxel_nm=volume.target_voxel_nm,
-        processes=settings.SKELETONIZE_PROCESSES,
-        work_dir=work_dir,
-        executor=WorkerMapper(lease.check) if settings.SKELETONIZE_QUEUE else None,
-        on_progress=partial(_report, lease),
-    )
+    try:
+        graph = skeletonize_labels(
+            path,
+            volume.voxel_size_nm_zyx,
+            dataset=ground_truth.dataset or None,
+            min_length_um=volume.min_length_um,
+            target_voxel_nm=volume.target_voxel_nm,
+            processes=settings.SKELETONIZE_PROCESSES,
+            work_dir=work_dir,
+            executor=WorkerMapper(lease.check) if settings.SKELETONIZE_QUEUE else None,
+            on_progress=partial(_report, lease),
+        )
+    except InputError:
+        # Rejected: nobody goes on from here. After any other error the next attempt does.
+        shutil.rmtree(work_dir, ignore_errors=True)
+        raise
     shutil.rmtree(work_dir, ignore_errors=True)
     return graph
 

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ class WorkerMapper:
         assert isinstance(work, partial)
         name, (work_dir,) = work.func.__name__, work.args
         is_done = PARTS[name][1]
-        remaining = [number for number in numbers if not is_done(work_dir, number)]
-        yield from (None for number in numbers if number not in set(remaining))
+        wanted = list(numbers)
+        remaining = [number for number in wanted if not is_done(work_dir, number)]
+        yield from repeat(None, len(wanted) - len(remaining))
         _errors(work_dir).mkdir(exist_ok=True)
         for old in _errors(work_dir).iterdir():
             old.unlink()
@@ -58,7 +60,7 @@ class WorkerMapper:
             left = [number for number in remaining if not is_done(work_dir, number)]
             if len(left) < len(remaining):
                 send_at = max(send_at, time.monotonic() + self._send_again_s)
-            yield from (None for _ in range(len(remaining) - len(left)))
+            yield from repeat(None, len(remaining) - len(left))
             remaining = left
 
 

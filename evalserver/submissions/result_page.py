@@ -73,6 +73,7 @@ class VolumeResult:
 
     @property
     def diagnosis(self) -> Diagnosis | None:
+        """Read only where it is shown: it is large, and most readers of results want the score."""
         return getattr(self.evaluation.volume_file, "diagnosis", None)
 
     @property

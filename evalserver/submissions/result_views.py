@@ -37,6 +37,22 @@ def _visible_result(request: HttpRequest, code: str) -> tuple[Submission, Result
     return submission, result
 
 
+def volume_result(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
+    """One volume of a result that the reader may see; 404 for all others."""
+    submission, result = _visible_result(request, code)
+    found = next((v for v in result.volumes if v.volume.slug == volume), None)
+    if found is None:
+        raise Http404
+    return submission, found
+
+
+def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
+    submission, found = volume_result(request, code, volume)
+    if found.diagnosis is None:
+        raise Http404
+    return submission, found
+
+
 def result_json(request: HttpRequest, code: str) -> HttpResponse:
     return JsonResponse(downloads.result_json(*_visible_result(request, code)))
 
@@ -47,28 +63,19 @@ def result_csv(request: HttpRequest, code: str) -> HttpResponse:
 
 def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> HttpResponse:
     """Per-axon figures or error positions, where the ground truth is public."""
-    _, result = _visible_result(request, code)
-    evaluation = next((e for e in result.evaluations if e.volume_file.volume.slug == volume), None)
-    if evaluation is None or table not in TABLES:
+    if table not in TABLES:
         raise Http404
+    _, found = volume_result(request, code, volume)
     try:
-        return _csv_file(downloads.volume_table(evaluation, table), f"{code}-{volume}-{table}")
+        return _csv_file(downloads.volume_table(found.evaluation, table), f"{code}-{volume}-{table}")
     except downloads.NotOffered as reason:
         messages.error(request, str(reason))
         return redirect("submission", code=code)
 
 
-def _volume_result(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
-    submission, result = _visible_result(request, code)
-    found = next((v for v in result.volumes if v.volume.slug == volume and v.diagnosis), None)
-    if found is None:
-        raise Http404
-    return submission, found
-
-
 def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     """The part of the result page that waits for the diagnosis."""
-    submission, found = _volume_result(request, code, volume)
+    submission, found = _diagnosed(request, code, volume)
     context = {
         "submission": submission,
         "volume": found,
@@ -79,14 +86,14 @@ def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
 
 
 def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
-    submission, found = _volume_result(request, code, volume)
+    submission, found = _diagnosed(request, code, volume)
     places = selectors.may_see_places(request.user, submission, found.volume)
     return JsonResponse(downloads.diagnosis_json(found.diagnosis, places=places))
 
 
 def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     """The segmentation's own skeletons, for its team."""
-    submission, found = _volume_result(request, code, volume)
+    submission, found = _diagnosed(request, code, volume)
     job = found.diagnosis
     if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
         raise Http404

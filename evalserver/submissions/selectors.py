@@ -67,7 +67,7 @@ def result_of(submission: Submission) -> Result | None:
     is_current = score.ruler == current
     evaluations = Evaluation.objects.filter(
         volume_file__submission=submission, metric_version=score.metric_version
-    ).select_related("volume_file__volume__benchmark", "volume_file__diagnosis", "ground_truth")
+    ).select_related("volume_file__volume__benchmark", "ground_truth")
     if is_current:
         assert score.metric_version == METRIC_VERSION
         evaluations = evaluations.filter(ground_truth__is_current=True)

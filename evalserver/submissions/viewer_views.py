@@ -12,8 +12,8 @@ from django.views.decorators.csrf import csrf_exempt
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.views import visible_benchmark_or_404
 from evalserver.submissions import selectors, viewer
-from evalserver.submissions.models import Evaluation, Submission
-from evalserver.submissions.result_page import VolumeResult
+from evalserver.submissions.models import Submission
+from evalserver.submissions.result_views import volume_result
 
 # Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
 CLIENT_POLICY = "; ".join(
@@ -56,25 +56,17 @@ def no_python(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def _shown_evaluation(request: HttpRequest, code: str, volume: str) -> Evaluation:
-    """A result whose viewer this reader may open; 404 for all others."""
-    rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
-    result = selectors.result_of(get_object_or_404(rows.select_related("phase__benchmark"), code=code))
-    for evaluation in result.evaluations if result else []:
-        if evaluation.volume_file.volume.slug == volume and VolumeResult(evaluation, {}).has_view:
-            return evaluation
-    raise Http404
-
-
 def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
-    evaluation = _shown_evaluation(request, code, volume)
-    benchmark = evaluation.volume_file.volume.benchmark
+    _, found = volume_result(request, code, volume)
+    if not found.has_view:
+        raise Http404
+    benchmark = found.volume.benchmark
     names = {
         "segmentation": reverse("view_file", args=[code, volume, ""]),
         "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
     }
     absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
-    return JsonResponse(viewer.state(evaluation, **absolute))
+    return JsonResponse(viewer.state(found.evaluation, **absolute))
 
 
 def view_file(request: HttpRequest, code: str, volume: str, name: str) -> HttpResponse:

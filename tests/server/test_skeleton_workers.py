@@ -56,6 +56,7 @@ def test_a_damaged_file_is_rejected_with_its_reason(spread, ended, tmp_path):
     ground_truth = ended(register(bytes(content)), 120)
     assert ground_truth.status == "rejected"
     assert "chunk" in ground_truth.complaints[0]["message"]
+    assert not list(Path(installation.SCRATCH_DIR).glob("skeletons-*"))
 
 
 def test_parts_that_were_lost_are_sent_again(workers, settings, tmp_path):
