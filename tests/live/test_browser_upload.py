@@ -102,8 +102,10 @@ def test_a_connection_that_died_without_a_word_is_given_up(browser, live, thin_l
     open_form(page, thin_line, live)
     page.set_input_files("#id_file-a", labels_file(tmp_path / "seg_a.h5", tiny_labels(), padding=6_000_000))
     wait_until_sent(page, "a", 200)
+    thin_line.down = True  # a next connection would take the form out of this state sooner than it can be seen
     thin_line.go_dead()
     page.wait_for_selector("[data-volume=a][data-state=retrying]", timeout=30_000)
+    thin_line.down = False
     page.wait_for_selector("[data-volume=a][data-state=ready]", timeout=60_000)
     page.close()
 
