@@ -28,6 +28,16 @@ class Sample:
     mask: NDArray[np.bool_]
 
 
+def with_drawn_moves(config: AugmentConfig, rng: Rng) -> AugmentConfig:
+    """The config of one crop: what moves voxels is drawn, probability 0 or 1 from here on.
+
+    A crop that nothing moves needs no margin then, and so may lie at the volume's faces as often as elsewhere: with a
+    margin always, the outer sections of a thin volume were hardly ever learnt from.
+    """
+    moves = {name: float(rng.random() < getattr(config, name)) for name in ("lost", "misalign", "warp")}
+    return replace(config, **moves)
+
+
 def source_shape(patch: Triple, config: AugmentConfig, *, isotropic: bool = False) -> Triple:
     """Size of the crop to take so that misalignment, warp and lost sections find real data to move in.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.common.augment import Rng, Sample, augment, centre_crop, source_shape
+from baselines.common.augment import Rng, Sample, augment, centre_crop, source_shape, with_drawn_moves
 from baselines.common.config import AugmentConfig, Triple
 from baselines.common.data import Volume
 
@@ -27,8 +27,9 @@ class CropStream:
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, index])
         volume = self.volumes[int(rng.choice(len(self.volumes), p=self.share))]
-        sample = cut(volume, source_shape(self.patch, self.config, isotropic=self.isotropic), rng)
-        return augment(sample, self.patch, self.config, rng, isotropic=self.isotropic)
+        config = with_drawn_moves(self.config, rng)
+        sample = cut(volume, source_shape(self.patch, config, isotropic=self.isotropic), rng)
+        return augment(sample, self.patch, config, rng, isotropic=self.isotropic)
 
     def plain(self, index: int) -> Sample:
         """The crop of that number without augmentation."""
