@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from baselines.affinity_unet.region_graph import RegionGraph
 
+# What an edge is: as scored, to be scored anew when its turn comes, or one with a parallel edge.
+_LIVE, _STALE, _DEAD = 0, 1, 2
+
 
 @dataclass(frozen=True)
 class MergeTree:
@@ -43,11 +46,17 @@ class MergeTree:
 def agglomerate(graph: RegionGraph, fragments: int, *, least: float = 0.0) -> MergeTree:
     """Merge tree of a region graph over fragments 1..``fragments``, down to a mean affinity of ``least``.
 
-    Equal means are taken in the order of the edges. Work is E log E: each edge has one place in the heap, and of two
-    parallel edges the one with the higher place survives and is scored anew when it comes up.
+    Equal means are taken in the order of the edges. Work is E log E: each edge waits in one place, and of two parallel
+    edges the one whose turn is earlier survives and is scored anew when it comes up.
     """
-    a, b, score, used = _merge_all(graph.u, graph.v, graph.total, graph.count, fragments, least * 255.0)
-    return MergeTree(fragments, a[:used], b[:used], score[:used] / 255.0)
+    # Half the bytes wherever they hold the numbers: the work is fetching edges from all over memory.
+    number = np.int32 if max(2 * len(graph), fragments) < 2**31 else np.int64
+    ends = np.stack([graph.u, graph.v], 1).astype(number)
+    sums = np.stack([graph.total, graph.count], 1)
+    key = graph.total / np.maximum(graph.count, 1)
+    order = np.argsort(-key, kind="stable").astype(number)
+    a, b, score, used = _merge_all(ends, sums, key, order, fragments, least * 255.0)
+    return MergeTree(fragments, a[:used].astype(np.int64), b[:used].astype(np.int64), score[:used] / 255.0)
 
 
 @njit(cache=True, nogil=True)
@@ -80,55 +89,73 @@ def _components(fragments, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _before(key, edge_a, edge_b):  # type: ignore[no-untyped-def]
-    return key[edge_a] > key[edge_b] or (key[edge_a] == key[edge_b] and edge_a < edge_b)
+def _before(key_a, edge_a, key_b, edge_b):  # type: ignore[no-untyped-def]
+    return key_a > key_b or (key_a == key_b and edge_a < edge_b)
 
 
 @njit(cache=True, nogil=True)
-def _sift_down(heap, size, place, key):  # type: ignore[no-untyped-def]
-    """Four children a node: fewer cache misses than two."""
-    moving = heap[place]
+def _push(heap_key, heap_edge, size, key, edge):  # type: ignore[no-untyped-def]
+    """Four children a node, keys side by side: a level costs one cache line. Returns the arrays, grown if full."""
+    if size == len(heap_edge):
+        wider_key, wider_edge = np.empty(2 * size, heap_key.dtype), np.empty(2 * size, heap_edge.dtype)
+        wider_key[:size], wider_edge[:size] = heap_key, heap_edge
+        heap_key, heap_edge = wider_key, wider_edge
+    place = size
+    while place > 0:
+        above = (place - 1) // 4
+        if not _before(key, edge, heap_key[above], heap_edge[above]):
+            break
+        heap_key[place], heap_edge[place] = heap_key[above], heap_edge[above]
+        place = above
+    heap_key[place], heap_edge[place] = key, edge
+    return heap_key, heap_edge
+
+
+@njit(cache=True, nogil=True)
+def _sift_down(heap_key, heap_edge, size, key, edge):  # type: ignore[no-untyped-def]
+    """Put an entry where the first one was."""
+    place = 0
     while True:
         child = 4 * place + 1
         if child >= size:
             break
         best = child
         for other in range(child + 1, min(child + 4, size)):
-            if _before(key, heap[other], heap[best]):
+            if _before(heap_key[other], heap_edge[other], heap_key[best], heap_edge[best]):
                 best = other
-        if not _before(key, heap[best], moving):
+        if not _before(heap_key[best], heap_edge[best], key, edge):
             break
-        heap[place] = heap[best]
+        heap_key[place], heap_edge[place] = heap_key[best], heap_edge[best]
         place = best
-    heap[place] = moving
+    heap_key[place], heap_edge[place] = key, edge
 
 
 @njit(cache=True, nogil=True)
-def _find(slot_edge, end_u, end_v, a, b):  # type: ignore[no-untyped-def]
+def _find(slot_edge, ends, a, b):  # type: ignore[no-untyped-def]
     """Slot of the live edge (a, b), a < b, or the first one never used on its way."""
     mask = len(slot_edge) - 1
-    slot = (a * np.int64(-7046029254386353131) + b * np.int64(-4417276706812531889)) >> 20 & mask
+    slot = (9 * np.int64(a) + 7 * np.int64(b)) & mask
     while slot_edge[slot] != -1:
         edge = slot_edge[slot]
-        if edge >= 0 and end_u[edge] == a and end_v[edge] == b:
+        if edge >= 0 and ends[edge, 0] == a and ends[edge, 1] == b:
             return slot
         slot = (slot + 1) & mask
     return slot
 
 
 @njit(cache=True, nogil=True)
-def _lists(u, v, fragments):  # type: ignore[no-untyped-def]
+def _lists(ends, fragments):  # type: ignore[no-untyped-def]
     """Edges at each segment as linked lists: first and last entry, number of live edges, next entry.
 
     Entry 2e stands for edge e at its first end, 2e + 1 at its second.
     """
-    first = np.full(fragments + 1, -1, np.int64)
-    last = np.full(fragments + 1, -1, np.int64)
-    degree = np.zeros(fragments + 1, np.int64)
-    after = np.full(2 * len(u), -1, np.int64)
-    for edge in range(len(u)):
+    first = np.full(fragments + 1, -1, ends.dtype)
+    last = np.full(fragments + 1, -1, ends.dtype)
+    degree = np.zeros(fragments + 1, ends.dtype)
+    after = np.full(2 * len(ends), -1, ends.dtype)
+    for edge in range(len(ends)):
         for side in range(2):
-            node = u[edge] if side == 0 else v[edge]
+            node = ends[edge, side]
             _append(first, last, after, node, 2 * edge + side)
             degree[node] += 1
     return first, last, degree, after
@@ -144,19 +171,19 @@ def _append(first, last, after, node, entry):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fill(slot_edge, end_u, end_v, dead):  # type: ignore[no-untyped-def]
+def _fill(slot_edge, ends, state):  # type: ignore[no-untyped-def]
     """Hash table of the live edges by their ends; returns how many."""
     slot_edge[:] = -1
     live = 0
-    for edge in range(len(end_u)):
-        if not dead[edge]:
-            slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = edge
+    for edge in range(len(ends)):
+        if state[edge] != _DEAD:
+            slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = edge
             live += 1
     return live
 
 
 @njit(cache=True, nogil=True)
-def _move_edges(gone, keep, end_u, end_v, total, count, key, stale, dead, first, last, degree, after, slot_edge):  # type: ignore[no-untyped-def]
+def _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, slot_edge):  # type: ignore[no-untyped-def]
     """Hand all live edges of ``gone`` to ``keep``; parallel ones become one. Returns new names in the hash table."""
     renamed = 0
     entry = first[gone]
@@ -164,27 +191,28 @@ def _move_edges(gone, keep, end_u, end_v, total, count, key, stale, dead, first,
     while entry >= 0:
         following = after[entry]
         edge = entry // 2
-        if not dead[edge]:
-            neighbour = end_v[edge] if end_u[edge] == gone else end_u[edge]
-            slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = -2
+        if state[edge] != _DEAD:
+            neighbour = ends[edge, 1] if ends[edge, 0] == gone else ends[edge, 0]
+            slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
             a, b = min(keep, neighbour), max(keep, neighbour)
-            slot = _find(slot_edge, end_u, end_v, a, b)
+            slot = _find(slot_edge, ends, a, b)
             rival = slot_edge[slot]
             if rival < 0:
                 renamed += 1
                 degree[keep] += 1
-                end_u[edge], end_v[edge] = a, b
+                ends[edge, 0], ends[edge, 1] = a, b
                 slot_edge[slot] = edge
             else:
-                # The survivor needs a place in the heap at least as high as the true mean: the higher of the two.
+                # The survivor needs a turn at least as early as the true mean's: the earlier of the two.
                 degree[neighbour] -= 1
-                lower, higher = (rival, edge) if _before(key, edge, rival) else (edge, rival)
-                total[higher] += total[lower]
-                count[higher] += count[lower]
-                stale[higher], dead[lower] = True, True
-                end_u[higher], end_v[higher] = a, b
+                earlier = _before(key[edge], edge, key[rival], rival)
+                lower, higher = (rival, edge) if earlier else (edge, rival)
+                sums[higher, 0] += sums[lower, 0]
+                sums[higher, 1] += sums[lower, 1]
+                state[higher], state[lower] = _STALE, _DEAD
+                ends[higher, 0], ends[higher, 1] = a, b
                 slot_edge[slot] = higher
-        if not dead[edge]:  # dead entries are dropped, so that each is walked over once
+        if state[edge] != _DEAD:  # dead entries are dropped, so that each is walked over once
             after[entry] = -1
             _append(first, last, after, keep, entry)
         entry = following
@@ -192,49 +220,57 @@ def _move_edges(gone, keep, end_u, end_v, total, count, key, stale, dead, first,
 
 
 @njit(cache=True, nogil=True)
-def _merge_all(u, v, total, count, fragments, least):  # type: ignore[no-untyped-def]
-    """(a, b, score, number) of the merges; scores in 0..255."""
-    n_edges = len(u)
-    end_u, end_v = u.copy(), v.copy()
-    total, count = total.copy(), count.copy()
-    key = total / np.maximum(count, 1)
-    stale, dead = np.zeros(n_edges, np.bool_), np.zeros(n_edges, np.bool_)
-    first, last, degree, after = _lists(u, v, fragments)
+def _merge_all(ends, sums, key, order, fragments, least):  # type: ignore[no-untyped-def]
+    """(a, b, score, number) of the merges; scores in 0..255. Changes ``ends``, ``sums`` and ``key``.
+
+    Each edge waits in one of two places: in ``order``, which is walked along once, or, scored anew, in a heap. Most
+    edges die before their turn, and cost nothing in the first.
+    """
+    n_edges = len(ends)
+    state = np.zeros(n_edges, np.uint8)
+    first, last, degree, after = _lists(ends, fragments)
     slots = 16
-    while slots < 4 * n_edges:
+    while slots < 2 * n_edges:
         slots *= 2
-    slot_edge = np.empty(slots, np.int64)
-    names = _fill(slot_edge, end_u, end_v, dead)
-    heap, size = np.arange(n_edges), n_edges
-    for place in range((size - 2) // 4, -1, -1):
-        _sift_down(heap, size, place, key)
-    merge_a, merge_b = np.empty(fragments, np.int64), np.empty(fragments, np.int64)
+    slot_edge = np.empty(slots, ends.dtype)
+    names = _fill(slot_edge, ends, state)
+    heap_key, heap_edge = np.empty(1024, np.float64), np.empty(1024, ends.dtype)
+    size, turn = 0, 0
+    merge_a, merge_b = np.empty(fragments, ends.dtype), np.empty(fragments, ends.dtype)
     score, used = np.empty(fragments, np.float64), 0
-    while size > 0:
-        edge = heap[0]
-        if not dead[edge] and stale[edge]:
-            key[edge], stale[edge] = total[edge] / count[edge], False
-            _sift_down(heap, size, 0, key)
+    while size > 0 or turn < n_edges:
+        in_order = turn < n_edges
+        if in_order and size > 0:
+            in_order = _before(key[order[turn]], order[turn], heap_key[0], heap_edge[0])
+        if in_order:
+            edge = order[turn]
+            turn += 1
+            if state[edge] == _STALE:
+                key[edge], state[edge] = sums[edge, 0] / sums[edge, 1], _LIVE
+                heap_key, heap_edge = _push(heap_key, heap_edge, size, key[edge], edge)
+                size += 1
+                continue
+        else:
+            edge = heap_edge[0]
+            if state[edge] == _STALE:
+                key[edge], state[edge] = sums[edge, 0] / sums[edge, 1], _LIVE
+                _sift_down(heap_key, heap_edge, size, key[edge], edge)
+                continue
+            size -= 1
+            _sift_down(heap_key, heap_edge, size, heap_key[size], heap_edge[size])
+        if state[edge] == _DEAD:
             continue
-        if not dead[edge] and key[edge] < least:
+        if key[edge] < least:
             break
-        size -= 1
-        heap[0] = heap[size]
-        if size > 0:
-            _sift_down(heap, size, 0, key)
-        if dead[edge]:
-            continue
-        merge_a[used], merge_b[used], score[used] = end_u[edge], end_v[edge], key[edge]
+        keep, gone = ends[edge, 0], ends[edge, 1]
+        merge_a[used], merge_b[used], score[used] = keep, gone, key[edge]
         used += 1
-        keep, gone = end_u[edge], end_v[edge]
         if degree[keep] < degree[gone]:
             keep, gone = gone, keep
-        slot_edge[_find(slot_edge, end_u, end_v, end_u[edge], end_v[edge])] = -2
-        dead[edge] = True
+        slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
+        state[edge] = _DEAD
         degree[keep] -= 1
-        if 2 * names > slots:  # names that moved leave spent slots behind; start the table afresh
-            names = _fill(slot_edge, end_u, end_v, dead)
-        names += _move_edges(
-            gone, keep, end_u, end_v, total, count, key, stale, dead, first, last, degree, after, slot_edge
-        )
+        if 4 * names > 3 * slots:  # names that moved leave spent slots behind; start the table afresh
+            names = _fill(slot_edge, ends, state)
+        names += _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, slot_edge)
     return merge_a, merge_b, score, used

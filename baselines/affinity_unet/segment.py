@@ -69,6 +69,8 @@ def segment_array(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[N
 def fragments_of(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[NDArray[np.uint32], int]:
     """Watershed, and small fragments joined to their strongest neighbours."""
     fragments, count = watershed(affinity, config.low, config.high)
+    if config.size <= 1:
+        return fragments, count
     graph = region_graph(affinity, fragments)
     return merge_small(
         fragments,

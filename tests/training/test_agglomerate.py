@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from baselines.affinity_unet.agglomerate import agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
+from baselines.affinity_unet.segment import rename
 from tests.training.test_watershed import row, same_partition, smooth
 
 
@@ -44,6 +45,28 @@ def by_hand(graph: RegionGraph) -> list[tuple[frozenset, frozenset, float]]:
         merges.append((a, b, pairs[best][0] / pairs[best][1] / 255))
         for node in a | b:
             segments[node] = a | b
+
+
+def test_tables_grow_with_a_volume_of_single_voxels():
+    rng = np.random.default_rng(3)
+    affinity = rng.integers(0, 256, (3, 24, 25, 26), np.uint8)
+    graph = region_graph(affinity, np.arange(1, 24 * 25 * 26 + 1, dtype=np.uint32).reshape(24, 25, 26))
+    assert len(graph) == 23 * 25 * 26 + 24 * 24 * 26 + 24 * 25 * 25
+    assert graph.count.tolist() == [1] * len(graph)
+    inside = affinity[0, 1:].sum(dtype=np.int64) + affinity[1, :, 1:].sum(dtype=np.int64)
+    assert graph.total.sum() == inside + affinity[2, :, :, 1:].sum(dtype=np.int64)
+    assert graph.total.tolist() == graph.strongest.tolist()
+    assert (np.diff(graph.u) >= 0).all()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6])
+def test_of_many_edges_none_is_left_whose_mean_is_at_the_threshold(threshold):
+    graph = random_graph(7, 4_000, 30_000)
+    tree = agglomerate(graph, 4_000)
+    assert (np.diff(tree.score) <= 0).all()
+    left = rename(graph, tree.lookup(threshold))
+    assert 0 < len(left) < len(graph)
+    assert left.mean.max() < threshold
 
 
 def test_a_row_by_hand():
