@@ -12,10 +12,10 @@ DAY_S = 86_400.0
 
 
 def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float | None) -> SafeString:
-    """Steps of the best mean ERL (um) from the first entry until a moment; the dashed line is the ground truth's."""
-    first = records[0].submitted_at.timestamp()
-    # A first day with one entry still needs an axis.
-    end = max(until.timestamp(), records[-1].submitted_at.timestamp(), first + DAY_S)
+    """Steps of the best mean ERL (um) until a moment, over a day at least; the dashed line is the ground truth's."""
+    end = max(until.timestamp(), records[-1].submitted_at.timestamp())
+    # On the first day too there is an axis to show; it reaches back, for nothing is known of tomorrow.
+    first = min(records[0].submitted_at.timestamp(), end - DAY_S)
     best = records[-1].mean_erl_um
     levels = ticks(max(best, ceiling_um or 0.0), 5)
 

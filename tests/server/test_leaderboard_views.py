@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from evalserver.benchmarks.models import Phase, PublishedEntry, PublishedScore
 from evalserver.leaderboard import selectors
+from evalserver.leaderboard.history_plot import history_plot
 from evalserver.submissions.metadata import describe_submission
 from evalserver.submissions.models import Evaluation, Submission
 from tests.factories import make_benchmark, make_scored, make_team, make_user
@@ -136,6 +138,14 @@ def test_a_reference_entry_shows_what_repeats_it(phase, get):
     assert '<span class="tag">reference</span>' in page
     assert "baselines reproduce unet" in page
     assert "rm -rf" not in page  # only organisers' entries tell readers what to run
+
+
+def test_the_history_of_the_first_hour_shows_no_moment_to_come():
+    until = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
+    record = selectors.Record("abc", "U-Net", "Lab", until - timedelta(hours=1), 5.0, 60.0)
+    moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], until, None))
+    assert moments
+    assert max(moments) <= "11-23 18:30"
 
 
 def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
