@@ -135,6 +135,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 def run_view(arguments: argparse.Namespace) -> None:
     """`axonem-eval view`: serves until it is interrupted."""
+    import signal
     import threading
     import webbrowser
 
@@ -154,13 +155,14 @@ def run_view(arguments: argparse.Namespace) -> None:
         on_progress=bar,
     )
     bar.close()
+    ended = threading.Event()
+    for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore Ctrl-C unless told
+        signal.signal(how, lambda *_: ended.set())
     print(f"{view.url}\nOpen it in a browser on this machine; end with Ctrl-C.", flush=True)
     if arguments.browser:
         webbrowser.open(view.url)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        view.close()
+    ended.wait()
+    view.close()
 
 
 def _say_written(paths: Sequence[Any]) -> None:

@@ -111,7 +111,8 @@ def processes_of_session(session):
     return found
 
 
-def test_view_serves_the_volume_its_skeletons_and_errors(folder):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_view_serves_the_volume_its_skeletons_and_errors_until_it_is_told_to_end(folder, how):
     pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
     command = [sys.executable, "-m", "axonem_eval.cli", "view", f"{folder}/seg.h5", "--ground-truth"]
     with subprocess.Popen([*command, f"{folder}/gt.npz"], stdout=subprocess.PIPE, text=True) as viewer:
@@ -121,8 +122,12 @@ def test_view_serves_the_volume_its_skeletons_and_errors(folder):
             with urllib.request.urlopen(address) as page:
                 assert b"<script" in page.read()
         finally:
-            viewer.send_signal(signal.SIGINT)
-        assert viewer.wait(20) == 0
+            viewer.send_signal(how)
+            try:
+                status = viewer.wait(20)
+            finally:
+                viewer.kill()
+        assert status == 0
 
 
 def test_view_refuses_ground_truth_of_another_shape(folder, tmp_path, capsys):
