@@ -2,11 +2,14 @@
 
     pip install higra==0.6.13 bioimage-cpp==0.10.0 mwatershed==0.5.4
     python benchmarks/bench_segment.py --shapes 32,192,192 64,256,256 100,384,384
+    python benchmarks/bench_segment.py --threshold 0.2 --size 200 --affinities runs/fib25/validate-affinities.zarr \\
+        --labels runs/fib25/truth/validate-*-labels.h5
 
 Affinities are made from the labels of synthetic tissue: links smoothed and with noise, so that there is a truth to
-compare with. Each method runs in a process of its own after a warm-up on a small crop; peak memory is that process's
-beyond what it held before. Peers without a watershed on affinities start from our fragments, which are not timed; so
-does our own second half beside them. `bench_blockwise.py` measures blocks and processes.
+compare with; or a network's are taken, with the labels that it was tried on. Each method runs in a process of its own
+after a warm-up on a small crop; peak memory is that process's beyond what it held before. Peers without a watershed on
+affinities start from our fragments, which are not timed; so does our own second half beside them. `bench_blockwise.py`
+measures blocks and processes.
 """
 
 import argparse
@@ -54,39 +57,39 @@ def affinities_of(labels: np.ndarray) -> np.ndarray:
     return affinity
 
 
-def run_ours(affinity: np.ndarray, size: int = SIZE) -> np.ndarray:
+def run_ours(affinity: np.ndarray, threshold: float, size: int) -> np.ndarray:
     from baselines.affinity_unet.segment import segment_array
 
     fragments, hierarchy = segment_array(affinity, SegmentConfig(low=LOW, high=HIGH, size=size, dust=0))
-    return hierarchy.lookup(THRESHOLD, 0)[fragments]
+    return hierarchy.lookup(threshold, 0)[fragments]
 
 
-def run_waterz(affinity: np.ndarray, bins: int) -> np.ndarray:
+def run_waterz(affinity: np.ndarray, threshold: float, bins: int) -> np.ndarray:
     import waterz
 
     links = affinity.astype(np.float32) / 255
     return next(
         waterz.agglomerate(
-            links, [1 - THRESHOLD], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
+            links, [1 - threshold], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
         )
     )
 
 
-def run_mwatershed(affinity: np.ndarray) -> np.ndarray:
+def run_mwatershed(affinity: np.ndarray, threshold: float) -> np.ndarray:
     import mwatershed
 
-    links = affinity.astype(np.float64) / 255 - THRESHOLD
+    links = affinity.astype(np.float64) / 255 - threshold
     return mwatershed.agglom(links, OFFSETS)
 
 
-def graph_ours(affinity: np.ndarray, fragments: np.ndarray) -> np.ndarray:
+def graph_ours(affinity: np.ndarray, fragments: np.ndarray, threshold: float) -> np.ndarray:
     from baselines.affinity_unet.agglomerate import agglomerate
     from baselines.affinity_unet.region_graph import region_graph
 
-    return agglomerate(region_graph(affinity, fragments), int(fragments.max())).lookup(THRESHOLD)[fragments]
+    return agglomerate(region_graph(affinity, fragments), int(fragments.max())).lookup(threshold)[fragments]
 
 
-def graph_bioimage(affinity: np.ndarray, fragments: np.ndarray) -> np.ndarray:
+def graph_bioimage(affinity: np.ndarray, fragments: np.ndarray, threshold: float) -> np.ndarray:
     """Average linkage on signed weights: what is above the threshold attracts, the rest repels."""
     from bioimage_cpp import graph
 
@@ -94,11 +97,11 @@ def graph_bioimage(affinity: np.ndarray, fragments: np.ndarray) -> np.ndarray:
     links = affinity.astype(np.float32) / 255
     found = graph.features.affinity_features(rag, fragments, links, OFFSETS, number_of_threads=1)
     policy = graph.agglomeration.GaspClusterPolicy(linkage="mean")
-    node = policy.optimize(rag, found[:, 0] - THRESHOLD, edge_sizes=found[:, 1])
+    node = policy.optimize(rag, found[:, 0] - threshold, edge_sizes=found[:, 1])
     return np.asarray(node)[fragments]
 
 
-def graph_higra(affinity: np.ndarray, fragments: np.ndarray) -> np.ndarray:
+def graph_higra(affinity: np.ndarray, fragments: np.ndarray, threshold: float) -> np.ndarray:
     """Average linkage; its graph must be connected, so that a chain of edges of affinity 0 is added."""
     import higra
 
@@ -112,29 +115,29 @@ def graph_higra(affinity: np.ndarray, fragments: np.ndarray) -> np.ndarray:
     mean = np.concatenate([1 - edges.total / edges.count / 255, np.full(len(chain), 2.0)])
     links = np.concatenate([edges.count, np.full(len(chain), 1e-9)])
     tree, altitude = higra.binary_partition_tree_average_linkage(graph, mean, links)
-    return higra.labelisation_horizontal_cut_from_threshold(tree, altitude, 1 - THRESHOLD)[fragments]
+    return higra.labelisation_horizontal_cut_from_threshold(tree, altitude, 1 - threshold)[fragments]
 
 
 WHOLE = {
     "ours": run_ours,
-    "ours, size 0": lambda affinity: run_ours(affinity, 0),
-    "waterz 256 bins": lambda affinity: run_waterz(affinity, 256),
-    "waterz exact": lambda affinity: run_waterz(affinity, 0),
-    "mwatershed": run_mwatershed,
+    "ours, size 0": lambda affinity, threshold, _: run_ours(affinity, threshold, 0),
+    "waterz 256 bins": lambda affinity, threshold, _: run_waterz(affinity, threshold, 256),
+    "waterz exact": lambda affinity, threshold, _: run_waterz(affinity, threshold, 0),
+    "mwatershed": lambda affinity, threshold, _: run_mwatershed(affinity, threshold),
 }
 GRAPH = {"ours": graph_ours, "bioimage-cpp": graph_bioimage, "higra": graph_higra}
 
 
-def run_method(name: str, folder: Path, *, from_fragments: bool) -> dict:
+def run_method(name: str, folder: Path, threshold: float, size: int, *, from_fragments: bool) -> dict:
     """CPU seconds, peak memory in MB beyond the input, VOI in bits and ARAND against the truth."""
     from axonem_eval.dense import dense_scores
     from baselines.affinity_unet.segment import fragments_of
     from baselines.common.evaluate import overlaps
 
-    def inputs(affinity: np.ndarray) -> tuple[np.ndarray, ...]:
+    def inputs(affinity: np.ndarray) -> tuple:
         if not from_fragments:
-            return (affinity,)
-        return affinity, fragments_of(affinity, SegmentConfig(low=LOW, high=HIGH, size=SIZE))[0]
+            return affinity, threshold, size
+        return affinity, fragments_of(affinity, SegmentConfig(low=LOW, high=HIGH, size=size))[0], threshold
 
     run = (GRAPH if from_fragments else WHOLE)[name]
     affinity = np.load(folder / "affinity.npy")
@@ -165,40 +168,60 @@ def reset_peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", default=["32,192,192", "64,256,256", "100,384,384"])
+    parser.add_argument("--affinities", type=Path, help="a network's, Zarr (3,z,y,x) uint8, instead of made ones")
+    parser.add_argument("--labels", type=Path, help="their ground truth, HDF5 dataset main")
+    parser.add_argument("--threshold", type=float, default=THRESHOLD)
+    parser.add_argument("--size", type=int, default=SIZE, help="of ours: smaller fragments join first")
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--graph-methods", nargs="*", default=list(FROM_FRAGMENTS))
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         name, folder, kind = options.child
-        print(json.dumps(run_method(name, Path(folder), from_fragments=kind == "graph")))
+        found = run_method(name, Path(folder), options.threshold, options.size, from_fragments=kind == "graph")
+        print(json.dumps(found))
         return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; threshold {THRESHOLD}, size {SIZE} (ours)")
-    for text in options.shapes:
-        shape = tuple(int(n) for n in text.split(","))
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; threshold {options.threshold}, size {options.size}")
+    for text in [str(options.affinities)] if options.affinities else options.shapes:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            maker = multiprocessing.get_context("spawn").Process(target=make_affinities, args=(shape, folder))
-            maker.start()
-            maker.join()
-            print(f"\n{text} ({np.prod(shape) / 1e6:.1f} Mvoxel)")
+            if options.affinities:
+                copy_affinities(options.affinities, options.labels, folder)
+            else:
+                shape = tuple(int(n) for n in text.split(","))
+                maker = multiprocessing.get_context("spawn").Process(target=make_affinities, args=(shape, folder))
+                maker.start()
+                maker.join()
+            voxels = np.load(folder / "truth.npy", mmap_mode="r").size
+            print(f"\n{text} ({voxels / 1e6:.1f} Mvoxel)")
             print(f"{'':<20}{'CPU s':>8}{'Mvoxel/s':>10}{'peak MB':>9}{'VOI sum':>9}{'merge':>7}{'ARAND':>8}")
             for name in options.methods:
-                report(name, folder, shape, "whole")
+                report(name, folder, voxels, "whole", options)
             print("from our fragments")
             for name in options.graph_methods:
-                report(name, folder, shape, "graph")
+                report(name, folder, voxels, "graph", options)
 
 
-def report(name: str, folder: Path, shape: tuple[int, ...], kind: str) -> None:
+def copy_affinities(affinities: Path, labels: Path, folder: Path) -> None:
+    """affinity.npy and truth.npy of a network's affinities and their labels."""
+    import h5py
+    import zarr
+
+    np.save(folder / "affinity.npy", np.asarray(zarr.open_array(affinities, mode="r")[:]))
+    with h5py.File(labels, "r") as file:
+        np.save(folder / "truth.npy", file["main"][()])
+
+
+def report(name: str, folder: Path, voxels: int, kind: str, options: argparse.Namespace) -> None:
     """Run one method in a process of its own and print its row."""
-    command = [sys.executable, __file__, "--child", name, str(folder), kind]
+    settings = ["--threshold", str(options.threshold), "--size", str(options.size)]
+    command = [sys.executable, __file__, *settings, "--child", name, str(folder), kind]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(f"{name:<20}  not run: {done.stderr.strip().splitlines()[-1]}")
         return
     row = json.loads(done.stdout.strip().splitlines()[-1])
-    speed = np.prod(shape) / 1e6 / row["seconds"]
+    speed = voxels / 1e6 / row["seconds"]
     print(f"{name:<20}{row['seconds']:>8.2f}{speed:>10.2f}{row['megabytes']:>9.0f}{row['voi']:>9.3f}"
           f"{row['voi_merge']:>7.3f}{row['arand']:>8.4f}", flush=True)  # fmt: skip
 
