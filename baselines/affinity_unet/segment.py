@@ -27,7 +27,7 @@ from tqdm import tqdm
 from axonem_eval.landlock import die_with_parent
 from baselines.affinity_unet.agglomerate import MergeTree, agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
-from baselines.affinity_unet.watershed import levels, merge_small, watershed
+from baselines.affinity_unet.watershed import levels, merge_small, relabel, watershed
 from baselines.common.blockwise import Block, Ledger, Triple, blocks
 from baselines.common.config import SegmentConfig
 
@@ -60,27 +60,31 @@ class Hierarchy:
 
 def segment_array(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[NDArray[np.uint32], Hierarchy]:
     """Fragments (z,y,x) and hierarchy of affinities (3,z,y,x) in memory, as one block."""
-    fragments, count = fragments_of(affinity, config)
-    tree = agglomerate(region_graph(affinity, fragments), count)
+    fragments, count = watershed(affinity, config.low, config.high)
+    graph = region_graph(affinity, fragments)
+    if config.size > 1:
+        lookup, count = _join_small(fragments, count, graph, config)
+        graph = rename(graph, lookup)
     voxels = np.bincount(fragments.reshape(-1), minlength=count + 1)
-    return fragments, Hierarchy(np.arange(count + 1, dtype=np.uint32), voxels, tree)
+    return fragments, Hierarchy(np.arange(count + 1, dtype=np.uint32), voxels, agglomerate(graph, count))
 
 
 def fragments_of(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[NDArray[np.uint32], int]:
     """Watershed, and small fragments joined to their strongest neighbours."""
     fragments, count = watershed(affinity, config.low, config.high)
-    if config.size <= 1:
-        return fragments, count
-    graph = region_graph(affinity, fragments)
-    return merge_small(
-        fragments,
-        count,
-        graph.u.astype(np.uint32),
-        graph.v.astype(np.uint32),
-        graph.strongest,
-        size=config.size,
-        low=config.low,
-    )
+    if config.size > 1:
+        _, count = _join_small(fragments, count, region_graph(affinity, fragments), config)
+    return fragments, count
+
+
+def _join_small(
+    fragments: NDArray[np.uint32], count: int, graph: RegionGraph, config: SegmentConfig
+) -> tuple[NDArray[np.uint32], int]:
+    """Renumbers ``fragments`` in place; what each became, and how many there are now."""
+    u, v = graph.u.astype(np.uint32), graph.v.astype(np.uint32)
+    lookup, count = merge_small(fragments, count, u, v, graph.strongest, size=config.size, low=config.low)
+    relabel(fragments.reshape(-1), lookup)
+    return lookup, count
 
 
 def build_hierarchy(

@@ -158,16 +158,16 @@ def merge_small(
     size: int,
     low: float,
 ) -> tuple[NDArray[np.uint32], int]:
-    """Join fragments along their strongest links where either has fewer than ``size`` voxels; (fragments, count).
+    """Join fragments along their strongest links where either has fewer than ``size`` voxels.
 
     u, v, strongest : (edges,) pairs of fragments and the largest affinity between them; links of at most ``low`` never
-    join. Equal links are taken in the order given. ``fragments`` is changed in place.
+    join. Equal links are taken in the order given. Returns (count + 1,) what each fragment becomes, and how many are
+    left.
     """
     order = np.argsort(-strongest.astype(np.int16), kind="stable")
     voxels = np.bincount(fragments.reshape(-1), minlength=count + 1).astype(np.int64)
     lookup, left = _single_linkage(u[order], v[order], strongest[order], voxels, size, levels(low))
-    relabel(fragments.reshape(-1), lookup)
-    return fragments, int(left)
+    return lookup, int(left)
 
 
 @njit(cache=True, nogil=True)

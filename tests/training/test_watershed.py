@@ -70,10 +70,10 @@ def test_small_fragments_join_their_strongest_neighbour_only_above_low():
     assert count == 3
     graph = region_graph(affinity, fragments)
     edges = (graph.u.astype(np.uint32), graph.v.astype(np.uint32), graph.strongest)
-    joined, left = merge_small(fragments.copy(), count, *edges, size=3, low=0.25)
-    assert joined.ravel().tolist() == [1, 1, 2, 2, 2, 2, 2, 2]
+    lookup, left = merge_small(fragments, count, *edges, size=3, low=0.25)
+    assert lookup[fragments].ravel().tolist() == [1, 1, 2, 2, 2, 2, 2, 2]
     assert left == 2
-    assert merge_small(fragments.copy(), count, *edges, size=3, low=0.01)[1] == 1
+    assert merge_small(fragments, count, *edges, size=3, low=0.01)[1] == 1
 
 
 @pytest.mark.parametrize("coarse", [0, 3, 8])
