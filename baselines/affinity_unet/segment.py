@@ -27,7 +27,7 @@ from tqdm import tqdm
 from axonem_eval.landlock import die_with_parent
 from baselines.affinity_unet.agglomerate import MergeTree, agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
-from baselines.affinity_unet.watershed import levels, merge_small, relabel, watershed
+from baselines.affinity_unet.watershed import lowest_level, merge_small, relabel, watershed
 from baselines.common.blockwise import Block, Ledger, Triple, blocks
 from baselines.common.config import SegmentConfig
 
@@ -356,7 +356,7 @@ def _agglomerate(work: Path, grid: list[Block], count: int, high: float) -> Hier
     for block in grid:
         with np.load(work / "graph" / f"{block.name}.npz", allow_pickle=False) as file:
             graphs.append(RegionGraph(*(file[k] for k in ("u", "v", "total", "count", "strongest"))))
-            sure = file["strongest"] >= levels(high)
+            sure = file["strongest"] >= lowest_level(high)
             same += [file["same"], np.stack([file["u"], file["v"]], 1)[sure]]
         with np.load(work / "sizes" / f"{block.name}.npz", allow_pickle=False) as file:
             sizes.append(file["voxels"])

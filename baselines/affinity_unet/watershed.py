@@ -28,14 +28,19 @@ def watershed(affinity: NDArray[np.uint8], low: float, high: float) -> tuple[NDA
     if np.prod(shape, dtype=np.int64) >= 2**32:
         raise ValueError(f"a block of {shape} voxels is too large; use blocks below 2**32 voxels")
     strides = np.array([shape[1] * shape[2], shape[2], 1], np.int64)
-    direction = _point(affinity, levels(low), max(levels(high), 1))
+    direction = _point(affinity, highest_level(low), max(lowest_level(high), 1))
     _divide_plateaus(direction.reshape(-1), strides)
     fragments, count = _basins(direction.reshape(-1), strides)
     return fragments.reshape(shape), int(count)
 
 
-def levels(affinity: float) -> int:
-    """An affinity in 0..1 as the uint8 level it is compared with, 0..255."""
+def highest_level(affinity: float) -> int:
+    """The highest stored value, 0..255, that is at most an affinity in 0..1."""
+    return int(np.floor(affinity * 255 + 1e-6))
+
+
+def lowest_level(affinity: float) -> int:
+    """The lowest stored value, 0..255, that is at least an affinity in 0..1."""
     return int(np.ceil(affinity * 255 - 1e-6))
 
 
@@ -166,7 +171,7 @@ def merge_small(
     """
     order = np.argsort(-strongest.astype(np.int16), kind="stable")
     voxels = np.bincount(fragments.reshape(-1), minlength=count + 1).astype(np.int64)
-    lookup, left = _single_linkage(u[order], v[order], strongest[order], voxels, size, levels(low))
+    lookup, left = _single_linkage(u[order], v[order], strongest[order], voxels, size, highest_level(low))
     return lookup, int(left)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from baselines.affinity_unet.region_graph import region_graph
-from baselines.affinity_unet.watershed import levels, merge_small, watershed
+from baselines.affinity_unet.watershed import highest_level, lowest_level, merge_small, watershed
 
 
 def row(*links: float) -> np.ndarray:
@@ -60,8 +60,18 @@ def test_a_plateau_is_divided_between_its_exits():
     assert fragments.ravel().tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
-def test_levels_compare_as_the_stored_bytes_do():
-    assert [levels(a) for a in (0.0, 0.01, 0.99, 1.0)] == [0, 3, 253, 255]
+def test_thresholds_between_two_stored_values_leave_each_on_its_side():
+    """3 is an affinity of 0.0118: above 0.01. 252 is 0.988: below 0.99."""
+    assert [highest_level(a) for a in (0.0, 0.01, 0.2, 1.0)] == [0, 2, 51, 255]
+    assert [lowest_level(a) for a in (0.0, 0.2, 0.99, 1.0)] == [0, 51, 253, 255]
+
+
+@pytest.mark.parametrize(("level", "background"), [(2, True), (3, False)])
+def test_only_links_of_at_most_the_low_threshold_leave_background(level, background):
+    affinity = np.zeros((3, 1, 1, 2), np.uint8)
+    affinity[2, 0, 0, 1] = level
+    fragments, _ = watershed(affinity, 0.01, 0.99)
+    assert (fragments == 0).all() == background
 
 
 def test_small_fragments_join_their_strongest_neighbour_only_above_low():
@@ -84,8 +94,7 @@ def test_equal_to_waterz(coarse, seed):
     fragments, count = watershed(affinity, 0.02, 0.97)
     theirs = next(
         waterz.agglomerate(
-            (affinity / np.float32(255)).astype(np.float32), [0.0], aff_threshold_low=levels(0.02) / 255,
-            aff_threshold_high=(levels(0.97) - 0.25) / 255,
+            (affinity / np.float32(255)).astype(np.float32), [0.0], aff_threshold_low=0.02, aff_threshold_high=0.97,
         )
     )  # fmt: skip
     assert count > 5
@@ -104,7 +113,9 @@ def test_every_fragment_hangs_together_above_low(seed, coarse):
         before = [slice(None)] * 3
         before[axis] = slice(None, -1)
         same = fragments[tuple(after)] == fragments[tuple(before)]
-        linked[(axis, *after)] = 255 * (same & (affinity[(axis, *after)] > levels(0.1)) & (fragments[tuple(after)] > 0))
+        linked[(axis, *after)] = 255 * (
+            same & (affinity[(axis, *after)] > highest_level(0.1)) & (fragments[tuple(after)] > 0)
+        )
     # following only links inside fragments, above low, must give the fragments back
     assert watershed(linked, 0.01, 0.5)[1] == count == fragments.max()
 
