@@ -2,7 +2,7 @@
 
     pip install higra==0.6.13 bioimage-cpp==0.10.0 mwatershed==0.5.4
     python benchmarks/bench_segment.py --shapes 32,192,192 64,256,256 100,384,384
-    python benchmarks/bench_segment.py --threshold 0.2 --size 200 --affinities runs/fib25/validate-affinities.zarr \\
+    python benchmarks/bench_segment.py --threshold 0.15 --size 200 --affinities runs/fib25/validate-affinities.zarr \\
         --labels runs/fib25/truth/validate-*-labels.h5
 
 Affinities are made from the labels of synthetic tissue: links smoothed and with noise, so that there is a truth to

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from baselines.affinity_unet.region_graph import RegionGraph
+from baselines.affinity_unet.region_graph import RegionGraph, edge_slot
 
 # What an edge is: as scored, to be scored anew when its turn comes, or one with a parallel edge.
 _LIVE, _STALE, _DEAD = 0, 1, 2
@@ -131,19 +131,6 @@ def _sift_down(heap_key, heap_edge, size, key, edge):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def _find(slot_edge, ends, a, b):  # type: ignore[no-untyped-def]
-    """Slot of the live edge (a, b), a < b, or the first one never used on its way."""
-    mask = len(slot_edge) - 1
-    slot = (9 * np.int64(a) + 7 * np.int64(b)) & mask
-    while slot_edge[slot] != -1:
-        edge = slot_edge[slot]
-        if edge >= 0 and ends[edge, 0] == a and ends[edge, 1] == b:
-            return slot
-        slot = (slot + 1) & mask
-    return slot
-
-
-@njit(cache=True, nogil=True)
 def _lists(ends, fragments):  # type: ignore[no-untyped-def]
     """Edges at each segment as linked lists: first and last entry, number of live edges, next entry.
 
@@ -177,7 +164,7 @@ def _fill(slot_edge, ends, state):  # type: ignore[no-untyped-def]
     live = 0
     for edge in range(len(ends)):
         if state[edge] != _DEAD:
-            slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = edge
+            slot_edge[edge_slot(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = edge
             live += 1
     return live
 
@@ -193,9 +180,9 @@ def _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, 
         edge = entry // 2
         if state[edge] != _DEAD:
             neighbour = ends[edge, 1] if ends[edge, 0] == gone else ends[edge, 0]
-            slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
+            slot_edge[edge_slot(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
             a, b = min(keep, neighbour), max(keep, neighbour)
-            slot = _find(slot_edge, ends, a, b)
+            slot = edge_slot(slot_edge, ends, a, b)
             rival = slot_edge[slot]
             if rival < 0:
                 renamed += 1
@@ -267,10 +254,11 @@ def _merge_all(ends, sums, key, order, fragments, least):  # type: ignore[no-unt
         used += 1
         if degree[keep] < degree[gone]:
             keep, gone = gone, keep
-        slot_edge[_find(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
+        slot_edge[edge_slot(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
         state[edge] = _DEAD
         degree[keep] -= 1
-        if 4 * names > 3 * slots:  # names that moved leave spent slots behind; start the table afresh
+        # Names that moved leave spent slots behind; start the table afresh before it is three quarters full.
+        if 4 * (names + degree[gone]) > 3 * slots:
             names = _fill(slot_edge, ends, state)
         names += _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, slot_edge)
     return merge_a, merge_b, score, used

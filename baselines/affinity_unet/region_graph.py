@@ -10,7 +10,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# A block's edges are numbered in 32 bits; so many would fill 70 GB.
 _START = 1 << 12
 
 
@@ -85,11 +84,17 @@ def _by_pair(u: NDArray[np.int64], v: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 @njit(cache=True, nogil=True)
-def _slot(slot_edge, pair, a, b):  # type: ignore[no-untyped-def]
-    """Slot of the pair a < b, or the free one where it belongs."""
+def edge_slot(slot_edge, ends, a, b):  # type: ignore[no-untyped-def]
+    """Slot of the edge (a, b), a < b, in a hash table of edge numbers, or the first one never used on its way.
+
+    A slot holds -1 where it was never used, -2 where it is spent.
+    """
     mask = len(slot_edge) - 1
-    slot = (9 * a + 7 * b) & mask
-    while slot_edge[slot] >= 0 and (pair[slot_edge[slot], 0] != a or pair[slot_edge[slot], 1] != b):
+    slot = (9 * np.int64(a) + 7 * np.int64(b)) & mask  # neighbours have near numbers, and so lie near one another
+    while slot_edge[slot] != -1:
+        edge = slot_edge[slot]
+        if edge >= 0 and ends[edge, 0] == a and ends[edge, 1] == b:
+            return slot
         slot = (slot + 1) & mask
     return slot
 
@@ -105,7 +110,7 @@ def _longer(array):  # type: ignore[no-untyped-def]
 def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-def]
     """Edges in the order in which they are met, in arrays with room to spare, and how many there are."""
     depth, height, width = fragments.shape
-    slot_edge = np.full(4 * start, -1, np.int32)
+    slot_edge = np.full(4 * start, -1, np.int32)  # edges that 32 bits cannot number would fill 70 GB
     pair, sums, strongest = np.zeros((start, 2), np.int64), np.zeros((start, 2), np.int64), np.zeros(start, np.uint8)
     used = 0
     last_pair, last_edge = np.full((3, 2), -1, np.int64), np.zeros(3, np.int64)
@@ -124,7 +129,7 @@ def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-
                     a, b = min(here, there), max(here, there)
                     edge = last_edge[axis]
                     if a != last_pair[axis, 0] or b != last_pair[axis, 1]:
-                        slot = _slot(slot_edge, pair, a, b)
+                        slot = edge_slot(slot_edge, pair, a, b)
                         edge = slot_edge[slot]
                         if edge < 0:
                             edge, used = used, used + 1
@@ -135,7 +140,7 @@ def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-
                             if 2 * used > len(slot_edge):
                                 slot_edge = np.full(4 * len(slot_edge), -1, np.int32)
                                 for known in range(used):
-                                    slot_edge[_slot(slot_edge, pair, pair[known, 0], pair[known, 1])] = known
+                                    slot_edge[edge_slot(slot_edge, pair, pair[known, 0], pair[known, 1])] = known
                         last_pair[axis, 0], last_pair[axis, 1], last_edge[axis] = a, b, edge
                     value = affinity[axis, z, y, x]
                     sums[edge, 0] += value
