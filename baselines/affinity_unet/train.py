@@ -72,15 +72,19 @@ def autocast_of(device: torch.device, autocast: str) -> Any:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end."""
-    rate = config.learning_rate
+    """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end.
+
+    With several cycles each goes through all of that again (warm restarts: Loshchilov and Hutter 2017, section 3).
+    """
+    rate, steps = config.learning_rate, config.steps // config.cycles
+    step -= steps * min(step // steps, config.cycles - 1)
     if step < config.warmup_steps:
         return rate * (step + 1) / config.warmup_steps
     if config.schedule == "cosine":
-        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     elif config.schedule == "trapezoid":
-        left = max(0, config.steps - step) / config.cooldown_steps
+        left = max(0, steps - step) / config.cooldown_steps
         rate *= 0.01 + 0.99 * min(1.0, left)
     return rate
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from tests.browser.running_server import RunningServer
 
@@ -14,6 +15,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failed test go the text of its pages and the ends of its server's logs: a browser that waited in vain
+    does not say for what."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, value in item.funcargs.items():
+            page = getattr(value, "page", value)
+            if isinstance(page, Page) and not page.is_closed():
+                text = page.locator("body").inner_text(timeout=5000)
+                report.sections.append((f"page of {name}: {page.url}", text[-6000:]))
+            if isinstance(value, RunningServer):
+                report.sections += [(f"log of {path.stem}", text[-3000:]) for path, text in value.logs()]
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,10 @@ class RunningServer:
             command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=300
         ).stdout
 
+    def logs(self) -> list[tuple[Path, str]]:
+        """What each of its processes has written."""
+        return [(path, path.read_text(errors="replace")) for path in sorted((self.var / "log").glob("*.log"))]
+
     def start(self) -> None:
         self.log = open(self.var / "up.log", "ab")  # noqa: SIM115  closed in stop
         command = [sys.executable, "manage.py", "up", "--port", str(self.port)]

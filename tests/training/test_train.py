@@ -84,6 +84,12 @@ def test_a_trapezoid_falls_in_its_last_steps_alone():
     assert learning_rate(config, 100) == pytest.approx(0.01)
 
 
+def test_each_cycle_goes_through_the_whole_schedule():
+    once = TrainConfig(steps=100, learning_rate=1.0, schedule="trapezoid", warmup_steps=10, cooldown_steps=20)
+    twice = replace(once, steps=200, cycles=2)
+    assert [learning_rate(twice, step) for step in range(200)] == 2 * [learning_rate(once, step) for step in range(100)]
+
+
 def test_two_processes_train_one_model(cells_config, tmp_path):
     """torchrun on CPU: both see other crops and end with one set of weights."""
     code = tmp_path / "ddp.py"
