@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba.core.caching import Cache
 
 from axonem_eval.check import check_labels
 from axonem_eval.confine import Limits, limit_resources
@@ -27,6 +28,7 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     warm_kernels()
     work = _work_of(request)
+    compile_in_memory()
     limit_resources(Limits(**request["limits"]))
     # Not sys.path: an editable install has the checkout on it, and the server's files may lie below that.
     readable = [Path(p) for p in (sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/etc/ld.so.cache")]
@@ -42,6 +44,13 @@ def main() -> None:
         _say({"complaints": [{"code": c.code, "message": c.message} for c in error.complaints]})
     else:
         _say({"done": True})
+
+
+def compile_in_memory() -> None:
+    """From here on numba keeps in memory what it compiles: a confined process may not write to the cache, nor
+    everywhere read it, and would fail at the first kernel that was not compiled before."""
+    Cache.load_overload = lambda *_: None  # type: ignore[method-assign]
+    Cache.save_overload = lambda *_: None  # type: ignore[method-assign]
 
 
 def _work_of(request: dict[str, Any]) -> Callable[[], None]:

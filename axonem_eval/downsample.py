@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.sample import native_unsigned
+from axonem_eval.sample_kernels import read_only
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volume import Labels, LabelVolume
 
@@ -72,7 +73,7 @@ def downsample_block(labels: NDArray[Any], factor: Triple) -> NDArray[Any]:
         return labels
     z, y, x = labels.shape
     out = np.empty(small_shape((z, y, x), factor), labels.dtype)
-    _most_frequent(np.ascontiguousarray(labels), *factor, out)
+    _most_frequent(read_only(np.ascontiguousarray(labels)), *factor, out)
     return out
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, open_labels, sample_nodes
-from axonem_eval.confine import Limits, sample_confined
+from axonem_eval.confine import Limits, diagnose_confined, sample_confined
 from axonem_eval.landlock import landlock_abi
+from axonem_eval.spec import VolumeSpec
 from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
 
 GRAPH = straight_graph()
@@ -79,6 +80,17 @@ def test_a_chunk_that_needs_more_memory_than_allowed_is_the_files_fault(tmp_path
     with pytest.raises(InputError) as caught:
         sample_confined(path, spec, np.zeros((1, 3), np.int32), limits=Limits(memory_bytes=700 << 20))
     assert caught.value.complaints[0].code in ("too_much_memory", "damaged_chunk", "huge_chunk")
+
+
+def test_what_was_never_compiled_before_is_compiled_behind_the_walls(tmp_path, monkeypatch):
+    """On a new machine the first file may need a kernel that no rehearsal met, and the cache cannot be written."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    labels = np.zeros((60, 140, 140), np.uint16)  # enough for a coarser scale in the viewer
+    labels[5:30, 5:35] = 7
+    labels[40:, 20:60] = 9
+    path = write_h5(tmp_path / "a.h5", labels, voxel_size_nm=(10.0, 10.0, 10.0))
+    spec = VolumeSpec(labels.shape, (10.0, 10.0, 10.0))
+    assert diagnose_confined(path, spec, tmp_path / "out", view=True)["segments"]["count"] == 2
 
 
 @pytest.mark.skipif(landlock_abi() == 0, reason="this kernel has no Landlock")
