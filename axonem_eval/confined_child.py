@@ -49,8 +49,8 @@ def main() -> None:
 def compile_in_memory() -> None:
     """From here on numba keeps in memory what it compiles: a confined process may not write to the cache, nor
     everywhere read it, and would fail at the first kernel that was not compiled before."""
-    Cache.load_overload = lambda *_: None  # type: ignore[method-assign]
-    Cache.save_overload = lambda *_: None  # type: ignore[method-assign]
+    Cache.load_overload = lambda *_: None
+    Cache.save_overload = lambda *_: None
 
 
 def _work_of(request: dict[str, Any]) -> Callable[[], None]:
