@@ -26,6 +26,8 @@ from axonem_eval.spec import FloatTriple
 
 SPLIT, OMISSION, MERGER = 0, 1, 2
 KINDS = ("split", "omission", "merger")
+# Where errors are marked; Okabe and Ito's, told apart by colour-blind readers too.
+COLORS = {"split": "#d55e00", "omission": "#56b4e9", "merger": "#cc79a7"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from axonem_eval.diagnose import Diagnosis, diagnose
 from axonem_eval.erl import run_table
 from axonem_eval.errors import InputError
-from axonem_eval.errors_located import KINDS, LocatedErrors, locate_errors
+from axonem_eval.errors_located import COLORS, KINDS, LocatedErrors, locate_errors
 from axonem_eval.pipeline import sample_file
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
@@ -25,14 +25,6 @@ from axonem_eval.volume import StageProgress
 # Of each list at most so many, the worst; and so many skeletons, the longest, drawn from the start.
 MOST_MARKS = 1000
 MOST_SHOWN = 300
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-COLORS = {
-    "split": "#d55e00",
-    "omission": "#56b4e9",
-    "merger": "#cc79a7",
-    "likely split": "#d55e00",
-    "likely merger": "#cc79a7",
-}
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,11 @@ def open_view(
         marks = error_marks(errors)
     elif predicted is not None:
         marks = suspect_marks(diagnose(predicted))
-    layers += [(f"{name}s", _mark_layer(found, spec, COLORS[name])) for name, found in marks.items() if found]
+    layers += [
+        (f"{name}s", _mark_layer(found, spec, COLORS[name.removeprefix("likely ")]))
+        for name, found in marks.items()
+        if found
+    ]
     ng.set_server_bind_address("127.0.0.1", bind_port=port)
     view = View(ng.Viewer(), volumes)
     _arrange(view.viewer, layers, spec, next((found[0] for found in marks.values() if found), None))

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 
+from axonem_eval.errors_located import COLORS
 from axonem_eval.export import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.submissions import scoring
@@ -27,8 +28,6 @@ SKELETON_NAME = re.compile(r"info|segment_properties/info|\d{1,20}")
 VIEW_NAME = re.compile(rf"info|skeletons/(?:{SKELETON_NAME.pattern})|(?:\d+_){{2}}\d+/(?:\d+-\d+_){{2}}\d+-\d+")
 MOST_MARKS = 200
 MOST_SEGMENTS = 100
-# Okabe and Ito's colours, as on the result page and in `axonem-eval view`.
-COLORS = {"split": "#d55e00", "omission": "#56b4e9", "merger": "#cc79a7"}
 
 State = dict[str, Any]
 
