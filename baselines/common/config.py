@@ -91,7 +91,8 @@ class TrainConfig:
 
     schedule : constant as published, cosine, or trapezoid: constant, then linear to a hundredth over the last
     ``cooldown_steps``. Until those begin, the number of steps may still be changed.
-    cycles : how often the schedule is run through, warm-up included, each time in ``steps / cycles`` steps.
+    cycles : how often the schedule is run through, warm-up included, each time in ``steps / cycles`` steps. Inference
+    takes the mean of the networks at the ends of the cycles (snapshot ensembles: Huang et al. 2017).
     average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
     With a mean and a constant rate, a run may be stopped at any step.
     """
