@@ -48,7 +48,7 @@ def length_plot(data: dict[str, Any]) -> str:
                     height=frame.y(0) - y,
                     class_=f"bar {class_}",
                 )
-        every = 1 if width > 500 or len(names) < 7 else 2
+        every = 1 if 7 * max(map(len, names)) + 8 <= step else 2  # a character is some 7 wide
         places = [(i + 0.5, name) for i, name in enumerate(names) if i % every == 0]
         return height, content + frame.x_axis(places, "length of the segment (µm)")
 
@@ -132,7 +132,8 @@ def _mergers(data: dict[str, Any]) -> str:
         for row in data["likely_mergers"]["places"][:PLACES_SHOWN]
     ]
     head = ["score", "segment", "kind", "shorter line", "bend", "voxel z, y, x", "nm z, y, x"]
-    return _list("Likely mergers", head, rows, "Two straight lines in one segment, the straightest first", (1, 2))
+    words = "Two straight lines in one segment, the straightest first; a segment's second place counts half"
+    return _list("Likely mergers", head, rows, words, (1, 2))
 
 
 def _ends(data: dict[str, Any]) -> str:
