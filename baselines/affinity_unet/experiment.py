@@ -275,9 +275,9 @@ def load_model(config: ExperimentConfig, checkpoint: Path) -> nn.Module:
     """
     found = load_checkpoint(checkpoint)
     networks = []
-    for weights in (*found.get("earlier", []), found["model"]):
+    for state in (*({"model": weights} for weights in found.get("earlier", [])), found):
         networks.append(ResidualUNet(config.model))
-        load_weights(networks[-1], {"model": weights}, checkpoint)
+        load_weights(networks[-1], state, checkpoint)
     model = networks[0] if len(networks) == 1 else MeanOfNetworks(networks)
     return model.to(pick_device(config.train.device), memory_format=torch.channels_last_3d).eval()
 
@@ -285,10 +285,15 @@ def load_model(config: ExperimentConfig, checkpoint: Path) -> nn.Module:
 def export_weights(source: Path, target: Path) -> int:
     """Write a small checkpoint to ship: weights in half precision and the configuration; returns its bytes."""
     checkpoint = load_checkpoint(source)
-    *earlier, model = (
-        {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-        for weights in (*checkpoint.get("earlier", []), checkpoint["model"])
-    )
-    kept = {"step": checkpoint["step"], "model": model, "earlier": earlier, "config": checkpoint["config"]}
+    kept = {
+        "step": checkpoint["step"],
+        "model": _halved(checkpoint["model"]),
+        "earlier": [_halved(weights) for weights in checkpoint.get("earlier", [])],
+        "config": checkpoint["config"],
+    }
     save_checkpoint(target, kept)
     return target.stat().st_size
+
+
+def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}

@@ -77,7 +77,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
     With several cycles each goes through all of that again (warm restarts: Loshchilov and Hutter 2017, section 3).
     """
-    rate, steps = config.learning_rate, config.steps // config.cycles
+    rate, steps = config.learning_rate, config.cycle_steps
     step -= steps * min(step // steps, config.cycles - 1)
     if step < config.warmup_steps:
         return rate * (step + 1) / config.warmup_steps
@@ -131,7 +131,7 @@ def train(
     for grey, target, mask in loader:
         if step >= end:
             break
-        if len(earlier) < step // (options.steps // options.cycles):  # a cycle has ended
+        if len(earlier) < step // options.cycle_steps:  # a cycle has ended
             earlier.append(copy.deepcopy((mean or model).state_dict()))
         loss = _step(learner, optimizer, config, step, [t.to(device, non_blocking=True) for t in (grey, target, mask)])
         if not math.isfinite(loss):

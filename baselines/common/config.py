@@ -120,6 +120,11 @@ class TrainConfig:
     validate_every: int = 0
     log_every: int = 20
 
+    @property
+    def cycle_steps(self) -> int:
+        """Steps of one cycle."""
+        return self.steps // self.cycles
+
 
 @dataclass(frozen=True)
 class AugmentConfig:

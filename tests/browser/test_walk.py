@@ -197,7 +197,7 @@ def files_bundle(server) -> Path:
     return next((server.var / "private" / "groundtruth" / "walk" / "cube").glob("v1*.npz"))
 
 
-def test_06_she_reads_the_result_and_opens_it_in_the_viewer(pia, server):
+def test_06_she_reads_the_result_and_opens_it_in_the_viewer(pia):
     page = pia.page
     page.get_by_text("Segments by length").first.wait_for(timeout=180_000)
     pia.see("walk-06-result")

@@ -19,6 +19,7 @@ from evalserver.celery import app as celery_app
 from evalserver.processes import Child, Family
 from evalserver.queue import JOB_QUEUE, QUEUES, redis_client
 from evalserver.redis_server import private_redis_url, start_private_redis
+from evalserver.submissions.scoring import code_version
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2
@@ -115,6 +116,8 @@ class Workers:
             "SECRET_KEY": "k" * 50,
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "RETRY_DELAY_SECONDS": "0",
+            # As it is now: there may be a new commit by the time a worker starts.
+            "CODE_VERSION": code_version(),
         }
 
     def start(self, processes: int = 1, queue: str = JOB_QUEUE) -> Child:

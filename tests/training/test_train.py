@@ -13,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from axonem_eval.errors import InputError  # noqa: E402
 from baselines.affinity_unet.experiment import load_model  # noqa: E402
 from baselines.affinity_unet.predict import forward  # noqa: E402
 from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
@@ -119,6 +120,12 @@ def test_inference_takes_the_mean_of_the_cycles(cells_config, tmp_path):
     together = forward(load_model(config, path), grey, autocast="float32")
     assert not np.allclose(*singly, atol=1e-4)
     np.testing.assert_allclose(together, np.mean(singly, axis=0), atol=1e-6)
+
+
+def test_a_checkpoint_without_a_network_is_refused_by_name(cells_config, tmp_path):
+    save_checkpoint(tmp_path / "none.pt", {"step": 1})
+    with pytest.raises(InputError, match=r"none\.pt: its weights are of another model"):
+        load_model(cells_config, tmp_path / "none.pt")
 
 
 def test_two_processes_train_one_model(cells_config, tmp_path):
