@@ -173,6 +173,7 @@ def _step(
         long_range_weight=options.long_range_weight,
         balance=options.class_balance,
         margin=options.margin,
+        hole_weight=options.hole_weight,
     )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -95,6 +95,8 @@ class TrainConfig:
     takes the mean of the networks at the ends of the cycles (snapshot ensembles: Huang et al. 2017).
     average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
     With a mean and a constant rate, a run may be stopped at any step.
+    hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py); 0
+    for none, as published.
     """
 
     steps: int = 1_000_000
@@ -111,6 +113,7 @@ class TrainConfig:
     long_range_weight: float = 1.0
     class_balance: bool = True
     margin: float = 0.0
+    hole_weight: float = 0.0
     workers: int = 1
     threads: int = 0
     device: str = "auto"

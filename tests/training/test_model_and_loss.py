@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from baselines.affinity_unet.loss import affinity_loss, balanced_weights  # noqa: E402
+from baselines.affinity_unet.loss import affinity_loss, balanced_weights, openness  # noqa: E402
 from baselines.affinity_unet.model import ResidualUNet, spread  # noqa: E402
 from baselines.common.config import ModelConfig  # noqa: E402
 
@@ -72,3 +72,40 @@ def test_masked_voxels_and_those_past_the_margin_add_nothing():
     mask = torch.tensor([1.0, 0.0, 1.0]).reshape(1, 1, 1, 1, 3)
     loss = affinity_loss(logits, target, mask, nearest=1, balance=False, margin=0.1)
     assert math.isclose(float(loss), math.log1p(math.e), rel_tol=1e-5)
+
+
+def a_row_of(logits):
+    """Logits, and all links missing and in the mask, of one channel and a row of voxels."""
+    row = torch.tensor(logits).reshape(1, 1, 1, 1, -1)
+    return row, torch.zeros_like(row), torch.ones_like(row)
+
+
+def test_openness_is_the_lowest_affinity_nearby():
+    logits, _, mask = a_row_of([20.0, 20.0, 20.0, 20.0, -20.0, 20.0])
+    assert openness(logits, mask).ravel().round().tolist() == [1, 1, 0, 0, 0, 0]
+
+
+def test_openness_does_not_look_at_masked_links():
+    logits, _, mask = a_row_of([20.0, -20.0, 20.0])
+    mask[..., 1] = 0
+    assert openness(logits, mask).ravel().round().tolist() == [1, 1, 1]
+
+
+def test_a_hole_counts_more_and_a_membrane_beside_its_place_does_not():
+    hole, beside = [9.0, 9.0, 9.0], [9.0, -9.0, 9.0]
+
+    def ratio(row):
+        logits, target, mask = a_row_of(row)
+        kept = {"nearest": 1, "balance": False}
+        weighted = affinity_loss(logits, target, mask, hole_weight=30.0, **kept)
+        return float(weighted / affinity_loss(logits, target, mask, **kept))
+
+    assert math.isclose(ratio(hole), 31, rel_tol=1e-2)
+    assert math.isclose(ratio(beside), 1, rel_tol=1e-2)
+
+
+def test_links_that_are_there_count_once_whatever_is_predicted():
+    logits, target, mask = a_row_of([9.0, 0.0, -9.0])
+    kept = {"nearest": 1, "balance": False}
+    there = torch.ones_like(target)
+    assert affinity_loss(logits, there, mask, hole_weight=30.0, **kept) == affinity_loss(logits, there, mask, **kept)
