@@ -25,7 +25,7 @@ from baselines.affinity_unet.train import pick_device, train
 from baselines.common import evaluate
 from baselines.common.blockwise import blocks, write_json
 from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from baselines.common.config import ExperimentConfig, VolumeConfig
+from baselines.common.config import ExperimentConfig, VolumeConfig, load_config
 from baselines.common.data import Volume, checksum, load_one, load_volumes, open_raw
 from baselines.common.provenance import Provenance, file_checksum
 from baselines.common.published import published_segmentations
@@ -89,11 +89,28 @@ class Experiment:
             raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
         for index, volume in enumerate(volumes):
             self._note(f"train-{index}", volume)
+        with self.provenance.stage("train start"):
+            start = self._start()
         with self.provenance.stage("train"):
             validate = self.validate if self.config.train.validate_every else None
-            path = train(self.config, volumes, self.folder, validate=validate, stop_after=stop_after, quiet=self.quiet)
+            path = train(
+                self.config, volumes, self.folder, start=start, validate=validate, stop_after=stop_after,
+                quiet=self.quiet,
+            )  # fmt: skip
+        if start:
+            self.provenance.note("results", "start_sha256", file_checksum(start))
         self.provenance.note("results", "checkpoint_sha256", file_checksum(path))
         return path
+
+    def _start(self) -> Path | None:
+        """What a new run begins with; another configuration is trained for it, in the folder ``start``."""
+        if not self.config.train.start or (self.folder / "last.pt").exists():
+            return None
+        path = self.config.resolve(self.config.train.start)
+        if path.suffix != ".toml":
+            return path
+        command = f"baselines train {path.stem}"
+        return Experiment(load_config(path), self.folder / "start", command=command, quiet=self.quiet).train()
 
     def model(self) -> nn.Module:
         """The trained network, ready for inference."""

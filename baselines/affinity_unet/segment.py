@@ -8,12 +8,14 @@
 Each step leaves files in the work folder and is skipped where they are complete, so a killed run goes on.
 """
 
+import json
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -166,8 +168,6 @@ def global_fragments(work: Path, box: tuple[slice, slice, slice]) -> NDArray[np.
 
 
 def _settings(work: Path) -> dict[str, Any]:
-    import json
-
     return json.loads((work / "progress" / "job.json").read_text())
 
 
@@ -177,8 +177,6 @@ def _shape(affinity: Path) -> Triple:
 
 
 def _fitted(config: SegmentConfig, shape: Triple) -> SegmentConfig:
-    from dataclasses import replace
-
     block = tuple(min(b, n) for b, n in zip(config.block, shape, strict=True))
     return replace(config, block=block)
 
@@ -189,8 +187,6 @@ def _create(store: Path, shape: Triple, block: Triple) -> None:
     try:
         os.rename(part, store)
     except OSError:  # another process was first
-        import shutil
-
         shutil.rmtree(part)
 
 
@@ -341,10 +337,14 @@ def same_fragments(theirs: NDArray[np.int64], ours: NDArray[np.int64]) -> NDArra
     pairs, shared = np.unique(np.stack([theirs[both], ours[both]], 1), axis=0, return_counts=True)
     if not len(pairs):
         return np.zeros((0, 2), np.int64)
-    size_theirs = dict(zip(*np.unique(theirs, return_counts=True), strict=True))
-    size_ours = dict(zip(*np.unique(ours, return_counts=True), strict=True))
-    largest = np.array([max(size_theirs[a], size_ours[b]) for a, b in pairs])
+    largest = np.maximum(_sizes(theirs, pairs[:, 0]), _sizes(ours, pairs[:, 1]))
     return pairs[shared >= SAME_FRAGMENT * largest]
+
+
+def _sizes(plane: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.intp]:
+    """How often each id stands on a plane."""
+    found, count = np.unique(plane, return_counts=True)
+    return count[np.searchsorted(found, ids)]
 
 
 def _agglomerate(work: Path, grid: list[Block], count: int, high: float) -> Hierarchy:

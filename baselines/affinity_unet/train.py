@@ -90,6 +90,7 @@ def train(
     volumes: list[Volume],
     folder: Path,
     *,
+    start: Path | None = None,
     validate: Validate | None = None,
     stop_after: int | None = None,
     quiet: bool = False,
@@ -97,6 +98,7 @@ def train(
     """Train to ``config.train.steps`` and return the last checkpoint; goes on where an earlier run stopped.
 
     folder : holds last.pt, log.jsonl and, with the extra installed, TensorBoard's files.
+    start : checkpoint whose weights a new run begins with.
     stop_after : stop at that step without finishing, for tests.
     """
     options = config.train
@@ -108,6 +110,8 @@ def train(
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     torch.manual_seed(config.seed)
     model = ResidualUNet(config.model).to(device, memory_format=torch.channels_last_3d)
+    if start:
+        load_weights(model, load_checkpoint(start), start)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
     mean = copy.deepcopy(model).requires_grad_(False) if options.average > 0 else None
     path, step = folder / "last.pt", 0

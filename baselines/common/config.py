@@ -93,11 +93,14 @@ class TrainConfig:
     ``cooldown_steps``. Until those begin, the number of steps may still be changed.
     average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
     With a mean and a constant rate, a run may be stopped at any step.
+    start : what a new training begins with, a checkpoint of the same network (.pt) or a configuration to train first
+    (.toml); random weights where it is empty.
     hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py); 0
     for none, as published.
     """
 
     steps: int = 1_000_000
+    start: str = ""
     patch: Triple = (20, 256, 256)
     batch: int = 1
     learning_rate: float = 1e-3

@@ -6,14 +6,16 @@ import h5py
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("zarr")
 
-from baselines.affinity_unet.experiment import Experiment, export_weights
-from baselines.cli import main
-from baselines.common import evaluate
-from baselines.common.config import load_config
-from tests.training.conftest import SMALL, cells
+from baselines.affinity_unet.experiment import Experiment, export_weights  # noqa: E402
+from baselines.cli import main  # noqa: E402
+from baselines.common import evaluate  # noqa: E402
+from baselines.common.checkpoint import load_checkpoint  # noqa: E402
+from baselines.common.config import load_config  # noqa: E402
+from baselines.common.provenance import file_checksum  # noqa: E402
+from tests.training.conftest import SMALL, cells  # noqa: E402
 
 TOML = """
 name = "cells"
@@ -106,6 +108,43 @@ def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
     shipped = TOML.replace("dust = 5", "dust = 5\nthreshold = 0.5")
     (tmp_path / "shipped.toml").write_text(f'checkpoint = "small.pt"\n{shipped}')
     assert main(["reproduce", str(tmp_path / "shipped.toml"), "-o", str(tmp_path / "again"), "--quiet"]) == 0
+
+
+@pytest.fixture
+def going_on(toml):
+    """A configuration that trains cells.toml first, and then at a rate of nearly nothing."""
+    text = TOML.replace("steps = 80", 'steps = 2\nstart = "cells.toml"').replace("rate = 0.01", "rate = 1e-30")
+    toml.with_name("second.toml").write_text(text)
+    return toml.with_name("second.toml")
+
+
+def test_a_training_begins_with_the_weights_of_another_that_it_makes_first(going_on, tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", str(going_on), "-o", str(out), "--quiet"]) == 0
+    first, second = load_checkpoint(out / "start" / "last.pt"), load_checkpoint(out / "last.pt")
+    assert (first["step"], second["step"]) == (80, 2)
+    assert all(torch.equal(first["model"][name], weight) for name, weight in second["model"].items())
+    notes = json.loads((out / "provenance.json").read_text())
+    assert notes["results"]["start_sha256"] == file_checksum(out / "start" / "last.pt")
+    assert notes["seconds"]["train start"] > 0
+
+
+def test_a_training_goes_on_without_the_checkpoint_that_it_began_with(toml, going_on, tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", str(toml), "-o", str(tmp_path / "first"), "--quiet"]) == 0
+    going_on.write_text(going_on.read_text().replace("cells.toml", "first/last.pt"))
+    assert main(["train", str(going_on), "-o", str(out), "--quiet"]) == 0
+    (tmp_path / "first" / "last.pt").unlink()
+    going_on.write_text(going_on.read_text().replace("steps = 2", "steps = 4"))
+    assert main(["train", str(going_on), "-o", str(out), "--quiet"]) == 0
+    assert load_checkpoint(out / "last.pt")["step"] == 4
+
+
+def test_a_start_that_is_missing_is_told_before_training(going_on, tmp_path, capsys):
+    going_on.write_text(going_on.read_text().replace("cells.toml", "none.pt"))
+    assert main(["train", str(going_on), "-o", str(tmp_path / "run"), "--quiet"]) == 1
+    assert "none.pt: no such checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "last.pt").exists()
 
 
 def test_mistakes_are_told_in_one_line_each_and_exit_with_one(tmp_path, capsys):
