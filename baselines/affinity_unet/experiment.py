@@ -18,7 +18,7 @@ import zarr
 from torch import nn
 
 from axonem_eval.errors import InputError
-from baselines.affinity_unet.model import ResidualUNet
+from baselines.affinity_unet.model import MeanOfNetworks, ResidualUNet
 from baselines.affinity_unet.predict import predict
 from baselines.affinity_unet.segment import Hierarchy, build_hierarchy, global_fragments, write_segmentation
 from baselines.affinity_unet.train import pick_device, train
@@ -285,16 +285,32 @@ class Experiment:
         return spec.kind != "pair" or bool(spec.labels)
 
 
-def load_model(config: ExperimentConfig, checkpoint: Path) -> ResidualUNet:
-    """The configuration's network with a checkpoint's weights, ready for inference on the configured device."""
-    model = ResidualUNet(config.model)
-    load_weights(model, load_checkpoint(checkpoint), checkpoint)
+def load_model(config: ExperimentConfig, checkpoint: Path) -> nn.Module:
+    """The configuration's network with a checkpoint's weights, ready for inference on the configured device.
+
+    Of a checkpoint of several cycles the mean of the networks at the ends of them.
+    """
+    found = load_checkpoint(checkpoint)
+    networks = []
+    for state in (*({"model": weights} for weights in found.get("earlier", [])), found):
+        networks.append(ResidualUNet(config.model))
+        load_weights(networks[-1], state, checkpoint)
+    model = networks[0] if len(networks) == 1 else MeanOfNetworks(networks)
     return model.to(pick_device(config.train.device), memory_format=torch.channels_last_3d).eval()
 
 
 def export_weights(source: Path, target: Path) -> int:
     """Write a small checkpoint to ship: weights in half precision and the configuration; returns its bytes."""
     checkpoint = load_checkpoint(source)
-    weights = {k: v.half() if v.is_floating_point() else v for k, v in checkpoint["model"].items()}
-    save_checkpoint(target, {"step": checkpoint["step"], "model": weights, "config": checkpoint["config"]})
+    kept = {
+        "step": checkpoint["step"],
+        "model": _halved(checkpoint["model"]),
+        "earlier": [_halved(weights) for weights in checkpoint.get("earlier", [])],
+        "config": checkpoint["config"],
+    }
+    save_checkpoint(target, kept)
     return target.stat().st_size
+
+
+def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}

@@ -7,6 +7,7 @@ that are summed. Shape suffixes: B batch, C channels, D H W = z y x.
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from baselines.common.config import ModelConfig
@@ -125,3 +126,15 @@ class ResidualUNet(nn.Module):
     def n_parameters(self) -> int:
         """Number of trained numbers."""
         return sum(p.numel() for p in self.parameters())
+
+
+class MeanOfNetworks(nn.Module):
+    """Logits of the mean probability of several networks: grey values (B,1,D,H,W) -> (B,C,D,H,W) float32."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, grey_BCDHW: Tensor) -> Tensor:
+        linked = torch.stack([torch.sigmoid(network(grey_BCDHW).float()) for network in self.networks])
+        return torch.logit(linked.mean(0), eps=1e-7)

@@ -30,6 +30,7 @@ from baselines.common.crops import CropStream
 from baselines.common.data import Volume
 
 Validate = Callable[[nn.Module], dict[str, float]]
+Weights = dict[str, Tensor]
 
 
 class _Batches(Dataset):
@@ -72,15 +73,19 @@ def autocast_of(device: torch.device, autocast: str) -> Any:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end."""
-    rate = config.learning_rate
+    """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end.
+
+    With several cycles each goes through all of that again (warm restarts: Loshchilov and Hutter 2017, section 3).
+    """
+    rate, steps = config.learning_rate, config.cycle_steps
+    step -= steps * min(step // steps, config.cycles - 1)
     if step < config.warmup_steps:
         return rate * (step + 1) / config.warmup_steps
     if config.schedule == "cosine":
-        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     elif config.schedule == "trapezoid":
-        left = max(0, config.steps - step) / config.cooldown_steps
+        left = max(0, steps - step) / config.cooldown_steps
         rate *= 0.01 + 0.99 * min(1.0, left)
     return rate
 
@@ -115,8 +120,9 @@ def train(
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
     mean = copy.deepcopy(model).requires_grad_(False) if options.average > 0 else None
     path, step = folder / "last.pt", 0
+    earlier: list[Weights] = []
     if path.exists():
-        step = _resume(path, model, mean, optimizer)
+        step, earlier = _resume(path, model, mean, optimizer)
     loader = _loader(config, volumes, step, world, rank)
     learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
     if options.compile:
@@ -129,6 +135,8 @@ def train(
     for grey, target, mask in loader:
         if step >= end:
             break
+        if len(earlier) < step // options.cycle_steps:  # a cycle has ended
+            earlier.append(copy.deepcopy((mean or model).state_dict()))
         loss = _step(learner, optimizer, config, step, [t.to(device, non_blocking=True) for t in (grey, target, mask)])
         if not math.isfinite(loss):
             raise RuntimeError(f"loss {loss} at step {step}; lower train.learning_rate or inspect crop {step}")
@@ -145,7 +153,7 @@ def train(
             log.write(step, validate(mean or model))
             model.train()
         if rank == 0 and (step % options.checkpoint_every == 0 or step == options.steps):
-            save_checkpoint(path, _state(config, step, model, mean, optimizer))
+            save_checkpoint(path, _state(config, step, model, mean, earlier, optimizer))
     bar.close()
     log.close()
     if world > 1:
@@ -208,12 +216,19 @@ def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def _state(
-    config: ExperimentConfig, step: int, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer
+    config: ExperimentConfig,
+    step: int,
+    model: nn.Module,
+    mean: nn.Module | None,
+    earlier: list[Weights],
+    optimizer: torch.optim.Optimizer,
 ) -> dict[str, Any]:
-    """``model`` is what inference takes; ``learning`` the weights that training goes on with, where they differ."""
+    """``model`` is what inference takes, with ``earlier``, the same at the ends of the cycles before; ``learning`` the
+    weights that training goes on with, where they differ."""
     return {
         "step": step,
         "model": (mean or model).state_dict(),
+        "earlier": earlier,
         "learning": model.state_dict() if mean is not None else None,
         "optimizer": optimizer.state_dict(),
         "rng": rng_state(),
@@ -221,7 +236,10 @@ def _state(
     }
 
 
-def _resume(path: Path, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    path: Path, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer
+) -> tuple[int, list[Weights]]:
+    """Step and weights at the ends of earlier cycles."""
     checkpoint = load_checkpoint(path)
     load_weights(model, checkpoint, path)
     if mean is not None:
@@ -229,7 +247,7 @@ def _resume(path: Path, model: nn.Module, mean: nn.Module | None, optimizer: tor
         model.load_state_dict(checkpoint["learning"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     restore_rng(checkpoint["rng"])
-    return int(checkpoint["step"])
+    return int(checkpoint["step"]), checkpoint.get("earlier", [])
 
 
 class _Log:

@@ -91,6 +91,8 @@ class TrainConfig:
 
     schedule : constant as published, cosine, or trapezoid: constant, then linear to a hundredth over the last
     ``cooldown_steps``. Until those begin, the number of steps may still be changed.
+    cycles : how often the schedule is run through, warm-up included, each time in ``steps / cycles`` steps. Inference
+    takes the mean of the networks at the ends of the cycles (snapshot ensembles: Huang et al. 2017).
     average : decay of the running mean of the weights that inference takes; 0 takes the last weights, as published.
     With a mean and a constant rate, a run may be stopped at any step.
     start : what a new training begins with, a checkpoint of the same network (.pt) or a configuration to train first
@@ -108,6 +110,7 @@ class TrainConfig:
     schedule: str = "constant"
     warmup_steps: int = 0
     cooldown_steps: int = 0
+    cycles: int = 1
     clip_norm: float = 0.0
     average: float = 0.0
     long_range_weight: float = 1.0
@@ -122,6 +125,11 @@ class TrainConfig:
     checkpoint_every: int = 500
     validate_every: int = 0
     log_every: int = 20
+
+    @property
+    def cycle_steps(self) -> int:
+        """Steps of one cycle."""
+        return self.steps // self.cycles
 
 
 @dataclass(frozen=True)
@@ -349,6 +357,8 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
             f"train.cooldown_steps {train.cooldown_steps} with schedule {train.schedule!r}; the trapezoid, and "
             "it alone, needs a positive number"
         )
+    if train.cycles < 1 or train.steps % train.cycles:
+        found.append(f"train.steps {train.steps} in train.cycles {train.cycles}; expected cycles of equal length")
     if not all(0 <= o < 1 for o in predict.overlap):
         found.append(f"predict.overlap {predict.overlap}; expected fractions from 0 to below 1")
     if not 0 <= segment.low < segment.high <= 1:

@@ -8,12 +8,14 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from axonem_eval.errors import InputError  # noqa: E402
 from baselines.affinity_unet.experiment import load_model  # noqa: E402
+from baselines.affinity_unet.predict import forward  # noqa: E402
 from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from baselines.common.config import TrainConfig  # noqa: E402
@@ -84,6 +86,40 @@ def test_a_trapezoid_falls_in_its_last_steps_alone():
     assert {learning_rate(config, step) for step in range(10, 81)} == {1.0}
     assert learning_rate(config, 90) == pytest.approx(0.505)
     assert learning_rate(config, 100) == pytest.approx(0.01)
+
+
+def test_each_cycle_goes_through_the_whole_schedule():
+    once = TrainConfig(steps=100, learning_rate=1.0, schedule="trapezoid", warmup_steps=10, cooldown_steps=20)
+    twice = replace(once, steps=200, cycles=2)
+    assert [learning_rate(twice, step) for step in range(200)] == 2 * [learning_rate(once, step) for step in range(100)]
+
+
+def test_a_checkpoint_holds_the_weights_at_the_end_of_each_cycle(cells_config, tmp_path):
+    volumes = load_volumes(cells_config, cells_config.data.train)
+    once = load_checkpoint(train(cells_config, volumes, tmp_path / "once", quiet=True))
+    twice = replace(cells_config, train=replace(cells_config.train, steps=12, cycles=2))
+    whole = load_checkpoint(train(twice, volumes, tmp_path / "twice", quiet=True))
+    assert len(whole["earlier"]) == 1
+    assert same_weights(whole["earlier"][0], once["model"])
+    assert not same_weights(whole["model"], once["model"])
+    # A run of one cycle goes on as the second.
+    more = load_checkpoint(train(twice, volumes, tmp_path / "once", quiet=True))
+    assert same_weights(more["earlier"][0], once["model"])
+    assert same_weights(more["model"], whole["model"])
+
+
+def test_inference_takes_the_mean_of_the_cycles(cells_config, tmp_path):
+    config = replace(cells_config, train=replace(cells_config.train, steps=12, cycles=2))
+    path = train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
+    grey = np.random.default_rng(0).random((1, 4, 16, 16), np.float32)
+    found = load_checkpoint(path)
+    singly = []
+    for weights in (found["earlier"][0], found["model"]):
+        save_checkpoint(tmp_path / "one.pt", {"model": weights})
+        singly.append(forward(load_model(config, tmp_path / "one.pt"), grey, autocast="float32"))
+    together = forward(load_model(config, path), grey, autocast="float32")
+    assert not np.allclose(*singly, atol=1e-4)
+    np.testing.assert_allclose(together, np.mean(singly, axis=0), atol=1e-6)
 
 
 def test_a_checkpoint_without_a_network_is_refused_by_name(cells_config, tmp_path):
