@@ -89,8 +89,7 @@ class Experiment:
             raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
         for index, volume in enumerate(volumes):
             self._note(f"train-{index}", volume)
-        with self.provenance.stage("train start"):
-            start = self._start()
+        start = self._start()
         with self.provenance.stage("train"):
             validate = self.validate if self.config.train.validate_every else None
             path = train(
@@ -110,7 +109,8 @@ class Experiment:
         if path.suffix != ".toml":
             return path
         command = f"baselines train {path.stem}"
-        return Experiment(load_config(path), self.folder / "start", command=command, quiet=self.quiet).train()
+        with self.provenance.stage("train start"):
+            return Experiment(load_config(path), self.folder / "start", command=command, quiet=self.quiet).train()
 
     def model(self) -> nn.Module:
         """The trained network, ready for inference."""

@@ -27,7 +27,7 @@ def openness(logits_BCDHW: Tensor, mask_BCDHW: Tensor, reach: int = 2) -> Tensor
     segments apart. Links outside the mask are not looked at.
     """
     wall_BCDHW = ((1 - torch.sigmoid(logits_BCDHW.float())) * mask_BCDHW).amax(1, keepdim=True)
-    for axis in range(3):
+    for axis in range(3):  # less than half the time of one cube
         kernel, padding = [1, 1, 1], [0, 0, 0]
         kernel[axis], padding[axis] = 2 * reach + 1, reach
         wall_BCDHW = torch.nn.functional.max_pool3d(wall_BCDHW, kernel, 1, padding)
@@ -52,13 +52,15 @@ def affinity_loss(
     places where no membrane is predicted at all, which a mean over all voxels hardly feels.
     """
     logits, target, mask = logits_BCDHW.float(), target_BCDHW.float(), mask_BCDHW.float()
+    # Before the margin takes sure membranes off the mask: they close holes too.
+    opened = openness(logits.detach()[:, :nearest], mask[:, :nearest]) if hole_weight > 0 else None
     if margin > 0:
         probability = torch.sigmoid(logits.detach())
         done = torch.where(target > 0.5, probability >= 1 - margin, probability <= margin)
         mask = mask * ~done
     weight = balanced_weights(target, mask) if balance else mask
-    if hole_weight > 0:
-        holes = openness(logits.detach()[:, :nearest], mask[:, :nearest]) ** 2 * (1 - target[:, :nearest])
+    if opened is not None:
+        holes = opened**2 * (1 - target[:, :nearest])
         weight = torch.cat([weight[:, :nearest] * (1 + hole_weight * holes), weight[:, nearest:]], 1)
     each = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
     near = each[:, :nearest].sum() / mask[:, :nearest].sum().clamp(min=1)

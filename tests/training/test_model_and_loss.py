@@ -104,6 +104,13 @@ def test_a_hole_counts_more_and_a_membrane_beside_its_place_does_not():
     assert math.isclose(ratio(beside), 1, rel_tol=1e-2)
 
 
+def test_a_membrane_past_the_margin_closes_a_hole():
+    logits, target, mask = a_row_of([9.0, -9.0, 9.0])
+    kept = {"nearest": 1, "balance": False, "margin": 0.1}
+    weighted = affinity_loss(logits, target, mask, hole_weight=30.0, **kept)
+    assert math.isclose(float(weighted), float(affinity_loss(logits, target, mask, **kept)), rel_tol=1e-2)
+
+
 def test_links_that_are_there_count_once_whatever_is_predicted():
     logits, target, mask = a_row_of([9.0, 0.0, -9.0])
     kept = {"nearest": 1, "balance": False}

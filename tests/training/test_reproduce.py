@@ -87,6 +87,7 @@ def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
     notes = json.loads((out / "provenance.json").read_text())
     assert notes["command"] == f"baselines reproduce {toml}"
     assert notes["config"]["seed"] == 5
+    assert "train start" not in notes["seconds"]  # it began with nothing
     assert {"train", "predict cells", "segment cells", "evaluate cells"} <= set(notes["seconds"])
     assert notes["data"]["cells"]["raw_sha256"] == notes["data"]["train-0"]["raw_sha256"]
     with h5py.File(out / "cells.h5") as file:
