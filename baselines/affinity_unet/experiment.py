@@ -185,11 +185,14 @@ class Experiment:
             return float(known["threshold"])
         self.predict("validate")
         rows = self.sweep("validate", self.hierarchy("validate"))
-        chosen = evaluate.best(rows, self.config.evaluate.choose_by)
+        chosen = self._best(rows)
         choice = {"threshold": chosen["threshold"], "chosen_by": self.config.evaluate.choose_by}
         write_json(note, {**choice, "checkpoint": weights, "sweep": rows})
         self.provenance.note("results", "threshold", chosen["threshold"])
         return float(chosen["threshold"])
+
+    def _best(self, sweep: list[dict[str, Any]]) -> dict[str, Any]:
+        return evaluate.best(sweep, self.config.evaluate.choose_by, within=self.config.evaluate.choose_within)
 
     def segment(self, name: str) -> Path:
         """Write the labels of a volume at the chosen threshold as HDF5, ready to upload."""
@@ -260,7 +263,7 @@ class Experiment:
         for threshold in self.config.segment.thresholds:
             labels = hierarchy.lookup(threshold, self.config.segment.dust)[fragments]
             rows.append({"threshold": threshold, **evaluate.score_labels(truth, labels, self.config.evaluate)})
-        row = evaluate.best(rows, self.config.evaluate.choose_by)
+        row = self._best(rows)
         found = {f"validate/{k}": float(row[k]) for k in ("threshold", "arand_error", "voi_split", "voi_merge")}
         if "erl" in row:
             found["validate/erl_nm"] = float(row["erl"]["erl_nm"])

@@ -202,12 +202,16 @@ class SegmentConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Scoring: tolerance of ERL in nodes; ``choose_by`` is arand_error, voi_sum or erl (highest)."""
+    """Scoring: tolerance of ERL in nodes; ``choose_by`` is arand_error, voi_sum or erl (highest).
+
+    choose_within : thresholds are compared by the mean score of all that are this near; 0 takes each by itself.
+    """
 
     tolerance_nodes: int = 50
     target_voxel_nm: float = 30.0
     min_length_um: float = 0.0
     choose_by: str = "voi_sum"
+    choose_within: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -352,6 +356,8 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
     ):
         if value not in allowed:
             found.append(f"{name} {value!r}; expected one of {', '.join(map(str, allowed))}")
+    if config.evaluate.choose_within < 0:
+        found.append(f"evaluate.choose_within {config.evaluate.choose_within}; expected 0 or more")
     if (train.schedule == "trapezoid") != (train.cooldown_steps > 0):
         found.append(
             f"train.cooldown_steps {train.cooldown_steps} with schedule {train.schedule!r}; the trapezoid, and "

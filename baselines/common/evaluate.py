@@ -101,11 +101,18 @@ def score_labels(truth: Truth, labels: NDArray[Any], config: EvaluateConfig) -> 
     return scores(overlaps([(truth.labels, labels)]), truth.graph, nodes, config)
 
 
-def best(sweep: list[Scores], choose_by: str) -> Scores:
-    """The row of a sweep that is best by arand_error, voi_sum (lowest) or erl (highest)."""
-    if choose_by == "erl" and all("erl" in row for row in sweep):
-        return max(sweep, key=lambda row: row["erl"]["erl_nm"])
-    return min(sweep, key=lambda row: row["voi_sum" if choose_by == "erl" else choose_by])
+def best(sweep: list[Scores], choose_by: str, *, within: float = 0.0) -> Scores:
+    """The row of a sweep that is best by arand_error, voi_sum (lowest) or erl (highest).
+
+    within : rows are judged by the mean over all thresholds this near. Scores leap where large segments join, and on
+    another volume at a somewhat other threshold: the middle of what is good is safer than its edge.
+    """
+    if choose_by == "erl" and not all("erl" in row for row in sweep):
+        choose_by = "voi_sum"
+    score = np.array([row["erl"]["erl_nm"] if choose_by == "erl" else -row[choose_by] for row in sweep])
+    threshold = np.array([row["threshold"] for row in sweep])
+    near = np.abs(threshold[:, None] - threshold) <= within + 1e-9
+    return sweep[int(np.argmax((near * score).sum(1) / near.sum(1)))]
 
 
 def lines(rows: list[tuple[str, Scores]]) -> list[str]:

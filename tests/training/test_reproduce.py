@@ -192,3 +192,9 @@ def test_the_best_row_is_chosen_by_what_is_asked_for():
     assert evaluate.best(rows, "voi_sum")["threshold"] == 0.2
     assert evaluate.best(rows, "arand_error")["threshold"] == 0.4
     assert evaluate.best(rows, "erl")["threshold"] == 0.4
+
+
+def test_a_threshold_amid_good_ones_is_preferred_to_a_better_one_at_the_edge():
+    rows = [{"threshold": t, "voi_sum": voi} for t, voi in ((0.1, 3.0), (0.2, 1.0), (0.3, 1.1), (0.4, 1.2), (0.5, 3.0))]
+    assert evaluate.best(rows, "voi_sum")["threshold"] == 0.2
+    assert evaluate.best(rows, "voi_sum", within=0.1)["threshold"] == 0.3
