@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.affinity_unet.agglomerate import agglomerate
-from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph
+from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, edge_slot, region_graph
 from baselines.affinity_unet.segment import rename
 from tests.training.test_watershed import row, same_partition, smooth
 
@@ -142,3 +142,14 @@ def test_equal_to_waterz_on_the_same_fragments():
     found = waterz.agglomerate((affinity / np.float32(255)).astype(np.float32), thresholds, fragments=fragments.copy())
     for threshold, theirs in zip(thresholds, found, strict=True):
         assert same_partition(tree.lookup(1 - threshold)[fragments.astype(np.int64)], theirs)
+
+
+def test_the_edges_of_large_segments_do_not_pile_up_in_the_hash_table():
+    ends = np.array([(a, b) for a in range(1, 21) for b in range(1000, 1500)], np.int32)
+    empty, table = np.full(32_768, -1, np.int32), np.full(32_768, -1, np.int32)
+    walked = 0
+    for edge, (a, b) in enumerate(ends):
+        slot = edge_slot(table, ends, a, b)
+        walked += (slot - edge_slot(empty, ends, a, b)) % len(table)
+        table[slot] = edge
+    assert walked / len(ends) < 5
