@@ -4,6 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import format_triple
+from axonem_eval.synthetic import Tissue, make_tissue
 from axonem_eval.volume import LabelVolume, open_labels, split_dataset
 from baselines.common.config import ExperimentConfig, FloatTriple, Triple, VolumeConfig
 
@@ -291,15 +293,19 @@ def _load_axonem(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
 
 def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
     """Synthetic axon tissue, made on the spot: the same shape and seed give the same bytes."""
-    from axonem_eval.synthetic import make_tissue
-
     if spec.shape is None:
         raise InputError.of("no_shape", f"{spec.name or 'a volume'}: kind synthetic needs shape = [z, y, x]")
-    tissue = make_tissue(spec.shape, config.voxel_size_of(spec), seed=spec.seed)
+    tissue = _tissue(spec.shape, config.voxel_size_of(spec), spec.seed)
     labels = tissue.labels.astype(np.uint32)
     if spec.axons_only:
         labels[~np.isin(labels, tissue.axon_ids)] = 0
-    return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw, labels)]
+    return [Volume(spec.name or f"synthetic-{spec.seed}", tissue.raw.copy(), labels)]
+
+
+@lru_cache(maxsize=1)
+def _tissue(shape_zyx: Triple, voxel_size_nm_zyx: FloatTriple, seed: int) -> Tissue:
+    """Kept for who wants the same next: prediction and scoring each do, and making it takes longer than either."""
+    return make_tissue(shape_zyx, voxel_size_nm_zyx, seed=seed)
 
 
 _LOADERS: dict[str, Callable[[ExperimentConfig, VolumeConfig], list[Volume]]] = {
