@@ -31,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print one JSON object")
         return command
 
-    add("train", "train to the configured number of steps, from where an earlier run stopped")
+    train = add("train", "train to the configured number of steps, from where an earlier run stopped")
+    train.add_argument("--fold", type=int, metavar="N", help="one fold alone, so that each may have its own processor")
     for name, text in (
         ("predict", "predict affinities; start it several times to share the work"),
         ("segment", "segment predicted affinities at the chosen threshold, into HDF5"),
@@ -101,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
     experiment = _experiment(options)
     names = [options.volume] if getattr(options, "volume", None) else experiment.tests
     if options.command == "train":
-        _print(options, {"checkpoint": str(experiment.train())})
+        _print(options, {"checkpoint": str(_part(experiment, options.fold).train())})
     elif options.command == "predict":
         _print(options, {name: str(experiment.predict(name)) for name in names})
     elif options.command == "segment":
@@ -127,6 +128,17 @@ def _run(options: argparse.Namespace) -> int:
             reference=options.reference,
         )
     return 0
+
+
+def _part(experiment: "Experiment", fold: int | None) -> "Experiment":
+    """The experiment, or one of its folds."""
+    if fold is None:
+        return experiment
+    count = len(experiment.folds)
+    if not 0 <= fold < count:
+        numbers = f"0 to {count - 1}" if count else "no [[folds]]"
+        raise InputError.of("no_fold", f"no fold {fold} in the configuration {experiment.config.name}; it has {numbers}")
+    return experiment.folds[fold]
 
 
 def _print(options: argparse.Namespace, values: dict) -> None:

@@ -4,6 +4,8 @@ train      last.pt, log.jsonl
 predict    NAME-affinities.zarr       NAME is validate or a test volume's
 segment    NAME-segments/, then NAME.h5 at the chosen threshold
 evaluate   NAME-scores.json
+
+With folds each has the same in the folder fold-INDEX; last.pt holds the networks of all then.
 """
 
 import dataclasses
@@ -18,6 +20,7 @@ import zarr
 from torch import nn
 
 from axonem_eval.errors import InputError
+from baselines.affinity_unet.folds import join_checkpoints, mean_of_sweeps
 from baselines.affinity_unet.model import MeanOfNetworks, ResidualUNet
 from baselines.affinity_unet.predict import predict
 from baselines.affinity_unet.segment import Hierarchy, build_hierarchy, global_fragments, write_segmentation
@@ -40,6 +43,10 @@ class Experiment:
         self.config, self.folder, self.quiet = config, folder, quiet
         folder.mkdir(parents=True, exist_ok=True)
         self.provenance = Provenance(folder / "provenance.json", config, command)
+        self.folds = [
+            Experiment(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet)
+            for i in range(len(config.folds))
+        ]
         self._volumes: dict[str, Volume] = {}
 
     def volume(self, name: str, *, need_labels: bool = True) -> Volume:
@@ -83,7 +90,14 @@ class Experiment:
         return self.config.resolve(self.config.checkpoint) if self.config.checkpoint else self.folder / "last.pt"
 
     def train(self, *, stop_after: int | None = None) -> Path:
-        """Train to the end, from where an earlier run stopped."""
+        """Train to the end, from where an earlier run stopped; fold by fold where there are folds."""
+        if self.folds:
+            for index, fold in enumerate(self.folds):
+                fold.train(stop_after=stop_after)
+                self.provenance.take(f"fold-{index}", fold.provenance, ("train", "train start"))
+            path = join_checkpoints([fold.checkpoint for fold in self.folds], self.checkpoint)
+            self.provenance.note("results", "checkpoint_sha256", file_checksum(path))
+            return path
         volumes = load_volumes(self.config, self.config.data.train)
         if not volumes:
             raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
@@ -183,13 +197,19 @@ class Experiment:
         known = json.loads(note.read_text()) if note.exists() else {}
         if known.get("checkpoint") == weights:  # other weights need another threshold
             return float(known["threshold"])
-        self.predict("validate")
-        rows = self.sweep("validate", self.hierarchy("validate"))
+        rows = self.validation_sweep()
         chosen = self._best(rows)
         choice = {"threshold": chosen["threshold"], "chosen_by": self.config.evaluate.choose_by}
         write_json(note, {**choice, "checkpoint": weights, "sweep": rows})
         self.provenance.note("results", "threshold", chosen["threshold"])
         return float(chosen["threshold"])
+
+    def validation_sweep(self) -> list[dict[str, Any]]:
+        """Scores at every threshold on the validation volume; with folds the mean over each fold's own."""
+        if self.folds:
+            return mean_of_sweeps([fold.validation_sweep() for fold in self.folds])
+        self.predict("validate")
+        return self.sweep("validate", self.hierarchy("validate"))
 
     def _best(self, sweep: list[dict[str, Any]]) -> dict[str, Any]:
         return evaluate.best(sweep, self.config.evaluate.choose_by, within=self.config.evaluate.choose_within)

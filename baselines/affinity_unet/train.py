@@ -127,6 +127,7 @@ def train(
     learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
     if options.compile:
         learner = torch.compile(learner)
+    loss_of = torch.compile(affinity_loss) if options.compile_loss else affinity_loss
     log = _Log(folder, active=rank == 0)
     bar = tqdm(total=options.steps, initial=step, desc="train", unit="step", disable=quiet or rank > 0)
     end = min(options.steps, stop_after or options.steps)
@@ -137,7 +138,8 @@ def train(
             break
         if len(earlier) < step // options.cycle_steps:  # a cycle has ended
             earlier.append(copy.deepcopy((mean or model).state_dict()))
-        loss = _step(learner, optimizer, config, step, [t.to(device, non_blocking=True) for t in (grey, target, mask)])
+        batch = [t.to(device, non_blocking=True) for t in (grey, target, mask)]
+        loss = _step(learner, loss_of, optimizer, config, step, batch)
         if not math.isfinite(loss):
             raise RuntimeError(f"loss {loss} at step {step}; lower train.learning_rate or inspect crop {step}")
         if mean is not None:
@@ -162,7 +164,12 @@ def train(
 
 
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, config: ExperimentConfig, step: int, batch: list[Tensor]
+    model: nn.Module,
+    loss_of: Callable[..., Tensor],
+    optimizer: torch.optim.Optimizer,
+    config: ExperimentConfig,
+    step: int,
+    batch: list[Tensor],
 ) -> float:
     options = config.train
     grey_BCDHW, target_BCDHW, mask_BCDHW = batch
@@ -170,14 +177,14 @@ def _step(
         group["lr"] = learning_rate(options, step)
     with autocast_of(grey_BCDHW.device, options.autocast):
         logits_BCDHW = model(grey_BCDHW.contiguous(memory_format=torch.channels_last_3d))
-    loss = affinity_loss(
+    loss = loss_of(
         logits_BCDHW,
         target_BCDHW,
         mask_BCDHW,
         long_range_weight=options.long_range_weight,
         balance=options.class_balance,
         margin=options.margin,
-        hole_weight=options.hole_weight,
+        hole_weight=options.hole_weight if step >= options.hole_from else 0.0,
     )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

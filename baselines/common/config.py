@@ -35,7 +35,7 @@ class VolumeConfig:
     voxel_size_nm : where it is not the experiment's.
     z, y, x : half-open range of voxels to use, [first, end]; all of them by default.
     erode : voxels taken off each label at its boundary before affinities are computed; in the section's plane where
-    voxels are anisotropic.
+    voxels are anisotropic. spare_thin : but not where a body is too thin to lose them.
     raw_offset : first voxel of the labels in ``raw`` where raw is larger (padded).
     scored_z : sections that are scored, where those around them are context alone; their labels become 0. Not to train.
     axons_only : of kind synthetic, labels that are no axon become 0, so that scores are those of the demo.
@@ -55,6 +55,7 @@ class VolumeConfig:
     x: tuple[int, int] | None = None
     raw_offset: Triple = (0, 0, 0)
     erode: int = 0
+    spare_thin: bool = False
     scored_z: tuple[int, int] | None = None
     axons_only: bool = False
 
@@ -66,6 +67,14 @@ class DataConfig:
     train: tuple[VolumeConfig, ...] = ()
     validate: VolumeConfig | None = None
     test: tuple[VolumeConfig, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoldConfig:
+    """One network of an ensemble: what it learns from, and what is kept from it to choose the threshold by."""
+
+    train: tuple[VolumeConfig, ...] = ()
+    validate: VolumeConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,9 @@ class TrainConfig:
     With a mean and a constant rate, a run may be stopped at any step.
     start : what a new training begins with, a checkpoint of the same network (.pt) or a configuration to train first
     (.toml); random weights where it is empty.
-    hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py); 0
-    for none, as published.
+    hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py), from
+    step ``hole_from`` on: before a network knows membranes at all, every place is a hole. 0 for none, as published.
+    compile, compile_loss : torch.compile of the network, of the loss. On CPU the loss alone gains.
     """
 
     steps: int = 1_000_000
@@ -117,11 +127,13 @@ class TrainConfig:
     class_balance: bool = True
     margin: float = 0.0
     hole_weight: float = 0.0
+    hole_from: int = 0
     workers: int = 1
     threads: int = 0
     device: str = "auto"
     autocast: str = "bfloat16"
     compile: bool = False
+    compile_loss: bool = False
     checkpoint_every: int = 500
     validate_every: int = 0
     log_every: int = 20
@@ -220,6 +232,9 @@ class ExperimentConfig:
 
     benchmark : slug of the benchmark on the server that its test volumes belong to; their names are the volumes' slugs.
     checkpoint : shipped weights to use instead of training.
+    folds : instead of data.train and data.validate; a network is trained for each and inference takes the mean of all. The
+    threshold is the best on all that was kept from one of them, each predicted by the network that did not learn from it
+    (cross-validation committees: Krogh and Vedelsby 1995).
     """
 
     name: str
@@ -228,6 +243,7 @@ class ExperimentConfig:
     benchmark: str = ""
     checkpoint: str = ""
     data: DataConfig = field(default_factory=DataConfig)
+    folds: tuple[FoldConfig, ...] = ()
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -245,6 +261,14 @@ class ExperimentConfig:
     def voxel_size_of(self, volume: VolumeConfig) -> FloatTriple:
         """nm along z, y, x of a volume."""
         return volume.voxel_size_nm or self.voxel_size_nm
+
+    def fold(self, index: int) -> "ExperimentConfig":
+        """The experiment of one fold by itself: its own volumes and seed, nothing to report on."""
+        fold = self.folds[index]
+        data = DataConfig(fold.train, fold.validate)
+        return dataclasses.replace(
+            self, name=f"{self.name}-{index}", seed=self.seed + index, data=data, folds=(), benchmark=""
+        )
 
     def resolve(self, path: str) -> Path:
         """A path of the TOML file, relative to its folder; a dataset (file.h5:name) stays."""
@@ -371,10 +395,16 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
         found.append(f"segment.low {segment.low} and high {segment.high}; expected 0 <= low < high <= 1")
     if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
         found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
-    for volume in (*config.data.train, *config.data.test, *filter(None, [config.data.validate])):
+    if config.folds and (config.data.train or config.data.validate or config.checkpoint):
+        found.append("folds have their own volumes and networks; data.train, data.validate and checkpoint must be absent")
+    if config.folds and any(not (fold.train and fold.validate) for fold in config.folds):
+        found.append("folds: each needs [[folds.train]] and [folds.validate]")
+    trained = [*config.data.train, *(volume for fold in config.folds for volume in fold.train)]
+    kept = [volume for volume in (config.data.validate, *(fold.validate for fold in config.folds)) if volume]
+    for volume in (*trained, *config.data.test, *kept):
         if volume.kind not in VOLUME_KINDS:
             found.append(f"data: kind {volume.kind!r}; expected one of {', '.join(VOLUME_KINDS)}")
-    if any(volume.scored_z or volume.axons_only for volume in config.data.train):
+    if any(volume.scored_z or volume.axons_only for volume in trained):
         found.append("data.train: scored_z and axons_only leave voxels without labels; they are for scoring alone")
     names = [volume.name for volume in config.data.test]
     if len({*names, "validate", ""}) < len(names) + 2:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,7 +107,7 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
         labels[:first] = labels[end:] = 0
     if labels is not None and spec.erode:
         axes = (0, 1, 2) if config.isotropic else (1, 2)
-        labels = erode_labels(labels, spec.erode, axes)
+        labels = erode_labels(labels, spec.erode, axes, spare_thin=spec.spare_thin)
     mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
     return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask, config.voxel_size_of(spec))
 
@@ -151,8 +152,23 @@ def checksum(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def erode_labels(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -> NDArray[np.uint32]:
-    """Set to 0 what lies within ``voxels`` of another label along the given axes; (z,y,x) in and out."""
+def erode_labels(
+    labels: NDArray[np.uint32], voxels: int, axes: Sequence[int], *, spare_thin: bool = False
+) -> NDArray[np.uint32]:
+    """Set to 0 what lies within ``voxels`` of another label along the given axes; (z,y,x) in and out.
+
+    spare_thin : where a body is so thin that nothing of it would be left within ``voxels`` along each of the axes, it keeps
+    its voxels, and those ``voxels + 1`` around as well, so that it stays in one piece.
+    """
+    eroded = _without_faces(labels, voxels, axes)
+    if not spare_thin:
+        return eroded
+    thin = np.where(_has_in_reach(labels, eroded, voxels, axes), np.uint32(0), labels)
+    spared = _has_in_reach(labels, thin, voxels + 1, axes)
+    return np.where(spared, labels, eroded)
+
+
+def _without_faces(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -> NDArray[np.uint32]:
     current = labels
     for _ in range(voxels):
         keep = np.ones(labels.shape, bool)
@@ -165,6 +181,19 @@ def erode_labels(labels: NDArray[np.uint32], voxels: int, axes: Sequence[int]) -
             keep[tuple(after)] &= same
         current = np.where(keep, current, np.uint32(0))
     return current
+
+
+def _has_in_reach(
+    labels: NDArray[np.uint32], some: NDArray[np.uint32], reach: int, axes: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Where a voxel's own label occurs in ``some`` within ``reach`` along each of the axes (a box)."""
+    near = np.zeros(labels.shape, bool)
+    spans = [range(-reach, reach + 1) if axis in axes else range(1) for axis in range(3)]
+    for shift in itertools.product(*spans):
+        here = tuple(slice(max(0, -s), n - max(0, s)) for s, n in zip(shift, labels.shape, strict=True))
+        there = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, labels.shape, strict=True))
+        near[here] |= labels[here] == some[there]
+    return near
 
 
 def compact(labels: NDArray[Any]) -> NDArray[np.uint32]:

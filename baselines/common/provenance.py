@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +41,14 @@ class Provenance:
         """Keep a value and write the file."""
         self.values.setdefault(section, {})[name] = value
         write_json(self.path, self.values)
+
+    def take(self, prefix: str, other: "Provenance", stages: Sequence[str]) -> None:
+        """Keep the data and the seconds of these stages of a part of this run, under ``prefix``."""
+        for name, value in other.values["data"].items():
+            self.note("data", f"{prefix} {name}", value)
+        for name in stages:
+            if name in other.values["seconds"]:
+                self.note("seconds", f"{prefix} {name}", other.values["seconds"][name])
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

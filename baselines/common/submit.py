@@ -76,7 +76,7 @@ def _report(result: dict[str, Any], notes: Mapping[str, Any] | None, server: str
 
 def _training_data(data: Mapping[str, Any]) -> str:
     """The volumes that were trained on here, empty for shipped weights."""
-    used = [value for name, value in data.items() if name.startswith("train-")]
+    used = [value for name, value in data.items() if name.split()[-1].startswith("train-")]
     return "; ".join(f"{v['volume']}, {format_triple(v['shape'])} voxels (z,y,x)" for v in used)
 
 

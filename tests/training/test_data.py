@@ -108,6 +108,23 @@ def test_erosion_takes_the_voxels_on_both_sides_of_a_boundary():
     assert erode_labels(line, 1, (1, 2)).tolist() == [[[1, 1, 0, 0, 2, 2]]]
 
 
+def test_erosion_may_spare_what_is_too_thin_for_it():
+    line = np.array([[[1, 1, 1, 1, 2, 2, 3, 3, 3, 3]]], np.uint32)
+    assert erode_labels(line, 1, (2,)).tolist() == [[[1, 1, 1, 0, 0, 0, 0, 3, 3, 3]]]
+    assert erode_labels(line, 1, (2,), spare_thin=True).tolist() == [[[1, 1, 1, 0, 2, 2, 0, 3, 3, 3]]]
+
+
+def test_a_thin_neck_keeps_a_body_in_one_piece_under_erosion():
+    from scipy import ndimage
+
+    body = np.full((1, 9, 24), 2, np.uint32)
+    body[0, 1:8, 1:8] = body[0, 1:8, 16:23] = body[0, 4, 8:16] = 1
+    assert ndimage.label(erode_labels(body, 1, (1, 2)) == 1)[1] == 2
+    spared = erode_labels(body, 1, (1, 2), spare_thin=True)
+    assert ndimage.label(spared == 1)[1] == 1
+    assert not spared[0, 1, 1:8].any()  # what is thick loses its faces all the same
+
+
 def test_compact_keeps_the_partition_and_zero():
     wide = np.array([0, 2**63, 5, 5, 0], np.uint64)
     found = compact(wide)

@@ -122,6 +122,30 @@ def test_inference_takes_the_mean_of_the_cycles(cells_config, tmp_path):
     np.testing.assert_allclose(together, np.mean(singly, axis=0), atol=1e-6)
 
 
+def test_holes_weigh_from_the_step_that_is_asked_for(cells_config, tmp_path):
+    volumes = load_volumes(cells_config, cells_config.data.train)
+
+    def weights(name, **options):
+        config = replace(cells_config, train=replace(cells_config.train, **options))
+        return load_checkpoint(train(config, volumes, tmp_path / name, quiet=True))["model"]
+
+    plain = weights("plain")
+    assert same_weights(weights("after", hole_weight=30.0, hole_from=6), plain)
+    assert not same_weights(weights("last", hole_weight=30.0, hole_from=5), plain)
+
+
+def test_a_compiled_loss_is_the_same_loss(cells_config, tmp_path):
+    volumes = load_volumes(cells_config, cells_config.data.train)
+    losses = []
+    for compiled in (False, True):
+        config = replace(cells_config, train=replace(cells_config.train, hole_weight=3.0, compile_loss=compiled))
+        train(config, volumes, tmp_path / str(compiled), quiet=True)
+        text = (tmp_path / str(compiled) / "log.jsonl").read_text()
+        losses.append([json.loads(line)["loss"] for line in text.splitlines()])
+    assert len(losses[0]) == 3
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
 def test_a_checkpoint_without_a_network_is_refused_by_name(cells_config, tmp_path):
     save_checkpoint(tmp_path / "none.pt", {"step": 1})
     with pytest.raises(InputError, match=r"none\.pt: its weights are of another model"):
