@@ -137,7 +137,7 @@ def _part(experiment: "Experiment", fold: int | None) -> "Experiment":
     count = len(experiment.folds)
     if not 0 <= fold < count:
         numbers = f"0 to {count - 1}" if count else "no [[folds]]"
-        raise InputError.of("no_fold", f"no fold {fold} in the configuration {experiment.config.name}; it has {numbers}")
+        raise InputError.of("no_fold", f"{experiment.config.name}: no fold {fold}; the configuration has {numbers}")
     return experiment.folds[fold]
 
 

@@ -106,8 +106,8 @@ class TrainConfig:
     With a mean and a constant rate, a run may be stopped at any step.
     start : what a new training begins with, a checkpoint of the same network (.pt) or a configuration to train first
     (.toml); random weights where it is empty.
-    hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py), from
-    step ``hole_from`` on: before a network knows membranes at all, every place is a hole. 0 for none, as published.
+    hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py),
+    from step ``hole_from`` on: before a network knows membranes, every place is a hole. 0 for none, as published.
     compile, compile_loss : torch.compile of the network, of the loss. On CPU the loss alone gains.
     """
 
@@ -232,9 +232,8 @@ class ExperimentConfig:
 
     benchmark : slug of the benchmark on the server that its test volumes belong to; their names are the volumes' slugs.
     checkpoint : shipped weights to use instead of training.
-    folds : instead of data.train and data.validate; a network is trained for each and inference takes the mean of all. The
-    threshold is the best on all that was kept from one of them, each predicted by the network that did not learn from it
-    (cross-validation committees: Krogh and Vedelsby 1995).
+    folds : instead of data.train and data.validate; a network is trained for each, inference takes the mean of all. The
+    threshold is the best on all that was kept from one of them, predicted by the network that did not learn from it.
     """
 
     name: str
@@ -396,7 +395,7 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
     if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
         found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
     if config.folds and (config.data.train or config.data.validate or config.checkpoint):
-        found.append("folds have their own volumes and networks; data.train, data.validate and checkpoint must be absent")
+        found.append("folds have their own volumes and networks; data.train, data.validate and checkpoint must go")
     if config.folds and any(not (fold.train and fold.validate) for fold in config.folds):
         found.append("folds: each needs [[folds.train]] and [folds.validate]")
     trained = [*config.data.train, *(volume for fold in config.folds for volume in fold.train)]

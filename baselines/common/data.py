@@ -157,8 +157,8 @@ def erode_labels(
 ) -> NDArray[np.uint32]:
     """Set to 0 what lies within ``voxels`` of another label along the given axes; (z,y,x) in and out.
 
-    spare_thin : where a body is so thin that nothing of it would be left within ``voxels`` along each of the axes, it keeps
-    its voxels, and those ``voxels + 1`` around as well, so that it stays in one piece.
+    spare_thin : where a body is so thin that nothing of it would be left within ``voxels`` along each of the axes, it
+    keeps its voxels, and those ``voxels + 1`` around as well, so that it stays in one piece.
     """
     eroded = _without_faces(labels, voxels, axes)
     if not spare_thin:

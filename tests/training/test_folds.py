@@ -123,13 +123,13 @@ def test_folds_can_be_trained_one_by_one(toml, tmp_path):
 
 def test_a_fold_that_is_not_there_is_told(toml, tmp_path, capsys):
     assert main(["train", str(toml), "--fold", "2", "-o", str(tmp_path / "run")]) == 1
-    assert "no fold 2 in the configuration cells; it has 0 to 1" in capsys.readouterr().err
+    assert "cells: no fold 2; the configuration has 0 to 1" in capsys.readouterr().err
 
 
 def test_folds_and_a_training_volume_of_their_own_exclude_each_other():
     volume = {"raw": "a.h5", "labels": "b.h5"}
     fold = {"train": [volume], "validate": volume}
-    with pytest.raises(InputError, match="data.train, data.validate and checkpoint must be absent"):
+    with pytest.raises(InputError, match=r"data\.train, data\.validate and checkpoint must go"):
         config_from(SMALL | {"folds": [fold], "data": {"train": [volume]}})
     with pytest.raises(InputError, match=r"each needs \[\[folds.train\]\] and \[folds.validate\]"):
         config_from(SMALL | {"folds": [{"train": [volume]}]})
