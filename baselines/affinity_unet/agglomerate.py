@@ -43,8 +43,20 @@ class MergeTree:
             return cls(int(arrays["fragments"]), arrays["a"], arrays["b"], arrays["score"])
 
 
-def agglomerate(graph: RegionGraph, fragments: int, *, least: float = 0.0) -> MergeTree:
+def agglomerate(
+    graph: RegionGraph,
+    fragments: int,
+    voxels: NDArray[np.integer] | None = None,
+    *,
+    least: float = 0.0,
+    large: int = 0,
+    large_least: float = 0.0,
+) -> MergeTree:
     """Merge tree of a region graph over fragments 1..``fragments``, down to a mean affinity of ``least``.
+
+    voxels : (fragments + 1,) sizes; needed where ``large`` is not 0.
+    large, large_least : two segments of at least ``large`` voxels each join only at a mean of ``large_least`` or above.
+    Segments grow and means fall, so a pair that is refused once stays apart.
 
     Equal means are taken in the order of the edges. Work is E log E: each edge waits in one place, and of two parallel
     edges the one whose turn is earlier survives and is scored anew when it comes up.
@@ -55,7 +67,11 @@ def agglomerate(graph: RegionGraph, fragments: int, *, least: float = 0.0) -> Me
     sums = np.stack([graph.total, graph.count], 1)
     key = graph.total / np.maximum(graph.count, 1)
     order = np.argsort(-key, kind="stable").astype(number)
-    a, b, score, used = _merge_all(ends, sums, key, order, fragments, least * 255.0)
+    if large > 0 and voxels is None:
+        raise ValueError("large needs the sizes of the fragments (voxels)")
+    size = np.zeros(fragments + 1, np.int64) if voxels is None else voxels.astype(np.int64)
+    large_least = large_least * 255.0 if large > 0 else 0.0
+    a, b, score, used = _merge_all(ends, sums, key, order, fragments, least * 255.0, size, large, large_least)
     return MergeTree(fragments, a[:used].astype(np.int64), b[:used].astype(np.int64), score[:used] / 255.0)
 
 
@@ -207,8 +223,8 @@ def _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, 
 
 
 @njit(cache=True, nogil=True)
-def _merge_all(ends, sums, key, order, fragments, least):  # type: ignore[no-untyped-def]
-    """(a, b, score, number) of the merges; scores in 0..255. Changes ``ends``, ``sums`` and ``key``.
+def _merge_all(ends, sums, key, order, fragments, least, voxels, large, large_least):  # type: ignore[no-untyped-def]
+    """(a, b, score, number) of the merges; scores in 0..255. Changes ``ends``, ``sums``, ``key`` and ``voxels``.
 
     Each edge waits in one of two places: in ``order``, which is walked along once, or, scored anew, in a heap. Most
     edges die before their turn, and cost nothing in the first.
@@ -250,10 +266,14 @@ def _merge_all(ends, sums, key, order, fragments, least):  # type: ignore[no-unt
         if key[edge] < least:
             break
         keep, gone = ends[edge, 0], ends[edge, 1]
+        if key[edge] < large_least and voxels[keep] >= large and voxels[gone] >= large:
+            # Without a turn from now on. Whatever it is pooled with is a pair of large segments of no higher mean.
+            continue
         merge_a[used], merge_b[used], score[used] = keep, gone, key[edge]
         used += 1
         if degree[keep] < degree[gone]:
             keep, gone = gone, keep
+        voxels[keep] += voxels[gone]
         slot_edge[edge_slot(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
         state[edge] = _DEAD
         degree[keep] -= 1

@@ -33,6 +33,8 @@ from baselines.affinity_unet.watershed import lowest_level, merge_small, relabel
 from baselines.common.blockwise import Block, Ledger, Triple, blocks
 from baselines.common.config import SegmentConfig
 
+# What a hierarchy depends on.
+_SHAPING = ("high", "low", "size", "large", "large_threshold", "block", "halo")
 # Pieces on both sides of a face are one fragment where they share this much of their cross-section.
 SAME_FRAGMENT = 0.5
 
@@ -68,7 +70,8 @@ def segment_array(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[N
         lookup, count = _join_small(fragments, count, graph, config)
         graph = rename(graph, lookup)
     voxels = np.bincount(fragments.reshape(-1), minlength=count + 1)
-    return fragments, Hierarchy(np.arange(count + 1, dtype=np.uint32), voxels, agglomerate(graph, count))
+    tree = agglomerate(graph, count, voxels, large=config.large, large_least=config.large_threshold)
+    return fragments, Hierarchy(np.arange(count + 1, dtype=np.uint32), voxels, tree)
 
 
 def fragments_of(affinity: NDArray[np.uint8], config: SegmentConfig) -> tuple[NDArray[np.uint32], int]:
@@ -105,7 +108,7 @@ def build_hierarchy(
     """
     shape = _shape(affinity)
     config = _fitted(config, shape)
-    settings = {k: v for k, v in asdict(config).items() if k in ("high", "low", "size", "block", "halo")}
+    settings = {k: v for k, v in asdict(config).items() if k in _SHAPING}
     ledger = Ledger(work / "progress", {"shape": shape, **settings, **(job or {})})
     final = work / "hierarchy.npz"
     if ledger.done("hierarchy"):
@@ -118,7 +121,7 @@ def build_hierarchy(
     tasks(partial(_fragment_block, affinity, work, config), label="fragments")
     offsets = _offsets(ledger, grid)
     tasks(partial(_graph_block, affinity, work, config, shape, offsets), label="graph")
-    hierarchy = _agglomerate(work, grid, int(offsets[-1]), config.high)
+    hierarchy = _agglomerate(work, grid, int(offsets[-1]), config)
     _save(hierarchy, final)
     ledger.finish("hierarchy")
     return hierarchy
@@ -347,16 +350,16 @@ def _sizes(plane: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.intp]
     return count[np.searchsorted(found, ids)]
 
 
-def _agglomerate(work: Path, grid: list[Block], count: int, high: float) -> Hierarchy:
+def _agglomerate(work: Path, grid: list[Block], count: int, config: SegmentConfig) -> Hierarchy:
     """Unite what blocks have cut, then agglomerate.
 
-    A link of at least ``high`` always joins; within a block it has, so those left lead across a face.
+    A link of at least ``config.high`` always joins; within a block it has, so those left lead across a face.
     """
     graphs, same, sizes = [], [], []
     for block in grid:
         with np.load(work / "graph" / f"{block.name}.npz", allow_pickle=False) as file:
             graphs.append(RegionGraph(*(file[k] for k in ("u", "v", "total", "count", "strongest"))))
-            sure = file["strongest"] >= lowest_level(high)
+            sure = file["strongest"] >= lowest_level(config.high)
             same += [file["same"], np.stack([file["u"], file["v"]], 1)[sure]]
         with np.load(work / "sizes" / f"{block.name}.npz", allow_pickle=False) as file:
             sizes.append(file["voxels"])
@@ -365,7 +368,8 @@ def _agglomerate(work: Path, grid: list[Block], count: int, high: float) -> Hier
     united = first.lookup(1.0)
     n_united = int(united.max(initial=0))
     voxels = np.bincount(united[1:], weights=np.concatenate(sizes), minlength=n_united + 1).astype(np.int64)
-    tree = agglomerate(rename(add_graphs(graphs), united), n_united)
+    graph = rename(add_graphs(graphs), united)
+    tree = agglomerate(graph, n_united, voxels, large=config.large, large_least=config.large_threshold)
     return Hierarchy(united, voxels, tree)
 
 

@@ -198,12 +198,16 @@ class SegmentConfig:
 
     high, low : affinities at or above ``high`` always join, at or below ``low`` never. size : fragments smaller than
     this join their strongest neighbour. dust : segments smaller than this become background. block, halo : voxels.
+    large, large_threshold : two segments of at least ``large`` voxels each join only at a mean affinity of
+    ``large_threshold`` or above, however low the threshold; 0 for no such rule, as published.
     thresholds : the sweep; threshold : the one to write, -1 to take the best of the sweep on the validation volume.
     """
 
     high: float = 0.99
     low: float = 0.01
     size: int = 200
+    large: int = 0
+    large_threshold: float = 0.5
     dust: int = 200
     block: Triple = (64, 512, 512)
     halo: Triple = (8, 32, 32)
@@ -392,6 +396,11 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
         found.append(f"predict.overlap {predict.overlap}; expected fractions from 0 to below 1")
     if not 0 <= segment.low < segment.high <= 1:
         found.append(f"segment.low {segment.low} and high {segment.high}; expected 0 <= low < high <= 1")
+    if segment.large < 0 or not 0 <= segment.large_threshold <= 1:
+        found.append(
+            f"segment.large {segment.large}, large_threshold {segment.large_threshold}; expected voxels and an affinity "
+            "from 0 to 1"
+        )
     if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
         found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
     if config.folds and (config.data.train or config.data.validate or config.checkpoint):

@@ -26,8 +26,16 @@ def random_graph(seed: int, nodes: int, edges: int) -> RegionGraph:
     return RegionGraph(pairs[:, 0], pairs[:, 1], total, count, np.zeros(len(pairs), np.uint8))
 
 
-def by_hand(graph: RegionGraph) -> list[tuple[frozenset, frozenset, float]]:
+def by_hand(
+    graph: RegionGraph, voxels: np.ndarray | None = None, large: int = 0, large_least: float = 0.0
+) -> list[tuple[frozenset, frozenset, float]]:
     """Plain agglomeration: look at every pair of segments, join the one with the highest mean, start over."""
+
+    def refused(pair: frozenset, mean: float) -> bool:
+        if voxels is None or mean >= large_least:
+            return False
+        return all(sum(int(voxels[node]) for node in segment) >= large for segment in pair)
+
     segments = {int(n): frozenset([int(n)]) for n in np.union1d(graph.u, graph.v)}
     merges = []
     while True:
@@ -38,6 +46,8 @@ def by_hand(graph: RegionGraph) -> list[tuple[frozenset, frozenset, float]]:
                 entry = pairs.setdefault(frozenset([a, b]), [0, 0])
                 entry[0] += int(total)
                 entry[1] += int(count)
+        mean = {pair: total / count / 255 for pair, (total, count) in pairs.items()}
+        pairs = {pair: entry for pair, entry in pairs.items() if not refused(pair, mean[pair])}
         if not pairs:
             return merges
         best = max(pairs, key=lambda pair: pairs[pair][0] / pairs[pair][1])
@@ -104,6 +114,33 @@ def test_equal_to_plain_agglomeration(seed, nodes, edges):
         for a, b, (one, other, _) in zip(tree.a, tree.b, expected, strict=True):
             assert {int(a) in one, int(b) in one} == {True, False}
             assert {int(a) in other, int(b) in other} == {True, False}
+
+
+def test_two_large_segments_need_a_higher_mean():
+    """1-2 (.9) make 20 voxels; to 3, as large, they have .4, to the small 4 .3. Between large ones .5 is asked for."""
+    graph = graph_of((1, 2, 2295, 10), (2, 3, 1020, 10), (2, 4, 765, 10))
+    voxels = np.array([0, 10, 10, 20, 5])
+    assert agglomerate(graph, 4).lookup(0.2).tolist() == [0, 1, 1, 1, 1]
+    assert agglomerate(graph, 4, voxels, large=20, large_least=0.5).lookup(0.2).tolist() == [0, 1, 1, 2, 1]
+    assert agglomerate(graph, 4, voxels, large=20, large_least=0.4).lookup(0.2).tolist() == [0, 1, 1, 1, 1]
+    assert agglomerate(graph, 4, voxels, large=21, large_least=0.5).lookup(0.2).tolist() == [0, 1, 1, 1, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 14), st.integers(1, 40), st.integers(1, 60), st.floats(0, 1))
+def test_the_rule_for_large_segments_equals_that_of_plain_agglomeration(seed, nodes, edges, large, large_least):
+    graph = random_graph(seed, nodes, edges)
+    if len(np.unique(graph.mean)) < len(graph):  # equal means may be taken in any order, and sizes follow it
+        return
+    voxels = np.random.default_rng(seed).integers(1, 30, nodes + 1)
+    tree = agglomerate(graph, nodes, voxels, large=large, large_least=large_least)
+    expected = by_hand(graph, voxels, large, large_least)
+    assert np.allclose(tree.score, [score for _, _, score in expected], atol=1e-12)
+
+
+def test_sizes_are_asked_for_where_large_segments_have_a_rule():
+    with pytest.raises(ValueError, match="large needs the sizes"):
+        agglomerate(random_graph(1, 5, 9), 5, large=3, large_least=0.5)
 
 
 def test_scores_never_rise_on_a_large_graph():
