@@ -398,8 +398,8 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
         found.append(f"segment.low {segment.low} and high {segment.high}; expected 0 <= low < high <= 1")
     if segment.large < 0 or not 0 <= segment.large_threshold <= 1:
         found.append(
-            f"segment.large {segment.large}, large_threshold {segment.large_threshold}; expected voxels and an affinity "
-            "from 0 to 1"
+            f"segment.large {segment.large}, large_threshold {segment.large_threshold}; expected voxels and an "
+            "affinity from 0 to 1"
         )
     if any(tile % chunk for tile, chunk in zip(predict.tile, predict.chunk[1:], strict=True)):
         found.append(f"predict.tile {predict.tile} must be a multiple of predict.chunk {predict.chunk[1:]} (y, x)")
