@@ -37,14 +37,22 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 class Experiment:
-    """A configuration and the folder that its results go to."""
+    """A configuration and the folder that its results go to. fold : which it is of another, None where of none."""
 
-    def __init__(self, config: ExperimentConfig, folder: Path, *, command: str = "", quiet: bool = False) -> None:
-        self.config, self.folder, self.quiet = config, folder, quiet
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        folder: Path,
+        *,
+        command: str = "",
+        quiet: bool = False,
+        fold: int | None = None,
+    ) -> None:
+        self.config, self.folder, self.quiet, self.fold = config, folder, quiet, fold
         folder.mkdir(parents=True, exist_ok=True)
         self.provenance = Provenance(folder / "provenance.json", config, command)
         self.folds = [
-            Experiment(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet)
+            Experiment(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet, fold=i)
             for i in range(len(config.folds))
         ]
         self._volumes: dict[str, Volume] = {}
@@ -123,8 +131,21 @@ class Experiment:
         if path.suffix != ".toml":
             return path
         command = f"baselines train {path.stem}"
+        start = Experiment(load_config(path), self.folder / "start", command=command, quiet=self.quiet)
+        if self.fold is not None:
+            start = self._same_fold(start, path)
         with self.provenance.stage("train start"):
-            return Experiment(load_config(path), self.folder / "start", command=command, quiet=self.quiet).train()
+            return start.train()
+
+    def _same_fold(self, start: "Experiment", path: Path) -> "Experiment":
+        """The fold that this one goes on from; InputError where it would learn from what is kept from this one."""
+        same = [fold for fold in start.folds[self.fold : self.fold + 1] if fold.config.data == self.config.data]  # type: ignore[operator]
+        if not same:
+            raise InputError.of(
+                "other_folds", f"train.start {path.name}: its fold {self.fold} has other volumes than this one's; a "
+                "network must not begin with weights that learnt from what is kept from it",
+            )  # fmt: skip
+        return same[0]
 
     def model(self) -> nn.Module:
         """The trained network, ready for inference."""

@@ -121,6 +121,29 @@ def test_folds_can_be_trained_one_by_one(toml, tmp_path):
     assert all(torch.equal(weight, weights[name]) for name, weight in load_checkpoint(out / "last.pt")["model"].items())
 
 
+def going_on(toml, text: str):
+    """A configuration that trains cells.toml first, and then at a rate of nearly nothing."""
+    text = text.replace("steps = 60", 'steps = 2\nstart = "cells.toml"').replace("rate = 0.01", "rate = 1e-30")
+    toml.with_name("second.toml").write_text(text)
+    return toml.with_name("second.toml")
+
+
+def test_each_fold_goes_on_from_the_same_fold_of_another_training(toml, tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", str(going_on(toml, TOML)), "-o", str(out), "--quiet"]) == 0
+    for fold in ("fold-0", "fold-1"):
+        first = load_checkpoint(out / fold / "start" / fold / "last.pt")
+        second = load_checkpoint(out / fold / "last.pt")
+        assert (first["step"], second["step"]) == (60, 2)
+        assert all(torch.equal(first["model"][name], weight) for name, weight in second["model"].items())
+
+
+def test_a_fold_does_not_begin_with_weights_that_learnt_from_what_is_kept_from_it(toml, tmp_path, capsys):
+    turned = TOML.replace("[0, 6]", "[?]").replace("[6, 12]", "[0, 6]").replace("[?]", "[6, 12]")
+    assert main(["train", str(going_on(toml, turned)), "-o", str(tmp_path / "run"), "--quiet"]) == 1
+    assert "train.start cells.toml: its fold 0 has other volumes than this one's" in capsys.readouterr().err
+
+
 def test_a_fold_that_is_not_there_is_told(toml, tmp_path, capsys):
     assert main(["train", str(toml), "--fold", "2", "-o", str(tmp_path / "run")]) == 1
     assert "cells: no fold 2; the configuration has 0 to 1" in capsys.readouterr().err
