@@ -44,11 +44,11 @@ def region_graph(
     first : links count only where their destination is at or behind this voxel of the box; a block passes its core's
     corner and one voxel of context before it.
     """
-    pair, sums, strongest, used = _count_links(
+    edges, strongest, used = _count_links(
         np.ascontiguousarray(affinity), np.ascontiguousarray(fragments), np.array(first, np.int64), _START
     )
-    order = _by_pair(pair[:used, 0], pair[:used, 1])
-    return RegionGraph(*pair[order].T, *sums[order].T, strongest[order])
+    order = _by_pair(edges[:used, 0], edges[:used, 1])
+    return RegionGraph(*edges[order].T, strongest[order])
 
 
 def add_graphs(graphs: list[RegionGraph]) -> RegionGraph:
@@ -112,42 +112,61 @@ def _longer(array):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-def]
-    """Edges in the order in which they are met, in arrays with room to spare, and how many there are."""
+    """Edges (u, v, total, count) and their strongest links as they are met, with room to spare, and how many there are.
+
+    One row of 32 bytes an edge keeps what a link touches together.
+    """
     depth, height, width = fragments.shape
     slot_edge = np.full(4 * start, -1, np.int32)  # edges that 32 bits cannot number would fill 70 GB
-    pair, sums, strongest = np.zeros((start, 2), np.int64), np.zeros((start, 2), np.int64), np.zeros(start, np.uint8)
+    edges, strongest = np.zeros((start, 4), np.int64), np.zeros(start, np.uint8)
     used = 0
-    last_pair, last_edge = np.full((3, 2), -1, np.int64), np.zeros(3, np.int64)
-    for z in range(first[0], depth):
-        for y in range(first[1], height):
-            for x in range(first[2], width):
-                here = np.int64(fragments[z, y, x])
-                if here == 0:
-                    continue
-                for axis in range(3):
-                    if (axis == 0 and z == 0) or (axis == 1 and y == 0) or (axis == 2 and x == 0):
-                        continue
-                    there = np.int64(fragments[z - (axis == 0), y - (axis == 1), x - (axis == 2)])
-                    if there == here or there == 0:
-                        continue
-                    a, b = min(here, there), max(here, there)
-                    edge = last_edge[axis]
-                    if a != last_pair[axis, 0] or b != last_pair[axis, 1]:
-                        slot = edge_slot(slot_edge, pair, a, b)
-                        edge = slot_edge[slot]
-                        if edge < 0:
-                            edge, used = used, used + 1
-                            if edge == len(pair):
-                                pair, sums, strongest = _longer(pair), _longer(sums), _longer(strongest)
-                            pair[edge, 0], pair[edge, 1] = a, b
-                            slot_edge[slot] = edge
-                            if 2 * used > len(slot_edge):
-                                slot_edge = np.full(4 * len(slot_edge), -1, np.int32)
-                                for known in range(used):
-                                    slot_edge[edge_slot(slot_edge, pair, pair[known, 0], pair[known, 1])] = known
-                        last_pair[axis, 0], last_pair[axis, 1], last_edge[axis] = a, b, edge
-                    value = affinity[axis, z, y, x]
-                    sums[edge, 0] += value
-                    sums[edge, 1] += 1
-                    strongest[edge] = max(strongest[edge], value)
-    return pair, sums, strongest, used
+    begin = first.copy()
+    for axis in range(3):
+        begin[:] = first
+        begin[axis] = max(begin[axis], 1)
+        for z in range(begin[0], depth):
+            for y in range(begin[1], height):
+                while used + width > len(edges):
+                    edges, strongest = _longer(edges), _longer(strongest)
+                if 2 * (used + width) > len(slot_edge):
+                    slot_edge = _slots_of(edges[:used], 4 * max(len(slot_edge), width))
+                here = fragments[z, y, begin[2] :]
+                there = fragments[z - (axis == 0), y - (axis == 1), begin[2] - (axis == 2) :]
+                used = _count_row(here, there, affinity[axis, z, y, begin[2] :], slot_edge, edges, strongest, used)
+    return edges, strongest, used
+
+
+@njit(cache=True, nogil=True)
+def _slots_of(edges, least):  # type: ignore[no-untyped-def]
+    """Hash table of at least so many slots, a power of two."""
+    slots = 1
+    while slots < least:
+        slots *= 2
+    slot_edge = np.full(slots, -1, np.int32)
+    for edge in range(len(edges)):
+        slot_edge[edge_slot(slot_edge, edges, edges[edge, 0], edges[edge, 1])] = edge
+    return slot_edge
+
+
+# A function of its own, with arrays that it does not replace: four times as fast.
+@njit(cache=True, nogil=True)
+def _count_row(here, there, links, slot_edge, edges, strongest, used):  # type: ignore[no-untyped-def]
+    """Count the links between two rows of voxels; how many edges there are now. There must be room."""
+    edge, last_a, last_b = np.int64(-1), np.int64(-1), np.int64(-1)
+    for x in range(len(here)):
+        if here[x] == there[x] or here[x] == 0 or there[x] == 0:
+            continue
+        one, other = np.int64(here[x]), np.int64(there[x])
+        a, b = min(one, other), max(one, other)
+        if a != last_a or b != last_b:
+            last_a, last_b = a, b
+            slot = edge_slot(slot_edge, edges, a, b)
+            edge = slot_edge[slot]
+            if edge < 0:
+                edge, used = used, used + 1
+                edges[edge, 0], edges[edge, 1] = a, b
+                slot_edge[slot] = edge
+        edges[edge, 2] += links[x]
+        edges[edge, 3] += 1
+        strongest[edge] = max(strongest[edge], links[x])
+    return used

@@ -49,24 +49,22 @@ def _point(affinity, low, high):  # type: ignore[no-untyped-def]
     """(z,y,x) uint8: the directions of each voxel's strongest links, and of all that are at least ``high``."""
     depth, height, width = affinity.shape[1:]
     out = np.zeros((depth, height, width), np.uint8)
-    link = np.zeros(6, np.int32)
+    outside = np.zeros(width, np.uint8)
+    along_x = np.zeros(width + 1, np.uint8)  # x and x + 1 of it are a voxel's two links, without a case at either end
     for z in range(depth):
         for y in range(height):
+            back_z = affinity[0, z, y] if z > 0 else outside
+            back_y = affinity[1, z, y] if y > 0 else outside
+            on_z = affinity[0, z + 1, y] if z + 1 < depth else outside
+            on_y = affinity[1, z, y + 1] if y + 1 < height else outside
+            along_x[1:width] = affinity[2, z, y, 1:]
             for x in range(width):
-                link[0] = affinity[0, z, y, x] if z > 0 else 0
-                link[1] = affinity[1, z, y, x] if y > 0 else 0
-                link[2] = affinity[2, z, y, x] if x > 0 else 0
-                link[3] = affinity[0, z + 1, y, x] if z + 1 < depth else 0
-                link[4] = affinity[1, z, y + 1, x] if y + 1 < height else 0
-                link[5] = affinity[2, z, y, x + 1] if x + 1 < width else 0
-                strongest = link.max()
-                if strongest <= low:
-                    continue
-                bits = 0
-                for d in range(6):
-                    if link[d] == strongest or link[d] >= high:
-                        bits |= 1 << d
-                out[z, y, x] = bits
+                to = back_z[x], back_y[x], along_x[x], on_z[x], on_y[x], along_x[x + 1]
+                strongest = max(max(max(to[0], to[1]), max(to[2], to[3])), max(to[4], to[5]))
+                counts = min(strongest, high)
+                bits = (to[0] >= counts) | (to[1] >= counts) << 1 | (to[2] >= counts) << 2
+                bits |= (to[3] >= counts) << 3 | (to[4] >= counts) << 4 | (to[5] >= counts) << 5
+                out[z, y, x] = bits if strongest > low else 0
     return out
 
 
