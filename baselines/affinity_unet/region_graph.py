@@ -45,7 +45,7 @@ def region_graph(
     corner and one voxel of context before it.
     """
     edges, strongest, used = _count_links(
-        np.ascontiguousarray(affinity), np.ascontiguousarray(fragments), np.array(first, np.int64), _START
+        np.ascontiguousarray(affinity), np.ascontiguousarray(fragments), np.array(first, np.int64)
     )
     order = _by_pair(edges[:used, 0], edges[:used, 1])
     return RegionGraph(*edges[order].T, strongest[order])
@@ -111,25 +111,24 @@ def _longer(array):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-def]
+def _count_links(affinity, fragments, first):  # type: ignore[no-untyped-def]
     """Edges (u, v, total, count) and their strongest links as they are met, with room to spare, and how many there are.
 
     One row of 32 bytes an edge keeps what a link touches together.
     """
     depth, height, width = fragments.shape
-    slot_edge = np.full(4 * start, -1, np.int32)  # edges that 32 bits cannot number would fill 70 GB
-    edges, strongest = np.zeros((start, 4), np.int64), np.zeros(start, np.uint8)
+    slot_edge = np.full(4 * _START, -1, np.int32)  # edges that 32 bits cannot number would fill 70 GB
+    edges, strongest = np.zeros((_START, 4), np.int64), np.zeros(_START, np.uint8)
     used = 0
-    begin = first.copy()
     for axis in range(3):
-        begin[:] = first
+        begin = first.copy()
         begin[axis] = max(begin[axis], 1)
         for z in range(begin[0], depth):
             for y in range(begin[1], height):
                 while used + width > len(edges):
                     edges, strongest = _longer(edges), _longer(strongest)
                 if 2 * (used + width) > len(slot_edge):
-                    slot_edge = _slots_of(edges[:used], 4 * max(len(slot_edge), width))
+                    slot_edge = _slots_of(edges[:used], 2 * (used + width), len(slot_edge))
                 here = fragments[z, y, begin[2] :]
                 there = fragments[z - (axis == 0), y - (axis == 1), begin[2] - (axis == 2) :]
                 used = _count_row(here, there, affinity[axis, z, y, begin[2] :], slot_edge, edges, strongest, used)
@@ -137,11 +136,10 @@ def _count_links(affinity, fragments, first, start):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _slots_of(edges, least):  # type: ignore[no-untyped-def]
-    """Hash table of at least so many slots, a power of two."""
-    slots = 1
+def _slots_of(edges, least, slots):  # type: ignore[no-untyped-def]
+    """Hash table of edges with at least so many slots, four times ``slots`` or more."""
     while slots < least:
-        slots *= 2
+        slots *= 4
     slot_edge = np.full(slots, -1, np.int32)
     for edge in range(len(edges)):
         slot_edge[edge_slot(slot_edge, edges, edges[edge, 0], edges[edge, 1])] = edge

@@ -60,7 +60,7 @@ def _point(affinity, low, high):  # type: ignore[no-untyped-def]
             along_x[1:width] = affinity[2, z, y, 1:]
             for x in range(width):
                 to = back_z[x], back_y[x], along_x[x], on_z[x], on_y[x], along_x[x + 1]
-                strongest = max(max(max(to[0], to[1]), max(to[2], to[3])), max(to[4], to[5]))
+                strongest = max(to[0], to[1], to[2], to[3], to[4], to[5])
                 counts = min(strongest, high)
                 bits = (to[0] >= counts) | (to[1] >= counts) << 1 | (to[2] >= counts) << 2
                 bits |= (to[3] >= counts) << 3 | (to[4] >= counts) << 4 | (to[5] >= counts) << 5

@@ -69,6 +69,14 @@ def test_tables_grow_with_a_volume_of_single_voxels():
     assert (np.diff(graph.u) >= 0).all()
 
 
+def test_tables_have_room_for_a_row_longer_than_they_begin_with():
+    affinity = np.random.default_rng(4).integers(0, 256, (3, 1, 1, 70_000), np.uint8)
+    graph = region_graph(affinity, np.arange(1, 70_001, dtype=np.uint32).reshape(1, 1, -1))
+    assert graph.u.tolist() == list(range(1, 70_000))
+    assert graph.v.tolist() == list(range(2, 70_001))
+    assert graph.total.tolist() == affinity[2, 0, 0, 1:].tolist()
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.6])
 def test_of_many_edges_none_is_left_whose_mean_is_at_the_threshold(threshold):
     graph = random_graph(7, 4_000, 30_000)
