@@ -136,7 +136,7 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
             ruler=ruler,
             submission__in=Submission.objects.filter(LISTED, phase=phase),
         )
-        .order_by("submission__created_at", "pk")
+        .order_by("submission__created_at", "submission_id")
         .values_list(
             *("submission_id", "submission__team_id", "mean_erl_nm", "mean_normalized_erl"),
             *("erl_low_nm", "erl_high_nm", "submission__created_at"),
