@@ -331,7 +331,7 @@ class FigureOut(Schema):
 class PairedOut(Schema):
     """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level.
 
-    On hidden ground truth p_value is the first of 0.001, 0.01, 0.05 and 1 that it is below.
+    p_value_is_bound : on hidden ground truth p_value is the first of 0.001, 0.01, 0.05 and 1 that it is below.
     """
 
     difference_nm: float
@@ -339,6 +339,7 @@ class PairedOut(Schema):
     difference_high_nm: float
     level: float
     p_value: float
+    p_value_is_bound: bool
     axons: float
     resamples: int
     significant: bool

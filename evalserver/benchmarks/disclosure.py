@@ -20,8 +20,11 @@ Lengths = TypeVar("Lengths", float, NDArray[np.float64])
 # A step is so many times what one node can move, and at least this part of the ground truth's own value.
 TIMES_A_NODE = 10
 PART = 1e-3
-# One node changes at most two counts of splits, gaps or mergers.
+# One node changes a number of splits, gaps or mergers by two at most; many axons have many errors.
 COUNTS_OF_A_NODE = 2
+COUNTS_PER_AXON = 0.01
+# The distribution of run lengths is many figures at once, so its steps are wider.
+RUN_SHARE_PART = 0.01
 # A figure whose step would be more than this part of its range says too little to be shown.
 COARSEST = 0.05
 # A figure over fewer axons says too much about each of them.
@@ -62,7 +65,7 @@ class Disclosure:
 
     is_exact : the ground truth is public, so that everything is told.
     The others are the ground truth's own figures, which decide the steps and are not told: gt_erl_nm, total_nm (all
-    cable), longest_nm (its longest axon), reach_nm (the edges of one node, at most) and nodes.
+    cable), longest_nm (its longest axon), reach_nm (the edges of one node, at most) and axons.
     """
 
     is_exact: bool
@@ -70,7 +73,7 @@ class Disclosure:
     total_nm: float
     longest_nm: float
     reach_nm: float
-    nodes: int
+    axons: int
 
     @classmethod
     def of(cls, volume: Volume, ground_truth: GroundTruth) -> "Disclosure":
@@ -86,7 +89,7 @@ class Disclosure:
             # The squares of all lengths add up to gt_erl * total, so no axon is longer than this.
             longest_nm=noted.get("longest_nm") or sqrt(gt_erl * total),
             reach_nm=noted.get("node_reach_nm") or 4 * spacing,
-            nodes=nodes,
+            axons=ground_truth.skeletons or 0,
         )
 
     @cached_property
@@ -102,7 +105,7 @@ class Disclosure:
     @cached_property
     def count_step(self) -> int:
         """Step of numbers of splits, gaps and mergers."""
-        return ceil(self._step(PART * self.nodes, COUNTS_OF_A_NODE))
+        return ceil(self._step(COUNTS_PER_AXON * self.axons, COUNTS_OF_A_NODE))
 
     def _step(self, part: float, of_a_node: float) -> float:
         return 0.0 if self.is_exact else step_at_least(max(part, TIMES_A_NODE * of_a_node))
@@ -145,7 +148,7 @@ class Disclosure:
 
         One node can move a run past that length, and with it all of the run.
         """
-        step = self._step(PART, self.longest_nm / self.total_nm if self.total_nm else 1.0)
+        step = self._step(RUN_SHARE_PART, self.longest_nm / self.total_nm if self.total_nm else 1.0)
         return step if step <= COARSEST else None
 
     def bin_step_nm(self, axons: int, gt_cable_nm: float, gt_erl_nm: float, upper_nm: float | None) -> float | None:

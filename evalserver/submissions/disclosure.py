@@ -18,7 +18,7 @@ from evalserver.benchmarks.disclosure import MIN_AXONS_SHOWN, Disclosure, step_a
 from evalserver.submissions.models import Comparison, Evaluation, Score
 
 WITHHELD = "This entry labels too little of the volume to be scored here."
-SURVIVAL_POINTS = 50
+SURVIVAL_POINTS = 20
 # A p-value of hidden volumes is told as the first of these that it is below.
 P_CLASSES = (0.001, 0.01, 0.05)
 LOST = ("omitted", "split", "merged")
@@ -266,7 +266,13 @@ def _paired(row: Report, shown_difference_nm: float | None, step: float) -> Repo
     if shown_difference_nm is None:
         exact = ("difference_nm", "difference_low_nm", "difference_high_nm", "p_value", "axons")
         significant = row["p_value"] < 1 - row["level"]
-        return {**kept, **{name: row[name] for name in exact}, "significant": significant, "p_words": ""}
+        return {
+            **kept,
+            **{name: row[name] for name in exact},
+            "p_value_is_bound": False,
+            "significant": significant,
+            "p_words": "",
+        }
     p = next((limit for limit in P_CLASSES if row["p_value"] < limit), 1.0)
     # Entries that look alike are not told apart by the sign of what is not shown.
     if not shown_difference_nm:
@@ -277,6 +283,7 @@ def _paired(row: Report, shown_difference_nm: float | None, step: float) -> Repo
         "difference_low_nm": to_step(row["difference_low_nm"], step),
         "difference_high_nm": to_step(row["difference_high_nm"], step),
         "p_value": p,
+        "p_value_is_bound": True,
         "p_words": f"p < {p:g}" if p < 1 else f"p not below {P_CLASSES[-1]:g}",
         "axons": int(float(f"{row['axons']:.2g}")),
         "significant": p <= 1 - DEFAULT_LEVEL + 1e-9,

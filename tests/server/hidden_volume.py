@@ -161,7 +161,7 @@ def addresses(submission: Submission, other: Submission) -> dict[str, str]:
             choices = [{**choice, parameter: value} for choice in choices for value in given]
         for choice in choices:
             found[f"{name} {choice}"] = reverse(name, kwargs=choice)
-    boards = [found[key] for key in found if key.startswith(("leaderboard", "api:get_leaderboard"))]
+    boards = [found[key] for key in found if key.startswith(("leaderboard {", "api:get_leaderboard"))]
     found |= {
         f"{board}?sort={sort}&superseded=1": f"{board}?sort={sort}&superseded=1" for board in boards for sort in SORTS
     }
