@@ -75,13 +75,22 @@ def build_parser() -> argparse.ArgumentParser:
 
     importer = add("import", run_import, "Turn skeletons made elsewhere into a ground-truth bundle.")
     importer.add_argument(
-        "skeletons", metavar="SKELETONS", help="em_erl .npz, folder of SWC, precomputed or osteoid files"
+        "skeletons",
+        metavar="SKELETONS",
+        help="em_erl .npz, SWC file, folder or .zip of SWC, folder of precomputed or osteoid files",
     )
     importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="in nm")
     importer.add_argument("--shape", type=int_triple, required=True, metavar="Z,Y,X", help="of the volume, in voxels")
     importer.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
-    importer.add_argument("--unit", choices=("nm", "um"), default="nm", help="of SWC coordinates (default nm)")
+    importer.add_argument(
+        "--unit", choices=("nm", "um", "voxel"), default="nm", help="of the coordinates in the files (default nm)"
+    )
     importer.add_argument("--axes", choices=("xyz", "zyx"), default="xyz", help="of SWC and precomputed coordinates")
+    importer.add_argument(
+        "--anyway",
+        action="store_true",
+        help="take skeletons that lie in a corner of the volume, or whose files state another unit or voxel size",
+    )
     _add_min_length(importer)
     _add_json(importer)
 
@@ -257,6 +266,7 @@ def run_import(arguments: argparse.Namespace) -> None:
         unit=arguments.unit,
         axes=arguments.axes,
         min_length_um=arguments.min_length_um,
+        anyway=arguments.anyway,
     )
     graph.save(arguments.output)
     _print_saved(graph, arguments)
@@ -272,12 +282,14 @@ def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:
         "gt_erl_nm": graph.gt_erl_nm,
         "mean_node_spacing_nm": graph.mean_node_spacing_nm,
         "checksum": graph.checksum(),
+        "notes": graph.notes,
     }
     spacing = graph.mean_node_spacing_nm
     lines = [
         f"{graph.n_skeletons:,} skeletons, {graph.n_nodes:,} nodes, {data['length_nm'] / 1e3:,.1f} um of cable",
         f"mean node spacing {spacing:.1f} nm: 50 nodes are {spacing * 0.05:.2f} um",
         f"ground-truth ERL {graph.gt_erl_nm / 1e3:.3f} um",
+        *(f"note: {note}" for note in graph.notes),
         f"written to {arguments.output}",
     ]
     _print(arguments.json, data, lines)
