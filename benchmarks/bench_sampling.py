@@ -102,7 +102,7 @@ def run_server(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, obje
     warm_kernels()
     nodes = np.load(nodes_file)
     with open_labels(labels) as volume:
-        spec = VolumeSpec(volume.shape_zyx, (30.0, 8.0, 8.0))
+        spec = VolumeSpec(volume.shape_zyx, volume.info.voxel_size_nm_zyx or (30.0, 8.0, 8.0))
     clock = Clock()
     found = sample_confined(labels, spec, nodes).node_segment
     return {**clock.read(), "nodes": len(nodes), "sum": int(found.sum())}
@@ -185,7 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=("uint32", "uint64"), default="uint32")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--shape", default=",".join(str(n) for n in tiles.AXONEM_SHAPE_ZYX), help="of the volume, z,y,x")
+    parser.add_argument(
+        "--shape", default=",".join(str(n) for n in tiles.AXONEM_SHAPE_ZYX), help="of the volume, z,y,x"
+    )
     parser.add_argument("--em-erl", metavar="CHECKOUT", help="a checkout of PytorchConnectomics/em_erl")
     parser.add_argument("--sections", type=int, default=128, help="for em_erl, a multiple of 64; 0: the whole file")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
