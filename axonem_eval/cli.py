@@ -14,6 +14,7 @@ from typing import Any
 from axonem_eval.cli_report import add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
+from axonem_eval.extras import missing_package
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
 from axonem_eval.tables import demand_folder
 
@@ -29,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         for complaint in error.complaints:
             print(f"axonem-eval: {complaint.message}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        line = missing_package(error)
+        if line is None:
+            raise
+        print(f"axonem-eval: {line}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
