@@ -29,7 +29,10 @@ NOW = timezone.now().replace(microsecond=0)
 
 
 def hidden_graph() -> SkeletonGraph:
-    """263 unbranched axons of 40 to 100 nodes, 41 to 63 nm apart: figures of many digits, axons enough for curves."""
+    """263 unbranched axons of 40 to 100 nodes, 410 to 630 nm apart: long figures, axons enough for curves.
+
+    The step of the ERL is 200 nm, so that two decimals of a um would tell more than may be told.
+    """
     rng = np.random.default_rng(7)
     nodes = rng.integers(40, 101, AXONS)
     axon = np.repeat(np.arange(AXONS), nodes)
@@ -41,7 +44,7 @@ def hidden_graph() -> SkeletonGraph:
         node_voxel_zyx=np.stack([axon % 66, 5 * (axon // 66), x], axis=1).astype(np.int32),
         edge_u=first.astype(np.int32),
         edge_v=(first + 1).astype(np.int32),
-        edge_length_nm=rng.uniform(41.0, 63.0, len(first)),
+        edge_length_nm=rng.uniform(410.0, 630.0, len(first)),
         shape_zyx=SHAPE,
         voxel_size_nm_zyx=VOXEL_NM,
     )
@@ -241,26 +244,42 @@ def exact_figures(stored: Any, name: str = "") -> Iterator[tuple[str, float]]:
         yield name, float(stored)
 
 
-def told_exactly(said: dict[str, str], figures: list[tuple[str, float]]) -> list[str]:
-    """Numbers of four digits or more in what is said that are an exact figure, in nm, um, mm, as a share or percent."""
+def told_exactly(said: dict[str, str], figures: list[tuple[str, float]], shares: list[float]) -> list[str]:
+    """What is said that is an exact figure: numbers of four digits or more, in nm, um or mm or as a share, and shares in
+    percent with a decimal."""
+    lengths = _Known([(name, value * scale) for name, value in figures for scale in _scales(value)])
+    percents = _Known([("a share", value * 100) for value in shares])
     found = []
-    scaled = [
-        (name, value * scale)
-        for name, value in figures
-        for scale in ((1.0,) if value.is_integer() else (1.0, 1e-3, 1e-6) if value > 1 else (1.0, 100.0))
-    ]
-    names, exact = [name for name, _ in scaled], np.array([value for _, value in scaled])
     for channel, body in said.items():
-        for token in set(NUMBER.findall(words_of(body))):
-            plain = token.replace(",", "").partition("e")[0]
+        words = words_of(body)
+        for token in sorted(set(NUMBER.findall(words))):
             # Zeros at the end are those of a rounded figure.
-            if len(plain.replace(".", "").strip("0")) < 4:
-                continue
-            decimals = len(plain.partition(".")[2])
-            value = float(token.replace(",", ""))
-            near = np.flatnonzero(np.abs(exact - value) <= 0.5000001 * 10.0**-decimals)
-            found += [f"{channel}: {token} is {names[i]}" for i in near[:1]]
+            if len(token.replace(",", "").partition("e")[0].replace(".", "").strip("0")) >= 4:
+                found += [f"{channel}: {token} is {name}" for name in lengths.named(token)]
+        for token in sorted(set(re.findall(r"(?<![\w.])(\d+\.\d+)%", words))):
+            found += [f"{channel}: {token}% is {name}" for name in percents.named(token)]
     return found
+
+
+def _scales(value: float) -> tuple[float, ...]:
+    if value.is_integer():
+        return (1.0,)
+    return (1.0, 1e-3, 1e-6) if value > 1 else (1.0, 100.0)
+
+
+class _Known:
+    """Exact figures, found by what they are when rounded."""
+
+    def __init__(self, figures: list[tuple[str, float]]) -> None:
+        self.names = [name for name, _ in figures]
+        self.values = np.array([value for _, value in figures])
+
+    def named(self, token: str) -> list[str]:
+        """The first figure that is this number when it is rounded to as many decimals."""
+        plain = token.replace(",", "")
+        decimals = len(plain.partition("e")[0].partition(".")[2])
+        near = np.flatnonzero(np.abs(self.values - float(plain)) <= 0.5000001 * 10.0**-decimals)
+        return [self.names[i] for i in near[:1]]
 
 
 assert TOLERANCE == 5  # rough_labels makes mergers of far more nodes than that

@@ -132,7 +132,7 @@ def test_every_channel_tells_the_same_figure(phase):
         client.get(f"/api/v1/comparisons/{a.code}/{b.code}").json()["volumes"][0]["figures"][0]["a"] * 1000,
     ]
     assert figures == pytest.approx([shown] * len(figures), abs=1e-6)
-    words = f"{shown / 1000:.2f}"
+    words, number = f"{shown / 1000:.2f}", f"{shown / 1000:g}"
     said = walk(a, b)
     pages = (
         "submission {",
@@ -146,7 +146,7 @@ def test_every_channel_tells_the_same_figure(phase):
     for page in pages:
         bodies = [body for name, body in said.items() if name.startswith(f"team {page}")]
         assert bodies
-        assert all(words in body or f"{shown}" in body for body in bodies), page
+        assert all(words in body or number in body or f"{shown}" in body for body in bodies), page
     assert words in said["mail"]
 
 
@@ -171,10 +171,14 @@ def test_no_route_tells_a_stored_figure_of_a_hidden_volume_exactly(phase):
         assert any(f"api:{name}" in known for known in answered), name
     figures = stored_figures()
     assert len(figures) > 500
-    assert told_exactly(said, figures) == []
+    shares = [
+        share for share in Evaluation.objects.values_list("normalized_erl", flat=True) if is_not_shown(share, phase)
+    ]
+    assert shares
+    assert told_exactly(said, figures, shares) == []
     # The same walk sees them where the ground truth is public, so that the search can fail.
     phase.volumes.update(ground_truth_public=True)
-    seen = {line.partition(":")[0].partition(" {")[0] for line in told_exactly(walk(a, b), figures)}
+    seen = {line.partition(":")[0].partition(" {")[0] for line in told_exactly(walk(a, b), figures, shares)}
     assert {"team result_json", "team result_csv"} <= seen
 
 
@@ -199,7 +203,7 @@ def test_figures_of_one_axon_are_shown_as_no_class_of_axons_and_counts_as_twenti
     assert all(b["run_cable_nm"] is None for b in report["length_bins"])
     assert "axons" not in report["run_survival"]
     assert min(p["tolerance_nodes"] or np.inf for p in report["tolerance_curve"]) == report["tolerance_nodes"]
-    assert report["rounded_to"] == {"erl_nm": 20.0, "length_nm": 2000.0, "count": 20}
+    assert report["rounded_to"] == {"erl_nm": 200.0, "length_nm": 20_000.0, "count": 20}
 
 
 def test_an_entry_that_labels_almost_nothing_has_no_figures_and_says_why(phase):
@@ -237,7 +241,7 @@ def test_a_benchmark_tells_its_ground_truth_rounded(phase):
     exact = GroundTruth.objects.get()
     told = Client().get("/api/v1/benchmarks").json()["items"][0]["volumes"][0]["ground_truth"]
     assert (told["skeletons"], told["gt_erl_nm"]) == (260, rule(phase).erl_nm(exact.gt_erl_nm))
-    assert told["mean_node_spacing_nm"] == 52.0
+    assert told["mean_node_spacing_nm"] == 520.0
     phase.volumes.update(ground_truth_public=True)
     told = Client().get("/api/v1/benchmarks").json()["items"][0]["volumes"][0]["ground_truth"]
     assert (told["skeletons"], told["gt_erl_nm"]) == (263, exact.gt_erl_nm)
@@ -247,6 +251,13 @@ def test_every_route_of_the_site_is_walked(phase):
     a = entry(phase, ROUGH)
     names = {name.partition(" ")[0] for name in addresses(a, a)}
     assert {"submission", "compare", "team", "leaderboard_download", "view_state", "api:get_diagnoses"} <= names
+
+
+def is_not_shown(share: float, phase) -> bool:
+    """Whether the share of a score is another one, in percent with a decimal, than what is told of it."""
+    ground_truth = GroundTruth.objects.get()
+    told = rule(phase).normalized(share * ground_truth.gt_erl_nm, ground_truth.gt_erl_nm)
+    return f"{100 * told:.1f}" != f"{100 * share:.1f}"
 
 
 def stored_scores() -> list[float]:
