@@ -245,8 +245,10 @@ def exact_figures(stored: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def told_exactly(said: dict[str, str], figures: list[tuple[str, float]], shares: list[float]) -> list[str]:
-    """What is said that is an exact figure: numbers of four digits or more, in nm, um or mm or as a share, and shares in
-    percent with a decimal."""
+    """What is said that is an exact figure: numbers of four digits or more, in nm, um, mm or as a share, and percents.
+
+    shares : 0 to 1, which no percent with a decimal may be.
+    """
     lengths = _Known([(name, value * scale) for name, value in figures for scale in _scales(value)])
     percents = _Known([("a share", value * 100) for value in shares])
     found = []
