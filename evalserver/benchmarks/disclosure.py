@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview, Volume
+from evalserver.benchmarks.models import GroundTruth, Volume
 
 Lengths = TypeVar("Lengths", float, NDArray[np.float64])
 
@@ -183,18 +183,14 @@ class Disclosure:
         return {"erl_nm": self.erl_step_nm, "length_nm": self.length_step_nm, "count": self.count_step}
 
 
-_figures: dict[tuple[int, str], dict[str, float]] = {}
+# For queries of ground truth: what the registration noted comes with the rows, its pictures stay where they are.
+NOTED = "preview"
+PICTURES = ("preview__lengths_svg", "preview__projection_svg")
 
 
 def _noted_figures(ground_truth: GroundTruth) -> dict[str, float]:
-    """What the registration noted of the skeletons; kept, because a registered version never changes."""
-    key = (ground_truth.pk, ground_truth.checksum)
-    if key not in _figures:
-        found = GroundTruthPreview.objects.filter(ground_truth=ground_truth).values_list("figures", flat=True).first()
-        if found is None:
-            return {}
-        _figures[key] = found
-    return _figures[key]
+    preview = getattr(ground_truth, NOTED, None)
+    return preview.figures if preview else {}
 
 
 @dataclass(frozen=True)
