@@ -52,10 +52,12 @@ def to_step(values: Lengths, step: float) -> Lengths:
 
 
 def about(value: float | None) -> float | int | None:
-    """A constant of the ground truth (number of axons, node spacing) to two digits; no submission moves it."""
+    """A constant of the ground truth to two digits, numbers from 10 on at most to tens; no submission moves it."""
     if not value:
         return value
     places = 1 - floor(log10(abs(value)))
+    if isinstance(value, int) and value >= 10:
+        places = min(places, -1)
     return round(value, places) if isinstance(value, float) else int(round(value, places))
 
 
