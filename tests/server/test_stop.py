@@ -215,4 +215,4 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):
     page = client.get(reverse("admin:queue")).content.decode()
     for wall in health.reader_protection():
-        assert wall.meaning in page
+        assert wall.keeps_from in page
