@@ -23,8 +23,8 @@ def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path,
     """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
 
     unit : nm or um, of positions and radii. The radius is 0 where none was measured; the type is 0, undefined.
-    Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a folder
-    that holds other files.
+    Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
+    folder that holds other files.
     """
     graph, radius = _parts(skeletons)
     _demand_own_ids(graph)

@@ -92,8 +92,7 @@ class _Table:
 
     @classmethod
     def of(cls, text: SwcText, name: str) -> "_Table":
-        body = re.sub(r"[^\S\n ]", " ", text.body)  # every kind of blank, those of Unicode too
-        raw = np.frombuffer(b"\n" + body.encode("utf-8") + b"\n", np.uint8)
+        raw = np.frombuffer(b"\n" + text.body.encode("utf-8") + b"\n", np.uint8)
         blank = (raw == 32) | (raw == 10)
         change = np.flatnonzero(blank[1:] != blank[:-1]) + 1
         start, end = change[::2], change[1::2]
@@ -175,7 +174,9 @@ class _Table:
         length = np.minimum(self.end[self.first + column] - start, _LONGEST + 1)
         place = np.arange(length.max())
         inside = place < length[:, None]
+        # What is cut off here must not be read as a shorter number.
         characters = np.where(inside, self.raw[np.minimum(start[:, None] + place, len(self.raw) - 1)], 0)
+        characters[length > _LONGEST, _LONGEST:] = ord("~")
         entry: NDArray[np.bytes_] = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{len(place)}")[:, 0]
         return entry
 
