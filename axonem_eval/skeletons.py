@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.foreign_files import foreign_content
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -275,13 +276,12 @@ def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    _demand_archive(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError.of("no_file", f"{path}: no such file") from None
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         if isinstance(error, InputError):
             raise
@@ -290,3 +290,20 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
             f"{path}: not readable as an .npz archive of plain arrays ({error}); "
             "pickled content is never loaded, because unpickling runs code",
         ) from None
+
+
+def _demand_archive(path: str | Path) -> None:
+    """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4000)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else f"cannot be read ({error.strerror})"
+        raise InputError.of("no_file" if missing else "unreadable", f"{path}: {reason}") from None
+    if head.startswith(b"PK"):
+        return
+    if not head:
+        raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
+    what = foreign_content(head) or "a file of an unknown kind"
+    raise InputError.of("not_npz", f"{path}: this is {what}. Expected an .npz archive of plain arrays")

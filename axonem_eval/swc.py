@@ -29,7 +29,8 @@ class SwcTree:
 
     vertex_xyz : (n, 3) float64, with SCALE and OFFSET applied, in the file's unit.
     edges : (m, 2) int64, node and parent, indices of nodes.
-    unit : nm, um or voxel, where a comment states it.   voxel_size_xyz : nm, where the writing program states it.
+    unit : nm, um or voxel, or a multiple such as ``8 nm``, where a comment states it.
+    voxel_size_xyz : nm, where the writing program states it.
     notes : what was done beyond reading, for people.
     """
 
@@ -151,7 +152,7 @@ class _Table:
         entry = self._entries(column)
         fraction = ~_made_of(entry, b"0123456789+-")
         value = np.zeros(len(entry), np.int64)
-        wanted = "a whole number" + (", -1 for a root" if column == 6 else "")
+        wanted = "a whole number of at most 18 digits" + (", -1 for a root" if column == 6 else "")
         try:
             value[~fraction] = entry[~fraction].astype(np.int64)
             as_float = (
@@ -162,7 +163,7 @@ class _Table:
         if as_float is None:
             form = re.compile(rb"[-+]?[0-9]{1,18}(\.0*)?")
             wrong = np.flatnonzero([not form.fullmatch(text) for text in entry.tolist()])
-            self._complain(column, entry, wrong, f"{wanted} of at most 18 digits")
+            self._complain(column, entry, wrong, wanted)
             return value
         exact = (as_float == np.rint(as_float)) & (np.abs(as_float) < 2.0**53)
         self._complain(column, entry, np.flatnonzero(fraction)[~exact], wanted)

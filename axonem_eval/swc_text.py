@@ -30,8 +30,8 @@ _UNIT_WORDS = {
     "voxel": r"voxels?|vx|px|pixels?",
 }
 _UNIT = re.compile(
-    r"\b(?:(?:units?|coordinates?|coords?|positions?)\b[ \t:=(]{0,9}(?:(?:are|is|in|given)\b[ \t:=(]{0,9}){0,3}"
-    r"|skeleton \d+, )"
+    r"\b(?:(?:units?|coordinates?|coords?|positions?)\b[ \t:=(\"']{0,9}(?:(?:are|is|in|given)\b[ \t:=(]{0,9}){0,3}"
+    r"|skeleton \d+, )(?P<number>[0-9.]{1,9} ?)?"
     + "(?:" + "|".join(f"(?P<{unit}>{words})" for unit, words in _UNIT_WORDS.items()) + r")(?![\w])",
     re.I,
 )  # fmt: skip
@@ -43,7 +43,8 @@ class SwcText:
 
     scale_xyz, offset_xyz : what the header says is to be applied, or None.
     voxel_size_xyz : a SCALE line of a program whose coordinates are scaled already.
-    unit : nm, um or voxel, where a comment states one.   node_in_comment : first line of that kind, from 1, or None.
+    unit : nm, um or voxel, or a multiple such as ``8 nm``, where a comment states one.
+    node_in_comment : first line with a comment that ends like a node, from 1, or None.
     """
 
     body: str
@@ -56,7 +57,7 @@ class SwcText:
 
 def swc_text(data: bytes, name: str) -> SwcText:
     """Text of an SWC file. Raises InputError where it is no text, or where commas leave two readings."""
-    text = decoded(data, name).replace("\r\n", "\n").replace("\r", "\n")
+    text = decoded(data, name).replace("\r\n", "\n").replace("\r", "\n").replace("\u2212", "-")  # a minus sign
     comments = "\n".join(_COMMENT.findall(text)) if "#" in text else ""
     header = _header(text, name) if comments else {}
     scaled_already = bool(_SOURCE.search(comments))
@@ -123,7 +124,11 @@ def _header(text: str, name: str) -> dict[str, tuple[float, float, float]]:
 
 
 def _stated_unit(comments: str) -> str | None:
-    units = {match.lastgroup for match in _UNIT.finditer(comments)}
+    """nm, um or voxel, or a multiple such as ``8 nm``; None where comments differ."""
+    units = set()
+    for match in _UNIT.finditer(comments):
+        number = (match["number"] or "1").strip()
+        units.add(str(match.lastgroup) if re.fullmatch(r"1\.?0*", number) else f"{number} {match.lastgroup}")
     return units.pop() if len(units) == 1 else None
 
 

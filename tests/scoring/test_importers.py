@@ -527,3 +527,53 @@ def test_complaints_about_many_files_are_bounded(tmp_path):
         (tmp_path / f"{k}.swc").write_text("none")
     assert len(complaints(tmp_path)) < 4000
     assert "180 more" in complaints(tmp_path)
+
+
+def test_skeletons_of_a_layer_that_begins_elsewhere_count_from_there(tmp_path):
+    scale = {"key": "s0", "size": [200, 48, 24], "resolution": [8, 8, 30], "voxel_offset": [1000, 200, 40]}
+    write_info(tmp_path, skeletons="skel", scales=[scale])
+    write_info(tmp_path / "skel")
+    write_fragment(tmp_path / "skel" / "7", [(x + 8000, y + 1600, z + 1200) for x, y, z in AXON_NM])
+    graph = import_skeletons(tmp_path, BOX)
+    assert graph.node_voxel_zyx[0].tolist() == [5, 10, 12]
+    assert "begins at voxel (40.0, 200.0, 1000.0)" in graph.notes[-1]
+
+
+def test_a_layer_that_names_no_skeletons_points_to_those_below(tmp_path):
+    write_info(tmp_path, **{"@type": "neuroglancer_multiscale_volume"}, scales=[])
+    write_info(tmp_path / "skel")
+    assert f"there are some in {tmp_path / 'skel'}: give that folder" in complaints(tmp_path)
+    write_info(tmp_path, type="image", scales=[])
+    assert "an image layer" in complaints(tmp_path)
+    write_info(tmp_path, **{"@type": "neuroglancer_legacy_mesh"})
+    assert "neuroglancer_legacy_mesh" in complaints(tmp_path)
+
+
+def test_text_among_skeletons_without_a_suffix_is_called_text(tmp_path):
+    (tmp_path / "README").write_text("about these skeletons")
+    assert "README: this is text" in complaints(tmp_path)
+
+
+def test_a_file_that_is_no_npz_is_called_by_its_name(tmp_path):
+    path = tmp_path / "g.npz"
+    for content, words in [
+        (b"<html>", "a web page"),
+        (pickle.dumps({1: 2}), "a pickle"),
+        (b"", "empty"),
+        (b"x", "unknown"),
+    ]:
+        path.write_bytes(content)
+        assert words in complaints(path)
+        assert "load it unsafely" not in complaints(path)
+
+
+def test_a_unit_of_several_nm_is_questioned(tmp_path):
+    write_swc(tmp_path / "7.swc", head='# Meta: {"id": 7, "units": "8 nanometer"}')
+    assert "states the unit 8 nm, but coordinates are read as nm; write them in nm" in complaints(tmp_path)
+    write_swc(tmp_path / "7.swc", head='# Meta: {"id": 7, "units": "1 nanometer"}')
+    assert_the_axon(import_skeletons(tmp_path, BOX))
+
+
+def test_a_header_that_moves_nodes_outside_is_told_with_them(tmp_path):
+    write_swc(tmp_path / "7.swc", head="# OFFSET 5000 0 0")
+    assert "7.swc: its header is applied, coordinate * (1, 1, 1) + (5000, 0, 0)" in complaints(tmp_path)

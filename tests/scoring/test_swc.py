@@ -68,6 +68,7 @@ DIALECTS = {
     "ids as floats": "\n".join(re.sub(r"^(\d)|(-?\d+)$", lambda m: f"{m.group()}.0", r) for r in ROWS),
     "floats with exponents": "\n".join(ROWS).replace("100.0", "1e2").replace("165.0", "1.65E+02"),
     "parent 0 as root": "\n".join(ROWS).replace(" -1", " 0"),
+    "the minus of typesetters": "\n".join(ROWS).replace(" -1", " \u22121"),
     "any negative parent as root": "\n".join(ROWS).replace(" -1", " -2"),
     "no radius measured": "\n".join(ROWS).replace(" 50.0", " NA"),
     "header values that change nothing": "# OFFSET 0 0 0\n# SCALE 1.0 1.0 1.0\n# SCALE\n# OFFSET \n" + "\n".join(ROWS),
