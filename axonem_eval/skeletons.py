@@ -276,21 +276,15 @@ def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    _require_archive(Path(path))
     try:
-        kind = kind_of_file(Path(path))
-        if kind:
-            raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError.of("no_file", f"{path}: no such file") from None
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # what zipfile, zlib and NumPy raise on a file that somebody made
-        if isinstance(error, InputError):
-            raise
         why = str(error)
         if "pickle" in why:  # NumPy takes any file that is no archive for a pickle
             why = "it is no zip archive" if not zipfile.is_zipfile(path) else "it holds Python objects"
@@ -299,6 +293,24 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
             f"{path}: not readable as an .npz archive of plain arrays ({why}); pickled content is never loaded, "
             "because unpickling runs code",
         ) from None
+
+
+def _require_archive(path: Path) -> None:
+    """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+        kind = kind_of_file(path)
+    except FileNotFoundError:
+        raise InputError.of("no_file", f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
+    if kind:
+        raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
+    if not head.startswith(b"PK"):
+        raise InputError.of("not_npz", f"{path}: this is a file of an unknown kind, expected an .npz archive of arrays")
 
 
 def _npz_remedy(kind: FileKind) -> str:

@@ -135,7 +135,6 @@ class LabelVolume(ABC):
     reads_at_once: int | None = None
     coarse: bool = False
     background_ids: tuple[int, ...] = ()
-    background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._latest = _LatestChunks()
