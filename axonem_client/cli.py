@@ -13,7 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+try:
+    import httpx
+    import yaml  # noqa: F401  (read by method; a missing one is better told now than after an upload)
+except ModuleNotFoundError as error:
+    # The script is installed without its extra, too: what people meet first must say what to do.
+    package = {"yaml": "PyYAML"}.get(error.name or "", error.name)
+    raise SystemExit(f"axonem needs {package}: pip install '.[client]'") from None
 
 from axonem_client import config, output, submit
 from axonem_client.errors import ClientError, ServerRefused

@@ -14,6 +14,7 @@ from typing import Any
 from axonem_eval.cli_report import add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
+from axonem_eval.extras import missing_package
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
 from axonem_eval.tables import demand_folder
 
@@ -29,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         for complaint in error.complaints:
             print(f"axonem-eval: {complaint.message}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        line = missing_package(error)
+        if line is None:
+            raise
+        print(f"axonem-eval: {line}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,16 +85,25 @@ def build_parser() -> argparse.ArgumentParser:
 
     importer = add("import", run_import, "Make a bundle of ground-truth skeletons from skeletons of another program.")
     importer.add_argument(
-        "skeletons", metavar="SKELETONS", help="em_erl .npz file, or a folder of SWC, precomputed or osteoid files"
+        "skeletons",
+        metavar="SKELETONS",
+        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files",
     )
     importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     importer.add_argument(
         "--shape", type=int_triple, required=True, metavar="Z,Y,X", help="shape of the volume in voxels"
     )
     importer.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
-    importer.add_argument("--unit", choices=("nm", "um"), default="nm", help="unit of SWC coordinates (default nm)")
+    importer.add_argument(
+        "--unit", choices=("nm", "um", "voxel"), default="nm", help="unit of the coordinates in the files (default nm)"
+    )
     importer.add_argument(
         "--axes", choices=("xyz", "zyx"), default="xyz", help="order of SWC and precomputed axes (default xyz)"
+    )
+    importer.add_argument(
+        "--anyway",
+        action="store_true",
+        help="import skeletons that lie in a corner of the volume, or whose files state another unit or voxel size",
     )
     _add_min_length(importer)
     _add_json(importer)
@@ -270,6 +286,7 @@ def run_import(arguments: argparse.Namespace) -> None:
         unit=arguments.unit,
         axes=arguments.axes,
         min_length_um=arguments.min_length_um,
+        anyway=arguments.anyway,
     )
     graph.save(arguments.output)
     _print_saved(graph, arguments)
@@ -285,12 +302,14 @@ def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:
         "gt_erl_nm": graph.gt_erl_nm,
         "mean_node_spacing_nm": graph.mean_node_spacing_nm,
         "checksum": graph.checksum(),
+        "notes": graph.notes,
     }
     spacing = graph.mean_node_spacing_nm
     lines = [
         f"{graph.n_skeletons:,} skeletons, {graph.n_nodes:,} nodes, {data['length_nm'] / 1e3:,.1f} um of cable",
         f"mean node spacing {spacing:.1f} nm: 50 nodes are {spacing * 0.05:.2f} um",
         f"ground-truth ERL {graph.gt_erl_nm / 1e3:.3f} um",
+        *(f"note: {note}" for note in graph.notes),
         f"written to {arguments.output}",
     ]
     _print(arguments.json, data, lines)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -89,6 +89,11 @@ class SkeletonGraph:
     def spec(self) -> VolumeSpec:
         """What a segmentation scored against these skeletons must look like."""
         return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+    @property
+    def notes(self) -> list[str]:
+        """What an import did or left out, for people."""
+        return list(self.provenance.get("notes", []))
 
     @property
     def n_skeletons(self) -> int:
@@ -194,6 +199,36 @@ class SkeletonGraph:
             voxel_size_nm_zyx=(vz, vy, vx),
             provenance=header["provenance"],
         )
+
+
+def doubled_ids(graph: SkeletonGraph) -> list[Complaint]:
+    """A complaint where two skeletons have one id; files and tables named by id would overwrite each other."""
+    of, count = np.unique(graph.skeleton_id, return_counts=True)
+    twice = of[count > 1]
+    if not twice.size:
+        return []
+    return [
+        Complaint(
+            "same_id",
+            f"{len(twice):,} ids stand for several skeletons, the first is {twice[0]}; expected an id of its own for "
+            "each. Make the bundle again from files with ids of their own",
+        )
+    ]
+
+
+def doubled_edges(graph: SkeletonGraph) -> list[Complaint]:
+    """A complaint where an edge stands twice or in both directions, or leads from a node to itself."""
+    low, high = np.minimum(graph.edge_u, graph.edge_v), np.maximum(graph.edge_u, graph.edge_v)
+    simple = len(np.unique(low.astype(np.int64) * graph.n_nodes + high)) - int((low == high).sum())
+    if simple >= graph.n_edges:
+        return []
+    return [
+        Complaint(
+            "doubled_edges",
+            f"{graph.n_edges - simple:,} of {graph.n_edges:,} edges stand twice, or lead from a node to itself, and "
+            "would count as cable twice. Make the bundle again with `axonem-eval import`, which counts each once",
+        )
+    ]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, Now
 from axonem_eval.confine import sample_confined
 from axonem_eval.errors import InputError
 from axonem_eval.skeletons import SkeletonGraph
-from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
 from evalserver.submissions import diagnosis, notifications, scoring
@@ -55,7 +55,10 @@ def _evaluate(lease: Lease) -> None:
         raise Rejection(complaints)
     lease.progress("Storing the result", 99)
     with transaction.atomic():
-        published_at = Coalesce(F("published_at"), Now()) if submission.publish_when_scored else F("published_at")
+        # Locked, so that a ranking which is frozen at this moment takes the entry before or not at all.
+        phase = Phase.objects.select_for_update().get(pk=submission.phase_id)
+        publish = submission.publish_when_scored and not phase.is_frozen
+        published_at = Coalesce(F("published_at"), Now()) if publish else F("published_at")
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
