@@ -18,13 +18,13 @@ logger = logging.getLogger("evalserver.accounts")
 
 class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that is away must not break the page; the same words for known and unknown addresses."""
+        """A mail server that does not answer must not break the page. Known and unknown addresses read the same."""
         try:
             super().send_mail(template_prefix, email, {"site_name": settings.SITE_NAME, **context})
         except (OSError, smtplib.SMTPException):
             logger.exception("could not send %s", template_prefix)
             if allauth_context.request is not None:
-                text = "The mail could not be sent just now. Try again in a few minutes, or tell the organisers."
+                text = "The mail could not be sent. Try again in a few minutes, or tell the organisers."
                 messages.error(allauth_context.request, text)
 
 

@@ -145,7 +145,7 @@ def test_without_stored_labels_the_page_says_so(client, phase):
     a, b = make_scored(phase, 1000), make_scored(phase, 2000)
     row = service.request_comparison(a, b)
     service.compare(row.pk)
-    assert "not stored any more" in client.get(address(a, b)).content.decode()
+    assert "no longer stored" in client.get(address(a, b)).content.decode()
 
 
 def test_waiting_comparisons_are_limited(client, pair, monkeypatch):
