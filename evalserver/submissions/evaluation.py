@@ -45,7 +45,9 @@ def _evaluate(lease: Lease) -> None:
         graph = scoring.load_graph(ground_truth)
         report = partial(_report, lease, volume_file.volume.name, number, len(files))
         try:
-            labels = stored.get(volume_file.pk) or sample_file(volume_file, ground_truth, graph, report)
+            labels = stored.get(volume_file.pk) or sample_file(
+                volume_file, ground_truth, graph, on_progress=report, poll=lease.check
+            )
         except InputError as error:
             complaints += [volume_file.complaint(c.code, c.message) for c in error.complaints]
             continue
@@ -66,12 +68,20 @@ def _evaluate(lease: Lease) -> None:
 
 
 def sample_file(
-    volume_file: VolumeFile, ground_truth: GroundTruth, graph: SkeletonGraph, on_progress: StageProgress
+    volume_file: VolumeFile,
+    ground_truth: GroundTruth,
+    graph: SkeletonGraph,
+    *,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
 ) -> NodeLabels:
-    """Read one segmentation at the nodes in a confined child process, and store the labels found there."""
+    """Look up the labels at the nodes in a segmentation that a confined child decodes, and store them.
+
+    poll : called every second; an error that it raises ends the child and is raised here.
+    """
     started = time.perf_counter()
     with local_path(volume_file.file) as path:
-        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress)
+        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress, poll=poll)
         if ground_truth.no_merge_mask:
             with local_path(ground_truth.no_merge_mask) as mask:
                 sample = sampled(no_merge_mask=mask)
