@@ -22,7 +22,7 @@ _INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are n
 def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path, *, unit: str = "nm") -> int:
     """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
 
-    unit : nm or um, of positions and radii. The radius is 0 where none was measured; the type is 0, undefined.
+    unit : nm or um, of positions and radii. The radius is 0 where none was measured. The type is 0, undefined.
     Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
     folder that holds other files.
     """

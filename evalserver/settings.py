@@ -3,6 +3,7 @@
 Without any variable the server is complete in itself: SQLite, local files and a private Redis, all below VAR_DIR.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import dj_database_url
 
 from evalserver.env import env_bool, env_bucket, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
 from evalserver.redis_server import private_redis_url
+
+# Whatever this process and its children write is for its own user: database, log, uploads, the files of Redis.
+os.umask(0o077)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env_path("VAR_DIR", BASE_DIR / "var")
