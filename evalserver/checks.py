@@ -88,8 +88,8 @@ def check_reader_protection(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"This kernel lacks walls around the process that reads uploads ({protection_in_words()})",
-            hint="Run workers on Linux 6.7 or newer with Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock,...). Until "
-            "then a file that takes over its reader gets at what the worker's user may read.",
+            hint="Run workers on Linux 6.12 or newer, with Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock,...) and "
+            "seccomp. Until then a file that takes over its reader may do what the missing walls would keep it from.",
             id="evalserver.W005",
         )
     ]
