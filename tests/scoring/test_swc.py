@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval.errors import InputError
@@ -240,7 +240,6 @@ def written(places, parents, how) -> bytes:
     return how["end"].join(lines).encode(how["encoding"])
 
 
-@settings(deadline=None)
 @given(trees(), dialects())
 def test_a_tree_is_read_the_same_in_every_dialect(tree, how):
     places, parents = tree
@@ -251,14 +250,12 @@ def test_a_tree_is_read_the_same_in_every_dialect(tree, how):
     assert {tuple(e) for e in read.edges.tolist()} == {(row[i], row[p]) for i, p in enumerate(parents) if p >= 0}
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_end_in_anything_but_a_tree_or_a_complaint(data):
     read = tree_or_complaint(data)
     assert "7.swc" in read if isinstance(read, str) else len(read.vertex_xyz) > 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(alphabet="0123456789 .,;-+eE#\n\t", max_size=30), max_size=6))
 def test_no_text_of_numbers_ends_in_anything_but_a_tree_or_a_complaint(lines):
     read = tree_or_complaint("\n".join(lines))
