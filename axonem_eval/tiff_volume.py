@@ -1,6 +1,7 @@
 """Label volumes as TIFF, for small volumes: one file of many pages, or a folder or archive of a file a section."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -31,12 +32,53 @@ def _tifffile() -> Any:
         import tifffile
     except ImportError:
         raise missing_extra("TIFF stacks", "tifffile") from None
+    quiet = logging.getLogger("tifffile")
+    if not quiet.handlers:  # without any, what it says of damaged files goes to stderr between our own lines
+        quiet.addHandler(logging.NullHandler())
     return tifffile
 
 
-def _open(file: Path | io.BytesIO) -> Any:
+class _Noted(logging.Handler):
+    """What tifffile says of a file, kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> "_Noted":
+        logging.getLogger("tifffile").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("tifffile").removeHandler(self)
+
+
+def _demand_all_pages(path: Path, noted: _Noted) -> None:
+    """Raise InputError where the list of pages leads beyond the end: tifffile reads on with those before."""
+    if any("invalid page offset" in line for line in noted.lines):
+        raise _truncated(path, "its list of pages leads beyond the end of the file")
+
+
+def _truncated(path: Path, why: str) -> InputError:
+    return InputError.of(
+        "truncated",
+        f"{path.name}: {why} ({path.stat().st_size:,} bytes). The copy or upload broke off: compare sha256sum and send "
+        "it again",
+    )
+
+
+def _open(file: Path | io.BytesIO, **flags: bool) -> Any:
     # No metadata may lead to other files, as those of OME-TIFF do.
-    return _tifffile().TiffFile(file, is_ome=False, _multifile=False)
+    return _tifffile().TiffFile(file, is_ome=False, _multifile=False, **flags)
+
+
+def _written_page_by_page(file: Any) -> bool:
+    """Whether tifffile wrote the pages in calls of their own, so that each says it is an image by itself."""
+    series = file.series
+    return len(series) > 1 and len({(s.shape, s.dtype, s.axes) for s in series}) == 1 and len(series[0].shape) == 2
 
 
 def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
@@ -45,16 +87,22 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, pages above 1 GiB.
     """
     _tifffile()
-    file = guarded(path, "the header", lambda: _open(path))
-    try:
-        return guarded(path, "its list of pages", lambda: _stack(path, file, mask))
-    except BaseException:
-        file.close()
-        raise
+    with _Noted() as noted:
+        file = guarded(path, "the header", lambda: _open(path))
+        try:
+            n_pages = guarded(path, "its list of pages", lambda: len(file.pages))
+            _demand_all_pages(path, noted)
+            if guarded(path, "its list of pages", lambda: _written_page_by_page(file)):
+                file.close()
+                file = guarded(path, "the header", lambda: _open(path, is_shaped=False))
+            return guarded(path, "its list of pages", lambda: _stack(path, file, n_pages, mask))
+        except BaseException:
+            file.close()
+            raise
 
 
-def _stack(path: Path, file: Any, mask: bool) -> LabelVolume:
-    if len(file.pages) > MAX_SECTIONS:
+def _stack(path: Path, file: Any, n_pages: int, mask: bool) -> LabelVolume:
+    if n_pages > MAX_SECTIONS:
         raise InputError.of("too_many_files", f"{path.name}: more than {MAX_SECTIONS:,} pages; write HDF5 or Zarr")
     stated = _stated(file)
     found = []
@@ -159,6 +207,8 @@ class TiffStack(LabelVolume):
             _demand_bearable_page(path, shape_zyx[1:], self.dtype)
             self.chunk_shape_zyx = (1, shape_zyx[1], shape_zyx[2])
         else:
+            if self._offset + math.prod(shape_zyx) * self.dtype.itemsize > path.stat().st_size:
+                raise _truncated(path, "its pages lie beyond the end of the file")
             self.chunk_shape_zyx = slab_shape(shape_zyx, self.dtype.itemsize)
         self.info = LabelInfo(
             format="TIFF",
