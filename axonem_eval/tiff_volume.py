@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from axonem_eval.candidates import Candidate, choose
 from axonem_eval.errors import InputError, guarded
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated, nm_per_unit
 from axonem_eval.store_volume import missing_extra
 from axonem_eval.stores import Store
 from axonem_eval.tiff_order import in_order
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, slab_shape
+from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 
 MAX_SECTIONS = 100_000
 # Made for pictures. Some can keep every number, but their files do not say whether they did.
@@ -263,6 +264,7 @@ class TiffFolder(LabelVolume):
     def __init__(self, store: Store, pages: list[str], mask: bool) -> None:
         super().__init__()
         self.path, self._store, self._pages = store.path, store, pages
+        self.copies_per_thread = 3 if store.archive else 2  # an archive's file, its page, the labels
         first = self._page(0, None)
         if first.ndim == 3 and first.shape[-1] in (3, 4):
             raise _colour(store.path.name, f"section {pages[0]} is in colour {first.shape}")
