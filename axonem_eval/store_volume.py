@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.label_info import LabelInfo, missing_chunks
 from axonem_eval.spec import Triple, format_triple
 from axonem_eval.stated import Stated
 from axonem_eval.store_chunks import ChunkFiles
 from axonem_eval.stores import Store
-from axonem_eval.volume import (
-    MAX_CHUNK_BYTES,
-    LabelInfo,
-    Labels,
-    LabelVolume,
-    demand_bearable_grid,
-    missing_chunks,
-)
+from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, demand_bearable_grid
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20

@@ -1,6 +1,7 @@
 """Label volumes as TIFF, for small volumes: one file of many pages, or a folder or archive of a file a section."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from axonem_eval.candidates import Candidate, choose
 from axonem_eval.errors import InputError, guarded
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated, nm_per_unit
 from axonem_eval.store_volume import missing_extra
 from axonem_eval.stores import Store
 from axonem_eval.tiff_order import in_order
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, slab_shape
+from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 
 MAX_SECTIONS = 100_000
 # Made for pictures. Some can keep every number, but their files do not say whether they did.
@@ -31,12 +33,53 @@ def _tifffile() -> Any:
         import tifffile
     except ImportError:
         raise missing_extra("TIFF stacks", "tifffile") from None
+    quiet = logging.getLogger("tifffile")
+    if not quiet.handlers:  # without any, what it says of damaged files goes to stderr between our own lines
+        quiet.addHandler(logging.NullHandler())
     return tifffile
 
 
-def _open(file: Path | io.BytesIO) -> Any:
+class _Noted(logging.Handler):
+    """What tifffile says of a file, kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> "_Noted":
+        logging.getLogger("tifffile").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("tifffile").removeHandler(self)
+
+
+def _demand_all_pages(path: Path, noted: _Noted) -> None:
+    """Raise InputError where the list of pages leads beyond the end: tifffile reads on with those before."""
+    if any("invalid page offset" in line for line in noted.lines):
+        raise _truncated(path, "its list of pages leads beyond the end of the file")
+
+
+def _truncated(path: Path, why: str) -> InputError:
+    return InputError.of(
+        "truncated",
+        f"{path.name}: {why} ({path.stat().st_size:,} bytes). The copy or upload broke off: compare sha256sum and send "
+        "it again",
+    )
+
+
+def _open(file: Path | io.BytesIO, **flags: bool) -> Any:
     # No metadata may lead to other files, as those of OME-TIFF do.
-    return _tifffile().TiffFile(file, is_ome=False, _multifile=False)
+    return _tifffile().TiffFile(file, is_ome=False, _multifile=False, **flags)
+
+
+def _written_page_by_page(file: Any) -> bool:
+    """Whether tifffile wrote the pages in calls of their own, so that each says it is an image by itself."""
+    series = file.series
+    return len(series) > 1 and len({(s.shape, s.dtype, s.axes) for s in series}) == 1 and len(series[0].shape) == 2
 
 
 def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
@@ -45,16 +88,22 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, pages above 1 GiB.
     """
     _tifffile()
-    file = guarded(path, "the header", lambda: _open(path))
-    try:
-        return guarded(path, "its list of pages", lambda: _stack(path, file, mask))
-    except BaseException:
-        file.close()
-        raise
+    with _Noted() as noted:
+        file = guarded(path, "the header", lambda: _open(path))
+        try:
+            n_pages = guarded(path, "its list of pages", lambda: len(file.pages))
+            _demand_all_pages(path, noted)
+            if guarded(path, "its list of pages", lambda: _written_page_by_page(file)):
+                file.close()
+                file = guarded(path, "the header", lambda: _open(path, is_shaped=False))
+            return guarded(path, "its list of pages", lambda: _stack(path, file, n_pages, mask))
+        except BaseException:
+            file.close()
+            raise
 
 
-def _stack(path: Path, file: Any, mask: bool) -> LabelVolume:
-    if len(file.pages) > MAX_SECTIONS:
+def _stack(path: Path, file: Any, n_pages: int, mask: bool) -> LabelVolume:
+    if n_pages > MAX_SECTIONS:
         raise InputError.of("too_many_files", f"{path.name}: more than {MAX_SECTIONS:,} pages; write HDF5 or Zarr")
     stated = _stated(file)
     found = []
@@ -159,6 +208,8 @@ class TiffStack(LabelVolume):
             _demand_bearable_page(path, shape_zyx[1:], self.dtype)
             self.chunk_shape_zyx = (1, shape_zyx[1], shape_zyx[2])
         else:
+            if self._offset + math.prod(shape_zyx) * self.dtype.itemsize > path.stat().st_size:
+                raise _truncated(path, "its pages lie beyond the end of the file")
             self.chunk_shape_zyx = slab_shape(shape_zyx, self.dtype.itemsize)
         self.info = LabelInfo(
             format="TIFF",
@@ -213,6 +264,7 @@ class TiffFolder(LabelVolume):
     def __init__(self, store: Store, pages: list[str], mask: bool) -> None:
         super().__init__()
         self.path, self._store, self._pages = store.path, store, pages
+        self.copies_per_thread = 3 if store.archive else 2  # an archive's file, its page, the labels
         first = self._page(0, None)
         if first.ndim == 3 and first.shape[-1] in (3, 4):
             raise _colour(store.path.name, f"section {pages[0]} is in colour {first.shape}")
