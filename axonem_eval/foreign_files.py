@@ -17,7 +17,7 @@ _BEGINNINGS = (
     (b"7z\xbc\xaf'\x1c", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
     (b"\xfd7zXZ", "an xz archive"),
-    (b"\x80\x04\x95", "a pickle, which is never loaded because unpickling runs code"),
+    (b"\x80\x04", "a pickle, which is never loaded because unpickling runs code"),
     (b"ply\n", "a mesh (.ply)"),
     (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office"),
 )

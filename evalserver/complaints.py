@@ -1,4 +1,4 @@
-"""What is said of a rejected file: bounded, whoever wrote the file, and known by its code.
+"""The complaints about a rejected file: bounded in length, each with a code.
 
 A complaint is a JSON object with at least `code` and `message`, and `volume` where it is about one of several files.
 """

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
+from axonem_eval.check import header_complaints
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
 from axonem_eval.spec import VolumeSpec, format_triple
@@ -57,7 +58,7 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
         with local_path(ground_truth.no_merge_mask) as path:
-            demand_fit(path, volume.spec, None)
+            demand_fit(path, volume.spec, None, mask=True)
             read_whole(path, lease)
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
@@ -101,15 +102,16 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None) -> None:
-    """Raise InputError where a label file is not of the volume's shape."""
-    with open_labels(path, dataset) as labels:
-        if labels.shape_zyx != spec.shape_zyx:
-            raise InputError.of(
-                "wrong_shape",
-                f"the labels have shape {format_triple(labels.shape_zyx)}, the volume {format_triple(spec.shape_zyx)} "
-                "(z,y,x). Register the whole volume, or correct its shape",
-            )
+def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool = False) -> None:
+    """Raise InputError where a label file is not of the volume's shape, or states another voxel size."""
+    what = "the no-merge mask" if mask else "the labels"
+    with open_labels(path, dataset, mask=mask) as labels:
+        found = header_complaints(labels, spec)
+    if found:
+        told = [
+            Complaint(c.code, f"{what}: {c.message}; or correct the volume's own shape or voxel size") for c in found
+        ]
+        raise InputError(told)
 
 
 def read_whole(path: Path, lease: Lease) -> None:
@@ -118,7 +120,7 @@ def read_whole(path: Path, lease: Lease) -> None:
     def on_progress(done: int, total: int) -> None:
         lease.progress(f"Reading the no-merge mask: {done:,} of {total:,}", 10 * done / max(1, total))
 
-    with open_labels(path) as labels:
+    with open_labels(path, mask=True) as labels:
         for_each_chunk(labels, range(labels.n_chunks), lambda *_: None, on_progress=on_progress)
 
 

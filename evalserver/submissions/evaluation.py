@@ -1,6 +1,6 @@
 """The job that evaluates a submission: check and sample each file in a confined process, then score.
 
-A sample that is stored already is not read again, so a worker that takes over goes on where the other died.
+A stored sample is not read again. So a worker that takes over continues where the other died.
 """
 
 import time
@@ -29,7 +29,7 @@ StageProgress = Callable[[str, int, int], None]
 
 
 def evaluate_submission(submission_id: int) -> None:
-    """Bring a submission to an end state, unless another worker does or did."""
+    """Run an evaluation to an end state, unless another worker does or did."""
     run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
 
 
