@@ -28,7 +28,8 @@ class Case:
     codes : the complaint is one of these.   reads : these labels come out (z, y, x); None where the file is refused.
     any_answer : for bytes damaged at random: a complaint of any code, or labels, but an answer.
     shape_zyx : of the volume that the file is handed in for.   cpu_seconds, memory_mb : of the child, at most.
-    slow : takes more than about ten seconds.
+    confined : read by the server's child in the tests too, which takes a second longer.
+    slow : confined, and takes more than about ten seconds.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     shape_zyx: tuple[int, int, int] = SHAPE
     cpu_seconds: float = 20.0
     memory_mb: int = 700
+    confined: bool = False
     slow: bool = False
 
     @property

@@ -13,11 +13,11 @@ from tests.hostile.measure import Measurer
 
 def main() -> int:
     """Make and read the files, one at a time."""
-    verbose = "-v" in sys.argv[1:]
-    cases = selected([part for part in sys.argv[1:] if part != "-v"])
+    options = [a for a in sys.argv[1:] if a.startswith("-")]
+    cases = selected([a for a in sys.argv[1:] if not a.startswith("-")])
     wrong, cpu = [], 0.0
     print(f"{'file':<52} {'bytes':>9} {'CPU s':>6} {'MB':>5}  verdict")
-    with tempfile.TemporaryDirectory() as folder, Measurer() as read:
+    with tempfile.TemporaryDirectory() as folder, Measurer(confined="--here" not in options) as read:
         for case in cases:
             path = Path(folder) / case.name
             case.make(path)
@@ -25,7 +25,7 @@ def main() -> int:
             cpu += found.cpu_seconds
             cost = f"{path.stat().st_size:>9,} {found.cpu_seconds:>6.1f} {found.peak_mb:>5.0f}"
             print(f"{case.name:<52} {cost}  {found.verdict}", flush=True)
-            if verbose and found.message:
+            if "-v" in options and found.message:
                 print(f"    {found.message}")
             wrong += [f"{case.name}: {fault}" for fault in found.faults(case)]
             path.unlink()
