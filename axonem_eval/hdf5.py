@@ -10,7 +10,7 @@ import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 from axonem_eval.candidates import MAX_OBJECTS, Candidate, choose, stated_voxel_size
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import FilterPipeline
-from axonem_eval.hdf5_index import StoredChunks
+from axonem_eval.hdf5_index import StoredChunks, written_chunks
 from axonem_eval.hdf5_slabs import Hdf5Slabs, streamable
 from axonem_eval.hdf5_volume import Hdf5Chunks, Hdf5Volume, first_line
 from axonem_eval.spec import FloatTriple, format_triple
@@ -115,7 +115,7 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: Floa
         demand_bearable_grid(path.name, dataset.shape, dataset.chunks)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
-        return Hdf5Volume(path, file, dataset, pipeline, voxel_size)
+        return Hdf5Volume(path, file, dataset, pipeline, voxel_size, written_chunks(dataset))
     if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
         return Hdf5Chunks(path, file, dataset, pipeline, voxel_size, stored)
     return Hdf5Slabs(path, file, dataset, pipeline, voxel_size, stored)

@@ -8,6 +8,7 @@ the file (`os.pread`) and inflated outside it. Three ways to read, by how the la
     Hdf5Volume   anything else: through h5py, one thread at a time
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,10 @@ class Hdf5Volume(LabelVolume):
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
         voxel_size_nm_zyx: FloatTriple | None,
+        written: NDArray[np.bool_] | None = None,
     ) -> None:
         super().__init__()
+        self._written = written
         self.path, self._file, self._dataset, self._pipeline = path, file, dataset, pipeline
         self._lock = threading.Lock()
         z, y, x = (int(n) for n in dataset.shape)
@@ -59,7 +62,13 @@ class Hdf5Volume(LabelVolume):
             compression=pipeline.names or ("none" if stored else "none, contiguous"),
             voxel_size_nm_zyx=voxel_size_nm_zyx,
             stored_bytes=int(dataset.id.get_storage_size()),
+            chunks_total=math.prod(-(-n // c) for n, c in zip(self.shape_zyx, stored, strict=True)) if stored else 1,
+            chunks_stored=None if written is None else int(np.count_nonzero(written)),
         )
+        self.fill_value = int(dataset.fillvalue)
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        return self._written
 
     def read_chunk(self, chunk: int) -> Labels:
         return self.read(self.chunk_box(chunk))
@@ -102,9 +111,8 @@ class Hdf5Chunks(Hdf5Volume):
         voxel_size_nm_zyx: FloatTriple | None,
         stored: StoredChunks,
     ) -> None:
-        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx)
+        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx, stored.address >= 0)
         self._stored = stored
-        self._fill = dataset.fillvalue
 
     def storage_rank(self) -> NDArray[np.int64]:
         return self._stored.address
@@ -139,7 +147,7 @@ class Hdf5Chunks(Hdf5Volume):
         stored, size = self._stored, self.chunk_bytes
         begin = int(stored.address[chunks[0]])
         if begin < 0:
-            out.view(self.dtype)[:] = self._fill
+            out.view(self.dtype)[:] = self.fill_value
             return
         end = int(stored.address[chunks[-1]] + stored.size[chunks[-1]])
         raw = scratch.bytes("stored", end - begin)

@@ -6,6 +6,7 @@ import numpy as np
 
 from axonem_eval.candidates import Candidate, choose
 from axonem_eval.spec import FloatTriple
+from axonem_eval.store_chunks import precomputed_chunk_files
 from axonem_eval.store_volume import StoreVolume, open_store, tensorstore_module
 from axonem_eval.stores import Store
 
@@ -61,6 +62,7 @@ def open_precomputed(store: Store) -> StoreVolume:
         stored_dtype=str(np.dtype(dtype)),
         compression=encoding + (", sharded" if "sharding" in scale else ""),
         voxel_size_nm_zyx=_voxel_size(scale),
+        files=precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale),
     )
 
 

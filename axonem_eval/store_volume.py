@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple, Triple, format_triple
+from axonem_eval.store_chunks import ChunkFiles
 from axonem_eval.stores import Store
 from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, demand_bearable_grid
 
@@ -79,9 +80,12 @@ class StoreVolume(LabelVolume):
         stored_dtype: str,
         compression: str,
         voxel_size_nm_zyx: FloatTriple | None,
+        files: ChunkFiles,
+        fill_value: int = 0,
     ) -> None:
         super().__init__()
-        self.path, self._store, self._array = store.path, store, array
+        self.path, self._store, self._array, self._files = store.path, store, array, files
+        self.fill_value = fill_value
         z, y, x = (int(n) for n in array.shape)
         self.shape_zyx = (z, y, x)
         self.dtype = np.dtype(array.dtype.numpy_dtype)
@@ -105,7 +109,12 @@ class StoreVolume(LabelVolume):
             compression=compression,
             voxel_size_nm_zyx=voxel_size_nm_zyx,
             stored_bytes=store.stored_bytes,
+            chunks_total=files.total(self.shape_zyx),
+            chunks_stored=None if files.present is None else int(np.count_nonzero(files.present)),
         )
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        return self._files.of_grid(self.chunk_shape_zyx, self.grid_zyx)
 
     def storage_rank(self) -> NDArray[np.int64]:
         """Chunks shard by shard, in the grid's order within each."""

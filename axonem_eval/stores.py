@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +29,7 @@ class Store:
 
     metadata : names of metadata files, relative with "/".   pages : names of TIFF files in the top folder.
     stored_bytes : of all files.   packed : folders that hold .gz or .br files.
+    others : folder -> names of its files that are no metadata.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Store:
     stored_bytes: int = 0
     files: int = 0
     packed: set[str] = field(default_factory=set)
+    others: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, name: str, size: int) -> None:
         """Take one file into account. Raises InputError where there are too many."""
@@ -48,16 +50,26 @@ class Store:
             self.metadata.append(name)
             if size > MAX_METADATA_BYTES:
                 raise self.error("huge_metadata", f"{name} is {size:,} bytes; expected less than 16 MiB of JSON")
-        elif base.endswith((".gz", ".br")):
-            self.packed.add(folder)
-        elif not folder and base.lower().endswith(_PAGES):
-            self.pages.append(name)
+        else:
+            self.others.setdefault(folder, []).append(base)
+            if base.endswith((".gz", ".br")):
+                self.packed.add(folder)
+            elif not folder and base.lower().endswith(_PAGES):
+                self.pages.append(name)
         if self.files > MAX_FILES or len(self.metadata) > MAX_METADATA_FILES:
             raise self.error(
                 "too_many_files",
                 f"more than {MAX_FILES:,} files or {MAX_METADATA_FILES:,} arrays; expected one label volume in chunks "
                 "of about 64 x 64 x 64 voxels, or sharded",
             )
+
+    def names_below(self, folder: str) -> Iterator[str]:
+        """Names of the files in a folder and those below it that are no metadata, relative to it."""
+        inside = f"{folder}/" if folder else ""
+        for other, names in self.others.items():
+            if other == folder or other.startswith(inside):
+                below = other[len(inside) :]
+                yield from (f"{below}/{name}" for name in names) if below else names
 
     def error(self, code: str, what: str) -> InputError:
         """A complaint about this store."""

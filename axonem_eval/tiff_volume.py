@@ -129,6 +129,7 @@ class TiffStack(LabelVolume):
             compression="none" if compression == 1 else str(getattr(compression, "name", compression)).lower(),
             voxel_size_nm_zyx=voxel_size,
             stored_bytes=path.stat().st_size,
+            chunks_total=shape_zyx[0],
         )
 
     def read_chunk(self, chunk: int) -> Labels:
@@ -199,6 +200,7 @@ class TiffFolder(LabelVolume):
             compression="by section",
             voxel_size_nm_zyx=None,
             stored_bytes=stored_bytes,
+            chunks_total=len(pages),
         )
 
     def _page(self, section: int, wanted: tuple[tuple[int, ...], np.dtype[Any]] | None) -> Labels:

@@ -41,7 +41,11 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What a label file says of itself; sizes in bytes, axes z,y,x."""
+    """What a label file says of itself; sizes in bytes, axes z,y,x.
+
+    chunks_total : chunks as the file has them; of a sharded store its shards.   chunks_stored : how many of these have
+    data in the file, None where that cannot be told cheaply.
+    """
 
     format: str
     dataset: str
@@ -51,6 +55,8 @@ class LabelInfo:
     compression: str
     voxel_size_nm_zyx: FloatTriple | None
     stored_bytes: int
+    chunks_total: int
+    chunks_stored: int | None = None
 
     @property
     def voxels(self) -> int:
@@ -106,7 +112,9 @@ class LabelVolume(ABC):
     ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab of it where it is huge.
     ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
     file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
-    chunks that ``read`` keeps for the next box.
+    chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored. ``batch_bytes`` is
+    how much of small chunks is asked for at a time, ``reads_at_once`` how many threads may ask (None: one a core).
+    ``coarse`` says that whoever reads for us must not learn which chunks hold nodes.
     """
 
     path: Path
@@ -117,6 +125,10 @@ class LabelVolume(ABC):
     sequential: bool = False
     copies_per_thread: int = 2
     kept_bytes: int = 64 << 20
+    fill_value: int = 0
+    batch_bytes: int = BATCH_BYTES
+    reads_at_once: int | None = None
+    coarse: bool = False
 
     def __init__(self) -> None:
         self._latest = _LatestChunks()
@@ -151,6 +163,13 @@ class LabelVolume(ABC):
     def storage_rank(self) -> NDArray[np.int64]:
         """(n_chunks,) place of each chunk in the file, smaller is earlier; the grid's order by default."""
         return np.arange(self.n_chunks, dtype=np.int64)
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        """(n_chunks,) whether the file holds data for a chunk; one without reads as ``fill_value`` everywhere.
+
+        None where the format always stores all chunks, or cannot tell cheaply.
+        """
+        return None
 
     @abstractmethod
     def read_chunk(self, chunk: int) -> Labels:
@@ -277,6 +296,8 @@ def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
     """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
     if volume.sequential:
         return 1
+    if volume.reads_at_once is not None:
+        return min(wanted or volume.reads_at_once, volume.reads_at_once)
     within = MEMORY_BUDGET_BYTES // max(1, volume.copies_per_thread * max(volume.chunk_bytes, BATCH_BYTES))
     return max(1, min(wanted or os.cpu_count() or 1, within))
 

@@ -8,6 +8,7 @@ import numpy as np
 from axonem_eval.candidates import PREFERRED, Candidate, choose, stated_voxel_size
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple
+from axonem_eval.store_chunks import zarr_chunk_files
 from axonem_eval.store_volume import StoreVolume, open_store
 from axonem_eval.stores import Store
 
@@ -35,6 +36,7 @@ def open_zarr(store: Store, dataset: str | None = None) -> StoreVolume:
     array = open_store(store, chosen.handle, {"driver": f"zarr{version}"}, sharded=sharded)
     array = array[(0,) * (array.ndim - 3)]
     _demand_zyx(store, nodes.axes(chosen.handle))
+    fill = metadata.get("fill_value")
     return StoreVolume(
         store,
         array,
@@ -43,6 +45,8 @@ def open_zarr(store: Store, dataset: str | None = None) -> StoreVolume:
         stored_dtype=str(_dtype(metadata)),
         compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
         voxel_size_nm_zyx=nodes.voxel_size(chosen.handle),
+        files=zarr_chunk_files(store, chosen.handle, metadata, sharded),
+        fill_value=int(fill) if isinstance(fill, int) else 0,
     )
 
 
