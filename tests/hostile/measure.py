@@ -2,8 +2,8 @@
 
 ``python -m tests.hostile.measure`` reads names and paths on stdin and writes one line for each. It forks for every
 file. The fork has the file read as the server does, in a confined child, which it has alone: the system tells the peak
-memory of all children together. Or, with ``--here``, it reads the file itself, under the child's limits but without
-its walls: that saves the start of a Python, which takes longer than all but a few of the files.
+memory of all children together. Or, with ``--here``, the fork confines itself and reads the file: that saves the start
+of a Python, which takes longer than all but a few of the files.
 """
 
 import json
@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from axonem_eval import InputError, VolumeSpec, open_labels, sample_nodes
 from axonem_eval.check import check_labels
-from axonem_eval.confine import Limits, limit_resources, sample_confined
+from axonem_eval.confine import Limits, sample_confined
+from axonem_eval.confined_child import compile_in_memory
 from axonem_eval.sample import warm_kernels
+from axonem_eval.walls import confine
 from tests.hostile.case import Case
 
-# A reader that is still at work now is not held by any limit of its own.
+# A reader that is still at work now is not held by any limit of its own. Without a child no limit on time holds.
 HANGS_AFTER_S = 75
+HANGS_HERE_AFTER_S = 30
 VOXEL_NM = (30.0, 8.0, 8.0)
 
 
@@ -66,6 +69,8 @@ class Outcome:
             found.append(f"refused for {self.codes}, expected {case.codes or 'labels'}: {self.message}")
         if self.codes and (len(self.message) > 4000 or not self.message.strip()):
             found.append(f"a message of {len(self.message)} characters")
+        if any(not (c.isprintable() or c == "\n") for c in self.message):
+            found.append(f"a message with control characters: {self.message!r}")
         if self.cpu_seconds > case.cpu_seconds:
             found.append(f"{self.cpu_seconds:.0f} s of CPU, expected {case.cpu_seconds:.0f} at most")
         if self.peak_mb > case.memory_mb:
@@ -89,6 +94,8 @@ class Measurer:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
+            # Whoever confines itself must not have started a thread before.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         return self
 
@@ -128,8 +135,8 @@ def _confined(case: Case, path: Path) -> Outcome:
 
 
 def _here(case: Case, path: Path) -> Outcome:
-    """Read by this process."""
-    limit_resources(Limits())
+    """Read by this process, behind the same walls."""
+    confine([path], [], Limits().for_file(path.stat().st_size))
 
     def read() -> NDArray[np.uint64]:
         check_labels(path, VolumeSpec(case.shape_zyx, VOXEL_NM))
@@ -144,7 +151,7 @@ def _in_a_fork(case: Case, path: Path, read: Callable[[Case, Path], Outcome]) ->
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(HANGS_AFTER_S)
+        signal.alarm(HANGS_HERE_AFTER_S if read is _here else HANGS_AFTER_S)
         found = read(case, path)
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = children if children.ru_maxrss else resource.getrusage(resource.RUSAGE_SELF)
@@ -173,6 +180,7 @@ def main() -> None:
         import tifffile  # noqa: F401
 
         warm_kernels()
+        compile_in_memory()
     for line in sys.stdin:
         asked = json.loads(line)
         found = _in_a_fork(by_name[asked["name"]], Path(asked["path"]), read)

@@ -87,7 +87,8 @@ for size in (256, 400, 510):
         f"zarr-chunk_of_{size}_cubed_none_stored.zip", "huge_chunk", "all_background", "no_chunks", shape_zyx=(510,) * 3
     )
     def _(path: Path, size=size) -> None:
-        v3(path, shape=[510] * 3, chunk_grid=regular(size, size, size))
+        metadata = {**V3, "shape": [510] * 3, "chunk_grid": regular(size, size, size)}
+        archive(path, {"zarr.json": json.dumps(metadata)})
 
 
 @hostile("zarr-chunk_of_1_gib_stored.zip", "huge_chunk", *DAMAGED, shape_zyx=(511, 511, 511))
