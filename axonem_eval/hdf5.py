@@ -115,7 +115,7 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: Floa
         demand_bearable_grid(path.name, dataset.shape, dataset.chunks)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
-        return Hdf5Volume(path, file, dataset, pipeline, voxel_size, written_chunks(dataset))
+        return Hdf5Volume(path, file, dataset, pipeline, voxel_size, written_chunks(path, dataset))
     if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
         return Hdf5Chunks(path, file, dataset, pipeline, voxel_size, stored)
     return Hdf5Slabs(path, file, dataset, pipeline, voxel_size, stored)
