@@ -61,15 +61,18 @@ BOMBS = {
 if h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
     BOMBS["szip"] = lambda: (struct.pack("<I", 2**32 - 1) + b"\xff" * 400, {"compression": "szip"})
 
+# What these decode has no check of its own.
+ANY = ("zfp", "scaleoffset_64_bits")
+
 for kind, bomb in BOMBS.items():
 
-    @hostile(f"hdf5-filter_{kind}.h5", *BAD_FILTER, any_answer=kind in ("sz3", "zfp"))
+    @hostile(f"hdf5-filter_{kind}.h5", *BAD_FILTER, "reader_crashed", any_answer=kind in ANY, confined=kind == "sz3")
     def _(path: Path, bomb=bomb) -> None:
         data, options = bomb()
         chunk_of(path, data, **options)
 
 
-@hostile("hdf5-filter_nbit.h5", *BAD_FILTER)
+@hostile("hdf5-filter_nbit.h5", any_answer=True)
 def _(path: Path) -> None:
     create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     create.set_chunk(CHUNK)
@@ -93,12 +96,12 @@ def filters(path: Path, numbers: list[tuple[int, int, tuple[int, ...]]], data: b
         made.write_direct_chunk((0, 0, 0), data)
 
 
-@hostile("hdf5-filter_gzip_in_gzip.h5", *BAD_FILTER)
+@hostile("hdf5-filter_gzip_in_gzip.h5", "repeated_filter", confined=True)
 def _(path: Path) -> None:
     filters(path, [(1, 0, (9,))] * 3, zlib.compress(zlib.compress(zlib.compress(bytes(1 << 30), 9), 9), 9))
 
 
-@hostile("hdf5-filter_32_times.h5", *BAD_FILTER)
+@hostile("hdf5-filter_32_times.h5", "repeated_filter")
 def _(path: Path) -> None:
     data = bytes(64)
     for _ in range(31):
@@ -111,7 +114,7 @@ def _(path: Path) -> None:
     filters(path, [(300, 1, ())], b"x" * 100)
 
 
-@hostile("hdf5-filter_shuffle_of_odd_size.h5", *BAD_FILTER, reads=LABELS)
+@hostile("hdf5-filter_shuffle_of_odd_size.h5", any_answer=True)
 def _(path: Path) -> None:
     good(path, shuffle=True)
     content = bytearray(path.read_bytes())
@@ -169,7 +172,7 @@ TYPES = {
 
 for kind, make in TYPES.items():
 
-    @hostile(f"hdf5-type_{kind}.h5", "wrong_dtype", any_answer=kind in ("24_bits", "enum", "bool"))
+    @hostile(f"hdf5-type_{kind}.h5", "wrong_dtype", any_answer=kind in ("24_bits", "bitfield", "enum", "bool"))
     def _(path: Path, make=make) -> None:
         typed(path, make())
 
@@ -376,7 +379,15 @@ DAMAGE["btree_of_itself"], DAMAGE["heap_names"] = _tree_of_itself, _names_gone
 
 for kind, change in DAMAGE.items():
 
-    @hostile(f"hdf5-damage_{kind}.h5", *DAMAGED, "damaged_header", "no_dataset", "not_hdf5", any_answer=True)
+    @hostile(
+        f"hdf5-damage_{kind}.h5",
+        *DAMAGED,
+        "damaged_header",
+        "no_dataset",
+        "not_hdf5",
+        any_answer=True,
+        confined=kind == "btree_of_itself",
+    )
     def _(path: Path, change=change) -> None:
         damaged(path, change)
 
@@ -392,7 +403,7 @@ for seed in range(16):
 
     @hostile(f"hdf5-bits_{seed}.h5", any_answer=True)
     def _(path: Path, seed=seed) -> None:
-        """Sixty bits flipped in what is not chunk data."""
+        """A dozen bits flipped in what is neither superblock nor chunk data."""
         random = np.random.default_rng(seed)
 
         def flip(content: bytearray) -> None:
@@ -401,16 +412,16 @@ for seed in range(16):
             tables = np.ones(len(content), bool)
             for chunk in stored:
                 tables[chunk.byte_offset : chunk.byte_offset + chunk.size] = False
-            tables[:16] = False
-            for at in random.choice(np.flatnonzero(tables), 60):
+            tables[:96] = False
+            for at in random.choice(np.flatnonzero(tables), 12):
                 content[at] ^= 1 << random.integers(8)
 
         damaged(path, flip, libver="earliest" if seed % 2 else "latest")
 
 
-@hostile("hdf5-axonem_in_a_kilobyte_of_zstd.h5", "one_label", "all_background", "too_slow", shape_zyx=AXONEM, slow=True)
+@hostile("hdf5-axonem_in_400_kb_of_zstd.h5", "one_label", "huge_chunk", shape_zyx=AXONEM)
 def _(path: Path) -> None:
-    """Chunks of 512 MB, each honestly stored in about 16 kB: the most voxels that a small file can hold."""
+    """Chunks of 197 MB, each honestly stored in 6 kB."""
     data = imagecodecs.zstd_encode(np.ones(750 * 512 * 512, np.uint8), 1)
     with h5py.File(path, "w") as file:
         made = file.create_dataset("main", AXONEM, "u1", chunks=(750, 512, 512), **hdf5plugin.Zstd())

@@ -113,8 +113,8 @@ def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("main", data=LABELS)
         address = file["main"].id.get_offset()
-    content = path.read_bytes()
-    path.write_bytes(content.replace(struct.pack("<Q", address), struct.pack("<Q", 2**40)))
+    content, size = path.read_bytes(), struct.pack("<Q", LABELS.nbytes)
+    path.write_bytes(content.replace(struct.pack("<Q", address) + size, struct.pack("<Q", 2**40) + size))
 
 
 @hostile("hdf5-one_gzip_chunk_for_all.h5", "overlapping_chunks", shape_zyx=AXONEM)
@@ -277,12 +277,12 @@ for kind, options in (
     ("implicit", {"libver": "latest", "compression": None}),
 ):
 
-    @hostile(f"hdf5-index_{kind}_torn.h5", *DAMAGED, "damaged_header", any_answer=kind == "implicit")
+    @hostile(f"hdf5-index_{kind}_torn.h5", *DAMAGED, "damaged_header", any_answer=kind in ("implicit", "one_chunk"))
     def _(path: Path, options=options) -> None:
         """The structure that lists the chunks is overwritten where the file's own tables lie."""
         good(path, **options)
         content = bytearray(path.read_bytes())
-        for signature in (b"FAHD", b"FADB", b"EAHD", b"EAIB", b"EADB", b"BTHD", b"BTLF", b"OHDR"):
+        for signature in (b"FAHD", b"FADB", b"EAHD", b"EAIB", b"EADB", b"BTHD", b"BTLF"):
             at = content.rfind(signature)
             if at >= 0:
                 content[at + 4 : at + 20] = b"\xff" * 16

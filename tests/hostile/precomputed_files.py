@@ -78,6 +78,7 @@ for kind, change in SCALES.items():
         *DAMAGED,
         *("no_voxels", "wrong_shape", "tiny_chunks", "outside_path", "lossy", "unknown_encoding", "wrong_voxel_size"),
         *("all_background", "no_chunks", "bad_voxel_size", "misplaced_chunks"),
+        any_answer=kind == "resolution_zero",
     )
     def _(path: Path, change=change) -> None:
         precomputed(path, **change)

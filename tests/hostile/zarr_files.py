@@ -74,7 +74,7 @@ def regular(*chunk: Any) -> Json:
     return {"name": "regular", "configuration": {"chunk_shape": list(chunk)}}
 
 
-@hostile("zarr-giant_chunk_in_283_bytes.zip", "huge_chunk", "all_background", "no_chunks", shape_zyx=(512, 512, 512))
+@hostile("zarr-giant_chunk_in_283_bytes.zip", "huge_chunk", "no_chunks", shape_zyx=(512, 512, 512), confined=True)
 def _(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         metadata = {**V2, "shape": [512] * 3, "chunks": [512] * 3, "compressor": None}
@@ -232,7 +232,7 @@ def _(path: Path) -> None:
     "too_many_files",
     "outside_path",
     *BAD,
-    "too_long_name",
+    "no_chunks",
 )
 def _(path: Path) -> None:
     archive(path, {"a/" * 20_000 + ".zarray": json.dumps(V2)})
