@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.cli_report import AddCommand, shown_command
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple
@@ -28,6 +29,7 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also keep the skeletons made (.npz)")
     diagnose.add_argument("--top", type=int, default=100, help="places in each list (default 100)")
     add_work_options(diagnose)
+    add_label_options(diagnose)
     diagnose.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
 
     export = add("export", run_export, "Write the skeletons of a bundle for other programs.")
@@ -42,6 +44,7 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     view.add_argument("--skeletons", metavar="BUNDLE", help="the segmentation's own skeletons; marks what looks wrong")
     view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown beneath")
     view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="in nm, where nothing else states it")
+    view.add_argument("--trust-voxel-size", action="store_true", help="go on where the file states another voxel size")
     view.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
     view.add_argument("--port", type=int, default=0, help="default: any free one")
     view.add_argument("--browser", action="store_true", help="open the address in the default browser")
@@ -92,7 +95,10 @@ def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | Skeleto
         arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
         processes=arguments.processes,
         work_dir=arguments.work_dir,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
         on_progress=bar,
+        on_warning=warn,
     )
     bar.close()
     return skeletons
@@ -151,6 +157,7 @@ def run_view(arguments: argparse.Namespace) -> None:
         predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
         raw=arguments.raw,
         tolerance_nodes=arguments.tolerance,
+        trust_voxel_size=arguments.trust_voxel_size,
         port=arguments.port,
         on_progress=bar,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import FileKind, kind_of_file
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -241,17 +242,30 @@ def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
     try:
+        kind = kind_of_file(Path(path))
+        if kind:
+            raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise InputError.of("no_file", f"{path}: no such file") from None
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # what zipfile, zlib and NumPy raise on a file that somebody made
         if isinstance(error, InputError):
             raise
+        why = str(error)
+        if "pickle" in why:  # NumPy takes any file that is no archive for a pickle
+            why = "it is no zip archive" if not zipfile.is_zipfile(path) else "it holds Python objects"
         raise InputError.of(
             "not_npz",
-            f"{path}: not readable as an .npz archive of plain arrays ({error}); "
-            "pickled content is never loaded, because unpickling runs code",
+            f"{path}: not readable as an .npz archive of plain arrays ({why}); pickled content is never loaded, "
+            "because unpickling runs code",
         ) from None
+
+
+def _npz_remedy(kind: FileKind) -> str:
+    """What to do about another file in place of an .npz: as for labels where that fetches or unpacks it."""
+    return kind.remedy if kind.fetches else "give a bundle, as `axonem-eval skeletonize` and `import` write it"
