@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_apart, require_inside
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import BadChunk
 from axonem_eval.spec import Triple
@@ -49,26 +50,6 @@ def _chunk_table(dataset: h5py.Dataset) -> tuple[NDArray[np.int64], NDArray[np.i
     return address, size, skipped
 
 
-def require_apart(path: Path, address: NDArray[np.int64], size: NDArray[np.int64]) -> None:
-    """Raise InputError where chunks share bytes of the file: no writer does that, and a small file would be work
-    without end.
-
-    address, size : (n_chunks,) bytes; a negative address is that of no chunk.
-    """
-    written = np.flatnonzero((address >= 0) & (size > 0))
-    first, end = address[written], address[written] + size[written]
-    if (first[1:] >= end[:-1]).all():
-        return
-    order = np.argsort(first, kind="stable")
-    shared = int(np.count_nonzero(first[order][1:] < end[order][:-1]))
-    if shared:
-        raise InputError.of(
-            "overlapping_chunks",
-            f"{path.name}: {shared:,} of {len(written):,} stored chunks lie on bytes of another in the file; expected "
-            "each in a place of its own. Its index is damaged: write the file again",
-        )
-
-
 class StoredChunks:
     """Where each chunk lies in the file, and the open file to read it from.
 
@@ -94,7 +75,7 @@ class StoredChunks:
         if not index._found_at(dataset, dataset.chunks, file.userblock_size):
             index.close()
             return None
-        index._demand_inside(path)
+        index._require_true_places(path)
         return index
 
     @classmethod
@@ -105,7 +86,7 @@ class StoredChunks:
         stored = 0 if offset is None else math.prod(dataset.shape) * dataset.dtype.itemsize
         place = -1 if offset is None else offset
         index = cls(path, np.array([min(place, _BEYOND)]), np.array([min(stored, _BEYOND)]), {})
-        index._demand_inside(path)
+        index._require_true_places(path)
         return index
 
     def _found_at(self, dataset: h5py.Dataset, chunk: Triple, userblock: int) -> bool:
@@ -126,17 +107,9 @@ class StoredChunks:
                 return True
         return False
 
-    def _demand_inside(self, path: Path) -> None:
-        file_bytes = os.fstat(self._descriptor).st_size
-        beyond = np.flatnonzero(self.address + self.size > file_bytes)
-        if beyond.size:
-            self.close()
-            raise InputError.of(
-                "truncated",
-                f"{path.name}: {beyond.size:,} of {len(self.address):,} chunks lie beyond the end of the file "
-                f"({file_bytes:,} bytes). The copy or upload broke off: compare sha256sum and send it again",
-            )
+    def _require_true_places(self, path: Path) -> None:
         try:
+            require_inside(path, self.address, self.size)
             require_apart(path, self.address, self.size)
         except InputError:
             self.close()
