@@ -24,6 +24,7 @@ from axonem_eval.check import check_labels
 from axonem_eval.confined_process import Limits
 from axonem_eval.confined_volume import MAX_REPLY_BYTES, serve
 from axonem_eval.errors import InputError
+from axonem_eval.hdf5_filters import warm_filters
 from axonem_eval.landlock import die_with_parent
 from axonem_eval.sample import warm_kernels
 from axonem_eval.spec import VolumeSpec
@@ -37,8 +38,7 @@ def main() -> None:
     """Confine this process, then do what stdin asks."""
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
-    _import_readers()
-    warm_kernels()
+    _import_readers(Path(request["path"]))
     work = _work_of(request)
     compile_in_memory()
     limits = Limits(**request["limits"])
@@ -55,13 +55,19 @@ def main() -> None:
         _say({"complaints": _said(unreadable(request["path"], error))})
 
 
-def _import_readers() -> None:
-    """Load every library that a reader may need while there is room: some open their own files at import."""
-    for reader in ("hdf5", "zarr_volume", "precomputed_volume", "tiff_volume"):
+def _import_readers(path: Path) -> None:
+    """Load every library that reading such a file may need while there is room: some open files of their own."""
+    of_many_files = path.is_dir()
+    if not of_many_files:
+        with open(path, "rb") as file:
+            of_many_files = file.read(2) == b"PK"
+    readers = ("zarr_volume", "precomputed_volume", "tiff_volume") if of_many_files else ("hdf5", "tiff_volume")
+    for reader in readers:
         import_module(f"axonem_eval.{reader}")
-    for library in ("tensorstore", "tifffile", "imagecodecs"):
+    for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)
+    warm_filters()
 
 
 def compile_in_memory() -> None:
@@ -78,6 +84,7 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
         return partial(_read, request, memoryview(memory))
     from axonem_eval.confined_diagnosis import rehearse, write_diagnosis
 
+    warm_kernels()
     rehearse()
     return partial(_diagnose, write_diagnosis, request)
 

@@ -152,7 +152,8 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) 
     stored_bytes = path.stat().st_size
     if dataset.chunks and not (ours and streamable(pipeline)):
         require_small_chunk(path.name, dataset.chunks, dataset.dtype.itemsize, stored_bytes)
-    require_few_chunks(path.name, dataset.shape, dataset.chunks or dataset.shape, stored_bytes)
+    whole = tuple(max(1, n) for n in dataset.shape)
+    require_few_chunks(path.name, dataset.shape, dataset.chunks or whole, stored_bytes)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
         return Hdf5Volume(path, file, dataset, pipeline, stated, written_chunks(path, dataset))

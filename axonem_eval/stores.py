@@ -22,6 +22,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.file_kinds import kind_of_npz
 
 MAX_FILES = 5_000_000
+MAX_NAME = 1024
 MAX_METADATA_FILES = 10_000
 MAX_METADATA_BYTES = 16 << 20
 MAX_ALL_METADATA_BYTES = 64 << 20
@@ -240,6 +241,12 @@ def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
 def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     seen = set()
     for entry in entries:
+        if len(entry.filename) > MAX_NAME:
+            raise store.error(
+                "long_name",
+                f"the archive holds a name of {len(entry.filename):,} characters, {entry.filename[:40]!r}...; expected "
+                f"at most {MAX_NAME:,}",
+            )
         store.demand_inside(entry.filename.replace("\\", "/").rstrip("/"), "the archive")
         if "\\" in entry.filename:
             raise store.error(

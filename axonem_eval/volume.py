@@ -131,10 +131,10 @@ class LabelVolume(ABC):
     copies_per_thread: int = 2
     kept_bytes: int = 64 << 20
     fill_value: int = 0
-    background_ids: tuple[int, ...] = ()
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
     coarse: bool = False
+    background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._latest = _LatestChunks()

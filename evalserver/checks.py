@@ -78,6 +78,24 @@ def check_public_hosts(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_reader_protection(**_: Any) -> list[CheckMessage]:
+    from evalserver.health import protection_in_words, reader_protection
+
+    public = set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS)
+    missing = [wall for wall in reader_protection() if not wall.given]
+    if not public or not missing:
+        return []
+    return [
+        Warning(
+            f"This kernel lacks walls around the process that reads uploads ({protection_in_words()})",
+            hint="Run workers on Linux 6.12 or newer, with Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock,...) and "
+            "seccomp. Until then a file that takes over its reader may do what the missing walls would keep it from.",
+            id="evalserver.W005",
+        )
+    ]
+
+
+@register()
 def check_private_redis(**_: Any) -> list[CheckMessage]:
     if not settings.EMBEDDED_REDIS:
         return []

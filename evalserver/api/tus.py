@@ -26,6 +26,7 @@ from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
 
 VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
 BODY_TYPE = "application/offset+octet-stream"
 # A file of 8 EiB is larger than any, and still fits the database's integer.
 LARGEST = 2**63 - 1
@@ -58,6 +59,8 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
                 412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
                 Tus_Version=VERSION,
             )  # fmt: skip
+        if method != "OPTIONS":
+            _refuse_extensions(request)
         response = handlers[method](request, **path)
     except Problem as problem:
         response = problem.response()
@@ -87,17 +90,32 @@ def _options(request: HttpRequest, **path: str) -> HttpResponse:
         status=204,
         headers={
             "Tus-Version": VERSION,
-            "Tus-Extension": "creation,creation-with-upload,checksum,expiration,termination",
+            "Tus-Extension": EXTENSIONS,
             "Tus-Max-Size": str(settings.UPLOAD_MAX_BYTES),
             "Tus-Checksum-Algorithm": ",".join(services.CHECKSUMS),
         },
     )
 
 
+# Headers of the protocol that this server acts on. Others belong to extensions that it does not offer.
+KNOWN_HEADERS = {"upload-length", "upload-offset", "upload-metadata", "upload-checksum"}
+REFUSED_HEADERS = {
+    "upload-concat": ("no_concatenation", "parallel uploads are not supported: set parallelUploads to 1"),
+    "upload-defer-length": ("length_needed", "this server needs the size at the start: send Upload-Length"),
+}
+
+
+def _refuse_extensions(request: HttpRequest) -> None:
+    """Say at the first request what would fail at the last one: an extension that this server does not offer."""
+    asked = {name.lower() for name in request.headers if name.lower().startswith("upload-")}
+    for name in sorted(asked - KNOWN_HEADERS):
+        unknown = ("unsupported_extension", f"{name} belongs to no extension that this server offers: {EXTENSIONS}")
+        code, message = REFUSED_HEADERS.get(name, unknown)
+        raise Problem(400, code, message, {"header": name, "extensions": EXTENSIONS.split(",")})
+
+
 def _create(request: HttpRequest) -> HttpResponse:
     user = authenticated_user(request, SUBMIT)
-    if request.headers.get("Upload-Defer-Length"):
-        raise Problem(400, "length_needed", "This server needs the size at the start: send Upload-Length.")
     size = _number(request, "Upload-Length")
     raw = request.headers.get("Upload-Metadata", "")
     metadata = parse_metadata(raw)

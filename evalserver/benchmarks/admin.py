@@ -24,8 +24,27 @@ from evalserver.benchmarks.models import (
 )
 
 
+class VolumeForm(forms.ModelForm):
+    def clean_tolerance_nodes(self) -> int:
+        wanted: int = self.cleaned_data["tolerance_nodes"]
+        if self.instance.pk and "tolerance_nodes" in self.changed_data:
+            frozen = services.frozen_phases(self.instance)
+            if frozen:
+                raise ValidationError(f"The ranking of {frozen} is frozen: unfreeze it before the tolerance changes.")
+        return wanted
+
+
+class PhaseForm(forms.ModelForm):
+    def clean_volumes(self) -> Any:
+        wanted = self.cleaned_data["volumes"]
+        if self.instance.pk and self.instance.is_frozen and set(wanted) != set(self.instance.volumes.all()):
+            raise ValidationError("The ranking is frozen: unfreeze it before its volumes change.")
+        return wanted
+
+
 class VolumeInline(admin.StackedInline):
     model = Volume
+    form = VolumeForm
     extra = 0
     prepopulated_fields = {"slug": ["name"]}
     fieldsets = [
@@ -43,6 +62,7 @@ class VolumeInline(admin.StackedInline):
 
 class PhaseInline(admin.StackedInline):
     model = Phase
+    form = PhaseForm
     extra = 0
     fields = [
         ("name", "slug", "kind"),

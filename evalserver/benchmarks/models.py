@@ -112,7 +112,8 @@ class Phase(models.Model):
     opens_at = models.DateTimeField(default=timezone.now)
     closes_at = models.DateTimeField(null=True, blank=True, help_text="Empty: open without end. Times are UTC.")
     submissions_per_day = models.PositiveSmallIntegerField(
-        default=5, help_text="Per team and day (UTC); a rejected or failed submission does not count"
+        default=5,
+        help_text="Per team and day (UTC). Failed ones do not count, rejected ones only where they cost much.",
     )
     submissions_total = models.PositiveIntegerField(
         "submissions in all", null=True, blank=True, help_text="Per team over the whole phase; empty: no such limit"

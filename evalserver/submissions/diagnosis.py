@@ -62,7 +62,7 @@ def _diagnose(lease: Lease) -> None:
         limits = Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS)
         try:
             report = diagnose_confined(
-                path, volume_file.volume.spec, out, view=view, limits=limits, on_progress=on_progress
+                path, volume_file.volume.spec, out, view=view, limits=limits, on_progress=on_progress, poll=lease.check
             )
         except InputError as error:
             raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error

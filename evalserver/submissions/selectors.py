@@ -10,17 +10,17 @@ from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
 from evalserver.jobs import UPLOADED
 from evalserver.submissions import scoring
-from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile, shown_to_all
 from evalserver.submissions.result_page import VolumeResult, shown_report
 
 
 def visible_submissions(user: Any) -> QuerySet[Submission]:
-    """Listed submissions are public; the others are for their team and for organisers."""
+    """Listed submissions are public unless their ranking is under embargo; the others are for team and organisers."""
     if user.is_staff:
         return Submission.objects.all()
     if not user.is_authenticated:
-        return Submission.objects.filter(LISTED)
-    return Submission.objects.filter(LISTED | Q(team__members=user)).distinct()
+        return Submission.objects.filter(shown_to_all())
+    return Submission.objects.filter(shown_to_all() | Q(team__members=user)).distinct()
 
 
 def may_manage(user: Any, submission: Submission) -> bool:

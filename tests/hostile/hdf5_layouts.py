@@ -88,6 +88,12 @@ def _(path: Path) -> None:
         file.create_dataset("main", MANY, "u8", chunks=(1, 1, 1), fillvalue=3)[300, 300, 300] = 5
 
 
+@hostile("hdf5-8_million_chunks_one_stored.h5", any_answer=True, shape_zyx=(200, 200, 200))
+def _(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("main", (200, 200, 200), "u8", chunks=(1, 1, 1), fillvalue=3)[150, 150, 150] = 5
+
+
 @hostile("hdf5-smallest_chunks_signed.h5", "tiny_chunks", "all_background", "no_chunks", shape_zyx=MANY)
 def _(path: Path) -> None:
     claims(path, MANY, "i8", chunks=(1, 1, 1))
@@ -108,7 +114,7 @@ def _(path: Path) -> None:
     claims(path, AXONEM)
 
 
-@hostile("hdf5-contiguous_beyond_the_file.h5", "truncated")
+@hostile("hdf5-contiguous_beyond_the_file.h5", "truncated", "damaged_header")
 def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("main", data=LABELS)

@@ -76,7 +76,7 @@ for kind, change in SCALES.items():
         f"precomputed-{kind}.zip",
         *BAD,
         *DAMAGED,
-        *("no_voxels", "wrong_shape", "tiny_chunks", "outside_path", "lossy", "unknown_encoding", "wrong_voxel_size"),
+        *("no_voxels", "wrong_shape", "tiny_chunks", "outside_path", "lossy", "encoding", "wrong_voxel_size"),
         *("all_background", "no_chunks", "bad_voxel_size", "misplaced_chunks"),
         any_answer=kind == "resolution_zero",
     )
@@ -202,13 +202,13 @@ def _(path: Path) -> None:
     precomputed(path, chunk_files(lambda labels: bytes(data)), encoding="png", info={"data_type": "uint8"})
 
 
-@hostile("precomputed-compresso_of_noise.zip", *DAMAGED, *BAD)
+@hostile("precomputed-compresso_of_noise.zip", "encoding")
 def _(path: Path) -> None:
     data = b"cpso\0\x08" + b"\xff" * 300
     precomputed(path, chunk_files(lambda labels: data), encoding="compresso")
 
 
-@hostile("precomputed-crackle.zip", *BAD, "unknown_encoding", "lossy")
+@hostile("precomputed-crackle.zip", *BAD, "encoding", "lossy")
 def _(path: Path) -> None:
     precomputed(path, chunk_files(lambda labels: b"crkl" + b"\xff" * 300), encoding="crackle")
 

@@ -32,7 +32,7 @@ for kind, name in NAMES.items():
     @hostile(
         f"zip-name_{kind}.zip",
         "outside_path",
-        "bad_name",
+        "long_name",
         any_answer=kind in ("dots", "long", "right_to_left", "newline", "terminal"),
     )
     def _(path: Path, name=name) -> None:
@@ -64,11 +64,11 @@ CHANGES = {
     "method_unknown": (every(CENTRAL, 10, b"\x63\0"), (*BAD_ZIP, "zip_method", "bad_metadata", "unreadable")),
     "method_lies": (every(CENTRAL, 10, b"\x08\0"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
     "size_4_gib": (every(CENTRAL, 24, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "huge_metadata", "huge_chunk")),
-    "stored_size_4_gib": (every(CENTRAL, 20, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "overlapping_entries")),
+    "stored_size_4_gib": (every(CENTRAL, 20, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "overlapping_chunks")),
     "sizes_0": (every(CENTRAL, 20, bytes(8)), (*BAD_ZIP, "bad_metadata", "unreadable")),
     "checksum": (every(CENTRAL, 16, b"abcd"), (*BAD_ZIP, "bad_metadata", "unreadable")),
     "offset_outside": (every(CENTRAL, 42, b"\xf0\xff\xff\x7f"), (*BAD_ZIP, "bad_metadata", "unreadable")),
-    "offsets_all_0": (every(CENTRAL, 42, bytes(4)), (*BAD_ZIP, "bad_metadata", "unreadable", "overlapping_entries")),
+    "offsets_all_0": (every(CENTRAL, 42, bytes(4)), (*BAD_ZIP, "bad_metadata", "unreadable", "overlapping_chunks")),
     "local_names_differ": (every(LOCAL, 30, b"x"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
     "local_gone": (every(LOCAL, 0, b"XXXX"), (*BAD_ZIP, "bad_metadata", "unreadable", "not_hdf5")),
     "disk_7": (every(END, 4, b"\7\0\7\0"), BAD_ZIP),
@@ -132,9 +132,7 @@ def _(path: Path) -> None:
     archive(path, {**FILES, "0.0.0/": b"", "0.0.0/0": b"x"})
 
 
-@hostile(
-    "zip-overlapping_entries.zip", "overlapping_entries", "huge_chunk", "damaged_chunk", "all_background", *BAD_ZIP
-)
+@hostile("zip-overlapping_entries.zip", "overlapping_chunks", "huge_chunk", "damaged_chunk", "all_background", *BAD_ZIP)
 def _(path: Path) -> None:
     """Fifield's: one kernel of 100 MB that all entries share."""
     squeezed = zlib.compressobj(9, zlib.DEFLATED, -15)
