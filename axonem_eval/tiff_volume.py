@@ -47,17 +47,17 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, pages above 1 GiB.
     """
     _tifffile()
-    file = guarded(path, "the header", lambda: _open(path))
-    try:
-        return guarded(path, "its list of pages", lambda: _stack(path, file, mask))
-    except BaseException:
-        file.close()
-        raise
-
-
-def _stack(path: Path, file: Any, mask: bool) -> LabelVolume:
     with listening() as heard:
-        n_pages, series = len(file.pages), file.series
+        file = guarded(path, "the header", lambda: _open(path))
+        try:
+            return guarded(path, "its list of pages", lambda: _stack(path, file, mask, heard))
+        except BaseException:
+            file.close()
+            raise
+
+
+def _stack(path: Path, file: Any, mask: bool, heard: list[str]) -> LabelVolume:
+    n_pages, series = len(file.pages), file.series
     if n_pages > MAX_SECTIONS:
         raise InputError.of("too_many_files", f"{path.name}: more than {MAX_SECTIONS:,} pages; write HDF5 or Zarr")
     require_whole_chain(path, heard, n_pages)
