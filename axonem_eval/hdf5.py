@@ -2,36 +2,42 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import h5py
 import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 
-from axonem_eval.candidates import MAX_OBJECTS, Candidate, choose, stated_voxel_size
-from axonem_eval.errors import InputError
+from axonem_eval.candidates import MAX_OBJECTS, Candidate, choose
+from axonem_eval.errors import InputError, guarded
+from axonem_eval.file_kinds import kind_of_file
 from axonem_eval.hdf5_filters import FilterPipeline
-from axonem_eval.hdf5_index import StoredChunks
+from axonem_eval.hdf5_index import StoredChunks, written_chunks
 from axonem_eval.hdf5_slabs import Hdf5Slabs, streamable
 from axonem_eval.hdf5_volume import Hdf5Chunks, Hdf5Volume, first_line
-from axonem_eval.spec import FloatTriple, format_triple
+from axonem_eval.spec import format_triple
+from axonem_eval.stated import Stated, stated_by_attributes
 from axonem_eval.volume import MAX_CHUNK_BYTES, demand_bearable_grid
 
 # A chunk above this is read in slabs.
 WHOLE_CHUNK_BYTES = 64 << 20
 
 
-def open_hdf5(path: Path, dataset: str | None = None) -> Hdf5Volume:
-    """Open the one label dataset of an HDF5 file, or the named one.
+def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> Hdf5Volume:
+    """Open the one label dataset of an HDF5 file, or the named one; a mask may be of booleans.
 
     Raises InputError: not HDF5, truncated, no or several candidates, links that leave the file, not integer,
     not three-dimensional.
     """
     if not h5py.is_hdf5(path):
+        kind = kind_of_file(path)
         raise InputError.of(
             "not_hdf5",
-            f"{path.name}: not an HDF5 file, nor TIFF or a zip archive (it begins with {_first_bytes(path)}). Expected "
-            "HDF5 with one integer dataset (z, y, x); write it with h5py, e.g. f.create_dataset('main', data=labels, "
-            "chunks=(64, 64, 64), compression='gzip')",
+            f"{path.name}: not a label volume, {kind}"
+            if kind
+            else f"{path.name}: not an HDF5 file, nor TIFF or a zip archive (it begins with {_first_bytes(path)}). "
+            "Expected HDF5 with one integer dataset (z, y, x); write it with h5py, e.g. f.create_dataset('main', "
+            "data=labels, chunks=(64, 64, 64), compression='gzip')",
         )
     try:
         file = h5py.File(path, "r", locking=False)
@@ -44,11 +50,15 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Hdf5Volume:
             "again",
         ) from None
     try:
-        chosen = choose(path, _walk(path, file), dataset).handle
-        return _reader(path, file, chosen, stated_voxel_size(chosen.attrs, chosen.parent.attrs, file.attrs))
+        return guarded(path, "its HDF5 structure", lambda: _open_chosen(path, file, dataset, mask))
     except BaseException:
         file.close()
         raise
+
+
+def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) -> Hdf5Volume:
+    chosen = choose(path, _walk(path, file), wanted, mask=mask)
+    return _reader(path, file, chosen.handle, chosen.stated())
 
 
 def _first_bytes(path: Path) -> str:
@@ -87,10 +97,22 @@ def _walk(path: Path, group: h5py.Group, prefix: str = "") -> Iterator[Candidate
             if isinstance(item, h5py.Group):
                 pending.append((item, f"{name}/"))
             elif isinstance(item, h5py.Dataset):
-                yield Candidate(name, str(item.dtype), item.shape or (), item)
+                stated = partial(_stated, file=group, dataset=item)
+                yield Candidate(name, _dtype(item), item.shape or (), item, stated)
 
 
-def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: FloatTriple | None) -> Hdf5Volume:
+def _dtype(dataset: h5py.Dataset) -> str:
+    try:
+        return str(dataset.dtype)
+    except Exception as error:  # of types that NumPy has none for: integers of 128 bits, times
+        return f"that h5py cannot read ({first_line(error)})"
+
+
+def _stated(file: h5py.Group, dataset: h5py.Dataset) -> Stated:
+    return stated_by_attributes(dataset.attrs, dataset.parent.attrs, file.attrs)
+
+
+def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) -> Hdf5Volume:
     """The fitting reader for a three-dimensional integer dataset.
 
     Raises InputError for data in other files, chunks that lie beyond the end of the file or are too large.
@@ -115,10 +137,10 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, voxel_size: Floa
         demand_bearable_grid(path.name, dataset.shape, dataset.chunks)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
-        return Hdf5Volume(path, file, dataset, pipeline, voxel_size)
+        return Hdf5Volume(path, file, dataset, pipeline, stated, written_chunks(dataset))
     if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
-        return Hdf5Chunks(path, file, dataset, pipeline, voxel_size, stored)
-    return Hdf5Slabs(path, file, dataset, pipeline, voxel_size, stored)
+        return Hdf5Chunks(path, file, dataset, pipeline, stated, stored)
+    return Hdf5Slabs(path, file, dataset, pipeline, stated, stored)
 
 
 def _plain_integers(dataset: h5py.Dataset) -> bool:

@@ -13,6 +13,23 @@ from axonem_eval.hdf5_filters import BadChunk
 from axonem_eval.spec import Triple
 
 
+def written_chunks(dataset: h5py.Dataset) -> NDArray[np.bool_] | None:
+    """(n_chunks,) which chunks of a dataset of three dimensions were ever written; None without chunks."""
+    if dataset.chunks is None:
+        return None
+    grid = [-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    written = np.zeros(grid, np.bool_)
+
+    def note(stored: h5py.h5d.StoreInfo) -> None:
+        place = tuple(o // c for o, c in zip(stored.chunk_offset, dataset_chunks, strict=True))
+        if all(p < n for p, n in zip(place, grid, strict=True)):
+            written[place] = True
+
+    dataset_chunks = dataset.chunks
+    dataset.id.chunk_iter(note)
+    return written.ravel()
+
+
 class StoredChunks:
     """Where each chunk lies in the file, and the open file to read it from.
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from axonem_eval.hdf5_filters import DEFLATE, BadChunk, Buffer, FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks
 from axonem_eval.hdf5_volume import Hdf5Volume
-from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.spec import Triple
+from axonem_eval.stated import Stated
 from axonem_eval.volume import Labels, LabelVolume, Scratch, slab_shape
 
 _FEED_BYTES = 1 << 20
@@ -38,12 +39,11 @@ class Hdf5Slabs(Hdf5Volume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         stored: StoredChunks,
     ) -> None:
-        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx)
+        super().__init__(path, file, dataset, pipeline, stated, stored.address >= 0)
         self._stored = stored
-        self._fill = dataset.fillvalue
         z, y, x = dataset.chunks or dataset.shape
         self._whole_zyx: Triple = (int(z), int(y), int(x))
         nz, ny, nx = (-(-n // c) for n, c in zip(self.shape_zyx, self._whole_zyx, strict=True))
@@ -63,6 +63,10 @@ class Hdf5Slabs(Hdf5Volume):
         rank[np.lexsort((offset, chunk, self._stored.address[chunk]))] = np.arange(self.n_chunks)
         return rank
 
+    def stored_chunks(self) -> NDArray[np.bool_]:
+        chunk, _, _ = self._place(np.arange(self.n_chunks))
+        return np.asarray(self._stored.address[chunk] >= 0)
+
     def _place(self, slab: Any) -> tuple[Any, Any, Any]:
         """The chunk that a slab is a piece of, at which of its bytes the slab begins, and how many there are."""
         place = np.unravel_index(slab, self.grid_zyx)
@@ -79,7 +83,7 @@ class Hdf5Slabs(Hdf5Volume):
         whole, offset, size = (int(v) for v in self._place(chunk))
         address = int(self._stored.address[whole])
         if address < 0:
-            return np.full(self.chunk_shape_zyx, self._fill, self.dtype)
+            return np.full(self.chunk_shape_zyx, self.fill_value, self.dtype)
         out = np.empty(self.chunk_bytes, np.uint8)
         out[size:] = 0
         try:

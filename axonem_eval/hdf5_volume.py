@@ -8,6 +8,7 @@ the file (`os.pread`) and inflated outside it. Three ways to read, by how the la
     Hdf5Volume   anything else: through h5py, one thread at a time
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import BadChunk, FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks
-from axonem_eval.spec import FloatTriple
-from axonem_eval.volume import LabelInfo, Labels, LabelVolume, Scratch, slab_shape
+from axonem_eval.stated import Stated
+from axonem_eval.volume import LabelInfo, Labels, LabelVolume, Scratch, missing_chunks, slab_shape
 
 
 def first_line(error: BaseException) -> str:
@@ -37,9 +38,11 @@ class Hdf5Volume(LabelVolume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
+        written: NDArray[np.bool_] | None = None,
     ) -> None:
         super().__init__()
+        self._written = written
         self.path, self._file, self._dataset, self._pipeline = path, file, dataset, pipeline
         self._lock = threading.Lock()
         z, y, x = (int(n) for n in dataset.shape)
@@ -50,6 +53,9 @@ class Hdf5Volume(LabelVolume):
             if stored
             else slab_shape((max(z, 1), max(y, 1), max(x, 1)), self.dtype.itemsize)
         )
+        self.fill_value = int(dataset.fillvalue)
+        total = math.prod(-(-n // c) for n, c in zip(self.shape_zyx, stored, strict=True)) if stored else 1
+        there = None if written is None else int(np.count_nonzero(written))
         self.info = LabelInfo(
             format="HDF5",
             dataset=dataset.name.strip("/"),
@@ -57,9 +63,19 @@ class Hdf5Volume(LabelVolume):
             dtype=str(self.dtype),
             chunk_shape_zyx=self.chunk_shape_zyx,
             compression=pipeline.names or ("none" if stored else "none, contiguous"),
-            voxel_size_nm_zyx=voxel_size_nm_zyx,
+            voxel_size_nm_zyx=stated.voxel_size_nm_zyx,
             stored_bytes=int(dataset.id.get_storage_size()),
+            chunks_total=total,
+            chunks_stored=there,
+            offset=stated.offset,
+            warnings=(
+                *(f"{path.name}: {note}" for note in stated.notes),
+                *missing_chunks(path.name, there, total, "chunks were never written", self.fill_value),
+            ),
         )
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        return self._written
 
     def read_chunk(self, chunk: int) -> Labels:
         return self.read(self.chunk_box(chunk))
@@ -68,7 +84,7 @@ class Hdf5Volume(LabelVolume):
         try:
             with self._lock:
                 return np.ascontiguousarray(self._dataset[box])
-        except OSError as error:
+        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
             first = tuple(s.start or 0 for s in box)
             raise InputError.of(
                 "damaged_chunk",
@@ -99,12 +115,11 @@ class Hdf5Chunks(Hdf5Volume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         stored: StoredChunks,
     ) -> None:
-        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx)
+        super().__init__(path, file, dataset, pipeline, stated, stored.address >= 0)
         self._stored = stored
-        self._fill = dataset.fillvalue
 
     def storage_rank(self) -> NDArray[np.int64]:
         return self._stored.address
@@ -139,7 +154,7 @@ class Hdf5Chunks(Hdf5Volume):
         stored, size = self._stored, self.chunk_bytes
         begin = int(stored.address[chunks[0]])
         if begin < 0:
-            out.view(self.dtype)[:] = self._fill
+            out.view(self.dtype)[:] = self.fill_value
             return
         end = int(stored.address[chunks[-1]] + stored.size[chunks[-1]])
         raw = scratch.bytes("stored", end - begin)

@@ -41,7 +41,13 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What a label file says of itself; sizes in bytes, axes z,y,x."""
+    """What a label file says of itself; sizes in bytes, axes z,y,x.
+
+    offset : where the array begins by the file's own words, or empty; it is shown and not used.
+    warnings : what may be wrong though the file can be read, one line each.
+    chunks_total : chunks as the file has them; of a sharded store its shards.   chunks_stored : how many of these have
+    data in the file, None where that cannot be told cheaply.
+    """
 
     format: str
     dataset: str
@@ -51,6 +57,10 @@ class LabelInfo:
     compression: str
     voxel_size_nm_zyx: FloatTriple | None
     stored_bytes: int
+    chunks_total: int
+    chunks_stored: int | None = None
+    offset: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def voxels(self) -> int:
@@ -106,7 +116,10 @@ class LabelVolume(ABC):
     ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab of it where it is huge.
     ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
     file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
-    chunks that ``read`` keeps for the next box.
+    chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored,
+    ``background_ids`` are labels of the file that are read as 0. ``batch_bytes`` is how much of small chunks is asked
+    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``coarse`` says that whoever reads for
+    us must not learn which chunks hold nodes.
     """
 
     path: Path
@@ -117,6 +130,11 @@ class LabelVolume(ABC):
     sequential: bool = False
     copies_per_thread: int = 2
     kept_bytes: int = 64 << 20
+    fill_value: int = 0
+    batch_bytes: int = BATCH_BYTES
+    reads_at_once: int | None = None
+    coarse: bool = False
+    background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._latest = _LatestChunks()
@@ -151,6 +169,13 @@ class LabelVolume(ABC):
     def storage_rank(self) -> NDArray[np.int64]:
         """(n_chunks,) place of each chunk in the file, smaller is earlier; the grid's order by default."""
         return np.arange(self.n_chunks, dtype=np.int64)
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        """(n_chunks,) whether the file holds data for a chunk; one without reads as ``fill_value`` everywhere.
+
+        None where the format always stores all chunks, or cannot tell cheaply.
+        """
+        return None
 
     @abstractmethod
     def read_chunk(self, chunk: int) -> Labels:
@@ -212,34 +237,49 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
     return (Path(file), dataset) if file else (Path(text), None)
 
 
-def open_labels(path: str | Path, dataset: str | None = None) -> LabelVolume:
+def open_labels(
+    path: str | Path, dataset: str | None = None, *, mask: bool = False, background_ids: Sequence[int] = ()
+) -> LabelVolume:
     """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
 
-    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages or a folder of
-    files); told apart by content. Raises InputError, saying what the file is and what was expected.
+    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages, or a folder or .zip
+    of files); told apart by content.
+    mask : the file holds a mask rather than labels: booleans are taken too, and no chunk need be stored.
+    background_ids : labels that are read as 0.
+    Raises InputError, saying what the file is and what was expected.
     """
     file, named = split_dataset(path)
     dataset = dataset or named
     if not file.exists():
         raise InputError.of("no_file", f"{file}: no such file")
-    if file.is_dir():
-        return _open_store(file, dataset)
+    try:
+        volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
+    except PermissionError as error:
+        raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
+    if background_ids:
+        from axonem_eval.background_ids import WithoutIds
+
+        return WithoutIds(volume, background_ids)
+    return volume
+
+
+def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
     if file.stat().st_size == 0:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
     with open(file, "rb") as opened:
         magic = opened.read(4)
     if magic in _ZIP:
-        return _open_store(file, dataset)
+        return _open_store(file, dataset, mask)
     if magic in _TIFF:
         from axonem_eval.tiff_volume import open_tiff
 
-        return open_tiff(file)
+        return open_tiff(file, mask=mask)
     from axonem_eval.hdf5 import open_hdf5
 
-    return open_hdf5(file, dataset)
+    return open_hdf5(file, dataset, mask=mask)
 
 
-def _open_store(path: Path, dataset: str | None) -> LabelVolume:
+def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
     """A folder or zip archive, by what lies in it."""
     from axonem_eval.precomputed_volume import is_precomputed, open_precomputed
     from axonem_eval.stores import look_over
@@ -247,17 +287,28 @@ def _open_store(path: Path, dataset: str | None) -> LabelVolume:
     from axonem_eval.zarr_volume import is_zarr, open_zarr
 
     store = look_over(path)
-    if is_zarr(store):
-        return open_zarr(store, dataset)
-    if is_precomputed(store):
-        return open_precomputed(store)
-    if store.pages and not store.is_zip:
-        return open_tiff_folder(path, store.pages, store.stored_bytes)
-    raise store.error(
-        "unknown_format",
-        "holds neither a Zarr array (zarr.json, .zarray) nor a precomputed volume (info)"
-        + (". Expected one of these, zipped" if store.is_zip else " nor TIFF sections. Expected one of these, or HDF5"),
-    )
+    try:
+        if is_zarr(store):
+            return open_zarr(store, dataset, mask=mask)
+        if is_precomputed(store):
+            return open_precomputed(store, mask=mask)
+        if store.pages():
+            return open_tiff_folder(store, mask=mask)
+        raise store.unknown()
+    except BaseException:
+        store.close()
+        raise
+
+
+def missing_chunks(name: str, stored: int | None, total: int, what: str, fill_value: int) -> tuple[str, ...]:
+    """The warning about chunks that the file has no data for; empty where none is missing.
+
+    what : what is missing, such as ``chunks have no file``.
+    """
+    if stored is None or stored == total:
+        return ()
+    reads = "background" if fill_value == 0 else f"label {fill_value}"
+    return (f"{name}: {total - stored:,} of {total:,} {what}: they read as {reads}",)
 
 
 def demand_bearable_grid(name: str, shape_zyx: Triple, chunk_shape_zyx: Triple) -> None:
@@ -277,6 +328,8 @@ def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
     """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
     if volume.sequential:
         return 1
+    if volume.reads_at_once is not None:
+        return min(wanted or volume.reads_at_once, volume.reads_at_once)
     within = MEMORY_BUDGET_BYTES // max(1, volume.copies_per_thread * max(volume.chunk_bytes, BATCH_BYTES))
     return max(1, min(wanted or os.cpu_count() or 1, within))
 

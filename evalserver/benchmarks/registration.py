@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
+from axonem_eval.check import header_complaints
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.volume import open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
@@ -53,7 +54,7 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
         with local_path(ground_truth.no_merge_mask) as path:
-            demand_fit(path, volume.spec, None)
+            demand_fit(path, volume.spec, None, mask=True)
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
             lease.progress("Reading the bundle", 10)
@@ -96,20 +97,21 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None) -> None:
-    """Raise InputError where a label file is not of the volume's shape."""
-    with open_labels(path, dataset) as labels:
-        if labels.shape_zyx != spec.shape_zyx:
-            raise InputError.of(
-                "wrong_shape",
-                f"the labels have shape {format_triple(labels.shape_zyx)}, the volume {format_triple(spec.shape_zyx)} "
-                "(z,y,x). Register the whole volume, or correct its shape",
-            )
+def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool = False) -> None:
+    """Raise InputError where a label file is not of the volume's shape, or states another voxel size."""
+    what = "the no-merge mask" if mask else "the labels"
+    with open_labels(path, dataset, mask=mask) as labels:
+        found = header_complaints(labels, spec)
+    if found:
+        told = [
+            Complaint(c.code, f"{what}: {c.message}; or correct the volume's own shape or voxel size") for c in found
+        ]
+        raise InputError(told)
 
 
 def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
-    """Raise InputError where a bundle was made for another shape or voxel size, or holds nothing to score."""
-    complaints = []
+    """Raise InputError where a bundle was made for another shape or voxel size, or cannot be scored as it is."""
+    complaints = [*doubled_ids(graph), *doubled_edges(graph)]
     if tuple(graph.shape_zyx) != spec.shape_zyx:
         complaints.append(
             Complaint(

@@ -111,7 +111,7 @@ def test_a_pyramid_level_outside_the_folder_is_refused(tmp_path):
         ({"shape": "many"}, "bad_metadata"),
         ({"shape": [-1, 2, 3]}, "bad_metadata"),
         ({"data_type": ["pickle"]}, "wrong_dtype"),
-        ({"codecs": [{"name": "pickle"}]}, "unreadable"),
+        ({"codecs": [{"name": "pickle"}]}, "codec"),
         ({"codecs": "none"}, "unreadable"),
         ({"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**20, 2**20, 1]}}}, "huge_chunk"),
     ],
