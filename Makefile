@@ -9,7 +9,7 @@ TEST_STAMP := $(VENV)/.test-$(SUM)
 BASELINES_STAMP := $(VENV)/.baselines-$(SUM)
 PORT ?= 8000
 # Not the Markdown: its snippets are laid out for reading.
-SOURCES := axonem_eval baselines benchmarks evalserver tests manage.py
+SOURCES := axonem_client axonem_eval baselines benchmarks evalserver tests manage.py
 
 .PHONY: baselines demo up test test-postgres lint format types clean-demo
 
@@ -53,7 +53,7 @@ $(BIN)/python:
 
 # Everything for tests includes everything for the demo: whichever is installed last keeps both.
 $(DEMO_STAMP): | $(BIN)/python
-	[ -e $(TEST_STAMP) ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth]'
+	[ -e $(TEST_STAMP) ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth,client]'
 	@touch $@
 
 $(BASELINES_STAMP): | $(BIN)/python

@@ -1,7 +1,7 @@
 """`axonem`: log in, submit, follow and read results on the command line.
 
-Results go to stdout, progress and errors to stderr. Exit 0: done; 1: the input was refused or rejected, or the server
-cannot be reached; 2: wrong usage.
+Results go to stdout, progress and errors to stderr. Exit 0: success; 1: the input was refused or rejected, or the
+server cannot be reached; 2: wrong usage.
 """
 
 import argparse
@@ -13,15 +13,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+try:
+    import httpx
+    import yaml  # noqa: F401  (read by method; a missing one is better told now than after an upload)
+except ModuleNotFoundError as error:
+    # The script is installed without its extra, too: what people meet first must say what to do.
+    package = {"yaml": "PyYAML"}.get(error.name or "", error.name)
+    raise SystemExit(f"axonem needs {package}: pip install '.[client]'") from None
 
 from axonem_client import config, output, submit
 from axonem_client.errors import ClientError, ServerRefused
 from axonem_client.method import assign_files, read_method
 from axonem_client.server import Server
 
-EPILOG = """Exit status: 0 done, 1 refused, rejected or not reachable, 2 wrong usage. AXONEM_SERVER and AXONEM_TOKEN
-override what `axonem login` has stored."""
+EPILOG = """Exit status: 0 success, 1 refused, rejected, failed or not reachable, 2 wrong usage.
+The variables AXONEM_SERVER and AXONEM_TOKEN override what `axonem login` has stored."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"axonem: the server does not answer: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\naxonem: stopped. Run the same command again to go on.", file=sys.stderr)
+        print("\naxonem: stopped. Run the same command again to continue.", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,36 +65,52 @@ def build_parser() -> argparse.ArgumentParser:
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
         command.set_defaults(run=run)
-        command.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+        command.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
         return command
 
-    login = add("login", run_login, "Store a personal API token for a server; make one on its page “API tokens”.")
-    login.add_argument("url", metavar="URL", help="https://benchmark.example.org")
+    login = add(
+        "login", run_login, "Store a personal API token for a server. Make the token on the server's page “API tokens”."
+    )
+    login.add_argument("url", metavar="URL", help="address of the server, such as https://benchmark.example.org")
     login.add_argument("--token-stdin", action="store_true", help="read the token from stdin instead of asking")
 
-    sending = add("submit", run_submit, "Check, upload and submit one file per volume; run again, it goes on.")
-    sending.add_argument("method", metavar="METHOD", type=Path, help="method.yaml or method.toml, see docs/submitting")
-    sending.add_argument("files", metavar="FILE", nargs="*", help="in the order of the volumes, or VOLUME=FILE")
+    sending = add(
+        "submit",
+        run_submit,
+        "Check, upload and submit one file per volume. After an interruption, run it again: it continues.",
+    )
+    sending.add_argument(
+        "method", metavar="METHOD", type=Path, help="method.yaml or method.toml; docs/submitting.md describes it"
+    )
+    sending.add_argument(
+        "files", metavar="FILE", nargs="*", help="label files in the order of the volumes, or VOLUME=FILE"
+    )
     sending.add_argument("--watch", action="store_true", help="follow the evaluation and print the result")
-    sending.add_argument("--no-check", action="store_true", help="do not check the files before they are sent")
+    sending.add_argument("--no-check", action="store_true", help="send the files without a check")
     _add_server(sending)
 
-    status = add("status", run_status, "List your teams' submissions, or show one.")
+    status = add("status", run_status, "List the submissions of your teams, or show one.")
     status.add_argument("code", metavar="CODE", nargs="?")
-    status.add_argument("--watch", action="store_true", help="follow it to the end")
+    status.add_argument("--watch", action="store_true", help="follow the evaluation to its end")
     _add_server(status)
 
     board = add("leaderboard", run_leaderboard, "Print a benchmark's leaderboard.")
-    board.add_argument("slug", metavar="SLUG", help="name of the benchmark in its address")
-    board.add_argument("--phase", default="", help="default: the current one")
+    board.add_argument("slug", metavar="SLUG", help="short name of the benchmark, as in its address")
+    board.add_argument("--phase", default="", help="short name of the phase (default: the current one)")
     board.add_argument("--page", type=int, default=1)
-    board.add_argument("--sort", default="rank", help="mean, date, erl-VOLUME.um ...; largest first: --sort=-mean")
-    board.add_argument("--find", default="", metavar="TEXT", help="only methods and teams with this in their name")
-    board.add_argument("--best", action="store_true", help="one row for each team")
-    board.add_argument("--superseded", action="store_true", help="with entries that newer ones replace")
+    board.add_argument(
+        "--sort",
+        default="rank",
+        help="column: rank, mean, percent, low, date, erl-VOLUME.um; largest first: --sort=-mean",
+    )
+    board.add_argument("--find", default="", metavar="TEXT", help="show only methods and teams with TEXT in their name")
+    board.add_argument("--best", action="store_true", help="show only the best entry of each team")
+    board.add_argument("--superseded", action="store_true", help="also show entries that newer ones replace")
     _add_server(board)
 
-    pair = add("compare", run_compare, "Compare two entries of a phase, with the significance of their difference.")
+    pair = add(
+        "compare", run_compare, "Compare two entries of a phase, and test whether their difference is more than chance."
+    )
     pair.add_argument("a", metavar="A", help="code of an entry")
     pair.add_argument("b", metavar="B")
     _add_server(pair)
@@ -96,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--server", metavar="URL", help="another server than that of the last login")
+    parser.add_argument("--server", metavar="URL", help="address of the server (default: that of the last login)")
 
 
 def _print(value: Any, text: str, *, as_json: bool) -> None:
@@ -110,7 +132,7 @@ def run_login(arguments: argparse.Namespace) -> int:
     else:
         token = os.environ.get("AXONEM_TOKEN") or getpass.getpass(f"API token for {url}: ").strip()
     if not token.isascii() or not token.isprintable() or not token:
-        raise ClientError("That is no token.")
+        raise ClientError("This is not a token. Copy it from the server's page “API tokens”; it begins with axonem_.")
     login = config.Login(url, token)
     me = submit.reachable(Server(login))
     path = config.save_login(login)
@@ -148,7 +170,7 @@ def run_submit(arguments: argparse.Namespace) -> int:
 
 
 def _report(server: Server, submission: dict[str, Any], bars: output.Bars, *, as_json: bool) -> int:
-    """Print how a submission stands; 1 when it was rejected or failed."""
+    """Print the state of a submission. Returns 1 if it was rejected or failed."""
     bars.close()
     rows = submit.evaluations(server, submission["code"]) if submission["status"] == "scored" else []
     if as_json:

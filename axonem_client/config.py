@@ -1,4 +1,4 @@
-"""Where servers and tokens are remembered: one file that only its owner can read."""
+"""The stored servers and tokens: one file that only its owner can read."""
 
 import json
 import os
@@ -24,15 +24,15 @@ def config_path() -> Path:
 
 
 def clean_url(url: str) -> str:
-    """Address of a server without the slash at its end; http and https alone."""
+    """Address of a server without the slash at its end. Raises ClientError unless it is http or https."""
     url = url.strip().rstrip("/")
     if not url.startswith(("https://", "http://")):
-        raise ClientError(f"{url!r} is no address of a server. Write it like https://benchmark.example.org")
+        raise ClientError(f"{url!r} is not the address of a server. Write it like https://benchmark.example.org")
     return url
 
 
 def save_login(login: Login) -> Path:
-    """Remember a server's token, and use this server from now on."""
+    """Store a server's token, and use this server from now on."""
     path = config_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = _read(path)
@@ -49,12 +49,12 @@ def save_login(login: Login) -> Path:
 def load_login(url: str | None = None) -> Login:
     """The server to talk to: the argument, AXONEM_SERVER, or the one of the last `axonem login`.
 
-    AXONEM_TOKEN, where set, is used instead of the remembered token.
+    If AXONEM_TOKEN is set, it is used instead of the stored token.
     """
     known = _read(config_path())
     wanted = url or os.environ.get("AXONEM_SERVER") or known.get("default")
     if not wanted:
-        raise ClientError("No server is known yet. Run `axonem login https://benchmark.example.org` first.")
+        raise ClientError("No server is stored yet. Run `axonem login https://benchmark.example.org` first.")
     wanted = clean_url(wanted)
     token = os.environ.get("AXONEM_TOKEN") or known.get("servers", {}).get(wanted)
     if not token:

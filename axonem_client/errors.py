@@ -1,14 +1,14 @@
-"""What ends a command, said so that its user can act on it."""
+"""Errors that end a command. Each message says what its user can do."""
 
 from typing import Any
 
 
 class ClientError(Exception):
-    """The command cannot go on; the message is for its user. Exit status 1."""
+    """The command cannot continue. The message is for its user. Exit status 1."""
 
 
 class ServerRefused(ClientError):
-    """The server answered with an error. code : stable word; details : as the code says."""
+    """The server answered with an error. code : a word that does not change; details : depends on the code."""
 
     def __init__(self, status: int, code: str, message: str, details: Any) -> None:
         super().__init__(message)

@@ -15,9 +15,9 @@ method: U-Net, mean affinity
 
 @dataclass(frozen=True)
 class Method:
-    """What is submitted. phase : the server's current one when empty. team : name or id, where you have several.
+    """What is submitted. phase : empty for the server's current one. team : name or id, if you have several.
 
-    files : path by the volume's slug; what the command line names goes before it.
+    files : path by the volume's slug. Files on the command line override it.
     supersedes : code of an earlier entry of the same team that this one replaces.
     """
 
@@ -37,12 +37,12 @@ class Method:
 
 
 def read_method(path: Path) -> Method:
-    """Every mistake in the file at once. Raises ClientError."""
+    """Read the file. Raises ClientError with every mistake in it."""
     content = _parse(path)
     if not isinstance(content, dict):
         raise ClientError(f"{path}: expected names and values, like\n{EXAMPLE}")
     known = {f.name: f for f in fields(Method)}
-    problems = [f"there is no {name!r}; known are {', '.join(known)}" for name in content if name not in known]
+    problems = [f"unknown name {name!r}; expected one of {', '.join(known)}" for name in content if name not in known]
     for name in ("benchmark", "method"):
         if not str(content.get(name) or "").strip():
             problems.append(f"{name!r} is missing")
@@ -71,13 +71,13 @@ def _parse(path: Path) -> Any:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ClientError(f"{path} is no TOML: {error}") from None
+            raise ClientError(f"{path} is not valid TOML: {error}") from None
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ClientError(f"{path} is no YAML: {error}") from None
+        raise ClientError(f"{path} is not valid YAML: {error}") from None
 
 
 def assign_files(arguments: list[str], method: Method, volumes: list[str]) -> dict[str, Path]:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Aligned columns; the first `left` of them to the left, figures to the right."""
+    """Aligned columns: the first `left` to the left, the others to the right."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
@@ -27,7 +27,7 @@ def percent(share: float | None) -> str:
 
 
 def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any] | None) -> str:
-    """One line a volume, then the mean."""
+    """One line per volume, then the mean."""
     head = ["volume", "ERL (um)", "of GT", "correct", "omitted", "split", "merged", "mergers"]
     rows = []
     for e in evaluations:
@@ -74,7 +74,7 @@ def leaderboard_table(board: dict[str, Any]) -> str:
 
 
 def comparison_text(pair: dict[str, Any]) -> str:
-    """A table of each volume, and what the paired bootstrap says."""
+    """A table for each volume, and the result of the paired bootstrap."""
     parts = []
     for volume in pair["volumes"]:
         rows = []
@@ -85,7 +85,7 @@ def comparison_text(pair: dict[str, Any]) -> str:
     mean = pair["mean"]
     if mean:
         ahead = "A" if mean["difference_nm"] > 0 else "B"
-        said = f"{ahead} has the higher ERL" if mean["significant"] else "These axons do not tell the two apart"
+        said = f"{ahead} has the higher ERL" if mean["significant"] else "The difference may be chance"
         low, high = um(mean["difference_low_nm"]), um(mean["difference_high_nm"])
         parts.append(
             f"{said}: A - B is {um(mean['difference_nm'])} um ({100 * mean['level']:g}% interval {low} to {high}), "
@@ -99,7 +99,7 @@ def _plain(value: float | None) -> str:
 
 
 class Bars:
-    """One bar for the stage that runs, on stderr; a line a stage where stderr is no terminal."""
+    """A progress bar for the running stage, on stderr. If stderr is not a terminal, one line per stage."""
 
     def __init__(self) -> None:
         self.stage = ""

@@ -1,4 +1,4 @@
-"""HTTP: one place for addresses, the token, errors and patience with a server that is away for a moment."""
+"""HTTP: addresses, the token, errors, and retries while the server does not answer."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 class Server:
     """A benchmark server, seen by the owner of a token.
 
-    patience_s : how long a server may be away before a command gives up.
+    patience_s : how long a server may fail to answer before a command gives up.
     """
 
     def __init__(self, login: Login, *, patience_s: float = 600.0) -> None:
@@ -34,7 +34,7 @@ class Server:
         return self.patiently(lambda: self.request("GET", path, params=query or None))
 
     def post(self, path: str, body: Any = None) -> Any:
-        """Not repeated by itself: what a lost answer had done is unknown."""
+        """JSON answer of a POST. It is not retried, because a lost answer may have done its work."""
         return self.request("POST", path, json=body)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
@@ -42,7 +42,7 @@ class Server:
         return raise_for_problem(response).json()
 
     def patiently(self, call: Callable[[], Answer]) -> Answer:
-        """The call's answer; repeated while the network or the server is away. Raises ClientError."""
+        """The call's answer. Retries while the network or the server does not answer. Raises ClientError."""
         began, pause = time.monotonic(), 0.5
         while True:
             try:
@@ -60,7 +60,7 @@ class Server:
 
 
 def raise_for_problem(response: httpx.Response) -> httpx.Response:
-    """The response, unless it is an error of the server's own shape."""
+    """The response. Raises ServerRefused if it is an error."""
     if response.is_success:
         return response
     try:

@@ -14,7 +14,7 @@ from axonem_client.server import Server
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import VolumeSpec
 
-# progress(stage, done, total): what happens now, and how far it is.
+# progress(stage, done, total): what runs now, and how much of it is done.
 Progress = Callable[[str, int, int], None]
 END_STATES = frozenset({"scored", "rejected", "failed"})
 
@@ -41,7 +41,7 @@ def team_id(server: Server, wanted: str) -> int | None:
 
 
 def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: Progress) -> list[Complaint]:
-    """What the server would reject, found at home by the same code; empty when all is well."""
+    """What the server would reject, found here by the same code. Empty if the files are right."""
     from axonem_eval.check import check_labels
 
     volumes = {volume["slug"]: volume for volume in benchmark["volumes"]}
@@ -59,9 +59,9 @@ def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: Pro
 def upload_files(
     server: Server, method: Method, phase: dict[str, Any], files: dict[str, Path], progress: Progress
 ) -> tuple[dict[str, str], str | None]:
-    """Upload what is not there yet: (upload code by volume, code of the submission that has them all already).
+    """Upload what the server does not have: (upload code by volume, code of the submission that has them all).
 
-    The second is set when an earlier run was cut off after the server had made the submission.
+    The second is None unless an earlier run was interrupted after the server had made the submission.
     """
     team = team_id(server, method.team)
     codes: dict[str, str] = {}
@@ -90,7 +90,7 @@ def upload_files(
 
 
 def _is_same(server: Server, code: str, method: Method) -> bool:
-    """Whether the submission that took a file is the one that we are about to make."""
+    """Whether the submission that used a file is the one to be made now."""
     try:
         submission = server.get(f"/submissions/{code}")
     except ServerRefused:
@@ -103,7 +103,7 @@ def _is_same(server: Server, code: str, method: Method) -> bool:
 
 
 def create_submission(server: Server, method: Method, phase: dict[str, Any], codes: dict[str, str]) -> dict[str, Any]:
-    """Hand in the uploads; finds its own submission again when the answer was lost."""
+    """Submit the uploads. If the answer was lost, finds the submission that it had made."""
     body: dict[str, Any] = {
         "benchmark": method.benchmark,
         "phase": phase["slug"],
@@ -150,7 +150,7 @@ def evaluations(server: Server, code: str) -> list[dict[str, Any]]:
 
 
 def compare(server: Server, a: str, b: str, progress: Progress) -> dict[str, Any]:
-    """Two entries side by side, waited for until a worker has compared them; `state` says whether one could."""
+    """Two entries side by side. Waits until a worker has compared them; `state` says whether it succeeded."""
     pair = dict(server.post(f"/comparisons/{a}/{b}"))
     while pair["state"] == "computing":
         progress(pair["stage"] or "comparing", pair["percent"], 100)
@@ -160,7 +160,7 @@ def compare(server: Server, a: str, b: str, progress: Progress) -> dict[str, Any
 
 
 def reachable(server: Server) -> dict[str, Any]:
-    """Who the token belongs to, asked once and without patience: for logging in. Raises ClientError."""
+    """The owner of the token, asked once and without retries: for logging in. Raises ClientError."""
     try:
         return dict(server.request("GET", "/me"))
     except httpx.HTTPError as error:

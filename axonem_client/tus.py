@@ -1,7 +1,7 @@
-"""Upload a file so that it survives: the server remembers how much it has, and this goes on from there.
+"""Resumable upload: the server knows how many bytes it has, and the client continues from there.
 
-Nothing is remembered here. The server lists one's uploads with the checksum that was declared for each, so the same
-file goes on where it stopped after a killed client, from another folder, or from another machine.
+The client stores nothing. The server lists the user's uploads with the declared checksum of each. So an upload
+continues where it stopped after a killed client, from another folder, or from another machine.
 """
 
 import base64
@@ -18,7 +18,7 @@ from axonem_client.errors import ClientError, ServerRefused
 from axonem_client.server import API, LONGEST_PAUSE_S, RETRIED_STATUSES, Server, raise_for_problem
 
 VERSION = {"Tus-Resumable": "1.0.0"}
-# One request's worth: a proxy that collects requests before it passes them on does so for this much.
+# Size of one request. A proxy that buffers requests holds this much.
 PIECE_BYTES = 2**25
 BLOCK_BYTES = 2**18
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file to upload. size_bytes and sha256 are those of the moment when it was read."""
+    """A file to upload. size_bytes and sha256 : as they were when it was read."""
 
     path: Path
     size_bytes: int
@@ -47,7 +47,7 @@ def describe_file(path: Path, on_progress: Progress | None = None) -> LocalFile:
 
 
 def find_upload(server: Server, file: LocalFile, *, benchmark: str, volume: str) -> dict[str, Any] | None:
-    """An upload of the very same file for the same volume: finished, being checked, or broken off."""
+    """An upload of the same file for the same volume: finished, being checked, or interrupted."""
     rows = server.get("/me/uploads", sha256=file.sha256)["items"]
     wanted = {"benchmark": benchmark, "volume": volume, "size_bytes": file.size_bytes}
     rows = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
@@ -59,7 +59,7 @@ def find_upload(server: Server, file: LocalFile, *, benchmark: str, volume: str)
 
 
 def create_upload(server: Server, file: LocalFile, metadata: dict[str, str]) -> str:
-    """Announce a file; the address that its bytes go to. The server refuses here what it would not take later."""
+    """Announce a file. Returns the address to send its bytes to. The server refuses here what it would refuse later."""
     pairs = {"filename": file.path.name, "sha256": file.sha256, **metadata}
     encoded = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items() if value)
     headers = {**VERSION, "Upload-Length": str(file.size_bytes), "Upload-Metadata": encoded}
@@ -86,13 +86,13 @@ def send(server: Server, file: LocalFile, tus_url: str, on_progress: Progress) -
             except httpx.TransportError as error:
                 reason: Exception = ClientError(f"{server.url} does not answer ({error}).")
             except ServerRefused as error:
-                # 409: another request moved the offset; the next question for it tells.
+                # 409: another request moved the offset. The next HEAD returns the new one.
                 if error.status not in RETRIED_STATUSES | {400, 409}:
                     raise
                 reason = error
             if time.monotonic() - last_progress > server.patience_s:
                 raise ClientError(
-                    f"{reason} {max(0, best):,} of {file.size_bytes:,} bytes are there: run the same command again."
+                    f"{reason} {max(0, best):,} of {file.size_bytes:,} bytes have arrived: run the same command again."
                 )
             time.sleep(pause)
             pause = min(LONGEST_PAUSE_S, pause * 2)
@@ -115,7 +115,7 @@ def _send_piece(server: Server, file: LocalFile, stream: Any, tus_url: str, offs
         while left:
             block = stream.read(min(BLOCK_BYTES, left))
             if not block:
-                raise ClientError(f"{file.path} has become shorter while it was sent. Run the same command again.")
+                raise ClientError(f"{file.path} became shorter while it was sent. Run the same command again.")
             left -= len(block)
             yield block
             on_progress(offset + length - left, file.size_bytes)
@@ -145,5 +145,5 @@ def wait_until_ready(server: Server, code: str, on_progress: Progress | None = N
 
 
 def remove_upload(server: Server, tus_url: str) -> None:
-    """Take an upload back."""
+    """Remove an upload."""
     raise_for_problem(server.http.delete(tus_url, headers=VERSION))

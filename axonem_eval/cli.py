@@ -1,6 +1,6 @@
-"""`axonem-eval`: inspect, check, skeletonize, import and score on the command line; further commands in cli_*.py.
+"""`axonem-eval`: info, check, skeletonize, import and score on the command line; the other commands are in cli_*.py.
 
-Results go to stdout, progress and errors to stderr. Exit 0: done; 1: the input is at fault, one line a complaint;
+Results go to stdout, progress and errors to stderr. Exit 0: success; 1: a fault in the input, one line for each;
 2: wrong usage.
 """
 
@@ -15,11 +15,12 @@ from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.cli_report import add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
+from axonem_eval.extras import missing_package
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
 from axonem_eval.tables import demand_folder
 
-EPILOG = """Arrays and sizes are in the order z,y,x; sizes in nm. An HDF5 path may name a dataset: file.h5:main.
-Exit status: 0 done, 1 the input is at fault (one line a complaint on stderr), 2 wrong usage."""
+EPILOG = """Arrays and sizes are in the order z,y,x. Sizes are in nm. An HDF5 path may name a dataset: file.h5:main.
+Exit status: 0 success, 1 a fault in the input (one line for each on stderr), 2 wrong usage."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for complaint in error.complaints:
             print(f"axonem-eval: {complaint.message}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        line = missing_package(error)
+        if line is None:
+            raise
+        print(f"axonem-eval: {line}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -41,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line; the names are a contract that others build on."""
     parser = argparse.ArgumentParser(
         prog="axonem-eval",
-        description="Score axon segmentations by tolerant ERL, at home as the server does.",
+        description="Score segmentations of axons by tolerant ERL, as the server does.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,51 +59,73 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    info = add("info", run_info, "Show what is in a label file, as the server would read it.")
+    info = add("info", run_info, "Show what a label file contains, as the server reads it.")
     info.add_argument("labels", metavar="LABELS")
     _add_json(info)
 
-    check = add("check", run_check, "Check a segmentation against what a volume demands, as the server does.")
+    check = add("check", run_check, "Check that a segmentation fits its volume, as the server does.")
     check.add_argument("segmentation", metavar="SEG")
-    check.add_argument("--ground-truth", metavar="GT", help="skeleton bundle that gives shape and voxel size")
+    check.add_argument("--ground-truth", metavar="GT", help="bundle of skeletons that states shape and voxel size")
     check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
     check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
     _add_json(check)
 
-    skeletonize = add("skeletonize", run_skeletonize, "Turn a label volume into a ground-truth skeleton bundle.")
+    skeletonize = add("skeletonize", run_skeletonize, "Make a bundle of ground-truth skeletons from a label volume.")
     skeletonize.add_argument("labels", metavar="LABELS")
-    skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="in nm")
+    skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     skeletonize.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
     skeletonize.add_argument(
-        "--target-voxel-nm", type=float, default=30.0, help="near-isotropic voxel to skeletonize at (default 30 nm)"
+        "--target-voxel-nm",
+        type=float,
+        default=30.0,
+        help="downsample to near this voxel size before skeletonizing (default 30 nm)",
     )
     add_work_options(skeletonize)
     add_label_options(skeletonize)
     _add_min_length(skeletonize)
     _add_json(skeletonize)
 
-    importer = add("import", run_import, "Turn skeletons made elsewhere into a ground-truth bundle.")
+    importer = add("import", run_import, "Make a bundle of ground-truth skeletons from skeletons of another program.")
     importer.add_argument(
-        "skeletons", metavar="SKELETONS", help="em_erl .npz, folder of SWC, precomputed or osteoid files"
+        "skeletons",
+        metavar="SKELETONS",
+        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files",
     )
-    importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="in nm")
-    importer.add_argument("--shape", type=int_triple, required=True, metavar="Z,Y,X", help="of the volume, in voxels")
+    importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
+    importer.add_argument(
+        "--shape", type=int_triple, required=True, metavar="Z,Y,X", help="shape of the volume in voxels"
+    )
     importer.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
-    importer.add_argument("--unit", choices=("nm", "um"), default="nm", help="of SWC coordinates (default nm)")
-    importer.add_argument("--axes", choices=("xyz", "zyx"), default="xyz", help="of SWC and precomputed coordinates")
+    importer.add_argument(
+        "--unit", choices=("nm", "um", "voxel"), default="nm", help="unit of the coordinates in the files (default nm)"
+    )
+    importer.add_argument(
+        "--axes", choices=("xyz", "zyx"), default="xyz", help="order of SWC and precomputed axes (default xyz)"
+    )
+    importer.add_argument(
+        "--anyway",
+        action="store_true",
+        help="import skeletons that lie in a corner of the volume, or whose files state another unit or voxel size",
+    )
     _add_min_length(importer)
     _add_json(importer)
 
-    score = add("score", run_score, "Score a segmentation with tolerant ERL against a skeleton bundle.")
+    score = add("score", run_score, "Score a segmentation by tolerant ERL against a bundle of skeletons.")
     score.add_argument("segmentation", metavar="SEG")
-    score.add_argument("--ground-truth", required=True, metavar="GT", help="skeleton bundle (.npz)")
-    score.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
-    score.add_argument("--no-merge-mask", metavar="MASK", help="label file; non-zero voxels belong to no scored axon")
-    score.add_argument("--dense-ground-truth", metavar="LABELS", help="label file; adds ARAND and VOI")
-    score.add_argument("--threads", type=int, help="default: one a core")
+    score.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
+    score.add_argument(
+        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
+    )
+    score.add_argument(
+        "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
+    )
+    score.add_argument(
+        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
+    )
+    score.add_argument("--threads", type=int, help="number of threads (default: one per core)")
     add_label_options(score)
     score.add_argument(
-        "--resume", metavar="FILE", help="keep what is read in FILE; after a kill the same command goes on from it"
+        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
     )
     _add_json(score)
 
@@ -106,7 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
 
 
 def _add_min_length(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +144,7 @@ def _add_min_length(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="UM",
-        help="leave out skeletons shorter than this; AxonEM scores axons of 5 um or more (default 0: all)",
+        help="leave out shorter skeletons; AxonEM scores axons of 5 um or more (default 0: keep all)",
     )
 
 
@@ -275,6 +304,7 @@ def run_import(arguments: argparse.Namespace) -> None:
         unit=arguments.unit,
         axes=arguments.axes,
         min_length_um=arguments.min_length_um,
+        anyway=arguments.anyway,
     )
     graph.save(arguments.output)
     _print_saved(graph, arguments)
@@ -290,12 +320,14 @@ def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:
         "gt_erl_nm": graph.gt_erl_nm,
         "mean_node_spacing_nm": graph.mean_node_spacing_nm,
         "checksum": graph.checksum(),
+        "notes": graph.notes,
     }
     spacing = graph.mean_node_spacing_nm
     lines = [
         f"{graph.n_skeletons:,} skeletons, {graph.n_nodes:,} nodes, {data['length_nm'] / 1e3:,.1f} um of cable",
         f"mean node spacing {spacing:.1f} nm: 50 nodes are {spacing * 0.05:.2f} um",
         f"ground-truth ERL {graph.gt_erl_nm / 1e3:.3f} um",
+        *(f"note: {note}" for note in graph.notes),
         f"written to {arguments.output}",
     ]
     _print(arguments.json, data, lines)
@@ -308,7 +340,7 @@ def run_score(arguments: argparse.Namespace) -> None:
     from axonem_eval.skeletons import SkeletonGraph
 
     if arguments.resume and arguments.dense_ground_truth:
-        build_parser().error("--resume keeps no dense counts: leave out --dense-ground-truth")
+        build_parser().error("--resume cannot store dense counts: leave out --dense-ground-truth")
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     sample, dense = sample_and_count(

@@ -16,30 +16,46 @@ AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse
 
 
 def add_report_commands(add: AddCommand) -> None:
-    """Add both commands to the command line; ``add(name, run, text)`` makes one."""
-    report = add("report", run_report, "Write one HTML page about a segmentation: what it scored, and why.")
+    """Add both commands to the command line. ``add(name, run, text)`` makes one command."""
+    report = add(
+        "report", run_report, "Write one HTML page about a segmentation: its score, and where the score is lost."
+    )
     report.add_argument("segmentation", metavar="SEG")
     _add_ground_truth(report)
-    report.add_argument("--dense-ground-truth", metavar="LABELS", help="label file; adds ARAND and VOI")
-    report.add_argument("-o", "--output", metavar="HTML", help="page to write, a single file that needs no other")
-    report.add_argument("--axons", metavar="TABLE", help="also write a row for each axon: .csv, .json or .parquet")
-    report.add_argument("--errors", metavar="TABLE", help="also write a row for each error with its position")
-    report.add_argument("--aggregates-only", action="store_true", help="leave out single axons and positions")
+    report.add_argument(
+        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
+    )
+    report.add_argument("-o", "--output", metavar="HTML", help="page to write (one self-contained file)")
+    report.add_argument(
+        "--axons", metavar="TABLE", help="also write a table with a row per axon: .csv, .json or .parquet"
+    )
+    report.add_argument("--errors", metavar="TABLE", help="also write a table with a row per error and its position")
+    report.add_argument(
+        "--aggregates-only", action="store_true", help="leave out everything about single axons, and all positions"
+    )
 
-    compare = add("compare", run_compare, "Compare two segmentations of one volume, with significance.")
+    compare = add(
+        "compare",
+        run_compare,
+        "Compare two segmentations of one volume, and test whether their difference is more than chance.",
+    )
     compare.add_argument("a", metavar="A")
     compare.add_argument("b", metavar="B")
     _add_ground_truth(compare)
 
 
 def _add_ground_truth(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ground-truth", required=True, metavar="GT", help="skeleton bundle (.npz)")
-    parser.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
-    parser.add_argument("--no-merge-mask", metavar="MASK", help="label file; non-zero voxels belong to no scored axon")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--threads", type=int, help="default: one a core")
+    parser.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
+    parser.add_argument(
+        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
+    )
+    parser.add_argument(
+        "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
+    parser.add_argument("--threads", type=int, help="number of threads (default: one per core)")
     add_label_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
 
 
 def run_report(arguments: argparse.Namespace) -> None:
@@ -93,20 +109,23 @@ def run_report(arguments: argparse.Namespace) -> None:
 
 
 def shown_command() -> str:
-    """The command line with files by name alone: where they lie is nobody's business."""
+    """The command line with the names of files only: a report must not reveal where they lie."""
     words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
     return shlex.join(["axonem-eval", *words])
 
 
 def _demand_output(arguments: argparse.Namespace) -> None:
     if not (arguments.output or arguments.json or arguments.axons or arguments.errors):
-        raise InputError.of("no_output", "report has nowhere to go: give -o REPORT.html, --axons, --errors or --json")
+        raise InputError.of(
+            "no_output", "report has nothing to write: give -o REPORT.html, --axons, --errors or --json"
+        )
     if arguments.output:
         demand_folder(arguments.output)
     for table in (arguments.axons, arguments.errors):
         if table and arguments.aggregates_only:
             raise InputError.of(
-                "aggregates_only", f"{table}: with --aggregates-only no table of axons or errors is made"
+                "aggregates_only",
+                f"{table}: --aggregates-only makes no table of axons or errors; leave one of the two out",
             )
         if table:
             demand_table_path(table)
@@ -143,7 +162,7 @@ def run_compare(arguments: argparse.Namespace) -> None:
 
 
 def _names(a: str, b: str) -> tuple[str, str]:
-    """File names, or what of the paths it takes to tell them apart."""
+    """File names, or as much of the paths as distinguishes them."""
     names = Path(a).name, Path(b).name
     if names[0] != names[1]:
         return names

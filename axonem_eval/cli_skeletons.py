@@ -20,43 +20,57 @@ if TYPE_CHECKING:
 
 
 def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTriple]) -> None:
-    """Add the commands to the command line; ``add(name, run, text)`` makes one."""
-    diagnose = add("diagnose", run_diagnose, "Tell what looks wrong in a segmentation, without any ground truth.")
-    diagnose.add_argument("segmentation", metavar="SEG", help="label file, or a bundle of `axonem-eval skeletonize`")
-    diagnose.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="in nm, where the file has none")
-    diagnose.add_argument("-o", "--output", metavar="HTML", help="page to write, a single file that needs no other")
-    diagnose.add_argument("--segments", metavar="TABLE", help="also a row for each segment: .csv, .json or .parquet")
-    diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also keep the skeletons made (.npz)")
-    diagnose.add_argument("--top", type=int, default=100, help="places in each list (default 100)")
+    """Add the commands to the command line. ``add(name, run, text)`` makes one command."""
+    diagnose = add("diagnose", run_diagnose, "List likely errors of a segmentation, without ground truth.")
+    diagnose.add_argument(
+        "segmentation", metavar="SEG", help="label file, or a bundle that `axonem-eval skeletonize` wrote"
+    )
+    diagnose.add_argument(
+        "--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm, if the file states none"
+    )
+    diagnose.add_argument("-o", "--output", metavar="HTML", help="page to write (one self-contained file)")
+    diagnose.add_argument(
+        "--segments", metavar="TABLE", help="also write a table with a row per segment: .csv, .json or .parquet"
+    )
+    diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also write the skeletons (.npz)")
+    diagnose.add_argument("--top", type=int, default=100, help="number of places in each list (default 100)")
     add_work_options(diagnose)
     add_label_options(diagnose)
-    diagnose.add_argument("--json", action="store_true", help="print one JSON object; lengths in nm")
+    diagnose.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
 
     export = add("export", run_export, "Write the skeletons of a bundle for other programs.")
-    export.add_argument("bundle", metavar="BUNDLE", help="skeleton bundle (.npz)")
+    export.add_argument("bundle", metavar="BUNDLE", help="bundle of skeletons (.npz)")
     export.add_argument("folder", metavar="FOLDER", help="new or empty folder to write to")
-    export.add_argument("--format", choices=("swc", "precomputed"), default="swc", help="default: swc")
-    export.add_argument("--unit", choices=("nm", "um"), default="nm", help="of SWC coordinates (default nm)")
+    export.add_argument("--format", choices=("swc", "precomputed"), default="swc", help="file format (default swc)")
+    export.add_argument("--unit", choices=("nm", "um"), default="nm", help="unit of SWC coordinates (default nm)")
 
-    view = add("view", run_view, "Open a segmentation in Neuroglancer, with skeletons and errors, on this machine.")
+    view = add("view", run_view, "Open a segmentation with skeletons and errors in Neuroglancer on this machine.")
     view.add_argument("segmentation", metavar="SEG")
-    view.add_argument("--ground-truth", metavar="GT", help="skeleton bundle; marks splits, omissions and mergers")
-    view.add_argument("--skeletons", metavar="BUNDLE", help="the segmentation's own skeletons; marks what looks wrong")
-    view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown beneath")
-    view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="in nm, where nothing else states it")
-    view.add_argument("--trust-voxel-size", action="store_true", help="go on where the file states another voxel size")
-    view.add_argument("--tolerance", type=int, default=50, metavar="NODES", help="default 50; 1 is the strict ERL")
-    view.add_argument("--port", type=int, default=0, help="default: any free one")
+    view.add_argument(
+        "--ground-truth", metavar="GT", help="bundle of ground-truth skeletons; marks splits, omissions and mergers"
+    )
+    view.add_argument("--skeletons", metavar="BUNDLE", help="skeletons of the segmentation; marks likely errors")
+    view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown below the labels")
+    view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm, if no file states it")
+    view.add_argument(
+        "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"
+    )
+    view.add_argument(
+        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
+    )
+    view.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     view.add_argument("--browser", action="store_true", help="open the address in the default browser")
 
 
 def add_work_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that make skeletons."""
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
+    )
     parser.add_argument(
         "--work-dir",
         metavar="FOLDER",
-        help="keep the work in FOLDER; after a kill the same command goes on from it (default: a temporary one)",
+        help="store progress in FOLDER; after a kill the same command continues from it (default: a temporary folder)",
     )
 
 
@@ -105,7 +119,7 @@ def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | Skeleto
 
 
 def load_skeletons(path: str) -> "MeasuredSkeletons | SkeletonGraph":
-    """A bundle, with its measures where it has them."""
+    """Skeletons of a bundle, with radius and volume if it has them."""
     from axonem_eval.measured import MeasuredSkeletons
     from axonem_eval.skeletons import SkeletonGraph
 
@@ -124,7 +138,7 @@ def _stated_voxel_size(path: str) -> FloatTriple:
         size, warnings = volume.info.voxel_size_nm_zyx, volume.info.warnings
     if size is None:
         why = next((line for line in warnings if "understood" in line), f"{path}: the file states no voxel size")
-        raise InputError.of("no_voxel_size", f"{why}; give --voxel-size Z,Y,X in nm")
+        raise InputError.of("no_voxel_size", f"{why}; give it with --voxel-size Z,Y,X in nm")
     return size
 
 
@@ -141,7 +155,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 
 def run_view(arguments: argparse.Namespace) -> None:
-    """`axonem-eval view`: serves until it is interrupted."""
+    """`axonem-eval view`: serve until interrupted."""
     import signal
     import threading
     import webbrowser
@@ -166,7 +180,7 @@ def run_view(arguments: argparse.Namespace) -> None:
     ended = threading.Event()
     for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore Ctrl-C unless told
         signal.signal(how, lambda *_: ended.set())
-    print(f"{view.url}\nOpen it in a browser on this machine; end with Ctrl-C.", flush=True)
+    print(f"{view.url}\nOpen this address in a browser on this machine. Ctrl-C ends it.", flush=True)
     if arguments.browser:
         webbrowser.open(view.url)
     ended.wait()

@@ -1,54 +1,76 @@
-"""Open an untrusted file in a child process that can do nothing but read it.
+"""Open an untrusted file in a child process that can do nothing but read it, and that knows nothing else.
 
-A segmentation is opened by HDF5 and a dozen codecs written in C; a crafted file may take them over. So the parent
-sends node coordinates, a child samples, and labels come back. The child has
+A segmentation is opened by HDF5 and a dozen codecs written in C; a crafted file may take them over. So a child opens,
+checks and decodes it; this process, which holds the nodes and masks of the ground truth, looks labels up. The child has
 
-- no environment, no inherited files, and a working directory of its own that is removed afterwards;
-- Landlock rules (Linux 5.13 on): it can read the uploaded file, the no-merge mask and the Python installation,
-  write only into its working directory, and open no TCP connection; where the kernel has no Landlock,
-  ``landlock_abi()`` is 0 and the limits below are what remains;
-- limits on memory, CPU time, written bytes and open files, and a wall-clock limit kept by the parent.
+- no environment, no inherited files but its pipes, and a working directory of its own that is removed afterwards;
+- Landlock rules (Linux 5.13 on): it reads the upload and the Python installation and writes nothing (a diagnosis: only
+  into its working directory); no TCP, and from Linux 6.12 on no signal and no abstract socket beyond itself;
+- a seccomp filter: no socket of any kind, no other process, no change to a file by its name;
+- limits on memory, CPU time, written bytes and open files, and a limit on time that grows with the file's size.
+
+``axonem_eval.walls`` says which of these the machine has.
 """
 
 import json
 import os
-import resource
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
-from axonem_eval.sample import NodeSample
+from axonem_eval.confined_process import ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.confined_volume import ConfinedVolume, Lanes
+from axonem_eval.sample import NodeSample, sample_nodes
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volume import StageProgress, split_dataset
+from axonem_eval.volume import Labels, StageProgress, open_labels, split_dataset
+
+__all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
 
 MAX_REPORT_BYTES = 16 << 20
+# Looking at every voxel beside the child, as a no-merge mask needs it, takes this long.
+VOXELS_A_SECOND = 25e6
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the child may use. memory_bytes counts address space; cpu_seconds over all threads."""
+@contextmanager
+def open_confined(
+    path: str | Path,
+    spec: VolumeSpec,
+    *,
+    dataset: str | None = None,
+    limits: Limits | None = None,
+    extra_seconds: float = 0.0,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
+) -> Iterator[ConfinedVolume]:
+    """A checked label file whose chunks are decoded by a confined child.
 
-    memory_bytes: int = 8 << 30
-    cpu_seconds: int = 4 * 3600
-    wall_seconds: int = 2 * 3600
-    written_bytes: int = 4 << 30
-    open_files: int = 64
-
-
-class ConfinedCrash(RuntimeError):
-    """The child died without an answer: our fault, or a file made to break the reader."""
+    extra_seconds : time that this process takes beside the child, added to what a file of its size may take.
+    on_progress : called with ("check", done, total) in this process.
+    poll : called every second from a thread; an error that it raises ends the child and is raised here.
+    Raises InputError for whatever is wrong with the file, its cost included, and ConfinedCrash where the child died by
+    no fault of the file. So does reading.
+    """
+    file, named = split_dataset(path)
+    allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
+    lanes = Lanes(2 * min(8, os.cpu_count() or 1) + 1)
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset or named, spec)}
+        try:
+            with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
+                lanes.close_childs()
+                answer = process.answer(on_progress)
+                with ConfinedVolume(file, spec, process, lanes, answer) as volume:
+                    yield volume
+        finally:
+            lanes.close()
 
 
 def sample_confined(
@@ -58,23 +80,27 @@ def sample_confined(
     *,
     dataset: str | None = None,
     no_merge_mask: str | Path | None = None,
+    also: Callable[[int, Labels], None] | None = None,
     limits: Limits | None = None,
     on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
 ) -> NodeSample:
-    """Check a label file and sample it at the nodes, both in a confined child.
+    """Check a label file in a confined child, and look up the labels at the nodes here.
 
+    no_merge_mask : a file of the ground truth's own, opened in this process.   also : as of ``sample_nodes``.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
-    ends the child and is raised here.
-    Raises InputError for whatever is wrong with the file, its limits included, and ConfinedCrash where the child died.
+    ends the child and is raised here.   poll : as of ``open_confined``.
+    Raises as ``open_confined`` does.
     """
-    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
-        work = Path(folder)
-        np.save(work / "nodes.npy", np.ascontiguousarray(node_voxel_zyx, np.int32))
-        mask = None if no_merge_mask is None else str(Path(no_merge_mask).resolve())
-        request = {"work": "sample", "no_merge_mask": mask, **_file_request(path, dataset, spec)}
-        _demand(work, request, limits or Limits(), on_progress)
-        _demand_plain(work / "sample.npz")
-        return _read_sample(work / "sample.npz", len(node_voxel_zyx))
+    every_voxel = no_merge_mask is not None or also is not None
+    extra = spec.voxels / VOXELS_A_SECOND if every_voxel else 0.0
+    opened = partial(open_confined, path, spec, dataset=dataset, limits=limits, extra_seconds=extra)
+    sampled = partial(on_progress, "sample") if on_progress else None
+    with opened(on_progress=on_progress, poll=poll) as volume:
+        if no_merge_mask is None:
+            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
+        with open_labels(no_merge_mask) as mask:
+            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
 
 
 def diagnose_confined(
@@ -86,44 +112,47 @@ def diagnose_confined(
     view: bool = False,
     limits: Limits | None = None,
     on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Skeletonize and diagnose a label file in a confined child; returns ``Diagnosis.to_json``.
 
     out : a new folder, which gets ``skeletons.npz`` and, with ``view``, a folder ``view`` with segmentation and
     skeletons as precomputed. What a file broke out of its reader would write here is as hostile as the file: hand it
     on as bytes.
-    on_progress : as in ``sample_confined``, stages read, skeletonize, place, view.
-    Raises as ``sample_confined`` does.
+    on_progress, poll : as in ``sample_confined``, stages read, skeletonize, place, view.
+    Raises as ``open_confined`` does.
     """
+    file, named = split_dataset(path)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         work = Path(folder)
-        request = {"work": "diagnose", "no_merge_mask": None, "view": view, **_file_request(path, dataset, spec)}
-        _demand(work, request, limits or Limits(), on_progress)
-        _demand_plain(work / "out")
+        asked = {"work": "diagnose", "writable": [folder], "view": view}
+        request = {**asked, **_file_request(file, dataset or named, spec)}
+        with ConfinedProcess(request, limits or Limits(), work, poll=poll) as process:
+            process.answer(on_progress)
+        _require_plain(work / "out")
         report = _read_report(work / "out" / "diagnosis.json")
         (work / "out" / "diagnosis.json").unlink()
         shutil.move(work / "out", out)
     return report
 
 
-def _file_request(path: str | Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:
-    file, named = split_dataset(path)
+def _file_request(file: Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:
     return {
         "path": str(file.resolve()),
-        "dataset": dataset or named,
+        "dataset": dataset,
         "shape_zyx": spec.shape_zyx,
         "voxel_size_nm_zyx": spec.voxel_size_nm_zyx,
     }
 
 
-def _demand(work: Path, request: dict[str, Any], limits: Limits, on_progress: StageProgress | None) -> None:
-    """Have a child do what is asked; raises the complaints it comes back with."""
-    answer = _converse(work, {**request, "limits": asdict(limits)}, limits, on_progress)
-    if "complaints" in answer:
-        raise InputError(Complaint(c["code"], c["message"]) for c in answer["complaints"])
+def _stored_bytes(path: Path) -> int:
+    """Size of a file, or of all files of a folder."""
+    if not path.is_dir():
+        return path.stat().st_size if path.exists() else 0
+    return sum(os.lstat(os.path.join(at, name)).st_size for at, _, names in os.walk(path) for name in names)
 
 
-def _demand_plain(path: Path) -> None:
+def _require_plain(path: Path) -> None:
     """Raises ConfinedCrash unless there are only files and folders: a link would be followed with our rights."""
     inside = [Path(folder) / name for folder, *names in os.walk(path) for name in (*names[0], *names[1])]
     for found in (path, *inside):
@@ -135,120 +164,10 @@ def _demand_plain(path: Path) -> None:
 def _read_report(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_REPORT_BYTES:
         raise ConfinedCrash("the reader left a diagnosis of more than 16 MiB")
-    # Here, because the child that samples imports this module, and needs nothing of what diagnoses.
+    # Here, because sampling needs nothing of what diagnoses.
     from axonem_eval.diagnose import SCHEMA
 
     report: dict[str, Any] = json.loads(path.read_bytes())
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise ConfinedCrash("the reader left a diagnosis of another schema")
     return report
-
-
-def _read_sample(path: Path, n_nodes: int) -> NodeSample:
-    """What the child wrote, believed only so far as its types and sizes."""
-    try:
-        sample = NodeSample.load(path)
-    except InputError as error:
-        raise ConfinedCrash(f"the reader left no usable sample: {error}") from None
-    if sample.node_segment.shape != (n_nodes,) or sample.node_segment.dtype != np.uint64:
-        raise ConfinedCrash(f"the reader answered with {sample.node_segment.dtype} {sample.node_segment.shape}")
-    return sample
-
-
-def _converse(work: Path, request: dict[str, Any], limits: Limits, on_progress: StageProgress | None) -> dict[str, Any]:
-    """Run the child; relay its progress lines; return its answer."""
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "axonem_eval.confined_child"],
-        cwd=work,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(work), "NUMBA_CACHE_DIR": _numba_cache(), "LC_ALL": "C.UTF-8"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=open(work / "stderr.txt", "wb"),  # noqa: SIM115  closed with the child
-        start_new_session=True,
-        close_fds=True,
-    )
-    deadline = time.monotonic() + limits.wall_seconds
-    assert child.stdin is not None
-    assert child.stdout is not None
-    watchdog = _Watchdog(child, deadline)
-    answer: dict[str, Any] | None = None
-    try:
-        child.stdin.write(json.dumps(request).encode())
-        child.stdin.close()
-        for line in child.stdout:
-            message = json.loads(line)
-            if "stage" in message:
-                if on_progress:
-                    on_progress(str(message["stage"]), int(message["done"]), int(message["total"]))
-            else:
-                answer = message
-                break
-    except (json.JSONDecodeError, BrokenPipeError, KeyError, ValueError):
-        answer = None
-    finally:
-        code = watchdog.end()
-    if answer is not None:
-        return answer
-    if watchdog.late or code == -signal.SIGXCPU:
-        raise InputError.of(
-            "too_slow",
-            f"reading the file took longer than the limit of {limits.wall_seconds / 60:.0f} min (or "
-            f"{limits.cpu_seconds / 60:.0f} min of CPU time). Store it in chunks of about 64 x 64 x 64 voxels with "
-            "gzip level 4",
-        )
-    tail = (work / "stderr.txt").read_bytes()[-2000:].decode(errors="replace")
-    if "MemoryError" in tail or "Cannot allocate memory" in tail:
-        raise InputError.of(
-            "too_much_memory",
-            f"reading the file took more than {limits.memory_bytes / 2**30:.0f} GiB of memory. Store it in chunks of "
-            "about 64 x 64 x 64 voxels",
-        )
-    raise ConfinedCrash(f"the reader ended with code {code}: {tail}")
-
-
-class _Watchdog:
-    """Kills the child's whole session at the deadline, and in any case at the end."""
-
-    def __init__(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
-        self.late = False
-        self._child = child
-        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._expire)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _expire(self) -> None:
-        self.late = True
-        self._kill()
-
-    def _kill(self) -> None:
-        try:
-            os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    def end(self) -> int:
-        """Return code of the child, which is given a moment to end by itself."""
-        try:
-            code = self._child.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            code = self._child.wait()
-        self._timer.cancel()
-        return code
-
-
-def _numba_cache() -> str:
-    """Where compiled kernels lie: the child may read them, and compiles in memory what is missing."""
-    return os.environ.get("NUMBA_CACHE_DIR", "")
-
-
-def limit_resources(limits: Limits) -> None:
-    """Set the limits of this process; cannot be undone."""
-    for what, value in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_FSIZE, limits.written_bytes),
-        (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (value, value))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.measured import MeasuredSkeletons
 from axonem_eval.skeleton_paths import arms_of, parents
-from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
+from axonem_eval.skeletons import PerSkeleton, SkeletonGraph, doubled_ids
 
 _NM_PER = {"nm": 1.0, "um": 1000.0}
 _INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are nm already
@@ -22,10 +22,12 @@ _INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are n
 def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path, *, unit: str = "nm") -> int:
     """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
 
-    unit : nm or um, of positions and radii. The radius is 0 where none was measured; the type is 0, undefined.
-    Raises InputError for a skeleton with a cycle, which SWC cannot hold, and for a folder that holds other files.
+    unit : nm or um, of positions and radii. The radius is 0 where none was measured. The type is 0, undefined.
+    Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
+    folder that holds other files.
     """
     graph, radius = _parts(skeletons)
+    _demand_own_ids(graph)
     folder = _empty_folder(folder)
     order, parent = parents(arms_of(graph))
     closing = graph.n_nodes - int((parent < 0).sum()) - graph.n_edges
@@ -43,16 +45,18 @@ def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path,
     form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
     for k, label in enumerate(graph.skeleton_id.tolist()):
         header = f"skeleton {label}, {unit}; id type x y z radius parent"
-        np.savetxt(folder / f"{label}.swc", table[parts.nodes(k)], fmt=form, header=header)
+        with open(folder / f"{label}.swc", "x") as file:
+            np.savetxt(file, table[parts.nodes(k)], fmt=form, header=header)
     return graph.n_skeletons
 
 
 def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path) -> int:
     """Write an unsharded source of precomputed skeletons, ``precomputed://…/FOLDER`` to Neuroglancer. Returns how many.
 
-    Raises InputError for a folder that holds other files.
+    Raises InputError for two skeletons with one id, and for a folder that holds other files.
     """
     graph, radius = _parts(skeletons)
+    _demand_own_ids(graph)
     folder = _empty_folder(folder)
     measured = isinstance(skeletons, MeasuredSkeletons)
     attribute = {"id": "radius", "data_type": "float32", "num_components": 1}
@@ -67,7 +71,8 @@ def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str
         nodes, edges = parts.nodes(k), parts.edges(k).astype("<u4")
         counts = np.array([len(nodes), len(edges)], "<u4")
         arrays = [counts, xyz[nodes], edges, radius[nodes].astype("<f4") if measured else counts[:0]]
-        (folder / str(label)).write_bytes(b"".join(array.tobytes() for array in arrays))
+        with open(folder / str(label), "xb") as file:
+            file.write(b"".join(array.tobytes() for array in arrays))
     (folder / "segment_properties").mkdir(exist_ok=True)
     (folder / "segment_properties" / "info").write_text(json.dumps(_lengths(graph)))
     (folder / "info").write_text(json.dumps(info))
@@ -86,6 +91,13 @@ def _parts(skeletons: SkeletonGraph | MeasuredSkeletons) -> tuple[SkeletonGraph,
     if isinstance(skeletons, MeasuredSkeletons):
         return skeletons.graph, skeletons.node_radius_nm
     return skeletons, np.zeros(skeletons.n_nodes, np.float32)
+
+
+def _demand_own_ids(graph: SkeletonGraph) -> None:
+    """Files are named by id: two skeletons with one id would overwrite each other."""
+    complaints = doubled_ids(graph)
+    if complaints:
+        raise InputError(complaints)
 
 
 def _empty_folder(folder: str | Path) -> Path:

@@ -1,98 +1,111 @@
-"""Ground truth made elsewhere: em_erl graphs, SWC folders, precomputed and osteoid skeletons.
+"""Ground truth made elsewhere: em_erl graphs, SWC, precomputed and osteoid skeletons.
 
 Coordinates in nm become voxel indices by floor(nm / voxel size + 1e-4): float32 nm of a voxel corner can fall
 just short of it. No pickle is ever loaded.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
-from axonem_eval.skeletons import SkeletonGraph, read_npz
-from axonem_eval.spec import VolumeSpec
-
-ROUNDING = 1e-4
-_UNIT_NM = {"nm": 1.0, "um": 1000.0}
-
-
-@dataclass(frozen=True)
-class NmSkeleton:
-    """One skeleton: its id, (n, 3) vertices z,y,x in nm, (m, 2) edges."""
-
-    label: int
-    vertex_nm_zyx: NDArray[np.float64]
-    edges: NDArray[np.int64]
-
-
-def to_voxels(position_nm_zyx: NDArray[Any], voxel_size_nm_zyx: tuple[float, float, float]) -> NDArray[np.int32]:
-    """(n, 3) voxel indices of positions in nm, both z,y,x."""
-    position = np.asarray(position_nm_zyx, np.float64) / np.asarray(voxel_size_nm_zyx)
-    index: NDArray[np.int32] = np.floor(position + ROUNDING).astype(np.int32)
-    return index
+from axonem_eval.em_erl import read_em_erl
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.imported_graph import (
+    ImportOptions,
+    NmSkeleton,
+    coincident_notes,
+    edge_lengths,
+    from_skeletons,
+    raise_all,
+    simple_edges,
+    to_voxels,
+)
+from axonem_eval.placement import UNITS, placement_complaints
+from axonem_eval.precomputed_skeletons import (
+    SkeletonLayer,
+    StatedScale,
+    decode_skeleton,
+    read_info,
+    skeletons_below,
+    stated_scales,
+)
+from axonem_eval.skeleton_files import (
+    SkeletonFile,
+    SkeletonFolder,
+    bounded,
+    demand_skeleton,
+    is_swc,
+    read_file,
+    skeleton_ids,
+)
+from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.spec import VolumeSpec, format_triple
+from axonem_eval.swc import read_swc
 
 
 def import_skeletons(
-    path: str | Path, spec: VolumeSpec, *, unit: str = "nm", axes: str = "xyz", min_length_um: float = 0.0
+    path: str | Path,
+    spec: VolumeSpec,
+    *,
+    unit: str = "nm",
+    axes: str = "xyz",
+    min_length_um: float = 0.0,
+    anyway: bool = False,
 ) -> SkeletonGraph:
-    """Read skeletons of any known kind into a ground-truth graph.
+    """Read skeletons of any known kind into a ground-truth graph; what a person should know is in its ``notes``.
 
-    path : em_erl .npz (either layout; z,y,x nm), or a folder of .swc, of precomputed skeletons (with their ``info``),
-        or of files written by ``osteoid.save``.
-    unit : nm or um, of SWC coordinates.   axes : order of the coordinates in SWC and precomputed files, xyz or zyx.
-    Raises InputError where the file is none of these or a node lies outside the volume.
+    path : em_erl .npz (either layout; z,y,x), an SWC file, or a folder or .zip of .swc, of precomputed skeletons (with
+        their ``info``), or of files written by ``osteoid.save``.
+    unit, axes, anyway : see ImportOptions; ``axes`` is not of em_erl graphs.
+    Raises InputError where the file is none of these, a file is damaged or leaves two readings, two files make one id,
+    a node lies outside the volume, or all lie in a corner of it.
     """
-    path = Path(path)
+    path, options = Path(path), ImportOptions(unit, axes, anyway)
     if not path.exists():
         raise InputError.of("no_file", f"{path}: no such file or folder")
-    if path.is_dir():
-        graph = _from_folder(path, spec, unit, axes)
-    elif path.suffix.lower() in (".swc", ".gz") or path.name.isdigit():
-        graph = from_skeletons([_read_one(path, 1, unit, axes, None)], spec, {"source": path.name})
-    elif path.suffix.lower() in (".p", ".pkl", ".pickle"):
+    if path.suffix.lower() in (".p", ".pkl", ".pickle"):
         raise InputError.of(
             "pickle",
             f"{path.name}: a pickle, which is never loaded because unpickling runs code. Save the graph as .npz "
             "(em_erl: graph.save_npz) or the skeletons as SWC or precomputed (skeleton.to_swc, osteoid.save)",
         )
+    if path.is_dir() or _is_archive_of_files(path):
+        graph = _from_folder(path, spec, options)
+    elif path.suffix.lower() == ".npz" or _is_zip(path):
+        graph = from_em_erl(path, spec, unit=unit, anyway=anyway)
     else:
-        graph = from_em_erl(path, spec)
-    return graph.longer_than(min_length_um) if min_length_um > 0 else graph
+        graph = _from_file(path, spec, options)
+    return _long_enough(graph, min_length_um)
 
 
-def from_em_erl(path: str | Path, spec: VolumeSpec) -> SkeletonGraph:
-    """Read an ERL graph as em_erl saves it: the flat layout, or the older ``nodes`` with ``edges_<i>``."""
-    arrays = read_npz(path)
-    if {"node_skeleton_index", "node_coords_zyx", "edge_u", "edge_v", "edge_len", "edge_ptr"} <= arrays.keys():
-        skeleton, node = arrays["node_skeleton_index"], arrays["node_coords_zyx"]
-        edge_u, edge_v, length = arrays["edge_u"], arrays["edge_v"], arrays["edge_len"]
-    elif "nodes" in arrays and any(name.startswith("edges_") for name in arrays):
-        skeleton, node = arrays["nodes"][:, 0], arrays["nodes"][:, 1:4]
-        names = sorted((n for n in arrays if n.startswith("edges_")), key=lambda n: int(n.split("_")[1]))
-        edges = np.concatenate([arrays[n].reshape(-1, 3) for n in names])
-        edge_u, edge_v, length = edges[:, 0], edges[:, 1], edges[:, 2]
-    else:
-        raise InputError.of(
-            "unknown_graph",
-            f"{path}: an .npz with {', '.join(sorted(arrays)) or 'nothing'}; expected an em_erl graph, with either "
-            "node_skeleton_index, node_coords_zyx, edge_u, edge_v, edge_len, edge_ptr or nodes and edges_<i>",
-        )
-    n_skeletons = int(skeleton.max(initial=0)) + 1
-    ids = arrays.get("skeleton_id", np.arange(1, n_skeletons + 1))
+def from_em_erl(path: str | Path, spec: VolumeSpec, *, unit: str = "nm", anyway: bool = False) -> SkeletonGraph:
+    """Read an ERL graph as em_erl saves it: the flat layout, or the older ``nodes`` with ``edges_<i>``.
+
+    Edge lengths are the file's own, unless the unit is not nm: then they are those between the nodes.
+    """
+    options = ImportOptions(unit, "zyx", anyway)
+    read = read_em_erl(path)
+    position = options.nm_zyx(read.position_zyx, spec)
+    names = [f"skeleton {i}" for i in read.skeleton_id.tolist()]
+    raise_all(placement_complaints(position, read.node_skeleton, names, spec, unit, "zyx", anyway=anyway))
+    length = read.edge_length if unit == "nm" else edge_lengths(position, read.edges)
+    keep, notes = simple_edges(read.edges, len(position))
+    notes += coincident_notes(position, read.node_skeleton, names)
     return SkeletonGraph(
-        skeleton_id=ids.astype(np.uint64),
-        node_skeleton=skeleton.astype(np.int32),
-        node_voxel_zyx=to_voxels(node, spec.voxel_size_nm_zyx),
-        edge_u=edge_u.astype(np.int32),
-        edge_v=edge_v.astype(np.int32),
-        edge_length_nm=length.astype(np.float64),
+        skeleton_id=read.skeleton_id,
+        node_skeleton=read.node_skeleton,
+        node_voxel_zyx=to_voxels(position, spec.voxel_size_nm_zyx),
+        edge_u=read.edges[keep, 0].astype(np.int32),
+        edge_v=read.edges[keep, 1].astype(np.int32),
+        edge_length_nm=length[keep],
         shape_zyx=spec.shape_zyx,
         voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
-        provenance={"source": Path(path).name, "program": "em_erl graph"},
+        provenance={"source": Path(path).name, "program": "em_erl graph", "unit": unit, "notes": notes},
     )
 
 
@@ -103,99 +116,185 @@ def from_osteoid(
 
     axes : order of the vertices' coordinates; kimimaro keeps the order of the array that it was given.
     """
+    options = ImportOptions("nm", axes)
     as_nm = [
-        NmSkeleton(int(label), _zyx(np.asarray(s.vertices, np.float64), axes), np.asarray(s.edges, np.int64))
+        NmSkeleton(
+            int(label),
+            options.nm_zyx(np.asarray(s.vertices, np.float64), spec),
+            np.asarray(s.edges, np.int64),
+            f"skeleton {label}",
+        )
         for label, s in sorted(skeletons.items())
     ]
-    return from_skeletons(as_nm, spec, provenance or {"program": "osteoid skeletons"})
+    return from_skeletons(as_nm, spec, provenance or {"program": "osteoid skeletons"}, options)
 
 
-def from_skeletons(skeletons: Iterable[NmSkeleton], spec: VolumeSpec, provenance: dict[str, Any]) -> SkeletonGraph:
-    """A graph of skeletons given in nm; edge lengths are those between the given positions, in nm."""
-    kept = list(skeletons)
-    counts = np.array([len(s.vertex_nm_zyx) for s in kept], np.int64)
-    first = np.cumsum(counts) - counts
-    vertex = np.concatenate([s.vertex_nm_zyx for s in kept]) if kept else np.empty((0, 3))
-    edges = [s.edges.reshape(-1, 2) + f for s, f in zip(kept, first, strict=True)]
-    edge = np.concatenate(edges) if edges else np.empty((0, 2), np.int64)
-    if len(edge) and (edge.min() < 0 or edge.max() >= len(vertex)):
-        raise InputError.of("bad_skeletons", f"an edge names node {edge.max()} of {len(vertex)}; the file is damaged")
-    return SkeletonGraph(
-        skeleton_id=np.array([s.label for s in kept], np.uint64),
-        node_skeleton=np.repeat(np.arange(len(kept), dtype=np.int32), counts),
-        node_voxel_zyx=to_voxels(vertex, spec.voxel_size_nm_zyx),
-        edge_u=edge[:, 0].astype(np.int32),
-        edge_v=edge[:, 1].astype(np.int32),
-        edge_length_nm=np.linalg.norm(vertex[edge[:, 0]] - vertex[edge[:, 1]], axis=1),
-        shape_zyx=spec.shape_zyx,
-        voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
-        provenance=provenance,
-    )
+def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> SkeletonGraph:
+    file = read_file(path)
+    reader = _Reader(spec, options, SkeletonLayer.none())
+    skeleton = reader.read(file, skeleton_ids([file.name])[0][0], swc=is_swc(path.name) or not path.name.isdigit())
+    return reader.graph([skeleton], path, [])
 
 
-def _zyx(position: NDArray[np.float64], axes: str) -> NDArray[np.float64]:
-    if axes not in ("xyz", "zyx"):
-        raise InputError.of("bad_axes", f"axes {axes!r}; expected xyz or zyx")
-    return position if axes == "zyx" else position[:, ::-1]
+def _from_folder(
+    path: Path, spec: VolumeSpec, options: ImportOptions, origin_nm_xyz: NDArray[np.float64] | None = None
+) -> SkeletonGraph:
+    folder = SkeletonFolder.of(path)
+    layer, notes = SkeletonLayer.none(), []
+    stated = folder.info()
+    if stated is not None:
+        info = read_info(path, stated)
+        below = skeletons_below(path, info)
+        if below is not None:
+            if not path.is_dir():
+                raise InputError.of(
+                    "segmentation_layer",
+                    f"{path.name}: a segmentation layer in an archive; unpack it and give its folder {below}",
+                )
+            scale = _stated_scale(path, stated_scales(info), spec, options)
+            graph = _from_folder(path / below, spec, options, scale.origin_nm_xyz if scale else None)
+            notes = [f"{path} is a segmentation layer; read from its skeletons in {below}", *graph.notes]
+            if scale and any(scale.offset_voxel_zyx):
+                notes.append(f"the layer begins at voxel {scale.offset_voxel_zyx} (z,y,x); places count from there")
+            return replace(graph, provenance={**graph.provenance, "notes": notes})
+        layer = SkeletonLayer.of(str(path), info)
+        layer = layer if origin_nm_xyz is None else layer.moved(origin_nm_xyz)
+    if not folder.skeletons:
+        raise InputError.of("no_skeletons", f"{path}: {folder.nothing()}")
+    ids, id_notes = skeleton_ids(list(folder.skeletons))
+    reader = _Reader(spec, options, layer)
+    skeletons: list[NmSkeleton] = []
+    complaints: list[Complaint] = []
+    for label, file in zip(ids, folder.read(), strict=True):
+        try:
+            skeletons.append(reader.read(file, label, swc=file.is_swc))
+        except InputError as error:
+            complaints += error.complaints
+    raise_all(bounded(complaints))
+    return reader.graph(skeletons, path, [*folder.notes(), *id_notes])
 
 
-def _from_folder(path: Path, spec: VolumeSpec, unit: str, axes: str) -> SkeletonGraph:
-    info = _read_info(path)
-    files = sorted(p for p in path.iterdir() if p.is_file() and p.name != "info" and not p.name.startswith("."))
-    named = [p for p in files if ".swc" in p.suffixes or p.suffix in ("", ".gz", ".ng", ".bin")]
-    if not named:
-        raise InputError.of(
-            "no_skeletons",
-            f"{path}: no .swc and no precomputed skeleton in this folder; it has {len(files)} other files",
-        )
-    skeletons = [_read_one(file, number, unit, axes, info) for number, file in enumerate(named, start=1)]
-    return from_skeletons(skeletons, spec, {"source": path.name, "files": len(named), "program": "imported"})
+class _Reader:
+    """Reads files one by one; gathers notes, and what files state that the options contradict."""
 
+    def __init__(self, spec: VolumeSpec, options: ImportOptions, layer: SkeletonLayer) -> None:
+        self.spec, self.options, self.layer = spec, options, layer
+        self.notes: list[str] = []
+        self._other_unit: dict[str, list[str]] = {}
+        self._other_size: list[str] = []
+        self._scaled: list[str] = []
 
-def _read_info(path: Path) -> dict[str, Any] | None:
-    import json
+    def read(self, file: SkeletonFile, label: int, *, swc: bool) -> NmSkeleton:
+        """One skeleton. Raises InputError where the file is no skeleton."""
+        if not swc:
+            try:
+                vertex, edges = decode_skeleton(file.data, self.layer, file.name)
+            except InputError:
+                demand_skeleton(file, swc=False)  # a better reason, where it is known what else it is
+                raise
+            return NmSkeleton(label, self.options.nm_zyx(vertex, self.spec), edges, file.name)
+        demand_skeleton(file)
+        tree = read_swc(file.data, file.name)
+        self.notes += tree.notes if len(self.notes) < 20 else ()
+        if tree.unit not in (None, self.options.unit):
+            self._other_unit.setdefault(str(tree.unit), []).append(file.name)
+        if tree.voxel_size_xyz not in (None, (1.0, 1.0, 1.0)):
+            self._scaled.append(file.name)
+            stated = tree.voxel_size_xyz[::-1] if tree.voxel_size_xyz else ()
+            if self.options.unit == "voxel" and not np.allclose(stated, self.spec.voxel_size_nm_zyx, rtol=1e-3):
+                self._other_size.append(f"{file.name} states voxels of {format_triple(stated)} nm (z,y,x)")
+        return NmSkeleton(label, self.options.nm_zyx(tree.vertex_xyz, self.spec), tree.edges, file.name)
 
-    if not (path / "info").is_file():
-        return None
-    info: dict[str, Any] = json.loads((path / "info").read_text())
-    if info.get("sharding"):
-        raise InputError.of(
-            "sharded",
-            f"{path}: sharded skeletons; write them unsharded (cloud-volume: cv.skeleton.upload) and import those",
-        )
-    return info
+    def graph(self, skeletons: list[NmSkeleton], source: Path, notes: list[str]) -> SkeletonGraph:
+        """The graph of all skeletons read. Raises InputError with everything that is to be questioned."""
+        questions = self._questions()
+        made = {"program": "imported", "unit": self.options.unit, "axes": self.options.axes}
+        provenance = {"source": source.name, "files": len(skeletons), **made, "notes": [*notes, *self.notes]}
+        try:
+            graph = from_skeletons(skeletons, self.spec, provenance, self.options)
+        except InputError as error:
+            applied = [Complaint("header", note) for note in self.notes if "header is applied" in note]
+            raise InputError([*questions, *error.complaints, *applied[:3]]) from None
+        raise_all(questions)
+        return graph
 
-
-def _read_one(file: Path, number: int, unit: str, axes: str, info: dict[str, Any] | None) -> NmSkeleton:
-    """A skeleton file; its id is the number in the file's name, or its place in the folder."""
-    try:
-        import osteoid
-    except ImportError:
-        raise InputError.of(
-            "missing_extra", "reading skeleton files needs osteoid: pip install 'axonem[groundtruth]'"
-        ) from None
-    stem = file.name.split(".")[0]
-    label = int(stem) if stem.isdigit() else number
-    try:
-        if info is not None and ".swc" not in file.suffixes:
-            skeleton = osteoid.Skeleton.from_precomputed(
-                _bytes(file), segid=label, vertex_attributes=info.get("vertex_attributes", [])
+    def _questions(self) -> list[Complaint]:
+        """What the files state against the options, and a note of what their SCALE means."""
+        if self._scaled:
+            self.notes.append(
+                f"{_names(self._scaled)}: SCALE is not applied, because the program that wrote it (osteoid, kimimaro, "
+                "cloud-volume) states the voxel size with it"
             )
-        else:
-            skeleton = osteoid.load(str(file))
-    except Exception as error:
-        raise InputError.of("bad_skeleton", f"{file.name}: not readable as a skeleton ({error})") from None
-    vertex = np.asarray(skeleton.vertices, np.float64).reshape(-1, 3)
-    if info is not None and "transform" in info:
-        matrix = np.asarray(info["transform"], np.float64).reshape(3, 4)
-        vertex = vertex @ matrix[:, :3].T + matrix[:, 3]
-    if ".swc" in file.suffixes:
-        vertex = vertex * _UNIT_NM[unit]
-    return NmSkeleton(label, _zyx(vertex, axes), np.asarray(skeleton.edges, np.int64).reshape(-1, 2))
+        if self.options.anyway:
+            return []
+        unit = self.options.unit
+        complaints = [
+            Complaint(
+                "other_unit",
+                f"{_names(names)}: a comment states the unit {other}, but coordinates are read as {unit}; "
+                + (f"give --unit {other}" if other in UNITS else "write them in nm, um or voxels")
+                + ", or --anyway where the comment is wrong",
+            )
+            for other, names in self._other_unit.items()
+        ]
+        if self._other_size:
+            complaints.append(
+                Complaint(
+                    "other_voxel_size",
+                    f"{self._other_size[0]}, but --voxel-size is {format_triple(self.spec.voxel_size_nm_zyx)}; correct "
+                    "--voxel-size, or give --anyway where the file is wrong",
+                )
+            )
+        return complaints
 
 
-def _bytes(file: Path) -> bytes:
-    import gzip
+def _stated_scale(
+    path: Path, scales: list[StatedScale], spec: VolumeSpec, options: ImportOptions
+) -> StatedScale | None:
+    """The scale of a segmentation layer that has the volume's voxel size. Raises InputError where none has."""
+    for scale in scales:
+        if np.allclose(scale.voxel_size_nm_zyx, spec.voxel_size_nm_zyx, rtol=1e-3):
+            return scale
+    if scales and not options.anyway:
+        sizes = [scale.voxel_size_nm_zyx for scale in scales]
+        raise InputError.of(
+            "other_voxel_size",
+            f"{path}: info states voxels of {' or '.join(format_triple(s) for s in sizes[:3])} nm (z,y,x), but "
+            f"--voxel-size is {format_triple(spec.voxel_size_nm_zyx)}; correct --voxel-size, or give --anyway where "
+            "info is wrong",
+        )
+    return None
 
-    data = file.read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+def _long_enough(graph: SkeletonGraph, min_length_um: float) -> SkeletonGraph:
+    if min_length_um <= 0:
+        return graph
+    kept = graph.longer_than(min_length_um)
+    if not kept.n_skeletons:
+        longest = float(graph.skeleton_length_nm.max(initial=0)) / 1000.0
+        raise InputError.of(
+            "too_short",
+            f"none of {graph.n_skeletons:,} skeletons is {min_length_um:g} um long; the longest is {longest:.4g} um",
+        )
+    return kept
+
+
+def _is_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def _is_archive_of_files(path: Path) -> bool:
+    """A zip archive that is no .npz: NumPy's hold .npy files alone."""
+    if not _is_zip(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return path.suffix.lower() != ".npz"
+    return not all(name.endswith(".npy") for name in names)
+
+
+def _names(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"

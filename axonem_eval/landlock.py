@@ -18,6 +18,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _ALL_V1 = (1 << 13) - 1
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _NET_ALL = (1 << 0) | (1 << 1)
+_SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1 << 0, 1 << 1
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 
@@ -42,14 +43,20 @@ def die_with_parent() -> None:
 def confine_to(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     """Allow this process only to read and execute below ``readable`` and to write below ``writable``.
 
-    Also forbids TCP where the kernel can. Returns False, having done nothing, where there is no Landlock.
-    Raises OSError where the kernel refuses. Cannot be undone.
+    Also forbids TCP, abstract sockets and signals to other processes where the kernel can. Covers the calling thread
+    and those that it starts: call it while there is only one. Returns False, having done nothing, where there is no
+    Landlock. Raises OSError where the kernel refuses. Cannot be undone.
     """
     abi = landlock_abi()
     if abi == 0:
         return False
     handled = _ALL_V1 | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_IOCTL_DEV if abi >= 5 else 0)
-    attributes = struct.pack("QQ", handled, _NET_ALL) if abi >= 4 else struct.pack("Q", handled)
+    words = [handled]
+    if abi >= 4:
+        words.append(_NET_ALL)
+    if abi >= 6:
+        words.append(_SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL)
+    attributes = struct.pack(f"{len(words)}Q", *words)
     libc = _libc()
     ruleset = _call(libc, _CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     try:

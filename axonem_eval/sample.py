@@ -1,4 +1,8 @@
-"""Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes."""
+"""Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes.
+
+The volume may be decoded by another process that must not learn where nodes are (``confined_volume.py``): it is told
+numbers of chunks, of whole cells of at least CELL_VOXELS along each axis.
+"""
 
 import math
 import threading
@@ -17,10 +21,12 @@ from axonem_eval.hdf5_filters import warm_filters
 from axonem_eval.pairs import PairCounter
 from axonem_eval.skeletons import read_npz
 from axonem_eval.spec import Triple, format_triple
-from axonem_eval.volume import BATCH_BYTES, Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
+from axonem_eval.volume import Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
 
 # Of a mask whose chunks are not those of the labels, this much is kept, so that each is decoded about once.
 MASK_KEPT_BYTES = 512 << 20
+CELL_VOXELS = 64
+MAX_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,15 @@ def _plan(
 ) -> _Plan:
     chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
     count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
-    every_chunk = every_chunk or mask is not None or volume.sequential
-    chunks = np.arange(volume.n_chunks) if every_chunk else np.flatnonzero(count)
+    needed = np.ones(volume.n_chunks, bool) if every_chunk or mask is not None or volume.sequential else count > 0
+    if volume.coarse:
+        needed = _whole_cells(volume, needed)
+    stored = volume.stored_chunks()
+    # What is not stored is fill value, which a mask must count unless it is background, and which must not be negative.
+    droppable = volume.fill_value == 0 or (volume.fill_value > 0 and mask is None)
+    if stored is not None and droppable and not every_chunk:
+        needed &= stored
+    chunks = np.flatnonzero(needed)
     rank = volume.storage_rank()[chunks]
     if mask is None or mask.chunk_shape_zyx == volume.chunk_shape_zyx or volume.sequential:
         chunks = chunks[np.argsort(rank, kind="stable")]
@@ -99,10 +112,33 @@ def _plan(
         chunks = chunks[np.lexsort((rank, _chunk_of_mask(volume, mask, chunks)))]
     start = np.zeros(len(chunks) + 1, np.int64)
     np.cumsum(count[chunks], out=start[1:])
-    place = np.zeros(volume.n_chunks, np.int64)
-    place[chunks] = start[:-1]
-    batch = 1 if volume.sequential else max(1, BATCH_BYTES // volume.chunk_bytes)
+    place = _first_of_each_chunk(count, chunks, start)
+    batch = 1 if volume.sequential else max(1, min(MAX_BATCH, volume.batch_bytes // volume.chunk_bytes))
     return _Plan(chunks, start, kernels.scatter(chunk_of_node, place), batch)
+
+
+def _first_of_each_chunk(
+    count: NDArray[np.int64], chunks: NDArray[np.int64], start: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(n_chunks,) where the nodes of each chunk begin in the order of visits; those of no visited chunk come last."""
+    visited = np.zeros(len(count), bool)
+    visited[chunks] = True
+    rest = np.where(visited, 0, count)
+    place = start[-1] + np.cumsum(rest) - rest
+    place[chunks] = start[:-1]
+    return np.asarray(place, np.int64)
+
+
+def _whole_cells(volume: LabelVolume, needed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All chunks of each cell of CELL_VOXELS or more along each axis that holds a needed one."""
+    chunks_a_cell = [-(-CELL_VOXELS // c) for c in volume.chunk_shape_zyx]
+    cells = needed.reshape(volume.grid_zyx)
+    for axis, n in enumerate(chunks_a_cell):
+        if n > 1:
+            first = np.arange(0, cells.shape[axis], n)
+            any_of = np.logical_or.reduceat(cells, first, axis=axis)
+            cells = np.repeat(any_of, n, axis=axis).take(range(cells.shape[axis]), axis=axis)
+    return np.ascontiguousarray(cells).reshape(-1)
 
 
 def _chunk_of_mask(volume: LabelVolume, mask: LabelVolume, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -175,7 +211,8 @@ class _Walk:
         also: Callable[[int, Labels], None] | None,
     ) -> None:
         self._volume, self._nodes, self._plan, self._mask, self._also = volume, nodes, plan, no_merge_mask, also
-        self.state = WalkState(np.zeros(len(nodes), np.uint64))
+        # Nodes in chunks that the file does not hold, which are not visited, keep the fill value.
+        self.state = WalkState(np.full(len(nodes), _fill_label(volume), np.uint64))
         self._grid = np.array([*volume.grid_zyx, *volume.chunk_shape_zyx], np.int64)
         self._threads = _PerThread()
         self.state.count = self._threads.mask_table
@@ -217,6 +254,11 @@ class _Walk:
             return NodeSample(self.state.node_segment)
         segment, voxels = self.state.mask_counts()
         return NodeSample(self.state.node_segment, segment, voxels)
+
+
+def _fill_label(volume: LabelVolume) -> int:
+    """The label where nothing is stored; a negative one is met, and refused, where it is read."""
+    return max(0, volume.fill_value)
 
 
 def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:

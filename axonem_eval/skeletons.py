@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
-from axonem_eval.file_kinds import FileKind, kind_of_file
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -90,6 +90,11 @@ class SkeletonGraph:
     def spec(self) -> VolumeSpec:
         """What a segmentation scored against these skeletons must look like."""
         return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+    @property
+    def notes(self) -> list[str]:
+        """What an import did or left out, for people."""
+        return list(self.provenance.get("notes", []))
 
     @property
     def n_skeletons(self) -> int:
@@ -197,6 +202,36 @@ class SkeletonGraph:
         )
 
 
+def doubled_ids(graph: SkeletonGraph) -> list[Complaint]:
+    """A complaint where two skeletons have one id; files and tables named by id would overwrite each other."""
+    of, count = np.unique(graph.skeleton_id, return_counts=True)
+    twice = of[count > 1]
+    if not twice.size:
+        return []
+    return [
+        Complaint(
+            "same_id",
+            f"{len(twice):,} ids stand for several skeletons, the first is {twice[0]}; expected an id of its own for "
+            "each. Make the bundle again from files with ids of their own",
+        )
+    ]
+
+
+def doubled_edges(graph: SkeletonGraph) -> list[Complaint]:
+    """A complaint where an edge stands twice or in both directions, or leads from a node to itself."""
+    low, high = np.minimum(graph.edge_u, graph.edge_v), np.maximum(graph.edge_u, graph.edge_v)
+    simple = len(np.unique(low.astype(np.int64) * graph.n_nodes + high)) - int((low == high).sum())
+    if simple >= graph.n_edges:
+        return []
+    return [
+        Complaint(
+            "doubled_edges",
+            f"{graph.n_edges - simple:,} of {graph.n_edges:,} edges stand twice, or lead from a node to itself, and "
+            "would count as cable twice. Make the bundle again with `axonem-eval import`, which counts each once",
+        )
+    ]
+
+
 @dataclass(frozen=True)
 class PerSkeleton:
     """Nodes and edges of a graph, skeleton by skeleton; nodes of one in the order that was asked for.
@@ -241,21 +276,15 @@ def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    _require_archive(Path(path))
     try:
-        kind = kind_of_file(Path(path))
-        if kind:
-            raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError.of("no_file", f"{path}: no such file") from None
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # what zipfile, zlib and NumPy raise on a file that somebody made
-        if isinstance(error, InputError):
-            raise
         why = str(error)
         if "pickle" in why:  # NumPy takes any file that is no archive for a pickle
             why = "it is no zip archive" if not zipfile.is_zipfile(path) else "it holds Python objects"
@@ -266,6 +295,21 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def _npz_remedy(kind: FileKind) -> str:
-    """What to do about another file in place of an .npz: as for labels where that fetches or unpacks it."""
-    return kind.remedy if kind.fetches else "give a bundle, as `axonem-eval skeletonize` and `import` write it"
+def _require_archive(path: Path) -> None:
+    """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(2000)
+    except FileNotFoundError:
+        raise InputError.of("no_file", f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
+    if not head.startswith(b"PK"):
+        what = foreign_content(head) or "a file of an unknown kind"
+        raise InputError.of(
+            "not_npz",
+            f"{path}: this is {what}. Expected an .npz archive of arrays, such as a bundle of `axonem-eval skeletonize` "
+            "or `axonem-eval import`",
+        )

@@ -19,6 +19,11 @@ class VolumeSpec:
     shape_zyx: Triple
     voxel_size_nm_zyx: FloatTriple
 
+    @property
+    def voxels(self) -> int:
+        z, y, x = self.shape_zyx
+        return z * y * x
+
     def __post_init__(self) -> None:
         if len(self.shape_zyx) != 3 or min(self.shape_zyx) < 1:
             raise InputError.of("bad_spec", f"shape {self.shape_zyx} is not three positive integers (z, y, x)")

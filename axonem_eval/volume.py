@@ -89,7 +89,9 @@ class LabelVolume(ABC):
     ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
     file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
     chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored,
-    ``background_ids`` are labels of the file that are read as 0.
+    ``background_ids`` are labels of the file that are read as 0. ``batch_bytes`` is how much of small chunks is asked
+    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``coarse`` says that whoever reads for
+    us must not learn which chunks hold nodes.
     """
 
     path: Path
@@ -101,6 +103,9 @@ class LabelVolume(ABC):
     copies_per_thread: int = 2
     kept_bytes: int = 64 << 20
     fill_value: int = 0
+    batch_bytes: int = BATCH_BYTES
+    reads_at_once: int | None = None
+    coarse: bool = False
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
@@ -284,6 +289,8 @@ def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
     """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
     if volume.sequential:
         return 1
+    if volume.reads_at_once is not None:
+        return min(wanted or volume.reads_at_once, volume.reads_at_once)
     within = MEMORY_BUDGET_BYTES // max(1, volume.copies_per_thread * max(volume.chunk_bytes, BATCH_BYTES))
     return max(1, min(wanted or os.cpu_count() or 1, within))
 

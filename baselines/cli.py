@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axonem_eval.errors import InputError
+from axonem_eval.extras import missing_package
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
@@ -74,12 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("torch", "zarr", "tifffile", "PIL", "scipy"):
-            print(
-                f"{error.name} is not installed; install the baselines: pip install -e '.[baselines]'", file=sys.stderr
-            )
-            return 1
-        raise
+        line = missing_package(error, "baselines")
+        if line is None:
+            raise
+        print(f"baselines: {line}", file=sys.stderr)
+        return 1
 
 
 def find_config(name: str) -> Path:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
 
 from baselines.common.config import SegmentConfig
+from baselines.common.provenance import usable_cores
 
 PIECE = (64, 256, 256)
 
@@ -143,7 +144,7 @@ def main() -> None:
     if options.compare:
         compare(options.compare[0], Path(options.compare[1]))
         return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; blocks of 64 x 256 x 256, halo 8 x 32 x 32")
+    print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f}; blocks of 64 x 256 x 256, halo 8 x 32 x 32")
     for text in options.shapes:
         shape = tuple(int(n) for n in text.split(","))
         with tempfile.TemporaryDirectory() as place:

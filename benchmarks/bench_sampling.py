@@ -7,6 +7,8 @@ the best of the repeats is printed, because other work on the machine can only s
 
     bare    read and inflate the chunks that hold nodes, on all cores, into one buffer a core; no look-up
     ours    open the file and sample all nodes, kernels compiled, nodes in memory
+    server  the same as the server does it: a confined child checks and decodes, this process looks labels up; the
+            start of the child, which takes as long for every file, is in it
     em_erl  its own look-up with as many processes as cores, on the first SECTIONS sections of the file, with ours on
             the same sections beside it
 """
@@ -90,6 +92,22 @@ def run_ours(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
     return {**clock.read(), "nodes": len(nodes), "sum": int(found.sum())}
 
 
+def run_server(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
+    """Check, sample and confine, as for a submission."""
+    from axonem_eval.confine import sample_confined
+    from axonem_eval.sample import warm_kernels
+    from axonem_eval.spec import VolumeSpec
+    from axonem_eval.volume import open_labels
+
+    warm_kernels()
+    nodes = np.load(nodes_file)
+    with open_labels(labels) as volume:
+        spec = VolumeSpec(volume.shape_zyx, volume.info.voxel_size_nm_zyx or (30.0, 8.0, 8.0))
+    clock = Clock()
+    found = sample_confined(labels, spec, nodes).node_segment
+    return {**clock.read(), "nodes": len(nodes), "sum": int(found.sum())}
+
+
 def run_em_erl(labels: Path, nodes_file: Path, checkout: str) -> dict[str, object]:
     """em_erl's look-up from the file, its chunks as large as 64 sections."""
     sys.path.insert(0, checkout)
@@ -124,7 +142,7 @@ class Clock:
         }
 
 
-RUNS = {"bare": run_bare, "ours": run_ours, "em_erl": run_em_erl}
+RUNS = {"bare": run_bare, "ours": run_ours, "server": run_server, "em_erl": run_em_erl}
 
 
 def measure(name: str, labels: Path, nodes: Path, checkout: str = "") -> dict[str, float]:
@@ -139,24 +157,27 @@ def best(results: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _line(name: str, result: dict[str, float], note: str = "") -> str:
-    rss = result["rss_gb"] + result["child_rss_gb"] * (os.cpu_count() or 1 if result["child_rss_gb"] > 0.2 else 0)
+    children = 1 if name == "server" else os.cpu_count() or 1
+    rss = result["rss_gb"] + result["child_rss_gb"] * (children if result["child_rss_gb"] > 0.1 else 0)
     return f"{name:<28} {result['wall_s']:8.2f} s wall {result['cpu_s']:8.2f} s CPU {rss:6.2f} GB  {note}"
 
 
 def compare(labels: Path, nodes: Path, repeat: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Bare and ours in turns; prints both and their ratio."""
-    turns = [(measure("bare", labels, nodes), measure("ours", labels, nodes)) for _ in range(repeat)]
-    bare, ours = best([t[0] for t in turns]), best([t[1] for t in turns])
+    """Bare, ours and the server's in turns; prints them and their ratios."""
+    turns = [tuple(measure(name, labels, nodes) for name in ("bare", "ours", "server")) for _ in range(repeat)]
+    bare, ours, server = (best([t[i] for t in turns]) for i in range(3))
     print(
         f"{bare['chunks']:,} of {bare['of']:,} chunks hold nodes: {bare['voxels'] / 1e9:.2f} Gvoxel; best of {repeat}"
     )
     print(_line("bare decompression", bare, f"{bare['voxels'] / bare['wall_s'] / 1e6:,.0f} Mvoxel/s"))
-    walls = ", ".join(f"{o['wall_s'] / b['wall_s']:.2f}" for b, o in turns)
     print(_line("ours", ours, f"{ours['nodes']:,} nodes"))
-    print(
-        f"ours / bare: {ours['wall_s'] / bare['wall_s']:.2f} wall (pair by pair {walls}), "
-        f"{ours['cpu_s'] / bare['cpu_s']:.2f} CPU"
-    )
+    print(_line("server", server, "the same labels" if server["sum"] == ours["sum"] else "OTHER LABELS"))
+    for name, result, i in (("ours", ours, 1), ("server", server, 2)):
+        walls = ", ".join(f"{t[i]['wall_s'] / t[0]['wall_s']:.2f}" for t in turns)
+        print(
+            f"{name} / bare: {result['wall_s'] / bare['wall_s']:.2f} wall (pair by pair {walls}), "
+            f"{result['cpu_s'] / bare['cpu_s']:.2f} CPU"
+        )
     return bare, ours
 
 
@@ -164,6 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=("uint32", "uint64"), default="uint32")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--shape", default=",".join(str(n) for n in tiles.AXONEM_SHAPE_ZYX), help="of the volume, z,y,x"
+    )
     parser.add_argument("--em-erl", metavar="CHECKOUT", help="a checkout of PytorchConnectomics/em_erl")
     parser.add_argument("--sections", type=int, default=128, help="for em_erl, a multiple of 64; 0: the whole file")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -172,8 +196,9 @@ def main() -> None:
         name, labels, nodes, checkout = arguments.one
         print(json.dumps(RUNS[name](Path(labels), Path(nodes), checkout)))
         return
-    bundle = make_big_volume.make_skeletons(tiles.AXONEM_SHAPE_ZYX)
-    labels = make_big_volume.make_labels(arguments.dtype, tiles.AXONEM_SHAPE_ZYX)
+    shape = tuple(int(n) for n in arguments.shape.split(","))
+    bundle = make_big_volume.make_skeletons(shape)
+    labels = make_big_volume.make_labels(arguments.dtype, shape)
     print(f"{labels.name}: {labels.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")
     compare(labels, _nodes_file(bundle, None), arguments.repeat)
     if not arguments.em_erl:
@@ -182,7 +207,7 @@ def main() -> None:
     part, nodes = labels, _nodes_file(bundle, arguments.sections or None)
     if arguments.sections:
         part = _first_sections(labels, arguments.sections)
-        print(f"\nthe first {arguments.sections} of {tiles.AXONEM_SHAPE_ZYX[0]} sections:")
+        print(f"\nthe first {arguments.sections} of {shape[0]} sections:")
     _, ours = compare(part, nodes, arguments.repeat)
     theirs = measure("em_erl", part, nodes, arguments.em_erl)
     print(_line("em_erl", theirs, "the same labels" if theirs["sum"] == ours["sum"] else "OTHER LABELS"))

@@ -27,6 +27,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from baselines.common.config import SegmentConfig
+from baselines.common.provenance import usable_cores
 
 LOW, HIGH, SIZE, THRESHOLD = 0.01, 0.99, 100, 0.5
 METHODS = ("ours", "ours, size 0", "waterz 256 bins", "waterz exact", "mwatershed")
@@ -181,7 +182,7 @@ def main() -> None:
         found = run_method(name, Path(folder), options.threshold, options.size, from_fragments=kind == "graph")
         print(json.dumps(found))
         return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; threshold {options.threshold}, size {options.size}")
+    print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f}; threshold {options.threshold}, size {options.size}")
     for text in [str(options.affinities)] if options.affinities else options.shapes:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)

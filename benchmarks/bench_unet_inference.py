@@ -22,6 +22,8 @@ from baselines.affinity_unet.predict import forward, predict
 from baselines.cli import find_config
 from baselines.common.blockwise import patch_starts
 from baselines.common.config import load_config
+from baselines.common.precision import choose_precision
+from baselines.common.provenance import usable_cores
 
 
 def main() -> None:
@@ -43,7 +45,8 @@ def main() -> None:
     patches = int(np.prod(counts))
     grey = np.random.default_rng(0).random((1, *patch), np.float32)
     forward(model, grey)
-    print(f"{device}, {torch.get_num_threads()} threads, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{device}, {torch.get_num_threads()} threads, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"computed in {choose_precision('auto', torch.device(device))}")
     print(f"{patches} patches of {patch}, {np.prod(shape) / 1e6:.1f} Mvoxel, {patches * np.prod(patch) / 1e6:.1f} read")
     bare, whole = [], []
     for _ in range(options.rounds):  # in turns, so that a busy machine slows both alike

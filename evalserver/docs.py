@@ -51,7 +51,9 @@ SECTIONS: dict[str, list[Page]] = {
         Page("submitting", "Command line client"),
         Page("api", "REST API"),
         Page("baselines", "Baselines"),
+        Page("baselines-log", "Baseline experiments"),
         Page("synthetic", "Synthetic tissue"),
+        Page("glossary", "Glossary"),
     ],
     "Organisers": [Page("organisers", "Running a benchmark")],
     "Operators": [Page("operations", "Installing and operating")],
@@ -131,7 +133,7 @@ def _sanitised(html: str) -> str:
 
 
 def _anchor_headings(tokens: list[Token]) -> list[Heading]:
-    """Give each heading an id from its words; answers with those of the second level."""
+    """Give each heading an id made from its words. Returns the second-level headings."""
     seen: dict[str, int] = {}
     found = []
     for opening, inline in pairwise(tokens):

@@ -1,20 +1,39 @@
-"""State of queue, workers and disk, for the organisers' page."""
+"""State of queue, workers, disk and walls, for the organisers' page; and how organisers stop a job."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import redis
 from celery import current_app
 from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from axonem_eval.walls import Wall, walls
+from evalserver.accounts.models import User
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import FAILED, RUNNING, UPLOADED, Job
 from evalserver.queue import LAST_SWEEP_KEY, QUEUES, redis_client
-from evalserver.submissions.models import Diagnosis, Submission
+from evalserver.running import stop_job
+from evalserver.submissions.models import Comparison, Diagnosis, Submission
+from evalserver.submissions.services import stop_submission
+from evalserver.uploads.models import Upload
+
+# Every kind of job, and what its name needs from other tables.
+NAMED_BY: dict[type[Job], tuple[str, ...]] = {
+    GroundTruth: ("volume",),
+    Submission: ("team",),
+    Comparison: ("a", "b"),
+    Upload: (),
+    Diagnosis: ("volume_file__volume",),
+}
+
+
+class NotStopped(Exception):
+    """A job cannot be stopped; the message is for the organiser."""
 
 
 @dataclass
@@ -29,6 +48,7 @@ class QueueHealth:
     failed: list[Job] = field(default_factory=list)
     disk_free_gb: float = 0.0
     alarms: list[str] = field(default_factory=list)
+    protection: list[Wall] = field(default_factory=list)
 
     @property
     def oldest_waiting(self) -> timedelta | None:
@@ -41,6 +61,7 @@ def queue_health() -> QueueHealth:
         running=_jobs(RUNNING),
         failed=_jobs(FAILED),
         disk_free_gb=shutil.disk_usage(settings.MEDIA_ROOT).free / 1e9,
+        protection=reader_protection(),
     )
     try:
         client = redis_client()
@@ -66,13 +87,42 @@ def _add_alarms(health: QueueHealth) -> None:
         health.alarms.append(f"Only {health.disk_free_gb:.0f} GB of disk are free for uploads.")
 
 
-def _diagnoses(status: str) -> Sequence[Job]:
-    return Diagnosis.objects.filter(status=status).select_related("volume_file__volume")
-
-
 def _jobs(status: str, limit: int = 50) -> list[Job]:
-    submissions: Sequence[Job] = Submission.objects.filter(status=status).select_related("team")[:limit]
-    registrations: Sequence[Job] = GroundTruth.objects.filter(status=status).select_related("volume")[:limit]
-    # Diagnoses may wait: they come last on purpose.
-    diagnoses = [] if status == UPLOADED else _diagnoses(status)[:limit]
-    return sorted([*registrations, *submissions, *diagnoses], key=lambda job: job.queued_at)
+    found: list[Job] = []
+    for model, named in NAMED_BY.items():
+        # Diagnoses may wait: they come last on purpose.
+        if model is not Diagnosis or status != UPLOADED:
+            found += model._default_manager.filter(status=status).select_related(*named)[:limit]
+    return sorted(found, key=lambda job: job.queued_at)
+
+
+def stop(task_id: str, *, by: User) -> Job:
+    """Stop a job that waits or runs, and note who did. Raises NotStopped.
+
+    task_id : as Job.task_id.
+    """
+    label, _, pk = task_id.rpartition("-")
+    model = next((model for model in NAMED_BY if model._meta.label_lower == label), None)
+    job = model._default_manager.filter(pk=pk if pk.isdecimal() else 0).first() if model else None
+    if job is None or not job.is_stoppable:
+        raise NotStopped("There is no such job.")
+    if not by.has_perm(f"{job._meta.app_label}.change_{job._meta.model_name}"):
+        raise NotStopped(f"You may not change what this is: {job._meta.verbose_name}.")
+    with transaction.atomic():
+        stopped = stop_submission(job) if isinstance(job, Submission) else stop_job(type(job), job.pk)
+        if not stopped:
+            raise NotStopped(f"{job} had ended before.")
+        LogEntry.objects.log_actions(
+            by.pk, type(job)._default_manager.filter(pk=job.pk), CHANGE, "stopped", single_object=True
+        )
+    return job
+
+
+def reader_protection() -> list[Wall]:
+    """What this machine's kernel puts between a hostile upload and the rest of the server."""
+    return walls()
+
+
+def protection_in_words() -> str:
+    """One line for the log."""
+    return ", ".join(f"{p.name}: {'yes' if p.given else 'NO'}" for p in reader_protection())

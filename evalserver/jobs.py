@@ -11,7 +11,9 @@ worker that was taken for dead and comes back holds an old token, and its result
 """
 
 import logging
+import math
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -24,13 +26,23 @@ from django.core.validators import MaxValueValidator
 from django.db import DatabaseError, connection, models
 from django.utils import timezone
 
+from evalserver.complaints import bounded
+
 logger = logging.getLogger("evalserver.jobs")
 
 UPLOADED, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed"
 
 
+# Celery's pool has its own use for USR1.
+INTERRUPT = signal.SIGUSR2
+# How often a worker looks whether its job is still its own.
+LOOK_SECONDS = 1.0
+# How long work that lost its job may take to ask for it, before it is interrupted; and again after.
+TELL_SECONDS, TELL_AGAIN_SECONDS = 2.0, 10.0
+
+
 class LeaseLost(Exception):
-    """Another worker has taken this job, or it was withdrawn: stop, and write nothing."""
+    """Another worker has taken this job, or it was stopped. The worker must end and write nothing."""
 
 
 class Job(models.Model):
@@ -38,6 +50,7 @@ class Job(models.Model):
 
     DONE_STATUS: ClassVar[str]
     TASK: ClassVar[str]  # name of the Celery task that takes this model's ids
+    is_stoppable: ClassVar[bool] = True  # by an organiser
 
     status = models.CharField(max_length=10, default=UPLOADED, db_index=True, editable=False)
     stage = models.CharField(max_length=120, blank=True, editable=False)
@@ -87,6 +100,8 @@ def change_status(
     token : when given, only the holder of this lease moves it.
     changes : further fields, written in the same statement.
     """
+    if "complaints" in changes:
+        changes["complaints"] = bounded(changes["complaints"])
     condition = models.Q(pk=pk, status__in=list(sources))
     if token is not None:
         condition &= models.Q(lease_token=token)
@@ -121,7 +136,11 @@ def claim(model: type[Job], pk: int) -> "Lease | None":
 
 
 class Lease:
-    """The right to process one job, renewed by a thread while the `with` block runs."""
+    """The right to process one job, renewed by a thread while the `with` block runs.
+
+    When it is lost, LeaseLost is raised in the block within a few seconds: also while the block waits for a child
+    or computes, where it runs in the main thread as in a worker's process; elsewhere at the next call of `check`.
+    """
 
     def __init__(self, model: type[Job], pk: int, token: str) -> None:
         self.model, self.pk, self.token = model, pk, token
@@ -131,14 +150,31 @@ class Lease:
         self._thread = threading.Thread(target=self._renew_until_stopped, name=f"lease-{pk}", daemon=True)
 
     def __enter__(self) -> Self:
+        self._listen()
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        try:
+            self._stop.set()
+        except LeaseLost:  # it was lost at this very moment
+            self._stop.set()
         self._thread.join()
+        if self._interrupts:
+            signal.signal(INTERRUPT, self._earlier)
+
+    def _listen(self) -> None:
+        self._tell_at = math.inf
+        self._interrupts = threading.current_thread() is threading.main_thread()
+        if self._interrupts:
+            self._earlier = signal.signal(INTERRUPT, self._interrupt)
+
+    def _interrupt(self, *_: object) -> None:
+        # Not on the way out of the block: whatever happens there, `finish` looks at the row itself.
+        if not self._stop.is_set():
+            self.check()
 
     def check(self) -> None:
         """Raise LeaseLost when another worker holds the job by now."""
@@ -146,7 +182,7 @@ class Lease:
             raise LeaseLost(f"{self.model.__name__} {self.pk}")
 
     def progress(self, stage: str, percent: float) -> None:
-        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+        """Report progress. It is cheap, so call it often. Raises LeaseLost when the lease is lost."""
         self.check()
         self._progress = (stage[:120], min(100, max(0, int(percent))))
 
@@ -164,29 +200,48 @@ class Lease:
         # A job that hangs keeps its thread alive: past the limit it is left to the reconciler.
         give_up_at = time.monotonic() + settings.MAX_RUN_SECONDS
         try:
-            while not self._stop.wait(min(1.0, renew_every)) and time.monotonic() < give_up_at:
-                if self._progress == written and time.monotonic() - last_write < renew_every:
-                    continue
-                if self._write():
+            while not self._stop.wait(min(LOOK_SECONDS, renew_every)) and time.monotonic() < give_up_at:
+                if self.lost:
+                    self._tell()
+                elif self._progress == written and time.monotonic() - last_write < renew_every:
+                    self._look()
+                elif self._write():
                     last_write, written = time.monotonic(), self._progress
-                elif self.lost:
-                    return
         finally:
             connection.close()
+
+    def _row(self) -> models.QuerySet["Job"]:
+        return self.model._default_manager.filter(pk=self.pk, status=RUNNING, lease_token=self.token)
+
+    def _look(self) -> None:
+        try:
+            self._set_lost(not self._row().exists())
+        except DatabaseError:
+            connection.close()
+
+    def _tell(self) -> None:
+        # Only when nothing came of `check`, so that a block that cleans up is not cut off; again, as what it waits
+        # for may swallow an exception.
+        if self._interrupts and time.monotonic() > self._tell_at:
+            self._tell_at = time.monotonic() + TELL_AGAIN_SECONDS
+            signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
 
     def _write(self) -> bool:
         stage, percent = self._progress
         try:
-            rows = self.model._default_manager.filter(pk=self.pk, status=RUNNING, lease_token=self.token).update(
-                heartbeat_at=timezone.now(), stage=stage, percent=percent
-            )
+            rows = self._row().update(heartbeat_at=timezone.now(), stage=stage, percent=percent)
         except DatabaseError:
             # The database may be away for a moment; the lease lasts a few more tries.
             logger.warning("could not renew the lease of %s %s", self.model.__name__, self.pk, exc_info=True)
             connection.close()
             return False
-        self.lost = rows == 0
+        self._set_lost(rows == 0)
         return not self.lost
+
+    def _set_lost(self, lost: bool) -> None:
+        if lost and not self.lost:
+            self._tell_at = time.monotonic() + TELL_SECONDS
+        self.lost = lost
 
 
 def new_incident_id() -> str:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
+from evalserver.complaints import STOPPED
 from evalserver.jobs import (
     FAILED,
     REJECTED,
@@ -45,7 +46,7 @@ def no_release(pk: int) -> None:
 
 
 def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release) -> None:
-    """Claim a job and do the work, which ends it with `lease.finish`; turn what it raises into an end state."""
+    """Claim a job and do the work, which ends it with `lease.finish`. An exception becomes an end state."""
     lease = claim(model, pk)
     if lease is None:
         logger.info("%s %s is not waiting; nothing to do", model.__name__, pk)
@@ -54,7 +55,7 @@ def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release
         with lease:
             work(lease)
     except LeaseLost:
-        logger.warning("%s %s was taken over; this worker's results are dropped", model.__name__, pk)
+        _say_dropped(lease)
     except Rejection as rejection:
         with transaction.atomic():
             # A lost lease is no error here: whoever holds it will come to the same complaints.
@@ -68,9 +69,25 @@ def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release
             ):
                 release(pk)
     except Exception:
+        if lease.lost:
+            # Whatever broke while the work was being stopped is nobody's fault.
+            _say_dropped(lease)
+            return
         incident_id = new_incident_id()
         logger.exception("incident %s: %s %s", incident_id, model.__name__, pk)
         retry_or_fail(model, pk, token=lease.token, incident_id=incident_id, release=release)
+
+
+def _say_dropped(lease: Lease) -> None:
+    logger.warning("%s %s was stopped or taken over; this worker's results are dropped", lease.model.__name__, lease.pk)
+
+
+def stop_job(model: type[Job], pk: int, *, target: str = REJECTED) -> bool:
+    """End a job that waits or runs; its worker notices by its lease. False when it had ended before.
+
+    target : REJECTED, or the model's own word where an earlier result stands.
+    """
+    return change_status(model, pk, sources=[UPLOADED, RUNNING], target=target, complaints=[STOPPED])
 
 
 def retry_or_fail(

@@ -3,6 +3,7 @@
 Without any variable the server is complete in itself: SQLite, local files and a private Redis, all below VAR_DIR.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import dj_database_url
 
 from evalserver.env import env_bool, env_bucket, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
 from evalserver.redis_server import private_redis_url
+
+# Whatever this process and its children write is for its own user: database, log, uploads, the files of Redis.
+os.umask(0o077)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env_path("VAR_DIR", BASE_DIR / "var")
@@ -151,6 +155,7 @@ X_FRAME_OPTIONS = "DENY"
 # Accounts: django-allauth ---------------------------------------------------------------------------------------
 CONFIRM_EMAIL = env_bool("CONFIRM_EMAIL", True)
 ACCOUNT_ADAPTER = "evalserver.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "evalserver.accounts.allauth_forms.EvenSignupForm"}
 ACCOUNT_SIGNUP_FORM_CLASS = "evalserver.accounts.signup_form.SignUpFields"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -162,6 +167,7 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 5
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_PREVENT_ENUMERATION = True
+EVEN_ANSWER_SECONDS = 1.0
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if TRUST_PROXY else 0
 MFA_ADAPTER = "evalserver.accounts.adapters.MfaAdapter"
@@ -233,6 +239,7 @@ CELERY_TASK_DEFAULT_QUEUE = "jobs"
 CELERY_TASK_ROUTES = {
     "evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"},
     "evalserver.submissions.tasks.mail_result_task": {"queue": "control"},
+    "evalserver.accounts.tasks.send_mail_task": {"queue": "control"},
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
     "evalserver.submissions.tasks.compare_task": {"queue": "control"},

@@ -2,24 +2,22 @@
 
 import redis
 from django.db import DatabaseError, connection
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from evalserver.benchmarks.models import Benchmark
 from evalserver.queue import redis_client
+from evalserver.submissions.models import Submission, shown_to_all
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    listed = Q(
-        phases__submissions__published_at__isnull=False,
-        phases__submissions__withdrawn_at__isnull=True,
-        phases__submissions__hidden_at__isnull=True,
-        phases__submissions__status="scored",
+    entries = Submission.objects.filter(shown_to_all(), phase__benchmark=OuterRef("pk")).order_by()
+    counted = entries.values("phase__benchmark").annotate(count=Count("pk")).values("count")
+    benchmarks = Benchmark.objects.annotate(entries=Coalesce(Subquery(counted), 0)).prefetch_related(
+        "volumes__ground_truths"
     )
-    benchmarks = Benchmark.objects.annotate(
-        entries=Count("phases__submissions", filter=listed, distinct=True)
-    ).prefetch_related("volumes__ground_truths")
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
     return render(request, "home.html", {"benchmarks": benchmarks})

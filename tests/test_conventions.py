@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,22 @@ def test_every_setting_of_the_environment_is_documented():
         used |= set(re.findall(r"""env_\w+\(\s*["']([A-Z][A-Z0-9_]+)["']""", path.read_text()))
     assert used
     assert {name for name in used if name not in documented} == set()
+
+
+def test_every_package_is_formatted_and_is_in_the_image():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = [name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]]
+    makefile, dockerfile = (ROOT / "Makefile").read_text(), (ROOT / "Dockerfile").read_text()
+    (sources,) = re.findall(r"^SOURCES := (.*)$", makefile, re.MULTILINE)
+    for package in packages:
+        assert package in sources.split()
+        assert f"COPY {package} {package}\n" in dockerfile
+
+
+def test_the_demo_and_the_image_install_the_client_whose_command_they_bring():
+    installs = re.findall(r"'\.\[([\w,]*server[\w,]*)\]'", (ROOT / "Makefile").read_text())
+    installs += re.findall(r"'\.\[([\w,]*server[\w,]*)\]'", (ROOT / "Dockerfile").read_text())
+    assert len(installs) >= 3
+    for extras in installs:
+        # The baselines bring the client along.
+        assert {"client", "baselines"} & set(extras.split(",")), extras

@@ -10,6 +10,7 @@ With folds each has the same in the folder fold-INDEX; last.pt holds the network
 
 import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from baselines.common.blockwise import blocks, write_json
 from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from baselines.common.config import ExperimentConfig, VolumeConfig, load_config
 from baselines.common.data import Volume, checksum, load_one, load_volumes, open_raw
+from baselines.common.precision import choose_precision
 from baselines.common.provenance import Provenance, file_checksum
 from baselines.common.published import published_segmentations
 
@@ -112,6 +114,7 @@ class Experiment:
         for index, volume in enumerate(volumes):
             self._note(f"train-{index}", volume)
         start = self._start()
+        self.precision("train")
         with self.provenance.stage("train"):
             validate = self.validate if self.config.train.validate_every else None
             path = train(
@@ -147,6 +150,14 @@ class Experiment:
             )  # fmt: skip
         return same[0]
 
+    def precision(self, stage: str) -> str:
+        """The number type of a stage, told in the log and kept in the provenance."""
+        chosen = choose_precision(self.config.train.autocast, pick_device(self.config.train.device))
+        self.provenance.note("precision", stage, {"type": chosen.name, "why": chosen.why})
+        if not self.quiet:
+            print(f"{stage} in {chosen}", file=sys.stderr)
+        return chosen.name
+
     def model(self) -> nn.Module:
         """The trained network, ready for inference."""
         return load_model(self.config, self.checkpoint)
@@ -159,10 +170,11 @@ class Experiment:
         job = {"raw": identity, "checkpoint": file_checksum(self.checkpoint)}
         if self.config.train.threads:
             torch.set_num_threads(self.config.train.threads)
+        model = self.model()
         with self.provenance.stage(f"predict {name}"):
             predict(
-                self.model(), raw, store, self.config.predict, job=job,
-                autocast=self.config.train.autocast, quiet=self.quiet,
+                model, raw, store, self.config.predict, job=job, precision=self.precision(f"predict {name}"),
+                quiet=self.quiet,
             )  # fmt: skip
         return store
 
@@ -296,7 +308,7 @@ class Experiment:
         volume, truth = self.volume("validate"), self.truth("validate")
         with tempfile.TemporaryDirectory() as place:
             store = Path(place) / "affinities.zarr"
-            predict(model, volume.raw, store, self.config.predict, autocast=self.config.train.autocast, quiet=True)
+            predict(model, volume.raw, store, self.config.predict, precision=self.config.train.autocast, quiet=True)
             from baselines.affinity_unet.segment import segment_array
 
             fragments, hierarchy = segment_array(np.asarray(zarr.open_array(store, mode="r")[:]), self.config.segment)

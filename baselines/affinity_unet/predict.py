@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from baselines.affinity_unet.train import autocast_of
 from baselines.common.blockwise import Ledger, Triple, bump_weights, patch_starts, summed_weight
 from baselines.common.config import PredictConfig
+from baselines.common.precision import autocast, choose_precision
 
 CHANNELS = 3
 
@@ -43,6 +43,38 @@ class _Tile:
     y: tuple[int, int]
     x: tuple[int, int]
 
+    @property
+    def name(self) -> str:
+        return f"tile-{self.index:05d}"
+
+
+class _Progress:
+    """A bar whose time left counts the patches predicted now alone, not those that were stored before."""
+
+    def __init__(self, total: int, quiet: bool, after_patch: Callable[[], None] | None) -> None:
+        self.bar = tqdm(total=total, desc="predict", unit="patch", disable=quiet)
+        self.after_patch, self.begun = after_patch, False
+
+    def did(self) -> None:
+        """Count a patch; the first one is shown at once, with the time that the others will take."""
+        self.bar.update()
+        if not self.begun:
+            self.begun = True
+            self.bar.refresh()
+        if self.after_patch:
+            self.after_patch()
+
+    def skip(self, patches: int) -> None:
+        """Count patches that are stored already."""
+        if not self.bar.disable:
+            self.bar.initial += patches
+            self.bar.n += patches
+            self.bar.last_print_n += patches
+            self.bar.refresh()
+
+    def close(self) -> None:
+        self.bar.close()
+
 
 def transforms(count: int) -> list[tuple[bool, bool, bool, bool]]:
     """(flip z, flip y, flip x, swap y and x) to average over: the first ``count`` of the 16."""
@@ -51,7 +83,7 @@ def transforms(count: int) -> list[tuple[bool, bool, bool, bool]]:
 
 
 def forward(
-    model: nn.Module, grey: NDArray[np.float32], *, test_time: int = 1, autocast: str = "bfloat16"
+    model: nn.Module, grey: NDArray[np.float32], *, test_time: int = 1, precision: str = "auto"
 ) -> NDArray[np.float32]:
     """Nearest affinities (3,D,H,W) in 0..1 of a batch of patches (B,D,H,W) in 0..1 -> (B,3,D,H,W)."""
     device = next(model.parameters()).device
@@ -63,7 +95,7 @@ def forward(
             axes = [axis for axis, wanted in ((2, flip_z), (3, flip_y), (4, flip_x)) if wanted]
             turned = stack.flip(axes)
             turned = turned.transpose(3, 4) if swap else turned
-            with autocast_of(device, autocast):
+            with autocast(device, precision):
                 logits = model(turned.contiguous(memory_format=torch.channels_last_3d))
             affinity = torch.sigmoid(logits[:, :CHANNELS].float())
             affinity = _turned_back(affinity, (flip_z, flip_y, flip_x), swap)
@@ -93,7 +125,7 @@ def predict(
     config: PredictConfig,
     *,
     job: dict[str, Any] | None = None,
-    autocast: str = "bfloat16",
+    precision: str = "auto",
     quiet: bool = False,
     after_patch: Callable[[], None] | None = None,
 ) -> zarr.Array:
@@ -106,36 +138,36 @@ def predict(
     z, y, x = (int(n) for n in raw.shape)
     shape = (z, y, x)
     config = _fitted(config, shape)
+    chosen = choose_precision(precision, next(model.parameters()).device).name
     ledger = Ledger(
         store.with_name(store.name + ".progress"),
         {"shape": shape, "patch": config.patch, "overlap": config.overlap, "tile": config.tile, "chunk": config.chunk,
-         "test_time": config.test_time, "autocast": autocast, **(job or {})},
+         "test_time": config.test_time, "autocast": chosen, **(job or {})},
     )  # fmt: skip
     target = _open_store(store, shape, config)
     model.eval()
     tiles = _tiles(shape, config)
     starts = [patch_starts(n, p, o) for n, p, o in zip(shape, config.patch, config.overlap, strict=True)]
-    total = sum(len(_touching(starts[1], config.patch[1], t.y)) * len(_touching(starts[2], config.patch[2], t.x))
-                for t in tiles) * len(starts[0])  # fmt: skip
-    bar = tqdm(total=total, desc="predict", unit="patch", disable=quiet)
-
-    def count() -> None:
-        bar.update()
-        if after_patch:
-            after_patch()
-
-    while pending := [tile for tile in tiles if ledger.done(f"tile-{tile.index:05d}") is None]:
+    patches = {
+        tile: len(_touching(starts[1], config.patch[1], tile.y)) * len(_touching(starts[2], config.patch[2], tile.x))
+        for tile in tiles
+    }
+    progress = _Progress(sum(patches.values()) * len(starts[0]), quiet, after_patch)
+    pending = tiles
+    while pending:
         worked = False
         for tile in pending:
-            name = f"tile-{tile.index:05d}"
-            with ledger.claim(name) as mine:
+            with ledger.claim(tile.name) as mine:
                 if mine:
-                    _predict_tile(model, raw, target, config, tile, starts, ledger, autocast, count)
-                    ledger.finish(name)
+                    _predict_tile(model, raw, target, config, tile, starts, ledger, chosen, progress)
+                    ledger.finish(tile.name)
                     worked = True
-        if not worked:  # others hold what is left: they finish it, or die and let go of it
+                elif ledger.done(tile.name) is not None:  # by an earlier run or another process
+                    progress.skip(patches[tile] * len(starts[0]))
+        pending = [tile for tile in pending if ledger.done(tile.name) is None]
+        if pending and not worked:  # others hold what is left: they finish it, or die and let go of it
             time.sleep(0.5)
-    bar.close()
+    progress.close()
     return target
 
 
@@ -173,8 +205,8 @@ def _predict_tile(
     tile: _Tile,
     starts: list[list[int]],
     ledger: Ledger,
-    autocast: str,
-    count: Callable[[], None],
+    precision: str,
+    progress: _Progress,
 ) -> None:
     """Go down z with sums for the sections that are still open; store whole chunks of finished sections."""
     depth, patch = raw.shape[0], config.patch
@@ -188,8 +220,7 @@ def _predict_tile(
     base, held = first, np.zeros((CHANNELS, 0, y1 - y0, x1 - x0), np.float32)
     for place, z in enumerate(starts[0]):
         if z + patch[0] <= stored:
-            for _ in range(len(rows) * len(columns)):
-                count()
+            progress.skip(len(rows) * len(columns))
             continue
         grow = min(z + patch[0], max(depth, patch[0])) - (base + held.shape[1])
         held = np.concatenate([held, np.zeros((CHANNELS, max(0, grow), *held.shape[2:]), np.float32)], axis=1)
@@ -197,10 +228,10 @@ def _predict_tile(
         for i in range(0, len(corners), config.batch):
             group = corners[i : i + config.batch]
             grey = np.stack([_patch(raw, corner, patch) for corner in group])
-            affinity = forward(model, grey, test_time=config.test_time, autocast=autocast)
+            affinity = forward(model, grey, test_time=config.test_time, precision=precision)
             for corner, values in zip(group, affinity, strict=True):
                 _add(held, values * weight, corner, (base, y0, x0))
-                count()
+                progress.did()
         ready = starts[0][place + 1] if place + 1 < len(starts[0]) else depth
         while stored < ready and (stored + step_z <= ready or ready == depth):
             end = min(stored + step_z, depth)

@@ -8,9 +8,10 @@ import copy
 import json
 import math
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ from baselines.common.checkpoint import load_checkpoint, load_weights, restore_r
 from baselines.common.config import ExperimentConfig, TrainConfig
 from baselines.common.crops import CropStream
 from baselines.common.data import Volume
+from baselines.common.precision import autocast
 
 Validate = Callable[[nn.Module], dict[str, float]]
 Weights = dict[str, Tensor]
+# Batches that each loader process makes ahead.
+PREFETCH = 4
 
 
 class _Batches(Dataset):
@@ -65,11 +69,6 @@ def pick_device(wanted: str) -> torch.device:
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-
-
-def autocast_of(device: torch.device, autocast: str) -> Any:
-    """Context of mixed precision."""
-    return torch.autocast(device.type, torch.bfloat16) if autocast == "bfloat16" else nullcontext()
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -127,7 +126,7 @@ def train(
     learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
     if options.compile:
         learner = torch.compile(learner)
-    loss_of = torch.compile(affinity_loss) if options.compile_loss else affinity_loss
+    loss_of = _compiled(affinity_loss, device) if options.compile_loss else affinity_loss
     log = _Log(folder, active=rank == 0)
     bar = tqdm(total=options.steps, initial=step, desc="train", unit="step", disable=quiet or rank > 0)
     end = min(options.steps, stop_after or options.steps)
@@ -175,7 +174,7 @@ def _step(
     grey_BCDHW, target_BCDHW, mask_BCDHW = batch
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(options, step)
-    with autocast_of(grey_BCDHW.device, options.autocast):
+    with autocast(grey_BCDHW.device, options.autocast):
         logits_BCDHW = model(grey_BCDHW.contiguous(memory_format=torch.channels_last_3d))
     loss = loss_of(
         logits_BCDHW,
@@ -198,14 +197,44 @@ def _loader(config: ExperimentConfig, volumes: list[Volume], step: int, world: i
     """Batches of the steps to come, the same whatever the number of workers."""
     options = config.train
     crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)
+    # A voxel of a batch: grey values in float32, target and mask in one byte a channel each.
+    batch_bytes = options.batch * math.prod(options.patch) * (4 + 2 * len(config.model.offsets))
+    workers = fitting_workers(options.workers, batch_bytes)
     return DataLoader(
         _Batches(crops, config),
         batch_sampler=_Order(range(step, options.steps), options.batch, world, rank),
-        num_workers=options.workers,
+        num_workers=workers,
         worker_init_fn=_one_thread,
         pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if options.workers else None,
+        prefetch_factor=PREFETCH if workers else None,
     )
+
+
+def fitting_workers(wanted: int, batch_bytes: int, shared: Path = Path("/dev/shm")) -> int:
+    """Number of loader processes whose batches fit into shared memory: ``wanted``, or 0 where it is too small.
+
+    Loader processes hand their batches over there; a container has 64 MB of it by default, and a process that finds it
+    full is killed by a bus error.
+    """
+    if not wanted or not shared.exists():
+        return wanted
+    free, needed = shutil.disk_usage(shared).free, wanted * (PREFETCH + 1) * batch_bytes
+    if needed <= free:
+        return wanted
+    print(
+        f"{shared} has {free / 1e6:.0f} MB free, and {wanted} loader processes need {needed / 1e6:.0f} MB: crops are "
+        "made by the training process itself, which is slower. Give the container more (docker run --shm-size)",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _compiled(function: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+    """The function by torch.compile; as it is where torch.compile would need a C++ compiler that is not there."""
+    if device.type == "cpu" and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        print("no C++ compiler (g++, clang++, $CXX): the loss is not compiled, which is slower", file=sys.stderr)
+        return function
+    return torch.compile(function)
 
 
 def _one_thread(_worker: int) -> None:

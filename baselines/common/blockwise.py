@@ -105,10 +105,11 @@ class Ledger:
         wanted = json.loads(json.dumps(job))
         if not note.exists():
             write_json(note, wanted)
-        elif json.loads(note.read_text()) != wanted:
+        elif (found := json.loads(note.read_text())) != wanted:
+            names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+            other = "; ".join(f"{name} is {found.get(name)} there, {wanted.get(name)} here" for name in names)
             raise OtherJob(
-                f"{folder}: holds unfinished or finished work of other input or settings; delete it or choose another "
-                "output"
+                f"{folder}: holds work of other input or settings ({other}); delete it or choose another output"
             )
 
     def done(self, name: str) -> dict[str, Any] | None:

@@ -108,6 +108,7 @@ class TrainConfig:
     (.toml); random weights where it is empty.
     hole_weight : more weight for missing links near which no membrane is predicted (baselines/affinity_unet/loss.py),
     from step ``hole_from`` on: before a network knows membranes, every place is a hole. 0 for none, as published.
+    autocast : number type of training and inference, bfloat16 or float32; auto takes what the device is fast at.
     compile, compile_loss : torch.compile of the network, of the loss. On CPU the loss alone gains.
     """
 
@@ -131,7 +132,7 @@ class TrainConfig:
     workers: int = 1
     threads: int = 0
     device: str = "auto"
-    autocast: str = "bfloat16"
+    autocast: str = "auto"
     compile: bool = False
     compile_loss: bool = False
     checkpoint_every: int = 500
@@ -376,7 +377,7 @@ def _contradictions(config: ExperimentConfig) -> list[str]:
                 found.append(f"{name} {patch} must be a multiple of {factor} along axis {'zyx'[axis]} (pooling)")
     for name, value, allowed in (
         ("train.schedule", train.schedule, ("constant", "cosine", "trapezoid")),
-        ("train.autocast", train.autocast, ("bfloat16", "float32")),
+        ("train.autocast", train.autocast, ("auto", "bfloat16", "float32")),
         ("train.device", train.device, ("auto", "cpu", "cuda")),
         ("predict.test_time", predict.test_time, (1, 4, 8, 16)),
         ("evaluate.choose_by", config.evaluate.choose_by, ("arand_error", "voi_sum", "erl")),

@@ -33,6 +33,7 @@ class Provenance:
             "libraries": library_versions(),
             "hardware": hardware(),
             "data": earlier.get("data", {}),
+            "precision": earlier.get("precision", {}),
             "seconds": earlier.get("seconds", {}),
             "results": earlier.get("results", {}),
         }
@@ -99,9 +100,17 @@ def library_versions() -> dict[str, str]:
     return found
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on, which a container or a batch system may have limited."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory and GPUs."""
-    found: dict[str, Any] = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": platform.processor()}
+    found: dict[str, Any] = {"machine": platform.machine(), "cores": usable_cores(), "processor": platform.processor()}
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]

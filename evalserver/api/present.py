@@ -1,4 +1,4 @@
-"""From rows to what the API says of them."""
+"""From rows to the API's answers."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) ->
 
 
 def evaluation_out(evaluation: Evaluation) -> schemas.EvaluationOut:
-    """Names the figures one by one: what a later report holds beyond them is not shown by accident."""
+    """Names the figures one by one, so that a later report cannot show more by accident."""
     volume, report = evaluation.volume_file.volume, evaluation.report
     rounding = Rounding(volume.ground_truth_public)
     return schemas.EvaluationOut(

@@ -1,4 +1,4 @@
-"""Figures of hidden ground truth leave the server as the pages show them: 0.01 um and 0.1%."""
+"""Figures on hidden ground truth leave the server as the pages show them: 0.01 um and 0.1%."""
 
 from dataclasses import dataclass
 

@@ -112,7 +112,8 @@ class Phase(models.Model):
     opens_at = models.DateTimeField(default=timezone.now)
     closes_at = models.DateTimeField(null=True, blank=True, help_text="Empty: open without end. Times are UTC.")
     submissions_per_day = models.PositiveSmallIntegerField(
-        default=5, help_text="Per team and day (UTC); a rejected or failed submission does not count"
+        default=5,
+        help_text="Per team and day (UTC). Failed ones do not count, rejected ones only where they cost much.",
     )
     submissions_total = models.PositiveIntegerField(
         "submissions in all", null=True, blank=True, help_text="Per team over the whole phase; empty: no such limit"
@@ -147,12 +148,12 @@ class Phase(models.Model):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the ranking stands: nothing is submitted, published or withdrawn any more."""
+        """Whether the ranking is frozen: nothing is submitted, published or withdrawn any more."""
         return self.frozen_at is not None and self.frozen_at <= timezone.now()
 
     @property
     def is_embargoed(self) -> bool:
-        """Whether the ranking is for organisers alone, still."""
+        """Whether only organisers see the ranking at present."""
         return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
 
 
@@ -217,7 +218,7 @@ class TrainingFile(models.Model):
 
 
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
-    """Where a file of the ground truth is stored; nothing of the uploaded name is used."""
+    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
     volume = ground_truth.volume
     suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from axonem_eval.check import header_complaints
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.volume import open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
@@ -110,8 +110,8 @@ def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool 
 
 
 def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
-    """Raise InputError where a bundle was made for another shape or voxel size, or holds nothing to score."""
-    complaints = []
+    """Raise InputError where a bundle was made for another shape or voxel size, or cannot be scored as it is."""
+    complaints = [*doubled_ids(graph), *doubled_edges(graph)]
     if tuple(graph.shape_zyx) != spec.shape_zyx:
         complaints.append(
             Complaint(

@@ -1,4 +1,4 @@
-"""What changes benchmarks and their ground truth."""
+"""Changes of benchmarks and their ground truth."""
 
 from datetime import datetime
 from pathlib import Path
@@ -58,18 +58,23 @@ def register_ground_truth(
 
 
 class NotPossible(Exception):
-    """That cannot be done now; the message is for the organiser."""
+    """A change that is not possible now. The message is for the organiser."""
 
 
 @transaction.atomic
 def make_current(*, ground_truth: GroundTruth) -> None:
     """Score with this version from now on. Scored submissions need `queue_rescores` afterwards. Raises NotPossible."""
-    frozen = [phase.name for phase in ground_truth.volume.phases.all() if phase.is_frozen]
+    frozen = frozen_phases(ground_truth.volume)
     if frozen:
-        raise NotPossible(f"The ranking of {', '.join(frozen)} is frozen: unfreeze it before the ground truth changes.")
+        raise NotPossible(f"The ranking of {frozen} is frozen: unfreeze it before the ground truth changes.")
     Volume.objects.select_for_update().get(pk=ground_truth.volume_id)
     GroundTruth.objects.filter(volume=ground_truth.volume, is_current=True).update(is_current=False)
     GroundTruth.objects.filter(pk=ground_truth.pk, status=GroundTruth.DONE_STATUS).update(is_current=True)
+
+
+def frozen_phases(volume: Volume) -> str:
+    """Names of the frozen phases that rank by this volume; empty where its ground truth and tolerance may change."""
+    return ", ".join(phase.name for phase in volume.phases.all() if phase.is_frozen)
 
 
 def retry_registration(*, ground_truth: GroundTruth) -> bool:
@@ -100,6 +105,7 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
         (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
         row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
         slug = row.pop("slug")
+        _require_unfrozen(benchmark, slug, row)
         volumes[slug], _ = Volume.objects.update_or_create(
             benchmark=benchmark, slug=slug, defaults={**row, "position": position}
         )
@@ -114,6 +120,19 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     for position, row in enumerate(definition.get("published", [])):
         _load_published(benchmark, volumes, position, dict(row))
     return benchmark
+
+
+def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> None:
+    """Raise InputError where a definition would change the tolerance under a frozen ranking."""
+    known = Volume.objects.filter(benchmark=benchmark, slug=slug).first()
+    if known is None or row.get("tolerance_nodes", known.tolerance_nodes) == known.tolerance_nodes:
+        return
+    if frozen := frozen_phases(known):
+        raise InputError.of(
+            "frozen",
+            f"tolerance_nodes of {slug} is {known.tolerance_nodes}, the definition says {row['tolerance_nodes']}, and "
+            f"the ranking of {frozen} is frozen: unfreeze it first",
+        )
 
 
 def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]) -> None:
@@ -167,7 +186,7 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
 
 
 def freeze_phase(*, phase: Phase) -> bool:
-    """Let the ranking stand as it is; False when it was frozen before."""
+    """Freeze the ranking. False if it was frozen before."""
     return Phase.objects.filter(pk=phase.pk, frozen_at=None).update(frozen_at=timezone.now()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Rendered parts of the table, kept by the values that they show: a part is new exactly when a value in it is.
+"""Rendered parts of the table, cached by the values that they show.
 
 Fifty rows of a dozen cells are most of a page's cost, and the same rows stand in many views.
 """
@@ -79,7 +79,7 @@ def options_html(rows: list[RowValues], selected: int) -> SafeString:
 
 @lru_cache(maxsize=64)
 def history_html(records: tuple[Record, ...], until: datetime, ceiling_um: float | None) -> SafeString:
-    """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time."""
+    """Plot and table of the best result over time, up to a time. Round that time, or nothing is cached."""
     if not records:
         return mark_safe("")
     plot = history_plot(records, until, ceiling_um)

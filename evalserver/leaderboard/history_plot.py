@@ -12,7 +12,7 @@ DAY_S = 86_400.0
 
 
 def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float | None) -> SafeString:
-    """Steps of the best mean ERL (um) until a moment, over a day at least; the dashed line is the ground truth's."""
+    """Steps of the best mean ERL (um) up to a time, over at least a day. The dashed line is the ground truth's."""
     end = max(until.timestamp(), records[-1].submitted_at.timestamp())
     # On the first day too there is an axis to show; it reaches back, for nothing is known of tomorrow.
     first = min(records[0].submitted_at.timestamp(), end - DAY_S)
@@ -45,7 +45,7 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float |
 
 
 def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:
-    """Evenly spaced moments with the day, or the time where all lie within two days."""
+    """Evenly spaced times, labelled by day, or by time of day if all lie within two days."""
     form = "%Y-%m-%d" if end - first > 2 * DAY_S else "%m-%d %H:%M"
     step = (end - first) / count
     return [(step * (i + 0.5), f"{datetime.fromtimestamp(first + step * (i + 0.5), UTC):{form}}") for i in range(count)]

@@ -146,7 +146,7 @@ def leaderboard(
     page_size: int = PAGE_SIZE,
     state: BoardState | None = None,
 ) -> Leaderboard:
-    """One page of a phase's table. state : of a moment ago, where that will do."""
+    """One page of a phase's table. state : may be cached."""
     query = query or BoardQuery()
     state = state or board_state(benchmark, phase)
     columns, ruler, ranked = state.columns, state.ruler, state.ranked
@@ -184,7 +184,7 @@ def board_columns(phase: Phase) -> list[Column]:
 
 
 def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Entry]:
-    """What rows of the ranking are called, by submission id."""
+    """Names in the rows of the ranking, by submission id."""
     names: dict[int, Entry] = {}
     fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
     for start in range(0, len(indices), NAMED_AT_ONCE):

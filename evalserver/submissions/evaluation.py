@@ -1,6 +1,6 @@
 """The job that evaluates a submission: check and sample each file in a confined process, then score.
 
-A sample that is stored already is not read again, so a worker that takes over goes on where the other died.
+A stored sample is not read again. So a worker that takes over continues where the other died.
 """
 
 import time
@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, Now
 from axonem_eval.confine import sample_confined
 from axonem_eval.errors import InputError
 from axonem_eval.skeletons import SkeletonGraph
-from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
 from evalserver.submissions import diagnosis, notifications, scoring
@@ -29,7 +29,7 @@ StageProgress = Callable[[str, int, int], None]
 
 
 def evaluate_submission(submission_id: int) -> None:
-    """Bring a submission to an end state, unless another worker does or did."""
+    """Run an evaluation to an end state, unless another worker does or did."""
     run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
 
 
@@ -45,7 +45,9 @@ def _evaluate(lease: Lease) -> None:
         graph = scoring.load_graph(ground_truth)
         report = partial(_report, lease, volume_file.volume.name, number, len(files))
         try:
-            labels = stored.get(volume_file.pk) or sample_file(volume_file, ground_truth, graph, report)
+            labels = stored.get(volume_file.pk) or sample_file(
+                volume_file, ground_truth, graph, on_progress=report, poll=lease.check
+            )
         except InputError as error:
             complaints += [volume_file.complaint(c.code, c.message) for c in error.complaints]
             continue
@@ -55,7 +57,10 @@ def _evaluate(lease: Lease) -> None:
         raise Rejection(complaints)
     lease.progress("Storing the result", 99)
     with transaction.atomic():
-        published_at = Coalesce(F("published_at"), Now()) if submission.publish_when_scored else F("published_at")
+        # Locked, so that a ranking which is frozen at this moment takes the entry before or not at all.
+        phase = Phase.objects.select_for_update().get(pk=submission.phase_id)
+        publish = submission.publish_when_scored and not phase.is_frozen
+        published_at = Coalesce(F("published_at"), Now()) if publish else F("published_at")
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
@@ -63,12 +68,20 @@ def _evaluate(lease: Lease) -> None:
 
 
 def sample_file(
-    volume_file: VolumeFile, ground_truth: GroundTruth, graph: SkeletonGraph, on_progress: StageProgress
+    volume_file: VolumeFile,
+    ground_truth: GroundTruth,
+    graph: SkeletonGraph,
+    *,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
 ) -> NodeLabels:
-    """Read one segmentation at the nodes in a confined child process, and store the labels found there."""
+    """Look up the labels at the nodes in a segmentation that a confined child decodes, and store them.
+
+    poll : called every second; an error that it raises ends the child and is raised here.
+    """
     started = time.perf_counter()
     with local_path(volume_file.file) as path:
-        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress)
+        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress, poll=poll)
         if ground_truth.no_merge_mask:
             with local_path(ground_truth.no_merge_mask) as mask:
                 sample = sampled(no_merge_mask=mask)

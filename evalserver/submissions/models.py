@@ -5,6 +5,7 @@ import secrets
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
@@ -21,6 +22,12 @@ MAX_ERL_NM = 1e12
 WEB_URL = URLValidator(schemes=["http", "https"])
 # What is public: scored and published, and neither withdrawn by its team nor hidden by an organiser.
 LISTED = Q(status="scored", published_at__isnull=False, withdrawn_at__isnull=True, hidden_at__isnull=True)
+
+
+def shown_to_all() -> Q:
+    """Condition of the submissions that everybody sees now: listed, in a phase whose ranking is under no embargo."""
+    until = "phase__ranking_hidden_until"
+    return LISTED & (Q(**{f"{until}__isnull": True}) | Q(**{f"{until}__lte": timezone.now()}))
 
 
 def new_code() -> str:

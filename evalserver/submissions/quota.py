@@ -6,6 +6,8 @@ from django.db import IntegrityError, transaction
 
 from evalserver.accounts.models import Team
 from evalserver.benchmarks.models import Phase
+from evalserver.complaints import is_costly
+from evalserver.jobs import REJECTED
 from evalserver.submissions.models import QuotaSlot, Submission
 
 
@@ -55,5 +57,7 @@ def take_slot(submission: Submission) -> QuotaSlot:
 
 
 def give_back(submission_id: int) -> None:
-    """Free the slot of a submission that did not end in a score."""
-    QuotaSlot.objects.filter(submission_id=submission_id).delete()
+    """Free the slot of a submission that did not end in a score, unless its rejection kept a worker busy."""
+    reasons = Submission.objects.filter(pk=submission_id, status=REJECTED).values_list("complaints", flat=True).first()
+    if not is_costly(reasons or []):
+        QuotaSlot.objects.filter(submission_id=submission_id).delete()

@@ -1,4 +1,4 @@
-"""What a page or a download says of an evaluation: everything where the ground truth is public, else coarse sums."""
+"""An evaluation as a page or download shows it: everything if the ground truth is public, else rounded sums."""
 
 from dataclasses import dataclass
 from typing import Any

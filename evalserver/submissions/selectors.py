@@ -1,4 +1,4 @@
-"""What one may see of submissions."""
+"""Queries: which submissions a reader may see."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +10,17 @@ from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
 from evalserver.jobs import UPLOADED
 from evalserver.submissions import scoring
-from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile, shown_to_all
 from evalserver.submissions.result_page import VolumeResult, shown_report
 
 
 def visible_submissions(user: Any) -> QuerySet[Submission]:
-    """Listed submissions are public; the others are for their team and for organisers."""
+    """Listed submissions are public unless their ranking is under embargo; the others are for team and organisers."""
     if user.is_staff:
         return Submission.objects.all()
     if not user.is_authenticated:
-        return Submission.objects.filter(LISTED)
-    return Submission.objects.filter(LISTED | Q(team__members=user)).distinct()
+        return Submission.objects.filter(shown_to_all())
+    return Submission.objects.filter(shown_to_all() | Q(team__members=user)).distinct()
 
 
 def may_manage(user: Any, submission: Submission) -> bool:
@@ -28,12 +28,12 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 
 def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
-    """Whether a reader is told where in a segmentation its likely errors are, and not only how many."""
+    """Whether a reader sees the places of likely errors in a segmentation, and not only their number."""
     return bool(volume.ground_truth_public or user.is_staff or may_manage(user, submission))
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:
-    """Everything the user's teams handed in, newest first."""
+    """All submissions of the user's teams, newest first."""
     return with_headlines(Submission.objects.filter(team__members=user))
 
 

@@ -1,4 +1,4 @@
-"""What changes submissions."""
+"""Changes of submissions."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 from evalserver.benchmarks.services import may_take_part
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
 from evalserver.queue import send
-from evalserver.running import Sweep, no_release, sweep
+from evalserver.running import Sweep, no_release, stop_job, sweep
 from evalserver.submissions import notifications, quota, scoring
 from evalserver.submissions.metadata import may_be_superseded_by
 from evalserver.submissions.models import Comparison, Diagnosis, Submission, VolumeFile
@@ -29,7 +29,7 @@ from evalserver.uploads.store import UploadedBefore
 
 
 class NotAccepted(Exception):
-    """This submission cannot be taken now; the message is for the participant."""
+    """This submission cannot be accepted now. The message is for the participant."""
 
 
 def refuse_reason(*, team: Team, phase: Phase) -> str | None:
@@ -48,7 +48,8 @@ def refuse_reason(*, team: Team, phase: Phase) -> str | None:
             return f"{team.name} has used all {total} submissions of this phase."
         return (
             f"{team.name} has used all {phase.submissions_per_day} submissions of today (UTC). "
-            "A new day begins at 00:00 UTC; rejected and failed submissions do not count."
+            "A new day begins at 00:00 UTC. Rejected and failed submissions do not count, but for those that took too "
+            "much time or memory to read."
         )
     return None
 
@@ -189,6 +190,19 @@ def retry_submission(submission: Submission) -> bool:
     if moved:
         send(submission)
     return moved
+
+
+@transaction.atomic
+def stop_submission(submission: Submission) -> bool:
+    """End an evaluation that waits or runs; False when it had ended.
+
+    Its slot stays taken, and `retry_submission` sends it again. One that was being re-scored is scored as before.
+    """
+    scored_before = submission.scores.exists()
+    stopped = stop_job(Submission, submission.pk, target=Submission.DONE_STATUS if scored_before else REJECTED)
+    if stopped and not scored_before:
+        notifications.queue_mail(submission.pk)
+    return stopped
 
 
 def rescore_submission(submission_id: int) -> str:

@@ -32,6 +32,7 @@ class Upload(Job):
 
     RECEIVING, DONE_STATUS, USED = "receiving", "ready", "used"
     STATUSES = (RECEIVING, UPLOADED, RUNNING, DONE_STATUS, USED, REJECTED, FAILED)
+    is_stoppable = False  # its bytes are read once, at the speed of the disk
     TASK = "evalserver.uploads.tasks.check_upload_task"
     # What participants read: their own words for where a file is.
     WORDS = {UPLOADED: "checking", RUNNING: "checking", REJECTED: "corrupt"}

@@ -237,7 +237,7 @@ def test_report_with_aggregates_only_shows_no_axon(files):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "nowhere to go"),
+        ([], "nothing to write"),
         (["-o", "no/such/folder/r.html"], "folder does not exist"),
         (["--axons", "t.xlsx"], "ends in .csv"),
         (["--axons", "t.csv", "--aggregates-only"], "no table of axons"),

@@ -109,7 +109,7 @@ def interrupted(labels: Path, mask: Path | None, checkpoint: Path, monkeypatch) 
     """Sample with a checkpoint after each few batches, and stop half-way."""
     asked = itertools.count(1)
     monkeypatch.setattr(Checkpoint, "due", lambda self: next(asked) % 20 == 0)
-    monkeypatch.setattr("axonem_eval.sample.BATCH_BYTES", 1)
+    monkeypatch.setattr("axonem_eval.volume.LabelVolume.batch_bytes", 1)
 
     def stop(done: int, total: int) -> None:
         if batches_done(checkpoint) >= 40:
@@ -172,9 +172,9 @@ from axonem_eval import checkpoint
 from axonem_eval.sample import sample_nodes
 from axonem_eval.hdf5_volume import Hdf5Chunks
 from axonem_eval.volume import open_labels
-import axonem_eval.sample
+import axonem_eval.volume
 checkpoint.EVERY_S, checkpoint.MOST_OF_TIME = 0.02, 1.0
-axonem_eval.sample.BATCH_BYTES = 1
+axonem_eval.volume.LabelVolume.batch_bytes = 1
 read = Hdf5Chunks.read_chunks
 def slow(self, chunks, scratch):
     time.sleep(0.03)
@@ -197,7 +197,7 @@ def test_after_kill_9_the_same_call_goes_on_and_finds_the_same(tmp_path):
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL, "it was killed while it worked"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("axonem_eval.sample.BATCH_BYTES", 1)
+        patch.setattr("axonem_eval.volume.LabelVolume.batch_bytes", 1)
         found, chunks = chunks_read(labels, None, file)
     np.testing.assert_array_equal(found.node_segment, sample(labels).node_segment)
     np.testing.assert_array_equal(found.node_segment, WANTED)

@@ -156,7 +156,7 @@ def test_results_of_a_lost_lease_are_not_stored(submission, empty_queue):
     volume_file = submission.files.get()
     ground_truth = scoring.current_ground_truths(submission.phase)[volume_file.volume_id]
     graph = scoring.load_graph(ground_truth)
-    labels = evaluation.sample_file(volume_file, ground_truth, graph, lambda *_: None)
+    labels = evaluation.sample_file(volume_file, ground_truth, graph)
     measured = [scoring.score_labels(labels, graph)]
     make_stale(submission)
     services.requeue_stale()

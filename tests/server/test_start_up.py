@@ -13,7 +13,8 @@ import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from evalserver import checks, env
+from axonem_eval import walls
+from evalserver import checks, env, start
 from tests.server.conftest import ROOT, manage
 
 
@@ -61,6 +62,76 @@ def test_a_server_for_this_machine_alone_has_nothing_to_complain_of(settings):
     assert checks.check_public_hosts() == []
     assert checks.check_data_folder() == []
     assert checks.check_private_redis() == []
+
+
+PROGRAMS = {
+    "web": ["gunicorn", "evalserver.wsgi", "--bind", "127.0.0.1:0"],
+    "worker": ["celery", "-A", "evalserver", "worker", "-c", "1"],
+    "timer": ["celery", "-A", "evalserver", "beat", "--schedule", "{folder}/beat"],  # as root it replaces whatever file it is given
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_program_starts_with_debug_on_a_public_host(tmp_path, program):
+    done = subprocess.run(
+        [sys.executable, "-m", *(part.format(folder=tmp_path) for part in PROGRAMS[program])],
+        cwd=ROOT,
+        env={**os.environ, "VAR_DIR": str(tmp_path / "var"), "DEBUG": "1", "ALLOWED_HOSTS": "bench.example.org"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "does not start" in done.stderr
+    assert "Unset DEBUG" in done.stderr
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """What other users may read, write or enter; links have no rights of their own."""
+    return [path for path in (folder, *folder.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o077]
+
+
+def test_a_data_folder_that_was_open_to_others_is_tightened_at_the_start(tmp_path):
+    var = tmp_path / "var"
+    (var / "private" / "submissions").mkdir(parents=True)
+    for path in (var / "db.sqlite3", var / "secret-key", var / "private" / "submissions" / "a.h5"):
+        path.write_bytes(b"x")
+        path.chmod(0o666)
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x")
+    outside.chmod(0o644)
+    (var / "link").symlink_to(outside)
+    for path in (var, var / "private", var / "private" / "submissions"):
+        path.chmod(0o777)
+    assert start.tighten(var) == 6
+    assert open_to_others(var) == []
+    assert (var / "private").stat().st_mode & 0o700 == 0o700
+    assert outside.stat().st_mode & 0o777 == 0o644
+    assert start.tighten(var) == 0
+
+
+@pytest.mark.slow
+def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(up):
+    earlier = os.umask(0)
+    try:
+        server, process = up()
+    finally:
+        os.umask(earlier)
+    names = {path.name for path in server.var.rglob("*")}
+    assert {"db.sqlite3", "db.sqlite3-wal", "secret-key", "redis.sock", "web.log", "appendonly.aof"} <= names
+    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
+    process.terminate()
+    process.wait(60)
+    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
+
+
+def test_a_public_server_without_walls_around_its_reader_is_warned_about(settings, monkeypatch):
+    settings.ALLOWED_HOSTS = ["bench.example.org"]
+    monkeypatch.setattr(walls, "landlock_abi", lambda: 0)
+    (warning,) = checks.check_reader_protection()
+    assert (warning.id, "Landlock: files: NO" in warning.msg) == ("evalserver.W005", True)
+    settings.ALLOWED_HOSTS = settings.LOCAL_HOSTS
+    assert checks.check_reader_protection() == []
 
 
 def test_manage_refuses_to_start_with_a_bad_value(tmp_path):

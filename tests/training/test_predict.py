@@ -1,5 +1,7 @@
 """Prediction: blending, flips, tiles, kills."""
 
+import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import nn  # noqa: E402
 from baselines.affinity_unet.affinities import affinity_targets  # noqa: E402
 from baselines.affinity_unet.model import ResidualUNet  # noqa: E402
 from baselines.affinity_unet.predict import forward, predict, transforms  # noqa: E402
+from baselines.common.blockwise import OtherJob  # noqa: E402
 
 RAW = np.random.default_rng(1).integers(0, 256, (11, 37, 45)).astype(np.uint8)
 
@@ -58,6 +61,47 @@ def test_a_broken_run_goes_on_to_the_same_bytes(model, small, tmp_path, patches)
     with pytest.raises(Stop):
         run(model, small, tmp_path / "cut.zarr", after_patch=stop_after(patches))
     assert np.array_equal(run(model, small, tmp_path / "cut.zarr"), whole)
+
+
+def bars(text: str) -> list[str]:
+    """What a progress bar showed, one after the other."""
+    return [bar for bar in text.split("\r") if "patch" in bar]
+
+
+def test_the_time_left_is_shown_from_the_first_patch_on(model, small, tmp_path, capsys):
+    with pytest.raises(Stop):
+        predict(model, RAW, tmp_path / "a.zarr", small.predict, after_patch=stop_after(0))
+    shown = [bar for bar in bars(capsys.readouterr().err) if "| 1/" in bar]
+    assert shown
+    assert re.search(r"\[\d+:\d\d<\d+:\d\d, ", shown[0])
+
+
+def test_the_time_left_counts_no_patch_that_an_earlier_run_predicted(model, small, tmp_path, capsys):
+    with pytest.raises(Stop):
+        run(model, small, tmp_path / "a.zarr", after_patch=stop_after(60))
+
+    class Slow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, grey):
+            time.sleep(0.5)
+            return self.model(grey)
+
+    with pytest.raises(Stop):
+        predict(Slow(), RAW, tmp_path / "a.zarr", small.predict, after_patch=stop_after(0))
+    done, total, minutes, seconds = map(
+        int, re.search(r"\| (\d+)/(\d+) \[\d+:\d\d<(\d+):(\d\d)", bars(capsys.readouterr().err)[-1]).groups()
+    )
+    assert done > 30
+    assert 60 * minutes + seconds >= 0.5 * (total - done) - 1
+
+
+def test_a_type_that_changes_on_the_way_is_told_by_name(model, small, tmp_path):
+    run(model, small, tmp_path / "a.zarr", precision="float32")
+    with pytest.raises(OtherJob, match=r"autocast is float32 there, bfloat16 here"):
+        run(model, small, tmp_path / "a.zarr", precision="bfloat16")
 
 
 def test_blending_a_constant_gives_the_constant(small, tmp_path):
@@ -107,16 +151,14 @@ def test_every_flip_is_undone_link_by_link(index, monkeypatch):
     from baselines.affinity_unet import predict as module
 
     labels = np.random.default_rng(0).integers(1, 3, (1, 5, 6, 6)).astype(np.float32) / 255
-    straight = forward(Links(), labels, autocast="float32")
+    straight = forward(Links(), labels, precision="float32")
     chosen = transforms(16)[index]
     monkeypatch.setattr(module, "transforms", lambda count: [chosen])
-    turned = forward(Links(), labels, autocast="float32")
+    turned = forward(Links(), labels, precision="float32")
     assert np.allclose(turned[:, :, 1:, 1:, 1:], straight[:, :, 1:, 1:, 1:])
 
 
 def test_another_input_in_the_folder_is_refused(model, small, tmp_path):
-    from baselines.common.blockwise import OtherJob
-
     run(model, small, tmp_path / "a.zarr", job={"raw": "one"})
     with pytest.raises(OtherJob):
         run(model, small, tmp_path / "a.zarr", job={"raw": "two"})

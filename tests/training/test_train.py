@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch")
 from axonem_eval.errors import InputError  # noqa: E402
 from baselines.affinity_unet.experiment import load_model  # noqa: E402
 from baselines.affinity_unet.predict import forward  # noqa: E402
-from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
+from baselines.affinity_unet.train import fitting_workers, learning_rate, train  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from baselines.common.config import TrainConfig  # noqa: E402
 from baselines.common.data import load_volumes  # noqa: E402
@@ -116,8 +117,8 @@ def test_inference_takes_the_mean_of_the_cycles(cells_config, tmp_path):
     singly = []
     for weights in (found["earlier"][0], found["model"]):
         save_checkpoint(tmp_path / "one.pt", {"model": weights})
-        singly.append(forward(load_model(config, tmp_path / "one.pt"), grey, autocast="float32"))
-    together = forward(load_model(config, path), grey, autocast="float32")
+        singly.append(forward(load_model(config, tmp_path / "one.pt"), grey, precision="float32"))
+    together = forward(load_model(config, path), grey, precision="float32")
     assert not np.allclose(*singly, atol=1e-4)
     np.testing.assert_allclose(together, np.mean(singly, axis=0), atol=1e-6)
 
@@ -144,6 +145,23 @@ def test_a_compiled_loss_is_the_same_loss(cells_config, tmp_path):
         losses.append([json.loads(line)["loss"] for line in text.splitlines()])
     assert len(losses[0]) == 3
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
+def test_without_a_compiler_the_loss_is_taken_as_it_is(cells_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    config = replace(cells_config, train=replace(cells_config.train, steps=2, compile_loss=True))
+    train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
+    assert load_checkpoint(tmp_path / "run" / "last.pt")["step"] == 2
+    assert "no C++ compiler" in capsys.readouterr().err
+
+
+def test_loader_processes_need_room_in_shared_memory(tmp_path, capsys):
+    free = shutil.disk_usage(tmp_path).free
+    assert fitting_workers(2, 1000, tmp_path) == 2
+    assert fitting_workers(2, free // 4, tmp_path) == 0
+    assert "2 loader processes need" in capsys.readouterr().err
+    assert fitting_workers(2, free, tmp_path / "none") == 2  # a system that keeps shared memory elsewhere
 
 
 def test_a_checkpoint_without_a_network_is_refused_by_name(cells_config, tmp_path):

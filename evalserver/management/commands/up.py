@@ -20,6 +20,7 @@ from evalserver.benchmarks.models import GroundTruth
 from evalserver.processes import Child, Family, die_with_parent
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
+from evalserver.start import tighten
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 
@@ -46,7 +47,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 class Command(BaseCommand):
-    help = "Run everything in one go: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
+    help = "Run everything with one command: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -59,6 +60,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
         signal.signal(signal.SIGHUP, _stop)
+        tighten(settings.VAR_DIR)
         lock = self._lock()
         family = Family(settings.VAR_DIR / "log")
         try:
@@ -168,7 +170,7 @@ class Command(BaseCommand):
             time.sleep(0.2)
         family.children.remove(child)
         if process.returncode:
-            raise CommandError("The demo is not complete; the reason stands above.")
+            raise CommandError("The demo is not complete. The reason is printed above.")
 
     def _say_ready(self, url: str, *, demo: bool) -> None:
         self.stdout.write(f"\nThe server runs: {url}")
@@ -181,5 +183,5 @@ class Command(BaseCommand):
             self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
             self.stdout.write(f"Organisers:      {url}/admin/ (organiser@example.org)")
         self.stdout.write(f"Logs:            {os.path.relpath(settings.VAR_DIR / 'log')}/")
-        self.stdout.write("Ctrl-C stops every process; the data stays.")
+        self.stdout.write("Ctrl-C stops every process. The data is kept.")
         self.stdout.flush()

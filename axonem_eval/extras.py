@@ -1,0 +1,19 @@
+"""Which optional packages belong to which extra of this distribution, and what to say where one is missing."""
+
+EXTRAS = {
+    "formats": ("tensorstore", "tifffile"),
+    "groundtruth": ("kimimaro", "scipy", "osteoid", "cc3d", "edt"),
+    "view": ("neuroglancer",),
+    "client": ("httpx", "yaml"),
+    "baselines": ("torch", "zarr", "fastremap", "PIL"),
+}
+
+
+def missing_package(error: ModuleNotFoundError, extra: str = "") -> str | None:
+    """One line about the package that an import lacked; None where it belongs to no extra, so that the fault is ours.
+
+    extra : the one to install, where it is not the package's own but one that brings it along.
+    """
+    package = (error.name or "").split(".")[0]
+    own = next((name for name, packages in EXTRAS.items() if package in packages), None)
+    return f"this needs {package}: pip install 'axonem[{extra or own}]'" if own else None

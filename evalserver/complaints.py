@@ -1,0 +1,65 @@
+"""The complaints about a rejected file: bounded in length, each with a code.
+
+A complaint is a JSON object with at least `code` and `message`, and `volume` where it is about one of several files.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+# In all; it goes into the database, every page, every answer of the API and a mail.
+MOST_BYTES = 4096
+# One message. A message that quotes the file may quote all of it.
+LONGEST_MESSAGE = 600
+LONGEST_CODE = 60
+# Rejections that kept a worker busy: they count against a team's limits.
+COSTLY = frozenset({"too_slow", "too_much_memory", "too_costly", "stopped"})
+STOPPED = {
+    "volume": "",
+    "code": "stopped",
+    "message": "Stopped by an organiser. Ask the organisers why; they can start it again.",
+}
+
+
+def bounded(complaints: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The complaints in at most about MOST_BYTES of text: for each file as many as fit, and how many more there are.
+
+    Where not all of them fit, the first one of each code does before a second one of any.
+    """
+    by_volume: dict[str, list[dict[str, Any]]] = {}
+    for complaint in complaints:
+        by_volume.setdefault(str(complaint.get("volume", "")), []).append(_cut(complaint))
+    room = MOST_BYTES // max(1, len(by_volume))
+    return [kept for rows in by_volume.values() for kept in _fitting(rows, room)]
+
+
+def is_costly(complaints: Iterable[dict[str, Any]]) -> bool:
+    """Whether a rejection for these reasons counts against the limits."""
+    return any(complaint.get("code") in COSTLY for complaint in complaints)
+
+
+def _cut(complaint: dict[str, Any]) -> dict[str, Any]:
+    message, code = str(complaint["message"]), str(complaint["code"])
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[: LONGEST_MESSAGE - 1]}…"
+    return {**complaint, "code": code[:LONGEST_CODE], "message": message}
+
+
+def _fitting(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+    sizes = [len(f"{row['code']}{row['message']}".encode()) for row in rows]
+    if sum(sizes) <= room:
+        return rows
+    seen: set[str] = set()
+    repeated = []
+    for row in rows:
+        repeated.append(row["code"] in seen)
+        seen.add(row["code"])
+    kept, used = set(), 0
+    for i in sorted(range(len(rows)), key=lambda i: (repeated[i], i)):
+        # The first one always stays: it says something.
+        if kept and used + sizes[i] > room:
+            break
+        kept.add(i)
+        used += sizes[i]
+    more = len(rows) - len(kept)
+    last = {**rows[0], "code": "and_more", "message": f"and {more:,} more"}
+    return [rows[i] for i in sorted(kept)] + [last]
