@@ -310,6 +310,6 @@ def _require_archive(path: Path) -> None:
         what = foreign_content(head) or "a file of an unknown kind"
         raise InputError.of(
             "not_npz",
-            f"{path}: this is {what}. Expected an .npz archive of arrays, such as a bundle of `axonem-eval skeletonize` "
+            f"{path}: this is {what}. Expected an .npz archive, such as a bundle of `axonem-eval skeletonize` "
             "or `axonem-eval import`",
         )
