@@ -120,7 +120,8 @@ class Checkpoint:
 def _identity(volume: LabelVolume) -> list[object]:
     """Tells one file, or folder, from another and from its later self, without reading it."""
     info = volume.info
-    return [info.dataset, info.shape_zyx, info.dtype, volume.chunk_shape_zyx, _stat_digest(volume.path)]
+    layout = [info.dataset, info.shape_zyx, info.dtype, volume.chunk_shape_zyx]
+    return [*layout, volume.background_ids, _stat_digest(volume.path)]
 
 
 def _stat_digest(path: Path) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.cli_report import add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="downsample to near this voxel size before skeletonizing (default 30 nm)",
     )
     add_work_options(skeletonize)
+    add_label_options(skeletonize)
     _add_min_length(skeletonize)
     _add_json(skeletonize)
 
@@ -121,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
     )
     score.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    add_label_options(score)
     score.add_argument(
         "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
     )
@@ -205,6 +208,8 @@ def run_info(arguments: argparse.Namespace) -> None:
     with open_labels(arguments.labels) as volume:
         info = volume.info
     _print(arguments.json, _info_json(info), _info_lines(info))
+    for line in info.warnings:
+        warn(line)
 
 
 def _info_json(info: Any) -> dict[str, Any]:
@@ -218,19 +223,27 @@ def _info_json(info: Any) -> dict[str, Any]:
         "compression": info.compression,
         "voxels": info.voxels,
         "stored_bytes": info.stored_bytes,
+        "chunks_stored": info.chunks_stored,
+        "chunks_total": info.chunks_total,
+        "offset": info.offset,
+        "warnings": list(info.warnings),
     }
 
 
 def _info_lines(info: Any) -> list[str]:
     size = "not stated" if info.voxel_size_nm_zyx is None else f"{format_triple(info.voxel_size_nm_zyx)} nm (z,y,x)"
-    return [
+    stored = f"{info.stored_bytes / 1e6:,.1f} MB"
+    if info.chunks_stored is not None:
+        stored += f", {info.chunks_stored:,} of {info.chunks_total:,} chunks"
+    lines = [
         f"format       {info.format}, dataset {info.dataset!r}",
         f"shape        {format_triple(info.shape_zyx)} voxels (z,y,x), {info.voxels / 1e6:,.1f} Mvoxel",
         f"dtype        {info.dtype}",
         f"voxel size   {size}",
         f"chunks       {format_triple(info.chunk_shape_zyx)}, compression {info.compression}",
-        f"stored       {info.stored_bytes / 1e6:,.1f} MB",
+        f"stored       {stored}",
     ]
+    return [*lines, f"offset       {info.offset}, as stated; it is not used"] if info.offset else lines
 
 
 def run_check(arguments: argparse.Namespace) -> None:
@@ -240,6 +253,8 @@ def run_check(arguments: argparse.Namespace) -> None:
     bar = ProgressBar()
     info = check_labels(arguments.segmentation, _spec(arguments), on_progress=bar.stage("check"))
     bar.close()
+    for line in info.warnings:
+        warn(line)
     _print(
         arguments.json, {"ok": True, **_info_json(info)}, [*_info_lines(info), "ok: the server would accept this file"]
     )
@@ -268,7 +283,10 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
         target_voxel_nm=arguments.target_voxel_nm,
         processes=arguments.processes,
         work_dir=arguments.work_dir,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
         on_progress=bar,
+        on_warning=warn,
     )
     bar.close()
     skeletons.save(arguments.output)
@@ -330,8 +348,11 @@ def run_score(arguments: argparse.Namespace) -> None:
         graph,
         no_merge_mask=arguments.no_merge_mask,
         dense_ground_truth=arguments.dense_ground_truth,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
         threads=arguments.threads,
         on_progress=bar,
+        on_warning=warn,
         checkpoint=arguments.resume,
     )
     bar.close()

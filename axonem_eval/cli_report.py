@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.errors import InputError
 from axonem_eval.tables import demand_folder, demand_table_path, write_table
 
@@ -53,6 +54,7 @@ def _add_ground_truth(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
     parser.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    add_label_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
 
 
@@ -74,8 +76,11 @@ def run_report(arguments: argparse.Namespace) -> None:
         graph,
         no_merge_mask=arguments.no_merge_mask,
         dense_ground_truth=arguments.dense_ground_truth,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
         threads=arguments.threads,
         on_progress=bar,
+        on_warning=warn,
     )
     bar.close()
     public = not arguments.aggregates_only
@@ -136,7 +141,16 @@ def run_compare(arguments: argparse.Namespace) -> None:
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     samples = [
-        sample_file(path, graph, no_merge_mask=arguments.no_merge_mask, threads=arguments.threads, on_progress=bar)
+        sample_file(
+            path,
+            graph,
+            no_merge_mask=arguments.no_merge_mask,
+            background_ids=arguments.background_ids,
+            trust_voxel_size=arguments.trust_voxel_size,
+            threads=arguments.threads,
+            on_progress=bar,
+            on_warning=warn,
+        )
         for path in (arguments.a, arguments.b)
     ]
     bar.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.cli_report import AddCommand, shown_command
 from axonem_eval.errors import InputError
 from axonem_eval.spec import FloatTriple
@@ -34,6 +35,7 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also write the skeletons (.npz)")
     diagnose.add_argument("--top", type=int, default=100, help="number of places in each list (default 100)")
     add_work_options(diagnose)
+    add_label_options(diagnose)
     diagnose.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
 
     export = add("export", run_export, "Write the skeletons of a bundle for other programs.")
@@ -50,6 +52,9 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     view.add_argument("--skeletons", metavar="BUNDLE", help="skeletons of the segmentation; marks likely errors")
     view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown below the labels")
     view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm, if no file states it")
+    view.add_argument(
+        "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"
+    )
     view.add_argument(
         "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
     )
@@ -104,7 +109,10 @@ def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | Skeleto
         arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
         processes=arguments.processes,
         work_dir=arguments.work_dir,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
         on_progress=bar,
+        on_warning=warn,
     )
     bar.close()
     return skeletons
@@ -127,11 +135,10 @@ def _stated_voxel_size(path: str) -> FloatTriple:
     from axonem_eval.volume import open_labels
 
     with open_labels(path) as volume:
-        size = volume.info.voxel_size_nm_zyx
+        size, warnings = volume.info.voxel_size_nm_zyx, volume.info.warnings
     if size is None:
-        raise InputError.of(
-            "no_voxel_size", f"{path}: the file states no voxel size; give it with --voxel-size Z,Y,X in nm"
-        )
+        why = next((line for line in warnings if "understood" in line), f"{path}: the file states no voxel size")
+        raise InputError.of("no_voxel_size", f"{why}; give it with --voxel-size Z,Y,X in nm")
     return size
 
 
@@ -165,6 +172,7 @@ def run_view(arguments: argparse.Namespace) -> None:
         predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
         raw=arguments.raw,
         tolerance_nodes=arguments.tolerance,
+        trust_voxel_size=arguments.trust_voxel_size,
         port=arguments.port,
         on_progress=bar,
     )

@@ -6,8 +6,12 @@
 Anything else that is raised is a fault of ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,21 @@ class InputError(ValueError):
     def of(cls, code: str, message: str) -> "InputError":
         """Error with a single complaint."""
         return cls(Complaint(code, message))
+
+
+def guarded(path: Path, what: str, read: Callable[[], Result]) -> Result:
+    """Do it; whatever a parser raises on a file that somebody made is the file's fault.
+
+    Raises InputError in place of the parser's error.
+    """
+    try:
+        return read()
+    except (InputError, MemoryError, PermissionError):
+        raise
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0].replace(str(path.absolute()), path.name)[:200]
+        raise InputError.of(
+            "damaged_chunk",
+            f"{path.name}: {what} cannot be read ({type(error).__name__}: {text}). The file is damaged, cut short or "
+            "written in a way that is not read: write it again, and compare sha256sum after copying",
+        ) from None

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from axonem_eval.hdf5_filters import DEFLATE, BadChunk, Buffer, FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks
 from axonem_eval.hdf5_volume import Hdf5Volume
-from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.spec import Triple
+from axonem_eval.stated import Stated
 from axonem_eval.volume import Labels, LabelVolume, Scratch, slab_shape
 
 _FEED_BYTES = 1 << 20
@@ -38,10 +39,10 @@ class Hdf5Slabs(Hdf5Volume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         stored: StoredChunks,
     ) -> None:
-        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx, stored.address >= 0)
+        super().__init__(path, file, dataset, pipeline, stated, stored.address >= 0)
         self._stored = stored
         z, y, x = dataset.chunks or dataset.shape
         self._whole_zyx: Triple = (int(z), int(y), int(x))

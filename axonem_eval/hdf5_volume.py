@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import BadChunk, FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks
-from axonem_eval.spec import FloatTriple
-from axonem_eval.volume import LabelInfo, Labels, LabelVolume, Scratch, slab_shape
+from axonem_eval.label_info import LabelInfo, missing_chunks
+from axonem_eval.stated import Stated
+from axonem_eval.volume import Labels, LabelVolume, Scratch, slab_shape
 
 
 def first_line(error: BaseException) -> str:
@@ -38,7 +39,7 @@ class Hdf5Volume(LabelVolume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         written: NDArray[np.bool_] | None = None,
     ) -> None:
         super().__init__()
@@ -53,6 +54,9 @@ class Hdf5Volume(LabelVolume):
             if stored
             else slab_shape((max(z, 1), max(y, 1), max(x, 1)), self.dtype.itemsize)
         )
+        self.fill_value = int(dataset.fillvalue)
+        total = math.prod(-(-n // c) for n, c in zip(self.shape_zyx, stored, strict=True)) if stored else 1
+        there = None if written is None else int(np.count_nonzero(written))
         self.info = LabelInfo(
             format="HDF5",
             dataset=dataset.name.strip("/"),
@@ -60,12 +64,16 @@ class Hdf5Volume(LabelVolume):
             dtype=str(self.dtype),
             chunk_shape_zyx=self.chunk_shape_zyx,
             compression=pipeline.names or ("none" if stored else "none, contiguous"),
-            voxel_size_nm_zyx=voxel_size_nm_zyx,
+            voxel_size_nm_zyx=stated.voxel_size_nm_zyx,
             stored_bytes=int(dataset.id.get_storage_size()),
-            chunks_total=math.prod(-(-n // c) for n, c in zip(self.shape_zyx, stored, strict=True)) if stored else 1,
-            chunks_stored=None if written is None else int(np.count_nonzero(written)),
+            chunks_total=total,
+            chunks_stored=there,
+            offset=stated.offset,
+            warnings=(
+                *(f"{path.name}: {note}" for note in stated.notes),
+                *missing_chunks(path.name, there, total, "chunks were never written", self.fill_value),
+            ),
         )
-        self.fill_value = int(dataset.fillvalue)
 
     def stored_chunks(self) -> NDArray[np.bool_] | None:
         return self._written
@@ -77,7 +85,7 @@ class Hdf5Volume(LabelVolume):
         try:
             with self._lock:
                 return np.ascontiguousarray(self._dataset[box])
-        except OSError as error:
+        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
             first = tuple(s.start or 0 for s in box)
             raise InputError.of(
                 "damaged_chunk",
@@ -108,10 +116,10 @@ class Hdf5Chunks(Hdf5Volume):
         file: h5py.File,
         dataset: h5py.Dataset,
         pipeline: FilterPipeline,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         stored: StoredChunks,
     ) -> None:
-        super().__init__(path, file, dataset, pipeline, voxel_size_nm_zyx, stored.address >= 0)
+        super().__init__(path, file, dataset, pipeline, stated, stored.address >= 0)
         self._stored = stored
 
     def storage_rank(self) -> NDArray[np.int64]:

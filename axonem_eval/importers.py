@@ -1,13 +1,12 @@
 """Ground truth made elsewhere: em_erl graphs, SWC, precomputed and osteoid skeletons.
 
 Coordinates in nm become voxel indices by floor(nm / voxel size + 1e-4): float32 nm of a voxel corner can fall
-just short of it. No pickle is ever loaded. The graph is a simple one: an edge that is given twice, or in both
-directions, counts once, and one from a node to itself is dropped.
+just short of it. No pickle is ever loaded.
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,24 @@ from numpy.typing import NDArray
 
 from axonem_eval.em_erl import read_em_erl
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.placement import ROUNDING, UNITS, placement_complaints, unit_nm
+from axonem_eval.imported_graph import (
+    ImportOptions,
+    NmSkeleton,
+    coincident_notes,
+    edge_lengths,
+    from_skeletons,
+    raise_all,
+    simple_edges,
+    to_voxels,
+)
+from axonem_eval.placement import UNITS, placement_complaints
 from axonem_eval.precomputed_skeletons import (
     SkeletonLayer,
+    StatedScale,
     decode_skeleton,
     read_info,
     skeletons_below,
-    stated_voxel_sizes,
+    stated_scales,
 )
 from axonem_eval.skeleton_files import (
     SkeletonFile,
@@ -36,47 +46,6 @@ from axonem_eval.skeleton_files import (
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.swc import read_swc
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How coordinates are to be read.
-
-    unit : nm, um or voxel, what one step of a coordinate is.   axes : order of coordinates in a file, xyz or zyx.
-    anyway : take skeletons that lie in a corner of the volume, or whose files state another unit or voxel size.
-    """
-
-    unit: str = "nm"
-    axes: str = "xyz"
-    anyway: bool = False
-
-    def __post_init__(self) -> None:
-        if self.axes not in ("xyz", "zyx"):
-            raise InputError.of("bad_axes", f"axes {self.axes!r}; expected xyz or zyx")
-        if self.unit not in UNITS:
-            raise InputError.of("bad_unit", f"unit {self.unit!r}; expected {', '.join(UNITS)}")
-
-    def nm_zyx(self, vertex: NDArray[np.float64], spec: VolumeSpec) -> NDArray[np.float64]:
-        """(n, 3) nm z,y,x of coordinates as they stand in a file."""
-        zyx = vertex if self.axes == "zyx" else vertex[:, ::-1]
-        return zyx * unit_nm(self.unit, spec)
-
-
-@dataclass(frozen=True)
-class NmSkeleton:
-    """One skeleton: its id, (n, 3) vertices z,y,x in nm, (m, 2) edges, the name of its file."""
-
-    label: int
-    vertex_nm_zyx: NDArray[np.float64]
-    edges: NDArray[np.int64]
-    name: str = ""
-
-
-def to_voxels(position_nm_zyx: NDArray[Any], voxel_size_nm_zyx: tuple[float, float, float]) -> NDArray[np.int32]:
-    """(n, 3) voxel indices of positions in nm, both z,y,x."""
-    position = np.asarray(position_nm_zyx, np.float64) / np.asarray(voxel_size_nm_zyx)
-    index: NDArray[np.int32] = np.floor(position + ROUNDING).astype(np.int32)
-    return index
 
 
 def import_skeletons(
@@ -123,10 +92,10 @@ def from_em_erl(path: str | Path, spec: VolumeSpec, *, unit: str = "nm", anyway:
     read = read_em_erl(path)
     position = options.nm_zyx(read.position_zyx, spec)
     names = [f"skeleton {i}" for i in read.skeleton_id.tolist()]
-    _raise(placement_complaints(position, read.node_skeleton, names, spec, unit, "zyx", anyway=anyway))
-    length = read.edge_length if unit == "nm" else _lengths(position, read.edges)
-    keep, notes = _simple(read.edges, len(position))
-    notes += _coincident(position, read.node_skeleton, names)
+    raise_all(placement_complaints(position, read.node_skeleton, names, spec, unit, "zyx", anyway=anyway))
+    length = read.edge_length if unit == "nm" else edge_lengths(position, read.edges)
+    keep, notes = simple_edges(read.edges, len(position))
+    notes += coincident_notes(position, read.node_skeleton, names)
     return SkeletonGraph(
         skeleton_id=read.skeleton_id,
         node_skeleton=read.node_skeleton,
@@ -160,78 +129,6 @@ def from_osteoid(
     return from_skeletons(as_nm, spec, provenance or {"program": "osteoid skeletons"}, options)
 
 
-def from_skeletons(
-    skeletons: Iterable[NmSkeleton],
-    spec: VolumeSpec,
-    provenance: dict[str, Any],
-    options: ImportOptions | None = None,
-) -> SkeletonGraph:
-    """A graph of skeletons given in nm; edge lengths are those between the given positions, in nm.
-
-    Raises InputError where an edge names no node, or nodes lie outside the volume or all in a corner of it.
-    """
-    kept, options = list(skeletons), options or ImportOptions()
-    counts = np.array([len(s.vertex_nm_zyx) for s in kept], np.int64)
-    first = np.cumsum(counts) - counts
-    vertex = np.concatenate([s.vertex_nm_zyx for s in kept]) if kept else np.empty((0, 3))
-    edges = [s.edges.reshape(-1, 2) + f for s, f in zip(kept, first, strict=True)]
-    edge = np.concatenate(edges) if edges else np.empty((0, 2), np.int64)
-    if len(edge) and (edge.min() < 0 or edge.max() >= len(vertex)):
-        raise InputError.of("bad_skeletons", f"an edge names node {edge.max()} of {len(vertex)}; the file is damaged")
-    node_skeleton = np.repeat(np.arange(len(kept), dtype=np.int32), counts)
-    names = [s.name or f"skeleton {s.label}" for s in kept]
-    _raise(placement_complaints(vertex, node_skeleton, names, spec, options.unit, options.axes, anyway=options.anyway))
-    keep, notes = _simple(edge, len(vertex))
-    edge = edge[keep]
-    notes = [*provenance.get("notes", []), *notes, *_coincident(vertex, node_skeleton, names)]
-    return SkeletonGraph(
-        skeleton_id=np.array([s.label for s in kept], np.uint64),
-        node_skeleton=node_skeleton,
-        node_voxel_zyx=to_voxels(vertex, spec.voxel_size_nm_zyx),
-        edge_u=edge[:, 0].astype(np.int32),
-        edge_v=edge[:, 1].astype(np.int32),
-        edge_length_nm=_lengths(vertex, edge),
-        shape_zyx=spec.shape_zyx,
-        voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
-        provenance={**provenance, "notes": notes},
-    )
-
-
-def _simple(edges: NDArray[np.int64], n_nodes: int) -> tuple[NDArray[np.intp], list[str]]:
-    """Which edges to keep, in their order, so that each pair of nodes has one at most; and what was left out."""
-    low, high = edges.min(axis=1, initial=n_nodes), edges.max(axis=1, initial=0)
-    loops = low == high
-    _, first = np.unique(low * max(1, n_nodes) + high, return_index=True)
-    keep = np.zeros(len(edges), np.bool_)
-    keep[first] = True
-    notes = []
-    if doubled := int((~keep & ~loops).sum()):
-        notes.append(f"{doubled:,} edges stand twice, or in both directions; each counts once")
-    if loops.any():
-        notes.append(f"{int(loops.sum()):,} edges lead from a node to itself; they are left out")
-    return np.flatnonzero(keep & ~loops), notes
-
-
-def _coincident(position: NDArray[np.float64], skeleton: NDArray[np.int32], names: list[str]) -> list[str]:
-    """A note where nodes of a skeleton stand on the same point."""
-    if len(position) < 2:
-        return []
-    order = np.lexsort((*position.T, skeleton))
-    same = (position[order[1:]] == position[order[:-1]]).all(axis=1) & (skeleton[order[1:]] == skeleton[order[:-1]])
-    if not same.any():
-        return []
-    owners = np.unique(skeleton[order[1:][same]])
-    return [
-        f"{int(same.sum()):,} nodes stand where another node of their skeleton does, in {len(owners):,} skeletons, the "
-        f"first {names[owners[0]]}; they stay nodes of their own (osteoid and cloud-volume: consolidate() joins them)"
-    ]
-
-
-def _lengths(position_nm: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    length: NDArray[np.float64] = np.linalg.norm(position_nm[edges[:, 0]] - position_nm[edges[:, 1]], axis=1)
-    return length
-
-
 def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> SkeletonGraph:
     file = read_file(path)
     reader = _Reader(spec, options, SkeletonLayer.none())
@@ -239,7 +136,9 @@ def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> Skeleton
     return reader.graph([skeleton], path, [])
 
 
-def _from_folder(path: Path, spec: VolumeSpec, options: ImportOptions) -> SkeletonGraph:
+def _from_folder(
+    path: Path, spec: VolumeSpec, options: ImportOptions, origin_nm_xyz: NDArray[np.float64] | None = None
+) -> SkeletonGraph:
     folder = SkeletonFolder.of(path)
     layer, notes = SkeletonLayer.none(), []
     stated = folder.info()
@@ -252,11 +151,14 @@ def _from_folder(path: Path, spec: VolumeSpec, options: ImportOptions) -> Skelet
                     "segmentation_layer",
                     f"{path.name}: a segmentation layer in an archive; unpack it and give its folder {below}",
                 )
-            _demand_stated_size(path, stated_voxel_sizes(info), spec, options)
-            graph = _from_folder(path / below, spec, options)
+            scale = _stated_scale(path, stated_scales(info), spec, options)
+            graph = _from_folder(path / below, spec, options, scale.origin_nm_xyz if scale else None)
             notes = [f"{path} is a segmentation layer; read from its skeletons in {below}", *graph.notes]
+            if scale and any(scale.offset_voxel_zyx):
+                notes.append(f"the layer begins at voxel {scale.offset_voxel_zyx} (z,y,x); places count from there")
             return replace(graph, provenance={**graph.provenance, "notes": notes})
         layer = SkeletonLayer.of(str(path), info)
+        layer = layer if origin_nm_xyz is None else layer.moved(origin_nm_xyz)
     if not folder.skeletons:
         raise InputError.of("no_skeletons", f"{path}: {folder.nothing()}")
     ids, id_notes = skeleton_ids(list(folder.skeletons))
@@ -268,7 +170,7 @@ def _from_folder(path: Path, spec: VolumeSpec, options: ImportOptions) -> Skelet
             skeletons.append(reader.read(file, label, swc=file.is_swc))
         except InputError as error:
             complaints += error.complaints
-    _raise(bounded(complaints))
+    raise_all(bounded(complaints))
     return reader.graph(skeletons, path, [*folder.notes(), *id_notes])
 
 
@@ -288,7 +190,7 @@ class _Reader:
             try:
                 vertex, edges = decode_skeleton(file.data, self.layer, file.name)
             except InputError:
-                demand_skeleton(file)  # a better reason, where it is known what else it is
+                demand_skeleton(file, swc=False)  # a better reason, where it is known what else it is
                 raise
             return NmSkeleton(label, self.options.nm_zyx(vertex, self.spec), edges, file.name)
         demand_skeleton(file)
@@ -311,8 +213,9 @@ class _Reader:
         try:
             graph = from_skeletons(skeletons, self.spec, provenance, self.options)
         except InputError as error:
-            raise InputError([*questions, *error.complaints]) from None
-        _raise(questions)
+            applied = [Complaint("header", note) for note in self.notes if "header is applied" in note]
+            raise InputError([*questions, *error.complaints, *applied[:3]]) from None
+        raise_all(questions)
         return graph
 
     def _questions(self) -> list[Complaint]:
@@ -328,8 +231,9 @@ class _Reader:
         complaints = [
             Complaint(
                 "other_unit",
-                f"{_names(names)}: a comment states the unit {other}, but coordinates are read as {unit}; give --unit "
-                f"{other}, or --anyway where the comment is wrong",
+                f"{_names(names)}: a comment states the unit {other}, but coordinates are read as {unit}; "
+                + (f"give --unit {other}" if other in UNITS else "write them in nm, um or voxels")
+                + ", or --anyway where the comment is wrong",
             )
             for other, names in self._other_unit.items()
         ]
@@ -344,18 +248,22 @@ class _Reader:
         return complaints
 
 
-def _demand_stated_size(
-    path: Path, sizes: list[tuple[float, float, float]], spec: VolumeSpec, options: ImportOptions
-) -> None:
-    """A segmentation layer has the volume's voxel size at one of its scales."""
-    fitting = any(np.allclose(size, spec.voxel_size_nm_zyx, rtol=1e-3) for size in sizes)
-    if sizes and not fitting and not options.anyway:
+def _stated_scale(
+    path: Path, scales: list[StatedScale], spec: VolumeSpec, options: ImportOptions
+) -> StatedScale | None:
+    """The scale of a segmentation layer that has the volume's voxel size. Raises InputError where none has."""
+    for scale in scales:
+        if np.allclose(scale.voxel_size_nm_zyx, spec.voxel_size_nm_zyx, rtol=1e-3):
+            return scale
+    if scales and not options.anyway:
+        sizes = [scale.voxel_size_nm_zyx for scale in scales]
         raise InputError.of(
             "other_voxel_size",
             f"{path}: info states voxels of {' or '.join(format_triple(s) for s in sizes[:3])} nm (z,y,x), but "
             f"--voxel-size is {format_triple(spec.voxel_size_nm_zyx)}; correct --voxel-size, or give --anyway where "
             "info is wrong",
         )
+    return None
 
 
 def _long_enough(graph: SkeletonGraph, min_length_um: float) -> SkeletonGraph:
@@ -390,8 +298,3 @@ def _is_archive_of_files(path: Path) -> bool:
 
 def _names(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"
-
-
-def _raise(complaints: list[Complaint]) -> None:
-    if complaints:
-        raise InputError(complaints)

@@ -49,12 +49,15 @@ def placement_complaints(
         return []
     span = np.ptp(position_nm_zyx, axis=0) / 1000.0
     volume = np.multiply(spec.shape_zyx, spec.voxel_size_nm_zyx) / 1000.0
-    other = _fitting(position_nm_zyx, spec, unit, axes)
+    fitting = _fitting(position_nm_zyx, spec, unit, axes)
+    units = [
+        option for option in fitting if "--axes" not in option
+    ]  # a wrong order moves a set, a wrong unit shrinks it
     return [
         Complaint(
             "corner",
             f"all {len(position_nm_zyx):,} nodes lie in a corner: they span {_um(span)} um (z,y,x) of a volume of "
-            f"{_um(volume)} um. {_advice(other, unit)}If they are right, say so with --anyway",
+            f"{_um(volume)} um. {_advice(units or fitting, unit)}If they are right, say so with --anyway",
         )
     ]
 

@@ -1,7 +1,7 @@
 """Neuroglancer precomputed skeletons: the layer's ``info`` and the file of each skeleton."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.foreign_files import foreign_content
+from axonem_eval.file_kinds import foreign_content
+from axonem_eval.spec import FloatTriple
 
 MAX_INFO_BYTES = 16 << 20
 
@@ -28,6 +29,10 @@ class SkeletonLayer:
     def none(cls) -> "SkeletonLayer":
         """Files without an ``info``, as osteoid.save and cloud-volume write them: nm, perhaps radius and type."""
         return cls(np.eye(3, 4), 0)
+
+    def moved(self, origin_nm_xyz: NDArray[np.float64]) -> "SkeletonLayer":
+        """The layer with coordinates that begin at ``origin_nm_xyz``."""
+        return replace(self, transform=self.transform - np.column_stack([np.zeros((3, 3)), origin_nm_xyz]))
 
     @classmethod
     def of(cls, folder: str, info: dict[str, Any]) -> "SkeletonLayer":
@@ -62,17 +67,15 @@ def skeletons_below(folder: Path, info: dict[str, Any]) -> str | None:
     kind = info.get("@type")
     if kind in (None, "neuroglancer_skeletons") and "scales" not in info:
         return None
-    if "scales" not in info:
-        raise InputError.of(
-            "not_skeletons", f"{folder}: info is of {str(kind)[:60]!r}, expected neuroglancer_skeletons"
-        )
+    if "scales" not in info or info.get("type") == "image":
+        what = "an image layer" if "scales" in info else repr(str(kind)[:60])
+        raise InputError.of("not_skeletons", f"{folder}: info is of {what}, expected neuroglancer_skeletons")
     named = str(info.get("skeletons") or "")
     parts = PurePosixPath(named).parts
     if not parts or ".." in parts or named.startswith("/"):
         raise InputError.of(
             "segmentation_layer",
-            f"{folder}: this is a segmentation layer, and its info names no skeletons. Give the folder of the "
-            "skeletons, or make some from the labels with `axonem-eval skeletonize`",
+            f"{folder}: this is a segmentation layer, and its info names no skeletons{_skeletons_nearby(folder)}",
         )
     below = "/".join(parts)
     if folder.is_dir() and not (folder / below / "info").is_file():
@@ -84,15 +87,40 @@ def skeletons_below(folder: Path, info: dict[str, Any]) -> str | None:
     return below
 
 
-def stated_voxel_sizes(info: dict[str, Any]) -> list[tuple[float, float, float]]:
-    """Voxel sizes z,y,x in nm of a segmentation layer's scales; what is not understood is left out."""
-    sizes = []
+def _skeletons_nearby(folder: Path) -> str:
+    found = [p.parent for p in sorted(folder.glob("*/info")) if b"neuroglancer_skeletons" in p.read_bytes()[:10_000]]
+    if found:
+        return f"; there are some in {found[0]}: give that folder"
+    return ". Give the folder of the skeletons, or make some from the labels with `axonem-eval skeletonize`"
+
+
+@dataclass(frozen=True)
+class StatedScale:
+    """What a segmentation layer states of one scale: nm and voxels, both z,y,x."""
+
+    voxel_size_nm_zyx: FloatTriple
+    offset_voxel_zyx: FloatTriple
+
+    @property
+    def origin_nm_xyz(self) -> NDArray[np.float64]:
+        """(3,) where the volume begins in the coordinates of its skeletons."""
+        return np.multiply(self.voxel_size_nm_zyx, self.offset_voxel_zyx)[::-1]
+
+
+def stated_scales(info: dict[str, Any]) -> list[StatedScale]:
+    """The scales of a segmentation layer; what is not understood is left out."""
     scales = info.get("scales")
+    found = []
     for scale in scales if isinstance(scales, list) else []:
-        size = scale.get("resolution") if isinstance(scale, dict) else None
-        if isinstance(size, list) and len(size) == 3 and all(isinstance(v, int | float) for v in size):
-            sizes.append((float(size[2]), float(size[1]), float(size[0])))
-    return sizes
+        if isinstance(scale, dict) and (size := _triple_zyx(scale.get("resolution"))):
+            found.append(StatedScale(size, _triple_zyx(scale.get("voxel_offset")) or (0.0, 0.0, 0.0)))
+    return found
+
+
+def _triple_zyx(xyz: Any) -> FloatTriple | None:
+    if isinstance(xyz, list) and len(xyz) == 3 and all(isinstance(v, int | float) for v in xyz):
+        return (float(xyz[2]), float(xyz[1]), float(xyz[0]))
+    return None
 
 
 def decode_skeleton(data: bytes, layer: SkeletonLayer, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

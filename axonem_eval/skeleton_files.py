@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.foreign_files import foreign_content
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.stores import look_over
 
 # About ten million nodes; larger is no single axon.
@@ -90,14 +90,17 @@ class SkeletonFolder:
     def nothing(self) -> str:
         """What a folder or an archive without skeletons holds instead."""
         what = "no .swc and no precomputed skeleton"
-        if not self.path.is_dir():
-            return f"{what} in this archive. Zip a folder of SWC files, or unpack it and give the folder of skeletons"
         below = self._folders_with_swc()
         if below:
             return f"{what} in this folder itself; there are SWC files in {below[0]}: give that folder"
-        first = foreign_content((self.path / self.others[0]).read_bytes()[:4000]) if self.others else None
-        shown = f", such as {self.others[0]}" if self.others else ""
-        return f"{what} in this folder; it has {len(self.others)} other files{shown}{f': {first}' if first else ''}"
+        here = "this folder" if self.path.is_dir() else "this archive"
+        if not self.others:
+            return f"{what} in {here}, nor any other file"
+        first = foreign_content(self._head(self.others[0]))
+        shown = f"{self.others[0]}{f': {first}' if first else ''}"
+        return (
+            f"{what} in {here}, whose SWC files would end in .swc; it has {len(self.others):,} others, such as {shown}"
+        )
 
     def _folders_with_swc(self) -> list[str]:
         if not self.path.is_dir():
@@ -114,6 +117,17 @@ class SkeletonFolder:
         with zipfile.ZipFile(self.path) as archive:
             for name in self.skeletons:
                 yield SkeletonFile(name, _unpacked(self._read_member(archive, name), name, name))
+
+    def _head(self, name: str) -> bytes:
+        """The first bytes of a file, none where it cannot be read."""
+        try:
+            if self.path.is_dir():
+                with open(self.path / name, "rb") as plain:
+                    return plain.read(4000)
+            with zipfile.ZipFile(self.path) as archive:
+                return self._read_member(archive, name)[:4000]
+        except (OSError, InputError):
+            return b""
 
     def _read_member(self, archive: zipfile.ZipFile, name: str) -> bytes:
         try:
@@ -152,13 +166,19 @@ def is_swc(name: str) -> bool:
     return _end(name) in _SWC_ENDS
 
 
-def demand_skeleton(file: SkeletonFile) -> None:
-    """Raise InputError where a file is empty, or is known to be something else."""
+def demand_skeleton(file: SkeletonFile, *, swc: bool = True) -> None:
+    """Raise InputError where a file is empty, or is known to be something else; text where SWC is not expected."""
     if not file.data:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); copy or write it again")
     foreign = foreign_content(file.data)
     if foreign:
         raise InputError.of("foreign_file", f"{file.name}: this is {foreign}. Expected an SWC or precomputed skeleton")
+    if not swc and re.fullmatch(rb"[\t\r\n\x20-\x7e]+", file.data[:1000]):
+        raise InputError.of(
+            "text_file",
+            f"{file.name}: this is text, expected a precomputed skeleton. Names of SWC files end in .swc; take other "
+            "files out of the folder",
+        )
 
 
 def skeleton_ids(names: list[str]) -> tuple[list[int], list[str]]:

@@ -15,6 +15,7 @@ whatever the blocks, so the result does not depend on how the work was shared.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.check import demand_voxel_size
 from axonem_eval.downsample import Box, blocks, near_isotropic_factor, read_small, small_shape
 from axonem_eval.errors import InputError
 from axonem_eval.measured import MeasuredSkeletons
@@ -64,6 +66,7 @@ class Plan:
     voxel_size_nm: FloatTriple
     factor: Triple
     teasar: Teasar
+    background_ids: tuple[int, ...] = ()
     version: str = SKELETON_VERSION
 
     @property
@@ -79,6 +82,10 @@ class Plan:
     def boxes(self) -> list[Box]:
         """The blocks, in voxels of the full volume."""
         return list(blocks(self.shape, self.chunk_shape, self.factor))
+
+    def open_labels(self) -> LabelVolume:
+        """The labels, which may lie on another machine's disk."""
+        return open_labels(self.path, self.dataset, background_ids=self.background_ids)
 
     def save(self, work_dir: Path) -> None:
         text = json.dumps(asdict(self), indent=2)
@@ -100,8 +107,13 @@ def prepare(
     dataset: str | None = None,
     target_voxel_nm: float = 30.0,
     parameters: Teasar | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
 ) -> Plan:
-    """Begin or resume in a work folder. Raises InputError where it holds the work on other labels or parameters."""
+    """Begin or resume in a work folder.
+
+    Raises InputError where it holds the work on other labels or parameters, or the labels state another voxel size.
+    """
     program()  # said before hours of reading, if kimimaro is not there
     with open_labels(path, dataset) as volume:
         plan = Plan(
@@ -113,7 +125,10 @@ def prepare(
             voxel_size_nm=voxel_size_nm_zyx,
             factor=near_isotropic_factor(voxel_size_nm_zyx, target_voxel_nm),
             teasar=parameters or Teasar(),
+            background_ids=tuple(background_ids),
         )
+        if not trust_voxel_size:
+            demand_voxel_size(volume, voxel_size_nm_zyx)
     folder = Path(work_dir)
     for part in ("blocks", "skeletons"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -155,7 +170,7 @@ def read_block(work_dir: str | Path, block: int) -> None:
     """Downsample one block of the labels and write its runs. Raises InputError for a damaged file."""
     plan = Plan.load(work_dir)
     if not has_read_block(work_dir, block):
-        with open_labels(plan.path, plan.dataset) as volume:
+        with plan.open_labels() as volume:
             read_block_of(plan, volume, work_dir, block)
 
 

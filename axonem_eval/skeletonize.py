@@ -5,7 +5,7 @@ own label.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.check import reserved_id_warnings
 from axonem_eval.errors import InputError
 from axonem_eval.landlock import die_with_parent
 from axonem_eval.measured import MeasuredSkeletons
@@ -34,7 +35,7 @@ from axonem_eval.skeleton_tasks import (
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.trace import Teasar, program
-from axonem_eval.volume import Progress, StageProgress, open_labels
+from axonem_eval.volume import Progress, StageProgress
 
 # Of positions looked up at once while nodes are placed.
 _MAX_CANDIDATES = 16 << 20
@@ -90,7 +91,10 @@ def skeletonize_volume(
     processes: int = 1,
     work_dir: str | Path | None = None,
     executor: Mapper | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
     on_progress: StageProgress | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> MeasuredSkeletons:
     """Skeletonize every label of a volume, with the radius at each node and the volume of each label.
 
@@ -99,8 +103,11 @@ def skeletonize_volume(
     processes : worker processes, unless an ``executor`` is given: anything with ``map(function, numbers)``.
     work_dir : a folder to keep the work in; the same call on it after a kill goes on where it stood. It must be
         reachable by the executor's workers. By default a temporary one.
+    background_ids : labels that count as 0.   trust_voxel_size : the size given is right, whatever the file states.
     on_progress : called with (stage, done, total); stages read, skeletonize, place.
-    Raises InputError for unreadable labels, for a work folder of another run and where no skeleton is left.
+    on_warning : called at the start with each line about what may be wrong with the labels.
+    Raises InputError for unreadable labels, another voxel size in the file, a work folder of another run and where no
+    skeleton is left.
     """
 
     def report(stage: str) -> Progress:
@@ -116,7 +123,13 @@ def skeletonize_volume(
             dataset=dataset,
             target_voxel_nm=target_voxel_nm,
             parameters=parameters,
+            background_ids=background_ids,
+            trust_voxel_size=trust_voxel_size,
         )
+        if on_warning:
+            with plan.open_labels() as volume:
+                for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
+                    on_warning(line)
         if executor is None and processes > 1:
             executor = stack.enter_context(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
@@ -125,7 +138,7 @@ def skeletonize_volume(
         read_blocks(plan, work_dir, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
         skeletons = collect(work_dir, provenance(plan, Path(path).name))
-        with open_labels(plan.path, plan.dataset) as volume:
+        with plan.open_labels() as volume:
             kept = _long_enough(skeletons, min_length_um, volume.path.name)
             graph = place_nodes(
                 kept.graph, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place")
@@ -136,7 +149,7 @@ def skeletonize_volume(
 def read_blocks(plan: Plan, work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
     """Read all blocks; in this process where the file can only be read from front to back."""
     numbers = range(len(plan.boxes))
-    with open_labels(plan.path, plan.dataset) as volume:
+    with plan.open_labels() as volume:
         alone = executor is None or volume.sequential
         work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
         mapper = _Here() if executor is None or alone else executor
@@ -159,6 +172,7 @@ def provenance(plan: Plan, source: str) -> dict[str, Any]:
         "source": source,
         "source_sha256": plan.source_sha256,
         "dataset": plan.dataset,
+        "background_ids": plan.background_ids,
         "program": f"{program()}, plan version {SKELETON_VERSION}",
         "teasar": asdict(plan.teasar),
         "downsample_zyx": plan.factor,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -184,21 +185,42 @@ class SkeletonGraph:
                 f"{path}: no skeleton bundle, it lacks {', '.join(missing)}. Make one with `axonem-eval skeletonize`, "
                 "or turn em_erl, SWC or precomputed skeletons into one with `axonem-eval import`",
             )
-        header = json.loads(arrays["header"].tobytes())
+        header = _read_header(path, arrays["header"])
         if (header.get("format"), header.get("version")) != (BUNDLE_FORMAT, BUNDLE_VERSION):
             raise InputError.of(
                 "bundle_version",
                 f"{path}: bundle format {header.get('format')} version {header.get('version')}, this program reads "
                 f"{BUNDLE_FORMAT} version {BUNDLE_VERSION}; make it again with `axonem-eval skeletonize`",
             )
-        z, y, x = header["shape_zyx"]
-        vz, vy, vx = header["voxel_size_nm_zyx"]
+        try:
+            z, y, x = (int(n) for n in header["shape_zyx"])
+            vz, vy, vx = (float(nm) for nm in header["voxel_size_nm_zyx"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise _bad_header(path) from None
         return cls(
             **{name: arrays[name] for name in _ARRAYS},
             shape_zyx=(z, y, x),
             voxel_size_nm_zyx=(vz, vy, vx),
-            provenance=header["provenance"],
+            provenance=header.get("provenance", {}),
         )
+
+
+def _read_header(path: str | Path, stored: NDArray[Any]) -> dict[str, Any]:
+    try:
+        header = json.loads(stored.tobytes())
+    except ValueError:  # also of bytes that are no text
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("provenance", {}), dict):
+        raise _bad_header(path)
+    return header
+
+
+def _bad_header(path: str | Path) -> InputError:
+    return InputError.of(
+        "not_a_bundle",
+        f"{path}: the array header is no JSON with shape_zyx and voxel_size_nm_zyx, as this program writes it. Make "
+        "the bundle again with `axonem-eval skeletonize` or `axonem-eval import`",
+    )
 
 
 def doubled_ids(graph: SkeletonGraph) -> list[Complaint]:
@@ -275,18 +297,40 @@ def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    _require_archive(Path(path))
     try:
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError.of("no_file", f"{path}: no such file") from None
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # what zipfile, zlib and NumPy raise on a file that somebody made
+        why = str(error)
+        if "pickle" in why:  # NumPy takes any file that is no archive for a pickle
+            why = "it is no zip archive" if not zipfile.is_zipfile(path) else "it holds Python objects"
         raise InputError.of(
             "not_npz",
-            f"{path}: not readable as an .npz archive of plain arrays ({error}); "
-            "pickled content is never loaded, because unpickling runs code",
+            f"{path}: not readable as an .npz archive of plain arrays ({why}); pickled content is never loaded, "
+            "because unpickling runs code",
         ) from None
+
+
+def _require_archive(path: Path) -> None:
+    """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(2000)
+    except FileNotFoundError:
+        raise InputError.of("no_file", f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
+    if not head.startswith(b"PK"):
+        what = foreign_content(head) or "a file of an unknown kind"
+        raise InputError.of(
+            "not_npz",
+            f"{path}: this is {what}. Expected an .npz archive, such as a bundle of `axonem-eval skeletonize` "
+            "or `axonem-eval import`",
+        )

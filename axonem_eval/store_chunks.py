@@ -5,6 +5,7 @@ Zarr and precomputed volumes read a chunk without a file as background, whether 
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_few_chunks
 from axonem_eval.spec import Triple
 from axonem_eval.stores import Store
-from axonem_eval.volume import demand_bearable_grid
 
-_PRECOMPUTED = re.compile(r"(-?\d+)--?\d+_(-?\d+)--?\d+_(-?\d+)--?\d+")
+_PRECOMPUTED = re.compile(r"(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+")
+# Beyond 18 digits no chunk is meant, and int() would take long.
+_INDEX = r"(0|[1-9]\d{0,17})"
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,24 @@ class ChunkFiles:
     """The files that the chunks of an array may lie in; a shard counts as one.
 
     shape_zyx : voxels that one file covers.   present : (z, y, x) bool, which there are; None where names do not tell.
-    looked_for : the name of the first.   others : some of the files that lie there but are none of these.
-    kind : "chunks" or "shards".
+    looked_for : the name of the first, as the metadata lead to it.   kind : "chunks" or "shards".
+    others : some of the files that lie there instead, and what to do about them; told where none of ours is there.
     """
 
     shape_zyx: Triple
     present: NDArray[np.bool_] | None
     looked_for: str
-    others: tuple[str, ...]
+    others: str = ""
     kind: str = "chunks"
+
+    def demand_some(self, store: Store) -> None:
+        """Raise InputError where no chunk has a file: all would read as background, whatever was meant."""
+        if self.present is not None and self.present.size and not self.present.any():
+            raise store.error(
+                "no_chunks",
+                f"none of its {self.kind} has a file: the metadata lead to {self.looked_for}, "
+                + (self.others or "and no other file lies there. Write the labels, and copy all files"),
+            )
 
     def total(self, shape_zyx: Triple) -> int:
         """How many files a volume of that shape has where none is missing."""
@@ -49,23 +61,53 @@ class ChunkFiles:
         return present.ravel()
 
 
-def zarr_chunk_files(store: Store, folder: str, metadata: dict[str, Any], sharded: bool) -> ChunkFiles:
-    """The chunk files of a Zarr array of three dimensions, after leading ones of length 1."""
+def zarr_chunk_files(
+    store: Store, folder: str, metadata: dict[str, Any], sharded: bool, axes: Sequence[int]
+) -> ChunkFiles:
+    """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
     shape, chunk, before, separator = _zarr_keys(metadata)
-    names = store.names_below(folder)
-    pattern = re.compile(re.escape(before) + re.escape(separator).join([r"(\d+)"] * len(shape)))
-    last = _within(chunk[-3:], shape[-3:])
-    places: list[list[int]] = []
-    others: list[str] = []
-    for name in names:
-        match = pattern.fullmatch(name)
-        if match:
-            places.append([int(n) for n in match.groups()])
-        elif len(others) < 3:
-            others.append(name)
-    present = _marked(store, [p[-3:] for p in places if not any(p[:-3])], last, shape[-3:])
-    looked_for = before + separator.join("0" * len(shape))
-    return ChunkFiles(last, present, looked_for, tuple(others), "shards" if sharded else "chunks")
+    extent = tuple(shape[i] for i in axes)
+    covered = _within([chunk[i] for i in axes], extent)
+    names = list(store.names_below(folder))
+    places = _zarr_places(names, before, separator, len(shape))
+    first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
+    present = _marked(store, [[p[i] for i in axes] for p in first], covered, extent)
+    return ChunkFiles(
+        covered,
+        present,
+        before + separator.join("0" * len(shape)),
+        "" if places else _zarr_others(names, metadata, before, separator),
+        "shards" if sharded else "chunks",
+    )
+
+
+def _zarr_places(names: Iterable[str], before: str, separator: str, n_axes: int) -> list[list[int]]:
+    pattern = re.compile(re.escape(before) + re.escape(separator).join([_INDEX] * n_axes))
+    return [[int(n) for n in match.groups()] for match in map(pattern.fullmatch, names) if match]
+
+
+def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separator: str) -> str:
+    """What lies there instead, and how to make the metadata lead to it."""
+    if not names:
+        return ""
+    n_axes = len(metadata["shape"])
+    version = 3 if metadata.get("zarr_format") == 3 else 2
+    for prefix, other in (("", "/"), ("", "."), ("c/", "/"), ("c.", ".")):
+        if (prefix, other) == (before, separator) or not _zarr_places(names, prefix, other, n_axes):
+            continue
+        if version == 2 and prefix:
+            remedy = "the names are those of Zarr v3: write the array again, or rename them"
+        elif version == 2:
+            remedy = f'add "dimension_separator": "{other}" to .zarray'
+        else:
+            encoding = f'{{"name": "{"default" if prefix else "v2"}", "configuration": {{"separator": "{other}"}}}}'
+            remedy = f'write "chunk_key_encoding": {encoding} in zarr.json'
+        return f"and there lies {prefix}{other.join('0' * n_axes)} or its like: {remedy}"
+    return f"and there lies {_some(names)}. Write the array again, or rename the files"
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(islice(names, 3))
 
 
 def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
@@ -84,34 +126,61 @@ def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 def precomputed_chunk_files(store: Store, folder: str, scale: dict[str, Any]) -> ChunkFiles:
     """The chunk files of one scale of a precomputed volume; of shards only whether there is none."""
     shape = tuple(scale["size"][::-1])
+    names = list(store.names_below(folder))
+    inside = f"{scale['key']}/"
     if scale.get("sharding"):
-        names = store.names_below(folder)
-        shards = sum(name.endswith(".shard") for name in names)
-        present = None if shards else np.zeros((1, 1, 1), np.bool_)
-        return ChunkFiles(_triple(shape), present, "a file NUMBER.shard", tuple(islice(names, 3)), "shards")
+        there = any(name.endswith(".shard") for name in names)
+        return ChunkFiles(
+            _triple(shape),
+            None if there else np.zeros((1, 1, 1), np.bool_),
+            f"{inside}NUMBER.shard",
+            "" if there else _precomputed_others(store, names, folder, inside),
+            "shards",
+        )
     chunk = _within(scale["chunk_sizes"][0][::-1], shape)
-    offset = list(scale.get("voxel_offset") or (0, 0, 0))
-    places: list[list[int]] = []
-    others: list[str] = []
-    for name in store.names_below(folder):
+    offset = [int(o) for o in scale.get("voxel_offset") or (0, 0, 0)]
+    places = []
+    for name in names:
         match = _PRECOMPUTED.fullmatch(name)
-        first = [int(n) - o for n, o in zip(match.groups(), offset, strict=True)] if match else []
-        if first and all(n % c == 0 for n, c in zip(first, chunk[::-1], strict=True)):
-            places.append([n // c for n, c in zip(first[::-1], chunk, strict=True)])
-        elif len(others) < 3:
-            others.append(name)
-    ends = [min(o + c, o + n) for o, c, n in zip(offset, chunk[::-1], shape[::-1], strict=True)]
-    looked_for = "_".join(f"{o}-{e}" for o, e in zip(offset, ends, strict=True))
-    return ChunkFiles(chunk, _marked(store, places, chunk, shape), looked_for, tuple(others))
+        place = (
+            [(int(n) - o) // c for n, o, c in zip(match.groups(), offset, chunk[::-1], strict=True)] if match else []
+        )
+        if place and name == _precomputed_name(place, chunk[::-1], shape[::-1], offset):
+            places.append(place[::-1])
+    return ChunkFiles(
+        chunk,
+        _marked(store, places, chunk, shape),
+        inside + _precomputed_name([0, 0, 0], chunk[::-1], shape[::-1], offset),
+        "" if places else _precomputed_others(store, names, folder, inside),
+    )
+
+
+def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: list[int]) -> str:
+    """The name of a chunk's file; all in the order x, y, z."""
+    axes = zip(place, chunk, shape, offset, strict=True)
+    return "_".join(f"{p * c + o}-{min((p + 1) * c, n) + o}" for p, c, n, o in axes)
+
+
+def _precomputed_others(store: Store, names: list[str], folder: str, inside: str) -> str:
+    if names:
+        return (
+            f"and there lies {inside}{_some(names)}. Correct size, chunk_sizes and voxel_offset in the info file, or "
+            "write the volume again"
+        )
+    for other, files in store.others.items():
+        found = next((n for n in files if _PRECOMPUTED.fullmatch(n) or n.endswith(".shard")), None)
+        if found:
+            key = other.rpartition("/")[2]
+            return f'and there lies {key}/{found}: write "key": "{key}" in the info file, or rename that folder'
+    return ""
 
 
 def _marked(store: Store, places: list[list[int]], chunk: Triple, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    demand_bearable_grid(store.path.name, _triple(shape), chunk)
+    require_few_chunks(store.path.name, _triple(shape), chunk, store.file_bytes)
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     present = np.zeros(grid, np.bool_)
     if places:
-        # Numbers beyond int64 lie outside the grid all the more.
-        where = np.array([[min(n, 1 << 62) for n in place] for place in places], np.int64)
+        where = np.array(places, np.int64)
         where = where[((where >= 0) & (where < grid)).all(axis=1)]
         present[tuple(where.T)] = True
     return present

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple, Triple, format_triple
+from axonem_eval.label_info import LabelInfo, missing_chunks
+from axonem_eval.spec import Triple
+from axonem_eval.stated import Stated
 from axonem_eval.store_chunks import ChunkFiles
 from axonem_eval.stores import Store
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, demand_bearable_grid
+from axonem_eval.volume import Labels, LabelVolume
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20
@@ -41,8 +44,14 @@ def missing_extra(what: str, package: str) -> InputError:
     )
 
 
-def open_store(store: Store, folder: str, spec: dict[str, Any], *, sharded: bool) -> Any:
-    """The tensorstore of an array in a folder of the store. Raises InputError with tensorstore's reason."""
+def open_store(
+    store: Store, folder: str, spec: dict[str, Any], *, sharded: bool, metadata: dict[str, Any] | None = None
+) -> Any:
+    """The tensorstore of an array in a folder of the store.
+
+    metadata : to take in place of those in the store.
+    Raises InputError with tensorstore's reason.
+    """
     ts = tensorstore_module()
     cores = os.cpu_count() or 1
     context = ts.Context(
@@ -53,9 +62,18 @@ def open_store(store: Store, folder: str, spec: dict[str, Any], *, sharded: bool
             "file_io_concurrency": {"limit": cores},
         }
     )
+    instead: dict[str, Any] = {} if metadata is None else {"metadata": metadata, "recheck_cached_metadata": False}
     try:
-        return ts.open({**spec, "kvstore": store.kvstore(folder)}, open=True, read=True, context=context).result()
-    except (ValueError, OSError, NotImplementedError) as error:
+        return ts.open(
+            {**spec, **instead, "kvstore": store.kvstore(folder)},
+            open=True,
+            read=True,
+            assume_metadata=bool(instead),
+            context=context,
+        ).result()
+    except MemoryError:
+        raise
+    except Exception as error:
         raise store.error("unreadable", f"{folder or 'the array'} cannot be opened: {reason(error, store)}") from None
 
 
@@ -79,7 +97,7 @@ class StoreVolume(LabelVolume):
         dataset: str,
         stored_dtype: str,
         compression: str,
-        voxel_size_nm_zyx: FloatTriple | None,
+        stated: Stated,
         files: ChunkFiles,
         fill_value: int = 0,
     ) -> None:
@@ -93,13 +111,10 @@ class StoreVolume(LabelVolume):
         stored = _within(layout.read_chunk.shape, self.shape_zyx)
         self._shard_zyx = _within(layout.write_chunk.shape, self.shape_zyx)
         self.chunk_shape_zyx = _enlarged(stored, self._shard_zyx, self.shape_zyx, self.dtype.itemsize)
-        if self.chunk_bytes > MAX_CHUNK_BYTES:
-            raise store.error(
-                "huge_chunk",
-                f"one chunk is {format_triple(stored)} voxels, {self.chunk_bytes / 2**30:.1f} GiB; expected at most "
-                f"{MAX_CHUNK_BYTES >> 30} GiB. Write it again with chunks of about 64 x 64 x 64",
-            )
-        demand_bearable_grid(self.path.name, self.shape_zyx, self.chunk_shape_zyx)
+        require_small_chunk(self.path.name, stored, self.dtype.itemsize, store.file_bytes)
+        require_few_chunks(self.path.name, self.shape_zyx, self.chunk_shape_zyx, store.file_bytes)
+        total = files.total(self.shape_zyx)
+        there = None if files.present is None else int(np.count_nonzero(files.present))
         self.info = LabelInfo(
             format=form,
             dataset=dataset,
@@ -107,10 +122,15 @@ class StoreVolume(LabelVolume):
             dtype=stored_dtype,
             chunk_shape_zyx=stored,
             compression=compression,
-            voxel_size_nm_zyx=voxel_size_nm_zyx,
+            voxel_size_nm_zyx=stated.voxel_size_nm_zyx,
             stored_bytes=store.stored_bytes,
-            chunks_total=files.total(self.shape_zyx),
-            chunks_stored=None if files.present is None else int(np.count_nonzero(files.present)),
+            chunks_total=total,
+            chunks_stored=there,
+            offset=stated.offset,
+            warnings=(
+                *(f"{self.path.name}: {note}" for note in stated.notes),
+                *missing_chunks(self.path.name, there, total, f"{files.kind} have no file", fill_value),
+            ),
         )
 
     def stored_chunks(self) -> NDArray[np.bool_] | None:
@@ -134,7 +154,9 @@ class StoreVolume(LabelVolume):
     def _read(self, box: tuple[slice, slice, slice]) -> Labels:
         try:
             return np.asarray(self._array[box].read(order="C").result())
-        except (ValueError, OSError, NotImplementedError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             first = tuple(s.start or 0 for s in box)
             raise self._store.error(
                 "damaged_chunk",
@@ -144,6 +166,7 @@ class StoreVolume(LabelVolume):
 
     def close(self) -> None:
         self._array = None
+        self._store.close()
 
 
 def _within(chunk: Any, shape_zyx: Triple) -> Triple:

@@ -29,7 +29,8 @@ class SwcTree:
 
     vertex_xyz : (n, 3) float64, with SCALE and OFFSET applied, in the file's unit.
     edges : (m, 2) int64, node and parent, indices of nodes.
-    unit : nm, um or voxel, where a comment states it.   voxel_size_xyz : nm, where the writing program states it.
+    unit : nm, um or voxel, or a multiple such as ``8 nm``, where a comment states it.
+    voxel_size_xyz : nm, where the writing program states it.
     notes : what was done beyond reading, for people.
     """
 
@@ -92,8 +93,7 @@ class _Table:
 
     @classmethod
     def of(cls, text: SwcText, name: str) -> "_Table":
-        body = re.sub(r"[^\S\n ]", " ", text.body)  # every kind of blank, those of Unicode too
-        raw = np.frombuffer(b"\n" + body.encode("utf-8") + b"\n", np.uint8)
+        raw = np.frombuffer(b"\n" + text.body.encode("utf-8") + b"\n", np.uint8)
         blank = (raw == 32) | (raw == 10)
         change = np.flatnonzero(blank[1:] != blank[:-1]) + 1
         start, end = change[::2], change[1::2]
@@ -152,7 +152,7 @@ class _Table:
         entry = self._entries(column)
         fraction = ~_made_of(entry, b"0123456789+-")
         value = np.zeros(len(entry), np.int64)
-        wanted = "a whole number" + (", -1 for a root" if column == 6 else "")
+        wanted = "a whole number of at most 18 digits" + (", -1 for a root" if column == 6 else "")
         try:
             value[~fraction] = entry[~fraction].astype(np.int64)
             as_float = (
@@ -163,7 +163,7 @@ class _Table:
         if as_float is None:
             form = re.compile(rb"[-+]?[0-9]{1,18}(\.0*)?")
             wrong = np.flatnonzero([not form.fullmatch(text) for text in entry.tolist()])
-            self._complain(column, entry, wrong, f"{wanted} of at most 18 digits")
+            self._complain(column, entry, wrong, wanted)
             return value
         exact = (as_float == np.rint(as_float)) & (np.abs(as_float) < 2.0**53)
         self._complain(column, entry, np.flatnonzero(fraction)[~exact], wanted)
@@ -175,7 +175,9 @@ class _Table:
         length = np.minimum(self.end[self.first + column] - start, _LONGEST + 1)
         place = np.arange(length.max())
         inside = place < length[:, None]
+        # What is cut off here must not be read as a shorter number.
         characters = np.where(inside, self.raw[np.minimum(start[:, None] + place, len(self.raw) - 1)], 0)
+        characters[length > _LONGEST, _LONGEST:] = ord("~")
         entry: NDArray[np.bytes_] = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{len(place)}")[:, 0]
         return entry
 

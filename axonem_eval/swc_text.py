@@ -16,9 +16,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+# Each expression here is linear in the length of a line: comments may be long.
+NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _COMMENT = re.compile(r"#[^\n]*")
-_BLANKS = re.compile(r"[^\S\n]+")
+_BLANKS = re.compile(r"[^\S\n]+")  # those of Unicode too
 _HEADER = re.compile(r"^[^\S\n]*#[# \t]*(?P<word>OFFSET|SCALE)\b[ \t:=]*(?P<rest>[^\n]*)$", re.M | re.I)
 _SOURCE = re.compile(r"^[^\S\n]*#\s*ORIGINAL_SOURCE\s+(?:osteoid|cloud-?volume|kimimaro)", re.M | re.I)
 # Seven numbers after other words: a header whose line end is lost, with the first node behind it.
@@ -29,8 +30,8 @@ _UNIT_WORDS = {
     "voxel": r"voxels?|vx|px|pixels?",
 }
 _UNIT = re.compile(
-    r"#(?:[^\n]*?\b(?:units?|coordinates?|coords?|positions?)\b[\s:=(]*(?:(?:are|is|in|given)\b[\s:=(]*)*"
-    r"|\s*skeleton \d+, )"
+    r"\b(?:(?:units?|coordinates?|coords?|positions?)\b[ \t:=(\"']{0,9}(?:(?:are|is|in|given)\b[ \t:=(]{0,9}){0,3}"
+    r"|skeleton \d+, )(?P<number>[0-9.]{1,9} ?)?"
     + "(?:" + "|".join(f"(?P<{unit}>{words})" for unit, words in _UNIT_WORDS.items()) + r")(?![\w])",
     re.I,
 )  # fmt: skip
@@ -42,7 +43,8 @@ class SwcText:
 
     scale_xyz, offset_xyz : what the header says is to be applied, or None.
     voxel_size_xyz : a SCALE line of a program whose coordinates are scaled already.
-    unit : nm, um or voxel, where a comment states one.   node_in_comment : first line of that kind, from 1, or None.
+    unit : nm, um or voxel, or a multiple such as ``8 nm``, where a comment states one.
+    node_in_comment : first line with a comment that ends like a node, from 1, or None.
     """
 
     body: str
@@ -55,7 +57,7 @@ class SwcText:
 
 def swc_text(data: bytes, name: str) -> SwcText:
     """Text of an SWC file. Raises InputError where it is no text, or where commas leave two readings."""
-    text = decoded(data, name).replace("\r\n", "\n").replace("\r", "\n")
+    text = decoded(data, name).replace("\r\n", "\n").replace("\r", "\n").replace("\u2212", "-")  # a minus sign
     comments = "\n".join(_COMMENT.findall(text)) if "#" in text else ""
     header = _header(text, name) if comments else {}
     scaled_already = bool(_SOURCE.search(comments))
@@ -122,7 +124,11 @@ def _header(text: str, name: str) -> dict[str, tuple[float, float, float]]:
 
 
 def _stated_unit(comments: str) -> str | None:
-    units = {match.lastgroup for match in _UNIT.finditer(comments)}
+    """nm, um or voxel, or a multiple such as ``8 nm``; None where comments differ."""
+    units = set()
+    for match in _UNIT.finditer(comments):
+        number = (match["number"] or "1").strip()
+        units.add(str(match.lastgroup) if re.fullmatch(r"1\.?0*", number) else f"{number} {match.lastgroup}")
     return units.pop() if len(units) == 1 else None
 
 
@@ -136,12 +142,11 @@ def _node_in_comment(text: str, comments: str) -> int | None:
 
 def _plain_columns(body: str, name: str) -> str:
     """Blanks for commas and semicolons, where each has one reading."""
-    if '"' in body:
-        body = body.replace('"', "")
+    body = _BLANKS.sub(" ", body.replace('"', ""))
     if "," not in body and ";" not in body:
         return body
-    body = re.sub(r"[^\S\n]*[,;][,;\s]*?$", "", body, flags=re.M)  # empty columns at the end
-    empty = re.search(r"^[^\S\n]*[,;]|[,;][^\S\n]*[,;]", body, re.M)
+    body = re.sub(r"(?<![,; ])[,; ]+$", "", body, flags=re.M)  # empty columns at the end
+    empty = re.search(r"^ *[,;]|[,;] *[,;]", body, re.M)
     if empty:
         raise InputError.of(
             "empty_column",
@@ -155,13 +160,13 @@ def _refuse_decimal_commas(body: str, name: str) -> None:
     within = re.search(r"(?<=[0-9]),(?=[0-9])", body)
     if not within:
         return
-    other = ";" in body or re.search(r"[^\s,;][^\S\n]+[^\s,;]", body)
+    other = ";" in body or re.search(r"[^\s,;] [^\s,;]", body)
     if not other:
         columns = {line.count(",") + 1 for line in re.findall(r"^.*\S.*$", body, re.M)}
         wide = max(columns) > 7
-        if not wide or ("." in body and not re.search(r",[^\S\n]", body)):
+        if not wide or ("." in body and ", " not in body):
             return
-        if len(columns) == 1 and max(columns) != 11 and not re.search(r",[^\S\n]", body):
+        if len(columns) == 1 and max(columns) != 11 and ", " not in body:
             return
     token = re.search(r"\S+$", body[max(0, within.start() - 20) : within.start()])
     shown = f"{token.group() if token else ''},{body[within.end() : within.end() + 8].split()[0]}"

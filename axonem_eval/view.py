@@ -62,6 +62,7 @@ def open_view(
     predicted: SkeletonGraph | None = None,
     raw: str | Path | None = None,
     tolerance_nodes: int = 50,
+    trust_voxel_size: bool = False,
     port: int = 0,
     on_progress: StageProgress | None = None,
 ) -> View:
@@ -70,12 +71,15 @@ def open_view(
     ground_truth : adds its skeletons, and the errors of the segmentation at the tolerance.
     predicted : the segmentation's own skeletons; without ground truth the places that look wrong in them are marked.
     raw : EM of the same shape, an integer volume.
-    Raises InputError where shapes differ or nothing states the voxel size.
+    trust_voxel_size : the size given is right, whatever the segmentation states.
+    Raises InputError where shapes or voxel sizes differ or nothing states the voxel size.
     """
     ng = neuroglancer()
     labels = LazyVolume(segmentation)
     volumes = [labels]
     spec = VolumeSpec(labels.shape_zyx, _voxel_size(labels, voxel_size_nm_zyx, ground_truth, predicted))
+    if not trust_voxel_size:
+        labels.demand_voxel_size(spec.voxel_size_nm_zyx)
     layers: list[tuple[str, Any]] = []
     if raw is not None:
         volumes.append(LazyVolume(raw))
@@ -88,7 +92,7 @@ def open_view(
             _demand_shape(f"the {name}", graph.shape_zyx, spec)
             layers.append((name, _skeleton_layer(graph)))
     if ground_truth is not None:
-        sample = sample_file(segmentation, ground_truth, on_progress=on_progress)
+        sample = sample_file(segmentation, ground_truth, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
         errors = locate_errors(ground_truth, sample, run_table(ground_truth, sample), tolerance_nodes)
         marks = error_marks(errors)
     elif predicted is not None:

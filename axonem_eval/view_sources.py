@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.check import demand_voxel_size
 from axonem_eval.errors import InputError
 from axonem_eval.sample import native_unsigned
 from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
@@ -45,6 +46,10 @@ class LazyVolume:
     @property
     def voxel_size_nm_zyx(self) -> FloatTriple | None:
         return self._volume.info.voxel_size_nm_zyx
+
+    def demand_voxel_size(self, given_nm_zyx: FloatTriple) -> None:
+        """Raise InputError where the file states another."""
+        demand_voxel_size(self._volume, given_nm_zyx)
 
     @property
     def nbytes(self) -> int:

@@ -10,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple, Triple, format_triple
+from axonem_eval.label_info import LabelInfo
+from axonem_eval.spec import Triple
 
 Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -37,30 +37,6 @@ BATCH_BYTES = 1 << 20
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-@dataclass(frozen=True)
-class LabelInfo:
-    """What a label file says of itself; sizes in bytes, axes z,y,x.
-
-    chunks_total : chunks as the file has them; of a sharded store its shards.   chunks_stored : how many of these have
-    data in the file, None where that cannot be told cheaply.
-    """
-
-    format: str
-    dataset: str
-    shape_zyx: tuple[int, ...]
-    dtype: str
-    chunk_shape_zyx: tuple[int, ...]
-    compression: str
-    voxel_size_nm_zyx: FloatTriple | None
-    stored_bytes: int
-    chunks_total: int
-    chunks_stored: int | None = None
-
-    @property
-    def voxels(self) -> int:
-        return math.prod(self.shape_zyx)
 
 
 class Scratch:
@@ -112,9 +88,10 @@ class LabelVolume(ABC):
     ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab of it where it is huge.
     ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
     file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
-    chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored. ``batch_bytes`` is
-    how much of small chunks is asked for at a time, ``reads_at_once`` how many threads may ask (None: one a core).
-    ``coarse`` says that whoever reads for us must not learn which chunks hold nodes.
+    chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored,
+    ``background_ids`` are labels of the file that are read as 0. ``batch_bytes`` is how much of small chunks is asked
+    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``coarse`` says that whoever reads for
+    us must not learn which chunks hold nodes.
     """
 
     path: Path
@@ -129,6 +106,7 @@ class LabelVolume(ABC):
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
     coarse: bool = False
+    background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._latest = _LatestChunks()
@@ -231,34 +209,49 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
     return (Path(file), dataset) if file else (Path(text), None)
 
 
-def open_labels(path: str | Path, dataset: str | None = None) -> LabelVolume:
+def open_labels(
+    path: str | Path, dataset: str | None = None, *, mask: bool = False, background_ids: Sequence[int] = ()
+) -> LabelVolume:
     """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
 
-    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages or a folder of
-    files); told apart by content. Raises InputError, saying what the file is and what was expected.
+    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages, or a folder or .zip
+    of files); told apart by content.
+    mask : the file holds a mask rather than labels: booleans are taken too, and no chunk need be stored.
+    background_ids : labels that are read as 0.
+    Raises InputError, saying what the file is and what was expected.
     """
     file, named = split_dataset(path)
     dataset = dataset or named
     if not file.exists():
         raise InputError.of("no_file", f"{file}: no such file")
-    if file.is_dir():
-        return _open_store(file, dataset)
+    try:
+        volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
+    except PermissionError as error:
+        raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
+    if background_ids:
+        from axonem_eval.background_ids import WithoutIds
+
+        return WithoutIds(volume, background_ids)
+    return volume
+
+
+def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
     if file.stat().st_size == 0:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
     with open(file, "rb") as opened:
         magic = opened.read(4)
     if magic in _ZIP:
-        return _open_store(file, dataset)
+        return _open_store(file, dataset, mask)
     if magic in _TIFF:
         from axonem_eval.tiff_volume import open_tiff
 
-        return open_tiff(file)
+        return open_tiff(file, mask=mask)
     from axonem_eval.hdf5 import open_hdf5
 
-    return open_hdf5(file, dataset)
+    return open_hdf5(file, dataset, mask=mask)
 
 
-def _open_store(path: Path, dataset: str | None) -> LabelVolume:
+def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
     """A folder or zip archive, by what lies in it."""
     from axonem_eval.precomputed_volume import is_precomputed, open_precomputed
     from axonem_eval.stores import look_over
@@ -266,30 +259,17 @@ def _open_store(path: Path, dataset: str | None) -> LabelVolume:
     from axonem_eval.zarr_volume import is_zarr, open_zarr
 
     store = look_over(path)
-    if is_zarr(store):
-        return open_zarr(store, dataset)
-    if is_precomputed(store):
-        return open_precomputed(store)
-    if store.pages and not store.is_zip:
-        return open_tiff_folder(path, store.pages, store.stored_bytes)
-    raise store.error(
-        "unknown_format",
-        "holds neither a Zarr array (zarr.json, .zarray) nor a precomputed volume (info)"
-        + (". Expected one of these, zipped" if store.is_zip else " nor TIFF sections. Expected one of these, or HDF5"),
-    )
-
-
-def demand_bearable_grid(name: str, shape_zyx: Triple, chunk_shape_zyx: Triple) -> None:
-    """Raise InputError where the chunks are so many that an index of them outgrows the data."""
-    chunks = 1
-    for size, chunk in zip(shape_zyx, chunk_shape_zyx, strict=True):
-        chunks *= -(-size // chunk)
-    if chunks > MAX_CHUNKS:
-        raise InputError.of(
-            "tiny_chunks",
-            f"{name}: {chunks:,} chunks of {format_triple(chunk_shape_zyx)} voxels, expected at most {MAX_CHUNKS:,}; "
-            "rewrite it with chunks of about 64 x 64 x 64",
-        )
+    try:
+        if is_zarr(store):
+            return open_zarr(store, dataset, mask=mask)
+        if is_precomputed(store):
+            return open_precomputed(store, mask=mask)
+        if store.pages():
+            return open_tiff_folder(store, mask=mask)
+        raise store.unknown()
+    except BaseException:
+        store.close()
+        raise
 
 
 def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:

@@ -1,18 +1,22 @@
 """Label volumes in Zarr v2 and v3: a folder or a zip archive, one array or groups of them, OME-Zarr, sharded."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from axonem_eval.candidates import PREFERRED, Candidate, choose, stated_voxel_size
-from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple
+from axonem_eval.candidates import PREFERRED, Candidate, choose
+from axonem_eval.errors import InputError, guarded
+from axonem_eval.stated import Stated, stated_by_attributes, stated_by_ome
 from axonem_eval.store_chunks import zarr_chunk_files
 from axonem_eval.store_volume import StoreVolume, open_store
 from axonem_eval.stores import Store
 
-_NM_PER_UNIT = {"nanometer": 1.0, "nm": 1.0, "micrometer": 1e3, "um": 1e3, "micron": 1e3, "millimeter": 1e6}
+# What tensorstore undoes. Each of the others changes no id, or is refused all the same.
+_CODECS_V2 = ("blosc", "bz2", "gzip", "zlib", "zstd")
+_CODECS_V3 = ("bytes", "transpose", "blosc", "gzip", "zstd", "crc32c", "sharding_indexed")
+_ZSTD_V2 = ("id", "level")
 
 
 def is_zarr(store: Store) -> bool:
@@ -20,22 +24,27 @@ def is_zarr(store: Store) -> bool:
     return any(_base(name) in ("zarr.json", ".zarray", ".zgroup") for name in store.metadata)
 
 
-def open_zarr(store: Store, dataset: str | None = None) -> StoreVolume:
+def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -> StoreVolume:
     """Open the one label array of a Zarr store, or the named one; of OME-Zarr pyramids the full resolution.
 
     Raises InputError: no or several candidates, not integer, not three-dimensional, codecs that are not read.
     """
     nodes = _Nodes(store)
     preferred = (*PREFERRED, "labels", "segmentation")
-    chosen = choose(store.path, nodes.candidates(), dataset, kind="array", preferred=preferred)
+    found = list(nodes.candidates(beside_labels=dataset is not None))
+    chosen = choose(store.path, found, dataset, kind="array", preferred=preferred, mask=mask)
     metadata = nodes.array[chosen.handle]
     version = 3 if metadata.get("zarr_format") == 3 else 2
-    codecs = _codecs(metadata) if version == 3 else [metadata.get("compressor")]
-    names = [str(c.get("name", c.get("id"))) for c in codecs if isinstance(c, dict)]
+    names = guarded(store.path, "its codecs", lambda: _demand_codecs(store, metadata, version))
     sharded = "sharding_indexed" in names
-    array = open_store(store, chosen.handle, {"driver": f"zarr{version}"}, sharded=sharded)
-    array = array[(0,) * (array.ndim - 3)]
+    driver = {"driver": f"zarr{version}"}
+    array = open_store(store, chosen.handle, driver, sharded=sharded, metadata=_without_checksum(metadata, version))
+    axes = nodes.zyx_places(chosen.handle)
+    array = array[tuple(slice(None) if i in axes else 0 for i in range(array.ndim))]
     _demand_zyx(store, nodes.axes(chosen.handle))
+    files = guarded(store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded, axes))
+    if not mask:
+        files.demand_some(store)
     fill = metadata.get("fill_value")
     return StoreVolume(
         store,
@@ -44,10 +53,40 @@ def open_zarr(store: Store, dataset: str | None = None) -> StoreVolume:
         dataset=chosen.name,
         stored_dtype=str(_dtype(metadata)),
         compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
-        voxel_size_nm_zyx=nodes.voxel_size(chosen.handle),
-        files=zarr_chunk_files(store, chosen.handle, metadata, sharded),
+        stated=chosen.stated(),
+        files=files,
         fill_value=int(fill) if isinstance(fill, int) else 0,
     )
+
+
+def _demand_codecs(store: Store, metadata: dict[str, Any], version: int) -> list[str]:
+    """Names of the codecs. Raises InputError for one that is not read."""
+    codecs = _codecs(metadata) if version == 3 else [*(metadata.get("filters") or []), metadata.get("compressor")]
+    names = [str(c.get("name", c.get("id"))) for c in codecs if isinstance(c, dict)]
+    known = _CODECS_V3 if version == 3 else _CODECS_V2
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return names
+    numcodecs = ", which only zarr-python reads" if unknown[0].startswith("numcodecs.") else ", which is not read here"
+    write = "zarr.codecs.ZstdCodec()" if version == 3 else "numcodecs.Zstd() and no filters"
+    raise store.error(
+        "codec",
+        f"its chunks are written with the codec {unknown[0]}{numcodecs}; expected "
+        f"{', '.join(n for n in known if n not in ('bytes', 'crc32c', 'transpose'))} or none. Write the array again, "
+        f"e.g. with {write}",
+    )
+
+
+def _without_checksum(metadata: dict[str, Any], version: int) -> dict[str, Any] | None:
+    """Metadata for tensorstore in place of those stored, where zarr-python adds what it does not know.
+
+    A frame of Zstandard says itself whether a checksum follows, so nothing is lost.
+    """
+    compressor = metadata.get("compressor")
+    if version == 3 or not isinstance(compressor, dict) or compressor.get("id") != "zstd":
+        return None
+    known = {name: value for name, value in compressor.items() if name in _ZSTD_V2}
+    return {**metadata, "compressor": known} if known != compressor else None
 
 
 def _base(name: str) -> str:
@@ -74,7 +113,7 @@ def _dtype(metadata: dict[str, Any]) -> str:
     stated = metadata.get("data_type", metadata.get("dtype"))
     try:
         return str(np.dtype(stated)) if isinstance(stated, str) else str(stated)
-    except TypeError:
+    except Exception:  # what NumPy raises depends on the text
         return str(stated)
 
 
@@ -99,24 +138,39 @@ class _Nodes:
             if base == "zarr.json" and isinstance(content.get("attributes"), dict):
                 self._attributes[folder] = content["attributes"]
         self._top = min((_folder(n) for n in store.metadata), key=len, default="")
+        self._levels_of = {folder: self._named_levels(folder) for folder in self._attributes}
+        # The first group that names an array as a level of its pyramid.
+        self._pyramid_of: dict[str, str] = {}
+        for folder, levels in self._levels_of.items():
+            for level in levels:
+                self._pyramid_of.setdefault(level, folder)
 
-    def candidates(self) -> Iterator[Candidate]:
-        """The arrays; of a multiscale group only the first level, without leading axes of length 1."""
+    def candidates(self, beside_labels: bool) -> Iterator[Candidate]:
+        """The arrays; of a multiscale group only the first level, without further axes of length 1.
+
+        beside_labels : also the images that OME-Zarr puts labels below.
+        """
         levels: dict[str, str] = {}
+        images = [] if beside_labels else self._labelled_images()
         for folder in self._attributes:
             level = self._full_resolution(folder)
-            for other in self._levels(folder):
+            for other in self._levels_of[folder]:
                 levels[other] = level or other
         for folder, metadata in self.array.items():
-            if levels.get(folder, folder) != folder:
+            if levels.get(folder, folder) != folder or self._pyramid_of.get(folder) in images:
                 continue
             stated = metadata.get("shape")
             if not (isinstance(stated, list) and all(isinstance(n, int) and n >= 0 for n in stated)):
                 raise self._store.error("bad_metadata", f"the shape of {folder or 'the array'} is {stated!r}")
             shape = tuple(stated)
-            if folder in levels and len(shape) > 3 and set(shape[:-3]) == {1}:
-                shape = shape[-3:]
-            yield Candidate(self._name(folder), _dtype(metadata), shape, folder)
+            places = self.zyx_places(folder)
+            if folder in levels and len(shape) > 3 and all(n == 1 for i, n in enumerate(shape) if i not in places):
+                shape = tuple(shape[i] for i in places)
+            yield Candidate(self._name(folder), _dtype(metadata), shape, folder, partial(self.stated, folder))
+
+    def _labelled_images(self) -> list[str]:
+        """Pyramids with labels below them, which by NGFF are those in the group ``labels``."""
+        return [g for g in self._attributes if any(f.startswith(f"{g}/labels/".lstrip("/")) for f in self.array)]
 
     def _name(self, folder: str) -> str:
         """The folder as seen from the top group, which an archive may hold in a folder of its own."""
@@ -130,49 +184,49 @@ class _Nodes:
         first = scales[0] if isinstance(scales, list) and scales else None
         return first if isinstance(first, dict) else {}
 
-    def _levels(self, folder: str) -> list[str]:
+    def _named_levels(self, folder: str) -> list[str]:
         datasets = self._multiscale(folder).get("datasets")
         named = [d.get("path") for d in datasets if isinstance(d, dict)] if isinstance(datasets, list) else []
         inside = [self._store.demand_inside(path, "its multiscales") for path in named]
         return [f"{folder}/{path}".strip("/") for path in inside]
 
     def _full_resolution(self, folder: str) -> str | None:
-        present = [level for level in self._levels(folder) if level in self.array]
+        present = [level for level in self._levels_of[folder] if level in self.array]
         return present[0] if present else None
 
-    def _pyramid_of(self, folder: str) -> str | None:
-        return next((g for g in self._attributes if folder in self._levels(g)), None)
-
-    def axes(self, folder: str) -> list[str] | None:
-        """Names of the last three axes where the metadata give any, in lower case."""
-        pyramid = self._pyramid_of(folder)
+    def _all_axes(self, folder: str) -> list[str]:
+        """Names of all axes where the metadata give them, in lower case; empty otherwise."""
+        pyramid = self._pyramid_of.get(folder)
         axes: Any = self._multiscale(pyramid).get("axes") if pyramid is not None else None
         axes = axes or self.array[folder].get("dimension_names") or self._attributes.get(folder, {}).get("axes")
-        if not isinstance(axes, list) or len(axes) < 3:
-            return None
-        names = [a.get("name") if isinstance(a, dict) else a for a in axes[-3:]]
-        return [str(n).lower() for n in names] if all(isinstance(n, str) for n in names) else None
+        names = [a.get("name") if isinstance(a, dict) else a for a in axes] if isinstance(axes, list) else []
+        return [str(n).lower() for n in names] if all(isinstance(n, str) for n in names) else []
 
-    def voxel_size(self, folder: str) -> FloatTriple | None:
-        """From OME's scale, or from the attributes that HDF5 files use, of the array or a group above it."""
-        pyramid = self._pyramid_of(folder)
-        if pyramid is not None:
-            return self._ome_voxel_size(pyramid)
+    def zyx_places(self, folder: str) -> tuple[int, ...]:
+        """Which axes of an array are z, y and x: by their names, or else the last three."""
+        names, n_axes = self._all_axes(folder), len(self.array[folder]["shape"])
+        if len(names) == n_axes and sorted(n for n in names if n in "xyz") == ["x", "y", "z"]:
+            return tuple(i for i, name in enumerate(names) if name in "xyz")
+        return tuple(range(max(0, n_axes - 3), n_axes))
+
+    def axes(self, folder: str) -> list[str] | None:
+        """Names of the three axes where the metadata give any, in the order of the file."""
+        names = self._all_axes(folder)
+        return [names[i] for i in self.zyx_places(folder)] if len(names) == len(self.array[folder]["shape"]) else None
+
+    def stated(self, folder: str) -> Stated:
+        """By OME's scale, or by the attributes that HDF5 files use, of the array or a group above it."""
         above = [folder]
         while above[-1]:
             above.append(_folder(above[-1]))
-        return stated_voxel_size(*(self._attributes.get(f, {}) for f in above))
-
-    def _ome_voxel_size(self, pyramid: str) -> FloatTriple | None:
-        multiscale = self._multiscale(pyramid)
-        try:
-            first = multiscale["datasets"][0]["coordinateTransformations"]
-            scale = next(t["scale"] for t in first if t["type"] == "scale")[-3:]
-            nm = [_NM_PER_UNIT[axis["unit"]] for axis in multiscale["axes"][-3:]]
-            z, y, x = (float(s) * f for s, f in zip(scale, nm, strict=True))
-        except (KeyError, IndexError, TypeError, ValueError, StopIteration):
-            return None
-        return (z, y, x) if min(z, y, x) > 0 else None
+        by_attributes = stated_by_attributes(*(self._attributes.get(f, {}) for f in above))
+        pyramid = self._pyramid_of.get(folder)
+        if pyramid is None:
+            return by_attributes
+        by_ome = stated_by_ome(
+            self._multiscale(pyramid), self._levels_of[pyramid].index(folder), self.zyx_places(folder)
+        )
+        return by_ome if by_ome != Stated() else by_attributes
 
 
 def _demand_zyx(store: Store, axes: list[str] | None) -> None:

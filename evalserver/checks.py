@@ -1,4 +1,4 @@
-"""Start-up checks: what would go wrong later is said at the start, with what to do."""
+"""Start-up checks: problems that would show later are reported at the start, with a remedy."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
         return [
             Error(
                 f"The data folder {var_dir} cannot be written to",
-                hint="Set VAR_DIR to a folder of the user that runs the server, or mend its permissions.",
+                hint="Set VAR_DIR to a folder that the server's user may write to, or correct its permissions.",
                 id="evalserver.E001",
             )
         ]
@@ -88,8 +88,8 @@ def check_reader_protection(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"This kernel lacks walls around the process that reads uploads ({protection_in_words()})",
-            hint="Run workers on Linux 6.7 or newer with Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock,...). Until "
-            "then a file that takes over its reader gets at what the worker's user may read.",
+            hint="Run workers on Linux 6.12 or newer, with Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock,...) and "
+            "seccomp. Until then a file that takes over its reader may do what the missing walls would keep it from.",
             id="evalserver.W005",
         )
     ]

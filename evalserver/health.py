@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from axonem_eval.landlock import landlock_abi
+from axonem_eval.walls import Wall, walls
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import FAILED, RUNNING, UPLOADED, Job
@@ -48,7 +48,7 @@ class QueueHealth:
     failed: list[Job] = field(default_factory=list)
     disk_free_gb: float = 0.0
     alarms: list[str] = field(default_factory=list)
-    protection: list["Protection"] = field(default_factory=list)
+    protection: list[Wall] = field(default_factory=list)
 
     @property
     def oldest_waiting(self) -> timedelta | None:
@@ -118,24 +118,9 @@ def stop(task_id: str, *, by: User) -> Job:
     return job
 
 
-@dataclass(frozen=True)
-class Protection:
-    """One wall around the process that reads uploads. given : whether this kernel has it; meaning : for organisers."""
-
-    name: str
-    given: bool
-    meaning: str
-
-
-def reader_protection() -> list[Protection]:
+def reader_protection() -> list[Wall]:
     """What this machine's kernel puts between a hostile upload and the rest of the server."""
-    abi = landlock_abi()
-    return [
-        Protection("files", abi >= 1, "reads the upload and the Python installation, no other file of this machine"),
-        Protection("truncation", abi >= 3, "cannot cut off files that it may not write to"),
-        Protection("TCP", abi >= 4, "opens no TCP connection"),
-        Protection("limits", True, "memory, CPU time, written bytes and open files are bounded; a clock ends it"),
-    ]
+    return walls()
 
 
 def protection_in_words() -> str:

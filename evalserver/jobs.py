@@ -37,11 +37,12 @@ UPLOADED, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed
 INTERRUPT = signal.SIGUSR2
 # How often a worker looks whether its job is still its own.
 LOOK_SECONDS = 1.0
-TELL_AGAIN_SECONDS = 10.0
+# How long work that lost its job may take to ask for it, before it is interrupted; and again after.
+TELL_SECONDS, TELL_AGAIN_SECONDS = 2.0, 10.0
 
 
 class LeaseLost(Exception):
-    """Another worker has taken this job, or it was stopped: end, and write nothing."""
+    """Another worker has taken this job, or it was stopped. The worker must end and write nothing."""
 
 
 class Job(models.Model):
@@ -137,8 +138,8 @@ def claim(model: type[Job], pk: int) -> "Lease | None":
 class Lease:
     """The right to process one job, renewed by a thread while the `with` block runs.
 
-    When it is lost, LeaseLost is raised in the block within about LOOK_SECONDS: also while the block waits for a child
-    or computes, where it runs in the main thread as in a worker's process; elsewhere at the next call of `progress`.
+    When it is lost, LeaseLost is raised in the block within a few seconds: also while the block waits for a child
+    or computes, where it runs in the main thread as in a worker's process; elsewhere at the next call of `check`.
     """
 
     def __init__(self, model: type[Job], pk: int, token: str) -> None:
@@ -165,7 +166,7 @@ class Lease:
             signal.signal(INTERRUPT, self._earlier)
 
     def _listen(self) -> None:
-        self._told_at = -math.inf
+        self._tell_at = math.inf
         self._interrupts = threading.current_thread() is threading.main_thread()
         if self._interrupts:
             self._earlier = signal.signal(INTERRUPT, self._interrupt)
@@ -181,7 +182,7 @@ class Lease:
             raise LeaseLost(f"{self.model.__name__} {self.pk}")
 
     def progress(self, stage: str, percent: float) -> None:
-        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+        """Report progress. It is cheap, so call it often. Raises LeaseLost when the lease is lost."""
         self.check()
         self._progress = (stage[:120], min(100, max(0, int(percent))))
 
@@ -214,14 +215,15 @@ class Lease:
 
     def _look(self) -> None:
         try:
-            self.lost = not self._row().exists()
+            self._set_lost(not self._row().exists())
         except DatabaseError:
             connection.close()
 
     def _tell(self) -> None:
-        # Again when nothing came of it, but not while the block cleans up: what it waits for may swallow an exception.
-        if self._interrupts and time.monotonic() - self._told_at > TELL_AGAIN_SECONDS:
-            self._told_at = time.monotonic()
+        # Only when nothing came of `check`, so that a block that cleans up is not cut off; again, as what it waits
+        # for may swallow an exception.
+        if self._interrupts and time.monotonic() > self._tell_at:
+            self._tell_at = time.monotonic() + TELL_AGAIN_SECONDS
             signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
 
     def _write(self) -> bool:
@@ -233,8 +235,13 @@ class Lease:
             logger.warning("could not renew the lease of %s %s", self.model.__name__, self.pk, exc_info=True)
             connection.close()
             return False
-        self.lost = rows == 0
+        self._set_lost(rows == 0)
         return not self.lost
+
+    def _set_lost(self, lost: bool) -> None:
+        if lost and not self.lost:
+            self._tell_at = time.monotonic() + TELL_SECONDS
+        self.lost = lost
 
 
 def new_incident_id() -> str:

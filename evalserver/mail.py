@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 
@@ -34,3 +34,20 @@ def send_templated(template: str, *, to: str, subject: str, context: dict[str, A
     )
     message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
     message.send()
+
+
+def as_json(message: EmailMessage) -> dict[str, Any]:
+    """A message for a task: what `send_message` makes a message of again."""
+    alternatives = [list(part) for part in getattr(message, "alternatives", [])]
+    return {
+        "subject": message.subject,
+        "body": message.body,
+        "from_email": message.from_email,
+        "to": message.to,
+        "alternatives": alternatives,
+    }
+
+
+def send_message(message: dict[str, Any]) -> None:
+    """Send what `as_json` made. Raises what the mail server raises."""
+    EmailMultiAlternatives(**message).send()

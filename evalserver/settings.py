@@ -155,6 +155,7 @@ X_FRAME_OPTIONS = "DENY"
 # Accounts: django-allauth ---------------------------------------------------------------------------------------
 CONFIRM_EMAIL = env_bool("CONFIRM_EMAIL", True)
 ACCOUNT_ADAPTER = "evalserver.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "evalserver.accounts.allauth_forms.EvenSignupForm"}
 ACCOUNT_SIGNUP_FORM_CLASS = "evalserver.accounts.signup_form.SignUpFields"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -166,6 +167,7 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 5
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_PREVENT_ENUMERATION = True
+EVEN_ANSWER_SECONDS = 1.0
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if TRUST_PROXY else 0
 MFA_ADAPTER = "evalserver.accounts.adapters.MfaAdapter"
@@ -237,6 +239,7 @@ CELERY_TASK_DEFAULT_QUEUE = "jobs"
 CELERY_TASK_ROUTES = {
     "evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"},
     "evalserver.submissions.tasks.mail_result_task": {"queue": "control"},
+    "evalserver.accounts.tasks.send_mail_task": {"queue": "control"},
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
     "evalserver.submissions.tasks.compare_task": {"queue": "control"},
@@ -265,7 +268,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"mask": {"()": "evalserver.log_mask.MaskKeys"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["mask"]}},
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO").upper()},
     "loggers": {"django": {"handlers": ["console"], "propagate": False}},
 }

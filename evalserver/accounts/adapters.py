@@ -12,19 +12,39 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.sites.shortcuts import get_current_site
+from django.core.mail import EmailMessage
+from kombu.exceptions import OperationalError
+
+from evalserver.mail import as_json
 
 logger = logging.getLogger("evalserver.accounts")
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that is away must not break the page; the same words for known and unknown addresses."""
+        """Leave a mail to a worker: how long the mail server takes must tell nobody whether one was sent at all.
+
+        A worker tries again for some minutes while the mail server does not answer. Without a queue this process sends.
+        """
+        from evalserver.accounts.tasks import send_mail_task
+
+        request = allauth_context.request
+        known = {"request": request, "email": email, "current_site": get_current_site(request)}
+        message = self.render_mail(template_prefix, email, {**known, "site_name": settings.SITE_NAME, **context})
         try:
-            super().send_mail(template_prefix, email, {"site_name": settings.SITE_NAME, **context})
+            send_mail_task.delay(as_json(message))
+        except OperationalError:
+            logger.warning("no queue for %s: it is sent by the web server", template_prefix)
+            self._send_now(message, template_prefix)
+
+    def _send_now(self, message: EmailMessage, name: str) -> None:
+        try:
+            message.send()
         except (OSError, smtplib.SMTPException):
-            logger.exception("could not send %s", template_prefix)
+            logger.exception("could not send %s", name)
             if allauth_context.request is not None:
-                text = "The mail could not be sent just now. Try again in a few minutes, or tell the organisers."
+                text = "The mail could not be sent. Try again in a few minutes, or tell the organisers."
                 messages.error(allauth_context.request, text)
 
 

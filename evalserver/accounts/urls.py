@@ -4,11 +4,13 @@ from allauth.account import views as allauth_views
 from django.urls import include, path
 
 from evalserver.accounts import team_views, views
+from evalserver.accounts.even_time import in_even_time
 
 urlpatterns = [
     path("accounts/login/", allauth_views.login, name="login"),
     path("accounts/logout/", allauth_views.logout, name="logout"),
-    path("accounts/signup/", allauth_views.signup, name="signup"),
+    path("accounts/signup/", in_even_time(allauth_views.signup), name="signup"),
+    path("accounts/password/reset/", in_even_time(allauth_views.password_reset)),
     path("accounts/", views.profile, name="account"),
     path("accounts/mail/", views.mail_preferences, name="mail_preferences"),
     path("accounts/tokens/", views.tokens, name="tokens"),

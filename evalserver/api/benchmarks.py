@@ -32,7 +32,7 @@ def list_benchmarks(request: HttpRequest) -> schemas.BenchmarkPage:
 
 @router.get("/{slug:slug}", response={200: schemas.BenchmarkOut, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
 def get_benchmark(request: HttpRequest, slug: str) -> schemas.BenchmarkOut:
-    """One benchmark: what its volumes demand of a file, and when its phases are open."""
+    """One benchmark: what a file for each volume must look like, and when its phases are open."""
     return benchmark_out(visible_benchmark_or_404(request, slug))
 
 
@@ -48,7 +48,7 @@ def get_leaderboard(
     phase: schemas.Slug | None = None,
     page: schemas.PageNumber = 1,
 ) -> schemas.LeaderboardOut:
-    """A page of the ranking, sorted and filtered as on the page; published results stand on the first page."""
+    """One page of the ranking, sorted and filtered as on the site. The first page also has the published results."""
     benchmark = visible_benchmark_or_404(request, slug)
     chosen = phase_or_404(benchmark, phase)
     if chosen is None:

@@ -28,13 +28,13 @@ WAIT_S = 60
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
-    """Figures of two scored entries of one phase; `mean` and `paired` once a worker has computed them."""
+    """Figures of two scored entries of one phase. `mean` and `paired` are there once a worker has computed them."""
     return comparison_out(*_pair(request, a, b))
 
 
 @router.post("/{slug:a}/{slug:b}", auth=reader, response={200: schemas.ComparisonOut, PROBLEMS: ProblemOut})
 def start_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
-    """Have a worker compute the paired bootstrap; ask by GET until `state` is ready. Asking twice does no harm."""
+    """Ask a worker to compute the paired bootstrap. Then GET until `state` is ready. Asking twice does no harm."""
     pair = _pair(request, a, b)
     try:
         service.request_comparison(*pair)

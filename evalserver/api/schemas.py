@@ -32,7 +32,7 @@ Day = Annotated[date, BeforeValidator(_written_as_a_day)]
 
 
 class ProblemOut(Schema):
-    """Every error: `code` for programs, `message` for people, `details` as the code says."""
+    """Every error: `code` for programs, `message` for people, `details` depending on the code."""
 
     code: str
     message: str
@@ -119,7 +119,7 @@ class RowOut(Schema):
 
 
 class PublishedRowOut(Schema):
-    """A result from a paper: shown beside the ranking, never in it."""
+    """A result from a paper: shown beside the ranking, never ranked."""
 
     method: str
     source: str
@@ -130,14 +130,14 @@ class PublishedRowOut(Schema):
 
 
 class BoardView(Schema):
-    """Which rows, in which order: the options of the leaderboard's page under the same names."""
+    """Which rows, in which order. The options have the same names as on the leaderboard's page."""
 
     sort: Annotated[str, Field(pattern=r"^-?(rank|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.(um|percent))$")] = (
-        Field("rank", description="column, with - in front for the largest first; erl-VOLUME.um and erl-VOLUME.percent")
+        Field("rank", description="a column, also erl-VOLUME.um or erl-VOLUME.percent; with - the largest comes first")
     )
     q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
     rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
-    superseded: Literal["0", "1"] = Field("0", description="1: with entries that a newer one of their team replaces")
+    superseded: Literal["0", "1"] = Field("0", description="1: also show entries that newer ones replace")
     since: Day | None = Field(None, alias="from", description="first day of submission (UTC)")
     until: Day | None = Field(None, alias="to", description="last day of submission (UTC)")
 
@@ -177,10 +177,13 @@ class HeadlineOut(Schema):
 
 
 class FileOut(Schema):
+    """warnings : what may be wrong with the file though it was accepted, known once it was read."""
+
     volume: str
     name: str
     size_bytes: int
     sha256: str
+    warnings: list[str]
 
 
 class SubmissionOut(Schema):
@@ -273,7 +276,7 @@ class DiagnosisOut(Schema):
 
 
 class EvaluationsOut(Schema):
-    """Empty until the submission is scored. Figures of hidden ground truth are rounded as on the pages."""
+    """Empty until the submission is scored. Figures on hidden ground truth are rounded as on the pages."""
 
     submission: str
     headline: HeadlineOut | None
@@ -304,7 +307,7 @@ class SubmissionIn(Schema):
 
 
 class SubmissionEdit(Schema):
-    """What is left out stays as it is; an empty `supersedes` takes it back."""
+    """A field that is left out does not change. An empty `supersedes` removes the replacement."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -379,7 +382,7 @@ class ComparisonOut(Schema):
 
 
 class ReferenceIn(Schema):
-    """command : what makes the entry again. provenance : code, seeds, checksums, hardware, times."""
+    """command : reproduces the entry. provenance : code, seeds, checksums, hardware, times."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -390,7 +393,7 @@ class ReferenceIn(Schema):
 class UploadOut(Schema):
     """state : receiving, checking (a worker computes the checksum), ready, used, corrupt or failed.
 
-    tus_url : where the resumable protocol goes on. percent : of the bytes, or of the check.
+    tus_url : where to continue the upload. percent : of the bytes, or of the check.
     """
 
     code: str
@@ -425,7 +428,7 @@ class TokenOut(Schema):
 
 
 class MeOut(Schema):
-    """token : the one that asks; null for a session."""
+    """token : the token of this request; null for a session."""
 
     email: str
     name: str

@@ -48,7 +48,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _participations(request: HttpRequest, benchmark: Benchmark) -> list[tuple[Team, Participation | None]]:
-    """Each team of the reader, and what became of its request to take part."""
+    """Each team of the reader, with its request to take part."""
     if not request.user.is_authenticated:
         return []
     teams = list(Team.objects.filter(members=request.user))

@@ -1,4 +1,4 @@
-"""Rendered parts of the table, kept by the values that they show: a part is new exactly when a value in it is.
+"""Rendered parts of the table, cached by the values that they show.
 
 Fifty rows of a dozen cells are most of a page's cost, and the same rows stand in many views.
 """

@@ -45,7 +45,7 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
 
 
 def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:
-    """Evenly spaced moments with the day, or the time where all lie within two days."""
+    """Evenly spaced times, labelled by day, or by time of day if all lie within two days."""
     form = "%Y-%m-%d" if end - first > 2 * DAY_S else "%m-%d %H:%M"
     step = (end - first) / count
     return [(step * (i + 0.5), f"{datetime.fromtimestamp(first + step * (i + 0.5), UTC):{form}}") for i in range(count)]

@@ -92,9 +92,9 @@ class Ranking:
 
 
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:
-    """Value that differs when the ranking may: scores never change, so it is which are listed, and how many there are.
+    """Value that changes when the ranking may. Scores never change, so it depends on which entries are listed.
 
-    The sums of products tell sets apart whose sums are equal.
+    The sums of products distinguish sets whose sums are equal.
     """
     listed = Submission.objects.filter(LISTED, phase=phase).aggregate(
         count=Count("id"),

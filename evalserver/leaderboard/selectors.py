@@ -92,7 +92,7 @@ def leaderboard(
     page_size: int = PAGE_SIZE,
     state: BoardState | None = None,
 ) -> Leaderboard:
-    """One page of a phase's table. state : of a moment ago, where that will do."""
+    """One page of a phase's table. state : may be cached."""
     query = query or BoardQuery()
     state = state or board_state(benchmark, phase)
     columns, ruler, ranked = state.columns, state.ruler, state.ranked

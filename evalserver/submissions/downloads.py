@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 class NotOffered(Exception):
-    """The table is not handed out; the message says why."""
+    """The table is not available. The message says why."""
 
 
 def result_json(submission: Submission, result: Result) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
 
 
 def result_csv(content: dict[str, Any]) -> str:
-    """The same, one line a volume; empty cells where figures are withheld."""
+    """The result as CSV, one line per volume; empty cells where figures are withheld."""
     rows = []
     for volume in content["volumes"]:
         report = volume["report"] or {}
@@ -79,7 +79,7 @@ def result_csv(content: dict[str, Any]) -> str:
 
 
 def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
-    """What the diagnosis says; without ``places`` only its counts and sums."""
+    """The diagnosis; without ``places`` only its counts and sums."""
     report: dict[str, Any] = diagnosis.report or {}
     if places or not report:
         return report
@@ -91,12 +91,12 @@ def volume_table(evaluation: Evaluation, table: str) -> str:
     """CSV of each axon (`axons`) or of each error with its position (`errors`). Raises NotOffered."""
     volume, ground_truth = evaluation.volume_file.volume, evaluation.ground_truth
     if not volume.ground_truth_public:
-        raise NotOffered("The ground truth of this volume is hidden: there are no figures of single axons.")
+        raise NotOffered("The ground truth of this volume is hidden, so figures of single axons are not shown.")
     if (ground_truth.nodes or 0) > MAX_NODES:
-        raise NotOffered("This volume is too large for a table in the browser: run `axonem-eval report` on your file.")
+        raise NotOffered("This volume is too large for a table here: run `axonem-eval report` on your file.")
     labels = NodeLabels.objects.filter(volume_file=evaluation.volume_file, ground_truth=ground_truth).first()
     if labels is None:
-        raise NotOffered("The labels of this evaluation are not stored any more.")
+        raise NotOffered("The labels of this evaluation are no longer stored.")
     graph, sample = scoring.load_graph(ground_truth), scoring.load_sample(labels)
     runs = run_table(graph, sample)
     if table == "axons":

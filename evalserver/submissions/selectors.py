@@ -1,4 +1,4 @@
-"""What one may see of submissions."""
+"""Queries: which submissions a reader may see."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -32,12 +32,12 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 
 def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
-    """Whether a reader is told where in a segmentation its likely errors are, and not only how many."""
+    """Whether a reader sees the places of likely errors in a segmentation, and not only their number."""
     return bool(volume.ground_truth_public or user.is_staff or may_manage(user, submission))
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:
-    """Everything the user's teams handed in."""
+    """All submissions of the user's teams."""
     return Submission.objects.filter(team__members=user).select_related("team", "phase__benchmark")
 
 

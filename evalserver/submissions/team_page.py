@@ -10,7 +10,7 @@ from evalserver.submissions import selectors
 def team(request: HttpRequest, pk: int) -> HttpResponse:
     """A team's submissions, as far as one may see them; for its members the members, for its owners the controls.
 
-    Strangers see a team once it has published something.
+    Others see a team once it has published something.
     """
     team = get_object_or_404(Team, pk=pk)
     is_member = request.user.is_authenticated and team.members.filter(pk=request.user.pk).exists()

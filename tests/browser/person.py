@@ -1,6 +1,7 @@
 """Somebody at a browser of their own, and the mail that reaches them."""
 
 import re
+import time
 from pathlib import Path
 
 from tests.browser.accessibility import look
@@ -9,9 +10,15 @@ PASSWORD = "seven brown axons"
 
 
 def mails_to(var: Path, address: str) -> list[str]:
-    """Messages to an address, oldest first, as the server wrote them below `var`."""
-    files = sorted((var / "mail").iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    return [text for file in files if f"To: {address}\n" in (text := file.read_text())]
+    """Messages to an address, oldest first, as the server wrote them below `var`; waits for the first, a worker's."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        files = sorted((var / "mail").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        texts = [text for file in files if f"To: {address}\n" in (text := file.read_text())]
+        if texts and texts[-1].rstrip().endswith("-" * 79):  # the last one is written to its end
+            return texts
+        time.sleep(0.1)
+    return []
 
 
 def link_in(text: str) -> str:

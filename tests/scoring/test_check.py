@@ -24,8 +24,8 @@ def test_a_right_file_passes_and_is_described(tmp_path):
 
 def test_something_that_is_not_hdf5_is_named_by_its_first_bytes(tmp_path):
     path = tmp_path / "a.h5"
-    path.write_bytes(b"%PDF-1.7 this is a paper")
-    assert "%PDF" in complaints(path)["not_hdf5"]
+    path.write_bytes(b"what is this")
+    assert "what is" in complaints(path)["not_hdf5"]
 
 
 def test_an_empty_file_says_so(tmp_path):
@@ -135,6 +135,17 @@ def test_a_dataset_that_was_never_written_is_all_background(tmp_path):
 def test_all_complaints_come_at_once(tmp_path):
     path = write_h5(tmp_path / "a.h5", np.zeros(SHAPE, np.uint32), voxel_size_nm=(1, 1, 1))
     assert complaints(path).keys() == {"wrong_voxel_size", "all_background"}
+
+
+@pytest.mark.parametrize("leading", [(), (1,)])
+def test_a_wrong_dtype_hides_neither_shape_nor_voxel_size(tmp_path, leading):
+    labels = two_axons((12, 24, 19)).astype(np.float32).reshape(*leading, 12, 24, 19)
+    found = complaints(write_h5(tmp_path / "a.h5", labels, voxel_size_nm=(1, 1, 1)))
+    assert found.keys() == {"wrong_dtype", "wrong_shape", "wrong_voxel_size"} | ({"wrong_ndim"} if leading else set())
+
+
+def test_a_mask_in_place_of_labels_is_told_apart(tmp_path):
+    assert "connected components" in complaints(write_h5(tmp_path / "a.h5", two_axons() > 0))["wrong_dtype"]
 
 
 def test_a_link_into_another_file_is_never_followed(tmp_path):

@@ -1,6 +1,7 @@
 """Skeletons written for other programs and read back by the importers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,30 @@ def test_neuroglancer_finds_radius_and_lengths(skeletons, tmp_path):
     inline = json.loads((tmp_path / info["segment_properties"] / "info").read_text())["inline"]
     assert inline["ids"] == ["17", str(2**64 - 3)]
     assert inline["properties"][0]["values"] == pytest.approx(skeletons.graph.skeleton_length_nm / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize("write", [export_swc, export_precomputed])
+def test_two_skeletons_with_one_id_are_refused_before_anything_is_written(skeletons, tmp_path, write):
+    same = replace(skeletons.graph, skeleton_id=np.array([3, 3], np.uint64))
+    with pytest.raises(InputError, match="1 ids stand for several skeletons, the first is 3"):
+        write(same, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("write", [export_swc, export_precomputed])
+def test_an_export_leaves_what_is_there(skeletons, tmp_path, write):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="empty folder"):
+        write(skeletons, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+    write(skeletons, tmp_path / "again")
+    with pytest.raises(InputError, match="empty folder"):
+        write(skeletons, tmp_path / "again")
+
+
+def test_the_unit_of_an_export_is_known_to_the_import(skeletons, tmp_path):
+    export_swc(skeletons, tmp_path / "swc", unit="um")
+    with pytest.raises(
+        InputError, match="a comment states the unit um, but coordinates are read as nm; give --unit um"
+    ):
+        import_skeletons(tmp_path / "swc", skeletons.graph.spec)

@@ -253,7 +253,7 @@ def test_compare_prints_who_is_ahead(files, capsys):
     assert main([*command, "--tolerance", "5"]) == 0
     out = capsys.readouterr().out
     assert "good.h5" in out
-    assert "axons: 1 better in good.h5, 0 better in cut.h5, 1 alike" in out
+    assert "axons: 1 better in good.h5, 0 better in cut.h5, 1 equal" in out
 
 
 def test_compare_as_json(files, capsys):

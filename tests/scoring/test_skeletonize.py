@@ -104,7 +104,7 @@ def test_a_finished_work_folder_is_not_done_again(tissue, tmp_path, monkeypatch)
 def test_a_work_folder_of_other_labels_is_refused(tissue, tmp_path):
     skeletonize_labels(tubes(tmp_path, 1), TUBE_NM, work_dir=tmp_path / "work")
     with pytest.raises(InputError, match="source_sha256"):
-        skeletonize_labels(tissue[0], TUBE_NM, work_dir=tmp_path / "work")
+        skeletonize_labels(tissue[0], VOXEL_NM, work_dir=tmp_path / "work")
 
 
 def test_ids_beyond_double_precision_stay_apart(tmp_path):

@@ -56,6 +56,8 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     celery_app.conf.broker_url = redis_url
+    # Concerns tasks that are called as functions, mail of accounts. Jobs are sent by name, and wait for a worker.
+    celery_app.conf.task_always_eager = True
     with override_settings(
         **folders,
         REDIS_URL=redis_url,
@@ -68,6 +70,7 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
         LEASE_SECONDS=LEASE_SECONDS,
         RETRY_DELAY_SECONDS=0,
         LEADERBOARD_CACHE_SECONDS=0,
+        EVEN_ANSWER_SECONDS=0,
     ):
         yield
 

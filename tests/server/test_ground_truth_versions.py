@@ -1,7 +1,9 @@
 """Versions of a volume's ground truth: what organisers see of them, and when they begin to rank."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -33,6 +35,32 @@ def registered(volume, tmp_path, graph=None) -> GroundTruth:
     row.refresh_from_db()
     assert row.status == "ready", row.complaints
     return row
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g: {"skeleton_id": np.full_like(g.skeleton_id, 3)}, "ids stand for several skeletons"),
+        (
+            lambda g: {
+                "edge_u": np.append(g.edge_u, g.edge_v[0]),
+                "edge_v": np.append(g.edge_v, g.edge_u[0]),
+                "edge_length_nm": np.append(g.edge_length_nm, g.edge_length_nm[0]),
+            },
+            "edges stand twice",
+        ),
+    ],
+)
+def test_a_bundle_with_ids_or_edges_twice_is_rejected(tmp_path, change, words):
+    volume = make_benchmark(ready=False).volumes.get()
+    graph = tiny_graph()
+    replace(graph, **change(graph)).save(tmp_path / "gt.npz")
+    source = upload((tmp_path / "gt.npz").read_bytes(), "gt.npz")
+    row = register_ground_truth(volume=volume, source_kind=GroundTruth.Source.BUNDLE, source_file=source)
+    run_registration(row.pk)
+    row.refresh_from_db()
+    assert row.status == "rejected"
+    assert words in str(row.complaints)
 
 
 def ranked(phase) -> list[float]:

@@ -55,7 +55,7 @@ def test_the_interval_of_two_volumes_is_narrower_than_of_one(phase):
 
 def test_the_page_shows_curves_classes_and_losses(client, public):
     page = page_of(client, score_for_real(public, split_axons()))
-    for heading in ("Where the score goes", "By length of the axon", "By tolerance", "Length of the correct runs"):
+    for heading in ("Where the score is lost", "By length of the axon", "By tolerance", "Length of the runs"):
         assert heading in page
     assert "style=" not in page  # the content security policy forbids it
 
@@ -117,7 +117,7 @@ def test_a_result_from_before_details_were_stored_still_has_its_page(client, pha
     submission = make_scored(phase, 5000)
     page = page_of(client, submission)
     assert "5.00" in page
-    assert "come with the next re-scoring" in page
+    assert "The next re-scoring adds them" in page
     assert client.get(reverse("result_json", args=[submission.code])).status_code == 200
 
 

@@ -4,18 +4,25 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMultiAlternatives
+from kombu.exceptions import OperationalError
 
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import confirm_address
+from evalserver.accounts.tasks import send_mail_task
+from evalserver.celery import app as celery_app
 from evalserver.checks import check_public_hosts
 from evalserver.env import env_mail
 from evalserver.mail import mail_folder_to_show
@@ -150,7 +157,7 @@ def test_a_forgotten_password_is_replaced_by_mail(client):
     assert is_in(client)
     # The link is of no use a second time.
     client.logout()
-    assert "out of date" in client.get(link, follow=True).content.decode()
+    assert "has expired" in client.get(link, follow=True).content.decode()
 
 
 @pytest.mark.parametrize("password", ["short1", "password123", "918273645546372819", "ada@example.org"])
@@ -249,12 +256,78 @@ def test_logging_out_needs_a_post(client):
     assert not is_in(client)
 
 
-def test_a_mail_server_that_is_away_breaks_no_page(client, settings):
+def without_mail_server(settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+
+
+@pytest.fixture
+def no_queue(monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("Connection refused")
+
+    monkeypatch.setattr(celery_app, "send_task", away)
+    celery_app.conf.task_always_eager = False
+    yield
+    celery_app.conf.task_always_eager = True
+
+
+def test_a_mail_server_that_is_away_breaks_no_page(client, settings):
+    without_mail_server(settings)
+    person("eve")
+    answer = client.post("/accounts/password/reset/", {"email": "eve@example.org"}, follow=True)
+    assert answer.status_code == 200
+
+
+def test_without_a_queue_the_web_server_sends_the_mail(client, no_queue):
+    person("eve")
+    client.post("/accounts/password/reset/", {"email": "eve@example.org"})
+    assert len(mail_to("eve@example.org")) == 1
+
+
+def test_with_neither_the_page_says_so(client, settings, no_queue):
+    without_mail_server(settings)
     person("eve")
     answer = client.post("/accounts/password/reset/", {"email": "eve@example.org"}, follow=True)
     assert "could not be sent" in answer.content.decode()
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Notes each password that is hashed."""
+
+    work: ClassVar[list[str]] = []
+
+    def encode(self, password, salt):
+        self.work.append("hash")
+        return super().encode(password, salt)
+
+
+@pytest.fixture
+def work(settings, monkeypatch):
+    """What a request costs: "hash" for each password that is hashed, "mail" for each mail that is left to a worker."""
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    monkeypatch.setattr(CountingHasher, "work", [])
+    monkeypatch.setattr(send_mail_task, "delay", lambda message: CountingHasher.work.append("mail"))
+    monkeypatch.setattr(EmailMultiAlternatives, "send", lambda *_: pytest.fail("a request waits for the mail server"))
+    return CountingHasher.work
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "expected"),
+    [
+        ("/accounts/signup/", {**FORM, "team_name": ""}, ["hash", "mail"]),
+        ("/accounts/login/", {"password": "wrong"}, ["hash"]),
+        ("/accounts/password/reset/", {}, ["mail"]),
+    ],
+)
+def test_known_and_unknown_addresses_cost_the_same_work(client, work, path, form, expected):
+    person("eve")
+    costs = []
+    for address in ("eve@example.org", "nobody@example.org"):
+        work.clear()
+        client.post(path, {**form, "email": address, "login": address})
+        costs.append(list(work))
+    assert costs == [expected, expected]
 
 
 def test_session_cookies_are_out_of_reach_of_scripts_and_other_sites(client):
@@ -339,3 +412,17 @@ def test_github_is_offered_where_its_client_id_is_set(tmp_path):
     assert query["redirect_uri"] == ["http://127.0.0.1/accounts/github/login/callback/"]
     assert query["state"]
     assert "secret-1" not in done.stdout
+
+
+@pytest.mark.parametrize("path", ["/accounts/signup/", "/accounts/password/reset/"])
+def test_the_rest_of_the_difference_is_hidden_by_answers_at_whole_steps(client, settings, path):
+    settings.EVEN_ANSWER_SECONDS = 0.4
+    person("eve")
+    for address in ("eve@example.org", "nobody@example.org"):
+        started = time.monotonic()
+        client.post(path, {**FORM, "email": address, "team_name": ""})
+        beyond = (time.monotonic() - started) % 0.4
+        assert beyond < 0.1  # the step itself, and what this test takes
+    started = time.monotonic()
+    client.get(path)
+    assert time.monotonic() - started < 0.4

@@ -93,7 +93,7 @@ def test_the_readers_process_ends_with_the_job_in_this_process_too(empty_queue):
     evaluate_submission(submission.pk)
     thread.join()
     assert len(ended_after) == 1
-    assert ended_after[0] < 5
+    assert ended_after[0] < 8
 
 
 @pytest.mark.parametrize("wait", ["sleep", "child", "lock", "computing"])
@@ -112,7 +112,7 @@ def test_whatever_the_work_waits_for_it_ends(empty_queue, wait):
 
     started = time.monotonic()
     run_job(Submission, submission.pk, work)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     submission.refresh_from_db()
     assert (submission.status, submission.incident_id) == (REJECTED, "")
 
@@ -215,4 +215,4 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):
     page = client.get(reverse("admin:queue")).content.decode()
     for wall in health.reader_protection():
-        assert wall.meaning in page
+        assert wall.keeps_from in page

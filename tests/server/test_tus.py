@@ -134,6 +134,26 @@ def test_a_deferred_length_is_refused(tus):
     problem(tus.create(5, Upload_Defer_Length="1"), 400, "length_needed")
 
 
+@pytest.mark.parametrize("part", ["partial", "final;/api/v1/uploads/aaaa /api/v1/uploads/bbbb"])
+def test_parallel_uploads_are_refused_at_the_first_request_with_the_setting_to_change(tus, part):
+    answer = problem(tus.create(5, Upload_Concat=part), 400, "no_concatenation")
+    assert answer["message"] == "parallel uploads are not supported: set parallelUploads to 1"
+    without_length = tus.client.generic("POST", COLLECTION, b"", "", headers={"Upload-Concat": part})
+    problem(without_length, 400, "no_concatenation")
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize("header", ["Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Something"])
+def test_a_header_of_an_extension_that_is_not_offered_is_refused_at_once(tus, header):
+    answer = problem(tus.create(5, **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
+    assert header.lower() in answer["message"]
+    assert answer["details"]["extensions"] == tus.client.options(COLLECTION).headers["Tus-Extension"].split(",")
+    assert not Upload.objects.exists()
+    url = tus.new(4)
+    problem(tus.patch(url, 0, b"abcd", **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
+    assert on_disk(url) == b""
+
+
 def test_a_file_over_the_limit_is_refused_before_its_first_byte(tus, settings):
     settings.UPLOAD_MAX_BYTES = 1000
     assert problem(tus.create(1001), 413, "too_large")["details"] == {"limit_bytes": 1000}

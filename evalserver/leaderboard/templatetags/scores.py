@@ -112,7 +112,7 @@ def p_value(value: float) -> str:
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """What a participant wrote, sanitised."""
+    """Text of a participant as safe HTML."""
     return render_markdown(text)
 
 
