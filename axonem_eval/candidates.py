@@ -98,9 +98,14 @@ def _plural(kind: str) -> str:
 
 
 def _listing(candidates: Sequence[Candidate], most: int = 6) -> str:
-    shown = [f"{c.name!r} {c.dtype} {c.shape}" for c in candidates[:most]]
+    shown = [f"{c.name!r} {c.dtype} {_shape(c)}" for c in candidates[:most]]
     more = len(candidates) - most
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _shape(candidate: Candidate) -> str:
+    """As Python writes it, cut short where a file states a thousand axes."""
+    return str(candidate.shape) if len(candidate.shape) <= 32 else f"{str(candidate.shape[:6])[:-1]}, ...)"
 
 
 def _demand_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str) -> None:
@@ -113,7 +118,7 @@ def _demand_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str
         complaints.append(
             Complaint(
                 "wrong_ndim",
-                f"{path.name}: {kind} {candidate.name!r} has {len(candidate.shape)} dimensions {candidate.shape}, "
+                f"{path.name}: {kind} {candidate.name!r} has {len(candidate.shape)} dimensions {_shape(candidate)}, "
                 f"expected 3 (z, y, x); {remedy}",
             )
         )

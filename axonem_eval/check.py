@@ -41,16 +41,27 @@ def check_labels(
     background_ids : labels that count as 0.   trust_voxel_size : the spec's is right, whatever the file states.
     Raises InputError with every complaint found.
     """
+    with open_for(spec, path, dataset, background_ids=background_ids, trust_voxel_size=trust_voxel_size) as volume:
+        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
+
+
+def open_for(
+    spec: VolumeSpec,
+    path: str | Path,
+    dataset: str | None = None,
+    *,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+) -> LabelVolume:
+    """Open a label file that is meant for the volume. Where it holds no labels, its shape is complained of too."""
     try:
-        volume = open_labels(path, dataset, background_ids=background_ids)
+        return open_labels(path, dataset, background_ids=background_ids)
     except NoLabelArray as error:
         name = split_dataset(path)[0].name
         complaints = _shape_complaints(name, error.shape, spec)
         if not trust_voxel_size:
             complaints += _size_complaints(name, error.stated.voxel_size_nm_zyx, spec)
         raise InputError([*error.complaints, *complaints]) from None
-    with volume:
-        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
 
 
 def check_volume(

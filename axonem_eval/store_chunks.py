@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_few_chunks
 from axonem_eval.spec import Triple
 from axonem_eval.stores import Store
-from axonem_eval.volume import demand_bearable_grid
 
 _PRECOMPUTED = re.compile(r"(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+")
 # Beyond 18 digits no chunk is meant, and int() would take long.
@@ -176,7 +176,7 @@ def _precomputed_others(store: Store, names: list[str], folder: str, inside: str
 
 
 def _marked(store: Store, places: list[list[int]], chunk: Triple, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    demand_bearable_grid(store.path.name, _triple(shape), chunk)
+    require_few_chunks(store.path.name, _triple(shape), chunk, store.file_bytes)
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     present = np.zeros(grid, np.bool_)
     if places:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.label_info import LabelInfo
-from axonem_eval.spec import Triple, format_triple
+from axonem_eval.spec import Triple
 
 Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -270,19 +270,6 @@ def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
     except BaseException:
         store.close()
         raise
-
-
-def demand_bearable_grid(name: str, shape_zyx: Triple, chunk_shape_zyx: Triple) -> None:
-    """Raise InputError where the chunks are so many that an index of them outgrows the data."""
-    chunks = 1
-    for size, chunk in zip(shape_zyx, chunk_shape_zyx, strict=True):
-        chunks *= -(-size // chunk)
-    if chunks > MAX_CHUNKS:
-        raise InputError.of(
-            "tiny_chunks",
-            f"{name}: {chunks:,} chunks of {format_triple(chunk_shape_zyx)} voxels, expected at most {MAX_CHUNKS:,}; "
-            "rewrite it with chunks of about 64 x 64 x 64",
-        )
 
 
 def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:

@@ -138,6 +138,12 @@ class _Nodes:
             if base == "zarr.json" and isinstance(content.get("attributes"), dict):
                 self._attributes[folder] = content["attributes"]
         self._top = min((_folder(n) for n in store.metadata), key=len, default="")
+        self._levels_of = {folder: self._named_levels(folder) for folder in self._attributes}
+        # The first group that names an array as a level of its pyramid.
+        self._pyramid_of: dict[str, str] = {}
+        for folder, levels in self._levels_of.items():
+            for level in levels:
+                self._pyramid_of.setdefault(level, folder)
 
     def candidates(self, beside_labels: bool) -> Iterator[Candidate]:
         """The arrays; of a multiscale group only the first level, without further axes of length 1.
@@ -148,10 +154,10 @@ class _Nodes:
         images = [] if beside_labels else self._labelled_images()
         for folder in self._attributes:
             level = self._full_resolution(folder)
-            for other in self._levels(folder):
+            for other in self._levels_of[folder]:
                 levels[other] = level or other
         for folder, metadata in self.array.items():
-            if levels.get(folder, folder) != folder or self._pyramid_of(folder) in images:
+            if levels.get(folder, folder) != folder or self._pyramid_of.get(folder) in images:
                 continue
             stated = metadata.get("shape")
             if not (isinstance(stated, list) and all(isinstance(n, int) and n >= 0 for n in stated)):
@@ -178,22 +184,19 @@ class _Nodes:
         first = scales[0] if isinstance(scales, list) and scales else None
         return first if isinstance(first, dict) else {}
 
-    def _levels(self, folder: str) -> list[str]:
+    def _named_levels(self, folder: str) -> list[str]:
         datasets = self._multiscale(folder).get("datasets")
         named = [d.get("path") for d in datasets if isinstance(d, dict)] if isinstance(datasets, list) else []
         inside = [self._store.demand_inside(path, "its multiscales") for path in named]
         return [f"{folder}/{path}".strip("/") for path in inside]
 
     def _full_resolution(self, folder: str) -> str | None:
-        present = [level for level in self._levels(folder) if level in self.array]
+        present = [level for level in self._levels_of[folder] if level in self.array]
         return present[0] if present else None
-
-    def _pyramid_of(self, folder: str) -> str | None:
-        return next((g for g in self._attributes if folder in self._levels(g)), None)
 
     def _all_axes(self, folder: str) -> list[str]:
         """Names of all axes where the metadata give them, in lower case; empty otherwise."""
-        pyramid = self._pyramid_of(folder)
+        pyramid = self._pyramid_of.get(folder)
         axes: Any = self._multiscale(pyramid).get("axes") if pyramid is not None else None
         axes = axes or self.array[folder].get("dimension_names") or self._attributes.get(folder, {}).get("axes")
         names = [a.get("name") if isinstance(a, dict) else a for a in axes] if isinstance(axes, list) else []
@@ -217,10 +220,12 @@ class _Nodes:
         while above[-1]:
             above.append(_folder(above[-1]))
         by_attributes = stated_by_attributes(*(self._attributes.get(f, {}) for f in above))
-        pyramid = self._pyramid_of(folder)
+        pyramid = self._pyramid_of.get(folder)
         if pyramid is None:
             return by_attributes
-        by_ome = stated_by_ome(self._multiscale(pyramid), self._levels(pyramid).index(folder), self.zyx_places(folder))
+        by_ome = stated_by_ome(
+            self._multiscale(pyramid), self._levels_of[pyramid].index(folder), self.zyx_places(folder)
+        )
         return by_ome if by_ome != Stated() else by_attributes
 
 

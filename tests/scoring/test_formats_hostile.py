@@ -74,7 +74,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path):
 
 
 def test_a_bomb_in_an_archive_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.stores.MAX_CHUNK_BYTES", 10_000_000)
+    monkeypatch.setattr("axonem_eval.bounds.MAX_CHUNK_BYTES", 10_000_000)
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("zarr.json", "{}")
