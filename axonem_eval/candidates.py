@@ -83,19 +83,29 @@ def choose(
                 _demand_label_volume(path, candidate, kind, kinds)
         raise InputError.of(
             "no_dataset",
-            f"{path.name}: none of its {kind}s is an integer volume (z, y, x); it has {_listing(found)}",
+            f"{path.name}: none of its {_plural(kind)} is an integer volume (z, y, x); it has {_listing(found)}",
         )
+    named = f"Name the right one 'main', or leave only one in the file (`axonem-eval` also takes {path.name}:NAME)"
     raise InputError.of(
         "ambiguous_dataset",
-        f"{path.name}: {len(volumes)} {kind}s could be the labels: {_listing(volumes)}. Name the right one 'main', "
-        f"or leave only one in the file (`axonem-eval` also takes {path.name}:{kind.upper()})",
+        f"{path.name}: {len(volumes)} {_plural(kind)} could be the labels: {_listing(volumes)}. "
+        + ("Leave only one in the file" if kind == "series" else named),
     )
 
 
+def _plural(kind: str) -> str:
+    return kind if kind.endswith("s") else f"{kind}s"
+
+
 def _listing(candidates: Sequence[Candidate], most: int = 6) -> str:
-    shown = [f"{c.name!r} {c.dtype} {c.shape}" for c in candidates[:most]]
+    shown = [f"{c.name!r} {c.dtype} {_shape(c)}" for c in candidates[:most]]
     more = len(candidates) - most
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _shape(candidate: Candidate) -> str:
+    """As Python writes it, cut short where a file states a thousand axes."""
+    return str(candidate.shape) if len(candidate.shape) <= 32 else f"{str(candidate.shape[:6])[:-1]}, ...)"
 
 
 def _demand_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str) -> None:
@@ -108,7 +118,7 @@ def _demand_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str
         complaints.append(
             Complaint(
                 "wrong_ndim",
-                f"{path.name}: {kind} {candidate.name!r} has {len(candidate.shape)} dimensions {candidate.shape}, "
+                f"{path.name}: {kind} {candidate.name!r} has {len(candidate.shape)} dimensions {_shape(candidate)}, "
                 f"expected 3 (z, y, x); {remedy}",
             )
         )
@@ -123,6 +133,8 @@ def _wrong_dtype(candidate: Candidate) -> str:
             f"{expected}True and False are a mask, not ids of segments: label its connected components first, and "
             "save them as uint32 or uint64"
         )
+    if candidate.kind not in tuple("fc"):
+        return f"{expected}Labels are ids: save one integer a voxel, as uint32 or uint64"
     return (
         f"{expected}Labels are ids: save them as uint32 or uint64, e.g. labels.astype(np.uint64), not as probabilities "
         "or floats"

@@ -62,7 +62,11 @@ class FileKind:
 def kind_of_file(path: Path) -> FileKind | None:
     """What a file is, by its first bytes; None where they tell nothing."""
     with open(path, "rb") as file:
-        head = file.read(_HEAD_BYTES)
+        return kind_of_head(file.read(_HEAD_BYTES))
+
+
+def kind_of_head(head: bytes) -> FileKind | None:
+    """What a file is that begins with these bytes, a few hundred of them; None where they tell nothing."""
     for magic, place, what, remedy in _MAGIC:
         if head[place : place + len(magic)] == magic:
             return FileKind(what, remedy)

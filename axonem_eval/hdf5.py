@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 
+from axonem_eval.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.candidates import MAX_OBJECTS, Candidate, choose
 from axonem_eval.errors import InputError, guarded
 from axonem_eval.file_kinds import kind_of_file
@@ -15,9 +16,7 @@ from axonem_eval.hdf5_filters import FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks, written_chunks
 from axonem_eval.hdf5_slabs import Hdf5Slabs, streamable
 from axonem_eval.hdf5_volume import Hdf5Chunks, Hdf5Volume, first_line
-from axonem_eval.spec import format_triple
 from axonem_eval.stated import Stated, stated_by_attributes
-from axonem_eval.volume import MAX_CHUNK_BYTES, demand_bearable_grid
 
 # A chunk above this is read in slabs.
 WHOLE_CHUNK_BYTES = 64 << 20
@@ -57,7 +56,17 @@ def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> 
 
 
 def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) -> Hdf5Volume:
-    chosen = choose(path, _walk(path, file), wanted, mask=mask)
+    damaged: list[str] = []
+    try:
+        chosen = choose(path, _walk(path, file, damaged), wanted, mask=mask)
+    except InputError as error:
+        if damaged and error.complaints[0].code == "no_dataset":
+            raise InputError.of(
+                "damaged_header",
+                f"{path.name}: {len(damaged):,} objects of the file cannot be opened, such as {damaged[0]}. The file "
+                "is damaged: write it again, and compare sha256sum after copying",
+            ) from None
+        raise
     return _reader(path, file, chosen.handle, chosen.stated())
 
 
@@ -66,9 +75,13 @@ def _first_bytes(path: Path) -> str:
         return repr(file.read(8))
 
 
-def _walk(path: Path, group: h5py.Group, prefix: str = "") -> Iterator[Candidate]:
-    """Datasets below a group, following neither soft nor external links. Raises InputError for the latter."""
-    pending, seen = [(group, prefix)], set()
+def _walk(path: Path, file: h5py.File, damaged: list[str]) -> Iterator[Candidate]:
+    """Datasets of a file, following neither soft nor external links. Raises InputError for the latter.
+
+    damaged : gets the names of objects that cannot be opened, each with the reason.
+    """
+    pending: list[tuple[h5py.Group, str]] = [(file, "")]
+    seen = set()
     visited = 0
     while pending:
         current, base = pending.pop()
@@ -93,11 +106,15 @@ def _walk(path: Path, group: h5py.Group, prefix: str = "") -> Iterator[Candidate
                 )
             if isinstance(link, h5py.SoftLink):
                 continue
-            item = current.get(key)
+            try:
+                item = current[key]
+            except KeyError as error:
+                damaged.append(f"{name!r} ({first_line(error)})")
+                continue
             if isinstance(item, h5py.Group):
                 pending.append((item, f"{name}/"))
             elif isinstance(item, h5py.Dataset):
-                stated = partial(_stated, file=group, dataset=item)
+                stated = partial(_stated, file=file, dataset=item)
                 yield Candidate(name, _dtype(item), item.shape or (), item, stated)
 
 
@@ -126,18 +143,20 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) 
     pipeline = FilterPipeline.of(dataset)
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     ours = min(dataset.shape) > 0 and pipeline.known and _plain_integers(dataset)
-    if chunk_bytes > MAX_CHUNK_BYTES and not (ours and streamable(pipeline)):
+    if pipeline.repeated:
         raise InputError.of(
-            "huge_chunk",
-            f"{path.name}: one chunk is {format_triple(dataset.chunks)} voxels, {chunk_bytes / 2**30:.1f} GiB, with "
-            f"filters {pipeline.names}; expected at most {MAX_CHUNK_BYTES >> 30} GiB. Rewrite it with "
-            "`h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`",
+            "repeated_filter",
+            f"{path.name}: dataset {dataset.name!r} is compressed {pipeline.repeated} times over ({pipeline.names}); "
+            "expected at most once. Rewrite it with `h5repack -f GZIP=4 IN OUT`",
         )
-    if dataset.chunks:
-        demand_bearable_grid(path.name, dataset.shape, dataset.chunks)
+    stored_bytes = path.stat().st_size
+    if dataset.chunks and not (ours and streamable(pipeline)):
+        require_small_chunk(path.name, dataset.chunks, dataset.dtype.itemsize, stored_bytes)
+    whole = tuple(max(1, n) for n in dataset.shape)
+    require_few_chunks(path.name, dataset.shape, dataset.chunks or whole, stored_bytes)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
-        return Hdf5Volume(path, file, dataset, pipeline, stated, written_chunks(dataset))
+        return Hdf5Volume(path, file, dataset, pipeline, stated, written_chunks(path, dataset))
     if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
         return Hdf5Chunks(path, file, dataset, pipeline, stated, stored)
     return Hdf5Slabs(path, file, dataset, pipeline, stated, stored)

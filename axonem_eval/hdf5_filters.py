@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from axonem_eval.volume import Scratch
 
-DEFLATE, SHUFFLE, FLETCHER32, LZF, BLOSC, LZ4, ZSTD = 1, 2, 3, 32000, 32001, 32004, 32015
+DEFLATE, SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET = 1, 2, 3, 5, 6
+LZF, BLOSC, LZ4, ZSTD = 32000, 32001, 32004, 32015
 FILTER_NAMES = {
     DEFLATE: "gzip",
     SHUFFLE: "shuffle",
     FLETCHER32: "fletcher32",
     4: "szip",
-    5: "nbit",
-    6: "scaleoffset",
+    NBIT: "nbit",
+    SCALEOFFSET: "scaleoffset",
     LZF: "lzf",
     BLOSC: "blosc",
     LZ4: "lz4",
@@ -73,6 +74,12 @@ class FilterPipeline:
         """Whether ``decode`` undoes all of it: one compressor at most, after shuffle and before the checksum."""
         order = [1 if code in _INFLATE else {SHUFFLE: 0, FLETCHER32: 2}.get(code, 9) for code in self.codes]
         return order == sorted(set(order)) and 9 not in order and self.itemsize in (1, 2, 4, 8)
+
+    @property
+    def repeated(self) -> int:
+        """How many times over chunks are compressed, 0 for once: each time may inflate a thousandfold."""
+        compressors = [code for code in self.codes if code not in (SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET)]
+        return len(compressors) if len(compressors) > 1 else 0
 
     @property
     def names(self) -> str:

@@ -8,26 +8,46 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_apart, require_inside
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import BadChunk
 from axonem_eval.spec import Triple
 
+# Larger than any file, and the sum of two is an int64.
+_BEYOND = 1 << 61
 
-def written_chunks(dataset: h5py.Dataset) -> NDArray[np.bool_] | None:
-    """(n_chunks,) which chunks of a dataset of three dimensions were ever written; None without chunks."""
+
+def written_chunks(path: Path, dataset: h5py.Dataset) -> NDArray[np.bool_] | None:
+    """(n_chunks,) which chunks of a dataset of three dimensions were ever written; None without chunks.
+
+    Raises InputError where chunks share bytes of the file.
+    """
     if dataset.chunks is None:
         return None
-    grid = [-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
-    written = np.zeros(grid, np.bool_)
+    address, size, _ = _chunk_table(dataset)
+    require_apart(path, address, size)
+    return address >= 0
+
+
+def _chunk_table(dataset: h5py.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[int, int]]:
+    """Address (-1 where none), stored size and filters left out of each chunk of a dataset of three dimensions."""
+    shape, chunk = dataset.shape, dataset.chunks
+    grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
+    n_chunks = math.prod(grid)
+    address, size, skipped = np.full(n_chunks, -1, np.int64), np.zeros(n_chunks, np.int64), dict[int, int]()
+    (_, ny, nx), (cz, cy, cx) = grid, chunk
 
     def note(stored: h5py.h5d.StoreInfo) -> None:
-        place = tuple(o // c for o, c in zip(stored.chunk_offset, dataset_chunks, strict=True))
-        if all(p < n for p, n in zip(place, grid, strict=True)):
-            written[place] = True
+        z, y, x = stored.chunk_offset
+        flat = (z // cz * ny + y // cy) * nx + x // cx
+        if 0 <= flat < n_chunks:
+            # A damaged index may give an address beyond int64, which the check against the file's end then refuses.
+            address[flat], size[flat] = min(stored.byte_offset, _BEYOND), stored.size
+            if stored.filter_mask:
+                skipped[flat] = stored.filter_mask
 
-    dataset_chunks = dataset.chunks
     dataset.id.chunk_iter(note)
-    return written.ravel()
+    return address, size, skipped
 
 
 class StoredChunks:
@@ -37,40 +57,25 @@ class StoredChunks:
     skipped : chunk -> bit mask of filters that were not applied to it, where there are any.
     """
 
-    def __init__(self, path: Path, n_chunks: int) -> None:
-        self.address = np.full(n_chunks, -1, np.int64)
-        self.size = np.zeros(n_chunks, np.int64)
-        self.skipped: dict[int, int] = {}
+    def __init__(
+        self, path: Path, address: NDArray[np.int64], size: NDArray[np.int64], skipped: dict[int, int]
+    ) -> None:
+        self.address, self.size, self.skipped = address, size, skipped
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     @classmethod
     def of(cls, path: Path, file: h5py.File, dataset: h5py.Dataset) -> "StoredChunks | None":
         """The index of a dataset; None where h5py does not tell or its addresses prove wrong.
 
-        Raises InputError where chunks lie beyond the end of the file.
+        Raises InputError where chunks lie beyond the end of the file or share bytes of it.
         """
         if dataset.chunks is None:
             return cls._contiguous(path, file, dataset)
-        shape, chunk = dataset.shape, dataset.chunks
-        grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
-        index = cls(path, math.prod(grid))
-        address, size, skipped = index.address, index.size, index.skipped
-        (_, ny, nx), (cz, cy, cx) = grid, chunk
-        n_chunks = len(address)
-
-        def note(stored: h5py.h5d.StoreInfo) -> None:
-            z, y, x = stored.chunk_offset
-            flat = (z // cz * ny + y // cy) * nx + x // cx
-            if 0 <= flat < n_chunks:
-                address[flat], size[flat] = stored.byte_offset, stored.size
-                if stored.filter_mask:
-                    skipped[flat] = stored.filter_mask
-
-        dataset.id.chunk_iter(note)
-        if not index._found_at(dataset, chunk, file.userblock_size):
+        index = cls(path, *_chunk_table(dataset))
+        if not index._found_at(dataset, dataset.chunks, file.userblock_size):
             index.close()
             return None
-        index._demand_inside(path)
+        index._require_true_places(path)
         return index
 
     @classmethod
@@ -78,11 +83,10 @@ class StoredChunks:
         if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
             return None  # compact: in the header, at most 64 KiB
         offset = dataset.id.get_offset()
-        index = cls(path, 1)
-        if offset is not None:
-            index.address[0] = offset
-            index.size[0] = dataset.size * dataset.dtype.itemsize
-        index._demand_inside(path)
+        stored = 0 if offset is None else math.prod(dataset.shape) * dataset.dtype.itemsize
+        place = -1 if offset is None else offset
+        index = cls(path, np.array([min(place, _BEYOND)]), np.array([min(stored, _BEYOND)]), {})
+        index._require_true_places(path)
         return index
 
     def _found_at(self, dataset: h5py.Dataset, chunk: Triple, userblock: int) -> bool:
@@ -103,16 +107,13 @@ class StoredChunks:
                 return True
         return False
 
-    def _demand_inside(self, path: Path) -> None:
-        file_bytes = os.fstat(self._descriptor).st_size
-        beyond = np.flatnonzero(self.address + self.size > file_bytes)
-        if beyond.size:
+    def _require_true_places(self, path: Path) -> None:
+        try:
+            require_inside(path, self.address, self.size)
+            require_apart(path, self.address, self.size)
+        except InputError:
             self.close()
-            raise InputError.of(
-                "truncated",
-                f"{path.name}: {beyond.size:,} of {len(self.address):,} chunks lie beyond the end of the file "
-                f"({file_bytes:,} bytes). The copy or upload broke off: compare sha256sum and send it again",
-            )
+            raise
 
     def read_into(self, address: int, out: NDArray[np.uint8]) -> None:
         """Fill ``out`` from that place in the file. Raises BadChunk where the file ends before."""

@@ -185,21 +185,42 @@ class SkeletonGraph:
                 f"{path}: no skeleton bundle, it lacks {', '.join(missing)}. Make one with `axonem-eval skeletonize`, "
                 "or turn em_erl, SWC or precomputed skeletons into one with `axonem-eval import`",
             )
-        header = json.loads(arrays["header"].tobytes())
+        header = _read_header(path, arrays["header"])
         if (header.get("format"), header.get("version")) != (BUNDLE_FORMAT, BUNDLE_VERSION):
             raise InputError.of(
                 "bundle_version",
                 f"{path}: bundle format {header.get('format')} version {header.get('version')}, this program reads "
                 f"{BUNDLE_FORMAT} version {BUNDLE_VERSION}; make it again with `axonem-eval skeletonize`",
             )
-        z, y, x = header["shape_zyx"]
-        vz, vy, vx = header["voxel_size_nm_zyx"]
+        try:
+            z, y, x = (int(n) for n in header["shape_zyx"])
+            vz, vy, vx = (float(nm) for nm in header["voxel_size_nm_zyx"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise _bad_header(path) from None
         return cls(
             **{name: arrays[name] for name in _ARRAYS},
             shape_zyx=(z, y, x),
             voxel_size_nm_zyx=(vz, vy, vx),
-            provenance=header["provenance"],
+            provenance=header.get("provenance", {}),
         )
+
+
+def _read_header(path: str | Path, stored: NDArray[Any]) -> dict[str, Any]:
+    try:
+        header = json.loads(stored.tobytes())
+    except ValueError:  # also of bytes that are no text
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("provenance", {}), dict):
+        raise _bad_header(path)
+    return header
+
+
+def _bad_header(path: str | Path) -> InputError:
+    return InputError.of(
+        "not_a_bundle",
+        f"{path}: the array header is no JSON with shape_zyx and voxel_size_nm_zyx, as this program writes it. Make "
+        "the bundle again with `axonem-eval skeletonize` or `axonem-eval import`",
+    )
 
 
 def doubled_ids(graph: SkeletonGraph) -> list[Complaint]:

@@ -12,19 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.errors import InputError
-from axonem_eval.spec import Triple, format_triple
+from axonem_eval.label_info import LabelInfo, missing_chunks
+from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated
 from axonem_eval.store_chunks import ChunkFiles
 from axonem_eval.stores import Store
-from axonem_eval.volume import (
-    MAX_CHUNK_BYTES,
-    LabelInfo,
-    Labels,
-    LabelVolume,
-    demand_bearable_grid,
-    missing_chunks,
-)
+from axonem_eval.volume import Labels, LabelVolume
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20
@@ -116,13 +111,8 @@ class StoreVolume(LabelVolume):
         stored = _within(layout.read_chunk.shape, self.shape_zyx)
         self._shard_zyx = _within(layout.write_chunk.shape, self.shape_zyx)
         self.chunk_shape_zyx = _enlarged(stored, self._shard_zyx, self.shape_zyx, self.dtype.itemsize)
-        if self.chunk_bytes > MAX_CHUNK_BYTES:
-            raise store.error(
-                "huge_chunk",
-                f"one chunk is {format_triple(stored)} voxels, {self.chunk_bytes / 2**30:.1f} GiB; expected at most "
-                f"{MAX_CHUNK_BYTES >> 30} GiB. Write it again with chunks of about 64 x 64 x 64",
-            )
-        demand_bearable_grid(self.path.name, self.shape_zyx, self.chunk_shape_zyx)
+        require_small_chunk(self.path.name, stored, self.dtype.itemsize, store.file_bytes)
+        require_few_chunks(self.path.name, self.shape_zyx, self.chunk_shape_zyx, store.file_bytes)
         total = files.total(self.shape_zyx)
         there = None if files.present is None else int(np.count_nonzero(files.present))
         self.info = LabelInfo(

@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
+from axonem_eval.bounds import most_chunk_bytes, require_apart, require_inside
 from axonem_eval.errors import InputError
 from axonem_eval.file_kinds import kind_of_npz
-from axonem_eval.volume import MAX_CHUNK_BYTES
 
 MAX_FILES = 5_000_000
+MAX_NAME = 1024
 MAX_METADATA_FILES = 10_000
 MAX_METADATA_BYTES = 16 << 20
+MAX_ALL_METADATA_BYTES = 64 << 20
 _METADATA = frozenset(("zarr.json", ".zarray", ".zgroup", ".zattrs", "info"))
 _PAGES = (".tif", ".tiff")
 # Those that both zipfile and tensorstore read.
@@ -35,7 +39,7 @@ class Store:
     """What a folder or an archive holds.
 
     archive : the zip archive, opened once: each opening reads its whole table of contents; None of a folder.
-    metadata : names of metadata files, relative with "/".
+    metadata : names of metadata files, relative with "/".   metadata_bytes : of all of them.
     stored_bytes : of all files.   packed : folders that hold .gz or .br files.
     others : folder -> names of its files that are no metadata.
     """
@@ -43,10 +47,16 @@ class Store:
     path: Path
     archive: zipfile.ZipFile | None = None
     metadata: list[str] = field(default_factory=list)
+    metadata_bytes: int = 0
     stored_bytes: int = 0
     files: int = 0
     packed: set[str] = field(default_factory=set)
     others: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes on the disk: of the archive, or of all files."""
+        return self.path.stat().st_size if self.archive else self.stored_bytes
 
     def note(self, name: str, size: int) -> None:
         """Take one file into account, unless a desktop left it. Raises InputError where there are too many."""
@@ -57,8 +67,14 @@ class Store:
         self.stored_bytes += size
         if base in _METADATA:
             self.metadata.append(name)
+            self.metadata_bytes += size
             if size > MAX_METADATA_BYTES:
                 raise self.error("huge_metadata", f"{name} is {size:,} bytes; expected less than 16 MiB of JSON")
+            if self.metadata_bytes > MAX_ALL_METADATA_BYTES:
+                raise self.error(
+                    "huge_metadata",
+                    f"its metadata files are more than {MAX_ALL_METADATA_BYTES >> 20} MiB; expected one label volume",
+                )
         else:
             self.others.setdefault(folder, []).append(base)
             if base.endswith((".gz", ".br")):
@@ -208,14 +224,16 @@ def _look_over_zip(path: Path) -> Store:
 def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     _demand_plain_names(store, entries)
     _demand_known_methods(store, entries)
+    _demand_own_places(store, entries)
+    most = most_chunk_bytes(store.file_bytes)
     for entry in entries:
         if entry.is_dir():
             continue
-        if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > MAX_CHUNK_BYTES:
+        if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > most:
             raise store.error(
                 "huge_chunk",
-                f"{entry.filename} inflates to {entry.file_size:,} bytes; expected at most 1 GiB. Store the files "
-                "without compression (zip -0): their chunks are compressed already",
+                f"{entry.filename} inflates to {entry.file_size:,} bytes; expected at most {most:,} from an archive "
+                "of this size. Store the files without compression (zip -0): their chunks are compressed already",
             )
         store.note(entry.filename, entry.file_size)
 
@@ -223,6 +241,12 @@ def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
 def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     seen = set()
     for entry in entries:
+        if len(entry.filename) > MAX_NAME:
+            raise store.error(
+                "long_name",
+                f"the archive holds a name of {len(entry.filename):,} characters, {entry.filename[:40]!r}...; expected "
+                f"at most {MAX_NAME:,}",
+            )
         store.demand_inside(entry.filename.replace("\\", "/").rstrip("/"), "the archive")
         if "\\" in entry.filename:
             raise store.error(
@@ -241,6 +265,15 @@ def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
         kind = entry.external_attr >> 16
         if stat.S_IFMT(kind) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise store.error("link", f"{entry.filename} is a link or a special file; zip the data itself")
+
+
+def _demand_own_places(store: Store, entries: list[zipfile.ZipInfo]) -> None:
+    """Raise InputError where entries lie beyond the end of the archive or on bytes of one another."""
+    header = 30  # and the name, before an entry's data
+    address = np.fromiter((e.header_offset for e in entries), np.int64, len(entries))
+    size = np.fromiter((header + e.compress_size for e in entries), np.int64, len(entries))
+    require_inside(store.path, address, size, "files of the archive")
+    require_apart(store.path, address, size, "files of the archive")
 
 
 def _demand_known_methods(store: Store, entries: list[zipfile.ZipInfo]) -> None:

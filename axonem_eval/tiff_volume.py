@@ -1,6 +1,7 @@
 """Label volumes as TIFF, for small volumes: one file of many pages, or a folder or archive of a file a section."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -12,14 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.bounds import require_inside, require_small_chunk
 from axonem_eval.candidates import Candidate, choose
 from axonem_eval.errors import InputError, guarded
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated, nm_per_unit
 from axonem_eval.store_volume import missing_extra
 from axonem_eval.stores import Store
 from axonem_eval.tiff_order import in_order
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, slab_shape
+from axonem_eval.tiff_structure import listening, require_true_strips, require_whole_chain
+from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 
 MAX_SECTIONS = 100_000
 # Made for pictures. Some can keep every number, but their files do not say whether they did.
@@ -31,12 +35,21 @@ def _tifffile() -> Any:
         import tifffile
     except ImportError:
         raise missing_extra("TIFF stacks", "tifffile") from None
+    quiet = logging.getLogger("tifffile")
+    if not quiet.handlers:  # without any, what it says of damaged files goes to stderr between our own lines
+        quiet.addHandler(logging.NullHandler())
     return tifffile
 
 
-def _open(file: Path | io.BytesIO) -> Any:
+def _open(file: Path | io.BytesIO, **flags: bool) -> Any:
     # No metadata may lead to other files, as those of OME-TIFF do.
-    return _tifffile().TiffFile(file, is_ome=False, _multifile=False)
+    return _tifffile().TiffFile(file, is_ome=False, _multifile=False, **flags)
+
+
+def _written_page_by_page(file: Any) -> bool:
+    """Whether tifffile wrote the pages in calls of their own, so that each says it is an image by itself."""
+    series = file.series
+    return len(series) > 1 and len({(s.shape, s.dtype, s.axes) for s in series}) == 1 and len(series[0].shape) == 2
 
 
 def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
@@ -45,25 +58,32 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, pages above 1 GiB.
     """
     _tifffile()
-    file = guarded(path, "the header", lambda: _open(path))
-    try:
-        return guarded(path, "its list of pages", lambda: _stack(path, file, mask))
-    except BaseException:
-        file.close()
-        raise
+    with listening() as heard:
+        file = guarded(path, "the header", lambda: _open(path))
+        try:
+            n_pages = guarded(path, "its list of pages", lambda: len(file.pages))
+            if guarded(path, "its list of pages", lambda: _written_page_by_page(file)):
+                file.close()
+                file = guarded(path, "the header", lambda: _open(path, is_shaped=False))
+            return guarded(path, "its list of pages", lambda: _stack(path, file, n_pages, mask, heard))
+        except BaseException:
+            file.close()
+            raise
 
 
-def _stack(path: Path, file: Any, mask: bool) -> LabelVolume:
-    if len(file.pages) > MAX_SECTIONS:
+def _stack(path: Path, file: Any, n_pages: int, mask: bool, heard: list[str]) -> LabelVolume:
+    series = file.series
+    if n_pages > MAX_SECTIONS:
         raise InputError.of("too_many_files", f"{path.name}: more than {MAX_SECTIONS:,} pages; write HDF5 or Zarr")
+    require_whole_chain(path, heard, n_pages)
     stated = _stated(file)
     found = []
-    for i, series in enumerate(file.series):
-        if "S" in series.axes:
-            raise _colour(path.name, f"its pages are in colour ({series.axes} {series.shape})")
+    for i, each in enumerate(series):
+        if "S" in each.axes:
+            raise _colour(path.name, f"its pages are in colour ({each.axes} {each.shape})")
         # TIFF has no stack of one page: a single page is a volume of one section.
-        shape = (1, *series.shape) if len(series.shape) == 2 else series.shape
-        found.append(Candidate(f"series {i}", str(series.dtype), tuple(shape), series, lambda: stated))
+        shape = (1, *each.shape) if len(each.shape) == 2 else each.shape
+        found.append(Candidate(f"series {i}", str(each.dtype), tuple(shape), each, lambda: stated))
     chosen = choose(path, found, None, kind="series", mask=mask)
     _demand_lossless(path.name, chosen.handle.keyframe)
     z, y, x = chosen.shape
@@ -136,14 +156,10 @@ def _stated_by_ome_tiff(description: str) -> Stated:
     return Stated((z, y, x))
 
 
-def _demand_bearable_page(path: Path, shape_yx: tuple[int, int], dtype: np.dtype[Any]) -> None:
-    page_bytes = shape_yx[0] * shape_yx[1] * dtype.itemsize
-    if page_bytes > MAX_CHUNK_BYTES:
-        raise InputError.of(
-            "huge_chunk",
-            f"{path.name}: one page is {page_bytes / 2**30:.1f} GiB; expected at most {MAX_CHUNK_BYTES >> 30} GiB. "
-            "Write HDF5 or Zarr with chunks of about 64 x 64 x 64",
-        )
+def _require_small_page(name: str, page: Any, stored_bytes: int) -> None:
+    """Raise InputError where a page, or one of its tiles, inflates to more than such a file may hold."""
+    for what, shape in (("page", (page.imagelength, page.imagewidth)), ("tile or strip", page.chunks)):
+        require_small_chunk(name, tuple(int(n) for n in shape), np.dtype(page.dtype).itemsize, stored_bytes, what)
 
 
 class TiffStack(LabelVolume):
@@ -156,9 +172,12 @@ class TiffStack(LabelVolume):
         self._lock = threading.Lock()
         self._offset: int | None = series.dataoffset
         if self._offset is None:
-            _demand_bearable_page(path, shape_zyx[1:], self.dtype)
+            _require_small_page(path.name, series.keyframe, path.stat().st_size)
+            require_true_strips(path, series.pages)
             self.chunk_shape_zyx = (1, shape_zyx[1], shape_zyx[2])
         else:
+            n_bytes = min(math.prod(shape_zyx) * self.dtype.itemsize, 1 << 61)
+            require_inside(path, np.array([self._offset]), np.array([n_bytes]), "stacks of pages")
             self.chunk_shape_zyx = slab_shape(shape_zyx, self.dtype.itemsize)
         self.info = LabelInfo(
             format="TIFF",
@@ -213,6 +232,7 @@ class TiffFolder(LabelVolume):
     def __init__(self, store: Store, pages: list[str], mask: bool) -> None:
         super().__init__()
         self.path, self._store, self._pages = store.path, store, pages
+        self.copies_per_thread = 3 if store.archive else 2  # an archive's file, its page, the labels
         first = self._page(0, None)
         if first.ndim == 3 and first.shape[-1] in (3, 4):
             raise _colour(store.path.name, f"section {pages[0]} is in colour {first.shape}")
@@ -256,7 +276,7 @@ class TiffFolder(LabelVolume):
                     "read by itself: give it alone, not zipped and not its folder",
                 )
             _demand_lossless(label, page)
-            _demand_bearable_page(Path(label), (page.imagelength, page.imagewidth), np.dtype(page.dtype))
+            _require_small_page(label, page, self._store.file_bytes)
             return np.ascontiguousarray(page.asarray())
 
     def read_chunk(self, chunk: int) -> Labels:

@@ -1,5 +1,7 @@
 """Two entries side by side, with the significance of their difference; a worker computes that."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
@@ -75,6 +77,7 @@ def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
         volumes=[
             schemas.ComparedVolumeOut(
                 volume=pair.slug,
+                withheld=pair.withheld,
                 figures=[
                     schemas.FigureOut(figure=f.label, unit=f.unit, a=f.a, b=f.b, difference=f.difference)
                     for f in pair.figures
@@ -106,8 +109,6 @@ def _message(known: Comparison | None) -> str:
     return "; ".join(c["message"] for c in known.complaints)
 
 
-def _paired_out(row: dict[str, float]) -> schemas.PairedOut:
+def _paired_out(row: dict[str, Any]) -> schemas.PairedOut:
     names = schemas.PairedOut.model_fields
-    return schemas.PairedOut(
-        **{name: row[name] for name in names if name in row}, significant=row["p_value"] < 1 - row["level"]
-    )
+    return schemas.PairedOut(**{name: row[name] for name in names})

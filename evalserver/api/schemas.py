@@ -230,7 +230,7 @@ class SubmissionPage(Schema):
 
 
 class EdgesOut(Schema):
-    """Skeleton length by outcome, nm; the four add up to the total."""
+    """Skeleton length by outcome, nm; the four add up to the total, but for rounding."""
 
     correct: float
     omitted: float
@@ -240,17 +240,20 @@ class EdgesOut(Schema):
 
 
 class EvaluationOut(Schema):
+    """withheld : why there are no figures, empty where there are: see docs/metric.md."""
+
     volume: str
-    erl_nm: float
+    erl_nm: float | None
     gt_erl_nm: float
-    normalized_erl: float
+    normalized_erl: float | None
+    withheld: str
     tolerance_nodes: int
     tolerance_um: float | None
     voxel_size_nm: tuple[float, float, float]
-    edges_nm: EdgesOut
-    mergers: int
-    skeletons: int
-    no_merge_mask: bool
+    edges_nm: EdgesOut | None
+    mergers: int | None
+    skeletons: int | None
+    no_merge_mask: bool | None
     metric_version: str
     ground_truth_checksum: str
     code_version: str
@@ -326,22 +329,30 @@ class FigureOut(Schema):
 
 
 class PairedOut(Schema):
-    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level."""
+    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level.
+
+    p_value_is_bound : on hidden ground truth p_value is the first of 0.001, 0.01, 0.05 and 1 that it is below.
+    """
 
     difference_nm: float
     difference_low_nm: float
     difference_high_nm: float
     level: float
     p_value: float
+    p_value_is_bound: bool
     axons: float
     resamples: int
     significant: bool
 
 
 class ComparedVolumeOut(Schema):
-    """axons_better : axons whose own ERL is higher in A."""
+    """axons_better : axons whose own ERL is higher in A; null on hidden ground truth.
+
+    withheld : why there are no figures, empty where there are.
+    """
 
     volume: str
+    withheld: str
     figures: list[FigureOut]
     paired: PairedOut | None
     axons_better: float | None

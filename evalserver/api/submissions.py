@@ -142,6 +142,7 @@ def get_diagnoses(request: HttpRequest, code: str) -> list[schemas.DiagnosisOut]
 CSV_COLUMNS = (
     *("submission", "volume", "erl_nm", "gt_erl_nm", "normalized_erl", "correct_nm", "omitted_nm", "split_nm"),
     *("merged_nm", "total_nm", "mergers", "skeletons", "tolerance_nodes", "metric_version", "ground_truth_checksum"),
+    "withheld",
 )
 
 
@@ -161,10 +162,10 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(CSV_COLUMNS)
-    for evaluation in result.evaluations if result else []:
-        row = evaluation_out(evaluation).dict()
-        row |= {f"{name}_nm": value for name, value in row.pop("edges_nm").items()}
-        writer.writerow([submission.code if name == "submission" else row[name] for name in CSV_COLUMNS])
+    for volume in result.volumes if result else []:
+        row = evaluation_out(volume).dict()
+        row |= {f"{name}_nm": value for name, value in (row.pop("edges_nm") or {}).items()}
+        writer.writerow([submission.code if name == "submission" else row.get(name) for name in CSV_COLUMNS])
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
     return response

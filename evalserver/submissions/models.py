@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
+from evalserver.complaints import under_own_name
 from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
 from evalserver.uploads import label_suffix
 
@@ -132,8 +133,8 @@ class VolumeFile(models.Model):
 
     def complaint(self, code: str, message: str) -> dict[str, str]:
         """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-        stored_name = self.file.name.rpartition("/")[2]
-        return {"volume": self.volume.name, "code": code, "message": message.replace(stored_name, self.original_name)}
+        words = under_own_name(message, self.file.name, self.original_name)
+        return {"volume": self.volume.name, "code": code, "message": words}
 
 
 class NodeLabels(models.Model):

@@ -61,7 +61,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 def my_submissions(request: HttpRequest) -> HttpResponse:
     context = {
-        "submissions": selectors.team_submissions(request.user)[:200],
+        "submissions": selectors.with_headlines(selectors.team_submissions(request.user)[:200]),
         "uploads": uploads_of(request.user),
     }
     return render(request, "submissions/list.html", context)

@@ -93,6 +93,18 @@ def test_labels_of_the_wrong_shape_are_no_ground_truth(worker, ended):
     assert not ground_truth.is_current
 
 
+@pytest.mark.parametrize("part", ["source_file", "no_merge_mask"])
+def test_labels_and_masks_that_state_another_voxel_size_are_no_ground_truth(worker, ended, part):
+    phase = make_benchmark(ready=False)
+    files = {"source_file": upload(), part: upload(h5_bytes(tiny_labels(), voxel_size_nm=(8.0, 8.0, 30.0)))}
+    ground_truth = ended(
+        register_ground_truth(volume=phase.volumes.get(), source_kind=GroundTruth.Source.LABELS, **files)
+    )
+    assert ground_truth.status == "rejected"
+    assert [c["code"] for c in ground_truth.complaints] == ["wrong_voxel_size"]
+    assert "8 x 8 x 30" in ground_truth.complaints[0]["message"]
+
+
 BAD_FILES = {
     "not_hdf5": lambda: b"this is no HDF5 file" * 50,
     "truncated": lambda: h5_bytes(tiny_labels())[:3000],

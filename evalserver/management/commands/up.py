@@ -139,7 +139,8 @@ class Command(BaseCommand):
                 *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
                 # Threads, so that a slow upload does not run into the worker's time limit.
                 *("--workers", "2", "--threads", "8", "--worker-class", "gthread", "--preload"),
-                *("--access-logfile", "-", "--graceful-timeout", "5"),
+                *("--access-logfile", "-", "--logger-class", "evalserver.log_mask.AccessLog"),
+                *("--graceful-timeout", "5"),
             ],
         )
 
