@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.file_kinds import FileKind, kind_of_file
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -320,20 +320,17 @@ def _require_archive(path: Path) -> None:
     """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
     try:
         with open(path, "rb") as file:
-            head = file.read(4)
-        kind = kind_of_file(path)
+            head = file.read(2000)
     except FileNotFoundError:
         raise InputError.of("no_file", f"{path}: no such file") from None
     except OSError as error:
         raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
     if not head:
         raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
-    if kind:
-        raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
     if not head.startswith(b"PK"):
-        raise InputError.of("not_npz", f"{path}: this is a file of an unknown kind, expected an .npz archive of arrays")
-
-
-def _npz_remedy(kind: FileKind) -> str:
-    """What to do about another file in place of an .npz: as for labels where that fetches or unpacks it."""
-    return kind.remedy if kind.fetches else "give a bundle, as `axonem-eval skeletonize` and `import` write it"
+        what = foreign_content(head) or "a file of an unknown kind"
+        raise InputError.of(
+            "not_npz",
+            f"{path}: this is {what}. Expected an .npz archive, such as a bundle of `axonem-eval skeletonize` "
+            "or `axonem-eval import`",
+        )

@@ -57,7 +57,13 @@ def visibility(submission: Submission) -> str:
 
 def _files_out(submission: Submission) -> list[schemas.FileOut]:
     return [
-        schemas.FileOut(volume=f.volume.slug, name=f.original_name, size_bytes=f.size_bytes, sha256=f.sha256)
+        schemas.FileOut(
+            volume=f.volume.slug,
+            name=f.original_name,
+            size_bytes=f.size_bytes,
+            sha256=f.sha256,
+            warnings=f.warnings,
+        )
         for f in selectors.files_of(submission)
     ]
 

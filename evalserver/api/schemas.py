@@ -177,10 +177,13 @@ class HeadlineOut(Schema):
 
 
 class FileOut(Schema):
+    """warnings : what may be wrong with the file though it was accepted, known once it was read."""
+
     volume: str
     name: str
     size_bytes: int
     sha256: str
+    warnings: list[str]
 
 
 class SubmissionOut(Schema):

@@ -121,6 +121,8 @@ class VolumeFile(models.Model):
     original_name = models.CharField(max_length=100)
     size_bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    # What may be wrong with it though it could be scored; for its team.
+    warnings = models.JSONField(default=list, editable=False)
 
     class Meta:
         ordering = ["volume__position", "pk"]

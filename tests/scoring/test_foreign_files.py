@@ -9,7 +9,7 @@ import pytest
 from axonem_eval import InputError, SkeletonGraph
 from axonem_eval.cli import main
 from axonem_eval.volume import open_labels
-from tests.scoring.test_formats import complaint
+from tests.scoring.test_formats import complaint, tiff
 from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
 
 FOREIGN = {
@@ -20,7 +20,7 @@ FOREIGN = {
     "a NumPy array": b"\x93NUMPY\1\0v\0",
     "a JSON file": b'{"scales": []}',
     "a PNG image": b"\x89PNG\r\n\x1a\n",
-    ".nml": b'<?xml version="1.0"?>\n<things><thing id="1"/></things>',
+    "an NML file": b'<?xml version="1.0"?>\n<things><thing id="1"/></things>',
     "a web store": b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
     "a NIfTI": b"\x5c\x01\0\0" + bytes(340) + b"n+1\0",
     "a pickle": b"\x80\x04\x95\0",
@@ -36,16 +36,21 @@ def test_a_foreign_file_is_named_in_place_of_labels_and_of_a_bundle(tmp_path, wh
     path = tmp_path / "seg.h5"
     path.write_bytes(FOREIGN[what])
     assert what in complaint(path, "not_hdf5")
-    if what != "-v7.3":
-        with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as caught:
+        SkeletonGraph.load(path)
+    assert what.replace("-v7.3", "a MATLAB file") in str(caught.value)
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_labels_in_place_of_a_bundle_are_named(tmp_path):
+    for path, what in ((write_h5(tmp_path / "a.h5", two_axons()), "HDF5"), (tiff(tmp_path / "a.tif"), "TIFF")):
+        with pytest.raises(InputError, match=f"{what}.* bundle"):
             SkeletonGraph.load(path)
-        assert what in str(caught.value)
-        assert "allow_pickle" not in str(caught.value)
 
 
 def test_a_file_that_is_nothing_known_is_no_pickle_either(tmp_path):
     (tmp_path / "gt.npz").write_bytes(b"hello")
-    with pytest.raises(InputError, match="it is no zip archive"):
+    with pytest.raises(InputError, match="unknown kind"):
         SkeletonGraph.load(tmp_path / "gt.npz")
 
 
