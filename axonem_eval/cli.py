@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from axonem_eval.cli_options import add_label_options, warn
-from axonem_eval.cli_report import add_report_commands
+from axonem_eval.cli_report import AddCommand, add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
 from axonem_eval.extras import missing_package
@@ -70,6 +70,15 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
     _add_json(check)
 
+    _add_skeletonize(add)
+    _add_import(add)
+    _add_score(add)
+    add_report_commands(add)
+    add_skeleton_commands(add, float_triple)
+    return parser
+
+
+def _add_skeletonize(add: AddCommand) -> None:
     skeletonize = add("skeletonize", run_skeletonize, "Make a bundle of ground-truth skeletons from a label volume.")
     skeletonize.add_argument("labels", metavar="LABELS")
     skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
@@ -85,6 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_min_length(skeletonize)
     _add_json(skeletonize)
 
+
+def _add_import(add: AddCommand) -> None:
     importer = add("import", run_import, "Make a bundle of ground-truth skeletons from skeletons of another program.")
     importer.add_argument(
         "skeletons",
@@ -110,6 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_min_length(importer)
     _add_json(importer)
 
+
+def _add_score(add: AddCommand) -> None:
     score = add("score", run_score, "Score a segmentation by tolerant ERL against a bundle of skeletons.")
     score.add_argument("segmentation", metavar="SEG")
     score.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
@@ -128,10 +141,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
     )
     _add_json(score)
-
-    add_report_commands(add)
-    add_skeleton_commands(add, float_triple)
-    return parser
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

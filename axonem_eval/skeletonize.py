@@ -106,8 +106,7 @@ def skeletonize_volume(
     background_ids : labels that count as 0.   trust_voxel_size : the size given is right, whatever the file states.
     on_progress : called with (stage, done, total); stages read, skeletonize, place.
     on_warning : called at the start with each line about what may be wrong with the labels.
-    Raises InputError for unreadable labels, another voxel size in the file, a work folder of another run and where no
-    skeleton is left.
+    Raises InputError for unreadable labels, another voxel size in the file, another run's work folder, no skeleton.
     """
 
     def report(stage: str) -> Progress:
@@ -126,10 +125,7 @@ def skeletonize_volume(
             background_ids=background_ids,
             trust_voxel_size=trust_voxel_size,
         )
-        if on_warning:
-            with plan.open_labels() as volume:
-                for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
-                    on_warning(line)
+        _warn(plan, on_warning)
         if executor is None and processes > 1:
             executor = stack.enter_context(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
@@ -144,6 +140,14 @@ def skeletonize_volume(
                 kept.graph, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place")
             )
     return kept.with_graph(graph)
+
+
+def _warn(plan: Plan, on_warning: Callable[[str], None] | None) -> None:
+    if on_warning is None:
+        return
+    with plan.open_labels() as volume:
+        for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
+            on_warning(line)
 
 
 def read_blocks(plan: Plan, work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
