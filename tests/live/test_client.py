@@ -93,9 +93,9 @@ def test_submit_follows_the_evaluation_and_prints_the_result(participant, perfec
     assert result.returncode == 0, result.stderr
     head, a, b, mean, *_ = result.stdout.splitlines()[1:]
     assert head.split()[:3] == ["volume", "ERL", "(um)"]
-    assert a.split()[:3] == ["a", "2.85", "100.0%"]
-    assert b.split()[:3] == ["b", "2.85", "100.0%"]
-    assert mean.split() == ["mean", "2.85", "100.0%"]
+    assert a.split()[:3] == ["a", "3.00", "100.0%"]
+    assert b.split()[:3] == ["b", "3.00", "100.0%"]
+    assert mean.split() == ["mean", "3.00", "100.0%"]
     board = participant.run("leaderboard", participant.live.benchmark)
     assert "Copy" in board.stdout
     listed = json.loads(participant.run("status", "--json").stdout)
@@ -103,7 +103,7 @@ def test_submit_follows_the_evaluation_and_prints_the_result(participant, perfec
     none = participant.run("leaderboard", participant.live.benchmark, "--find", "nothing of this name")
     assert "Copy" not in none.stdout
     one = participant.run("status", listed["items"][0]["code"])
-    assert (one.returncode, "2.85" in one.stdout) == (0, True)
+    assert (one.returncode, "3.00" in one.stdout) == (0, True)
 
 
 def test_two_entries_are_compared(participant, tmp_path, perfect):
