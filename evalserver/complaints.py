@@ -13,7 +13,7 @@ MOST_BYTES = 4096
 LONGEST_MESSAGE = 600
 LONGEST_CODE = 60
 # Rejections that kept a worker busy: they count against a team's limits.
-COSTLY = frozenset({"too_slow", "too_much_memory", "too_costly", "stopped"})
+COSTLY = frozenset({"too_slow", "too_much_memory", "reader_crashed", "stopped"})
 STOPPED = {
     "volume": "",
     "code": "stopped",

@@ -17,7 +17,7 @@ OTHERS = 0o077
 
 def refuse_or_prepare(program: str) -> None:
     """Make the data folder private and run the start-up checks. Raises ImproperlyConfigured where one is serious."""
-    tighten(Path(settings.VAR_DIR))
+    close_folders()
     found = run_checks()
     for message in found:
         logger.log(message.level, "%s", message)
@@ -25,6 +25,12 @@ def refuse_or_prepare(program: str) -> None:
     if serious:
         lines = "\n".join(f"{message.msg} ({message.id}). {message.hint or ''}" for message in serious)
         raise ImproperlyConfigured(f"{program} does not start:\n{lines}")
+
+
+def close_folders() -> None:
+    """Make private whatever folder holds what people have uploaded, the database or keys."""
+    for folder in {Path(settings.VAR_DIR), Path(settings.UPLOAD_DIR)}:
+        tighten(folder)
 
 
 def tighten(folder: Path) -> int:

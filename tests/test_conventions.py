@@ -60,6 +60,10 @@ def test_the_gpl_library_is_imported_in_one_module():
         assert package == "axonem_eval" or importers_of("kimimaro", package) == set()
 
 
+def test_the_server_writes_csv_in_one_module():
+    assert importers_of("csv", "evalserver") == {"evalserver/csv_text.py"}
+
+
 def test_apps_import_in_one_direction():
     order = ["accounts", "uploads", "benchmarks", "submissions", "leaderboard", "api"]
     for place, app in enumerate(order):

@@ -1,7 +1,7 @@
 """Blocks of a volume: their grid, the weights that blend overlapping patches, and markers that make work resumable.
 
-A piece of work is done when its marker file exists; markers are written after the data, by rename. Several workers may
-share one folder: a piece is claimed by an exclusive lock that the kernel drops when its holder dies.
+A piece of work is done when its marker file exists; the marker is written after the data, by rename. Several workers
+can share one folder: each claims a piece by an exclusive lock, which the kernel releases when the worker dies.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ LEAST_WEIGHT = 1e-3
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a grid. core : the voxels it answers for. halo : core and context, clipped to the volume."""
+    """A block of a grid. core : its own voxels. halo : core and context, clipped to the volume."""
 
     index: int
     core: Box

@@ -1,7 +1,5 @@
 """Submissions: what the pages can do, for programs."""
 
-import csv
-import io
 import json
 from typing import Literal
 
@@ -17,6 +15,7 @@ from evalserver.api.present import ABOUT, diagnosis_out, evaluation_out, evaluat
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.csv_text import csv_file, csv_text
 from evalserver.http import Problem
 from evalserver.submissions import metadata, selectors, services
 from evalserver.submissions.models import Submission
@@ -159,16 +158,13 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     """The result as CSV, one line per volume."""
     submission = _visible(request, code)
     result = selectors.result_of(submission)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(CSV_COLUMNS)
+    rows = []
     for volume in result.volumes if result else []:
         row = evaluation_out(volume).dict()
         row |= {f"{name}_nm": value for name, value in (row.pop("edges_nm") or {}).items()}
-        writer.writerow([submission.code if name == "submission" else row.get(name) for name in CSV_COLUMNS])
-    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
-    return response
+        row["submission"] = submission.code
+        rows.append([row.get(name) for name in CSV_COLUMNS])
+    return csv_file(csv_text(CSV_COLUMNS, rows), submission.code)
 
 
 @router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})

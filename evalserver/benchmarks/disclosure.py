@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview, Volume
+from evalserver.benchmarks.models import GroundTruth, Volume
 
 Lengths = TypeVar("Lengths", float, NDArray[np.float64])
 
@@ -52,10 +52,12 @@ def to_step(values: Lengths, step: float) -> Lengths:
 
 
 def about(value: float | None) -> float | int | None:
-    """A constant of the ground truth (number of axons, node spacing) to two digits; no submission moves it."""
+    """A constant of the ground truth to two digits, numbers from 10 on at most to tens; no submission moves it."""
     if not value:
         return value
     places = 1 - floor(log10(abs(value)))
+    if isinstance(value, int) and value >= 10:
+        places = min(places, -1)
     return round(value, places) if isinstance(value, float) else int(round(value, places))
 
 
@@ -183,18 +185,14 @@ class Disclosure:
         return {"erl_nm": self.erl_step_nm, "length_nm": self.length_step_nm, "count": self.count_step}
 
 
-_figures: dict[tuple[int, str], dict[str, float]] = {}
+# For queries of ground truth: what the registration noted comes with the rows, its pictures stay where they are.
+NOTED = "preview"
+PICTURES = ("preview__lengths_svg", "preview__projection_svg")
 
 
 def _noted_figures(ground_truth: GroundTruth) -> dict[str, float]:
-    """What the registration noted of the skeletons; kept, because a registered version never changes."""
-    key = (ground_truth.pk, ground_truth.checksum)
-    if key not in _figures:
-        found = GroundTruthPreview.objects.filter(ground_truth=ground_truth).values_list("figures", flat=True).first()
-        if found is None:
-            return {}
-        _figures[key] = found
-    return _figures[key]
+    preview = getattr(ground_truth, NOTED, None)
+    return preview.figures if preview else {}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
 from evalserver.benchmarks import services
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase, Volume
 
 
@@ -29,8 +29,8 @@ def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase | None:
 
 def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
     """What everybody is told of the ground truth that scores now, by volume id."""
-    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume")
-    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows}
+    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume", NOTED)
+    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows.defer(*PICTURES)}
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:

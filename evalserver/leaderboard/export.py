@@ -1,12 +1,11 @@
 """A view of the table as CSV or JSON: all its rows, rounded as on the page."""
 
-import csv
-import io
 from typing import Any
 
 from django.http import HttpRequest
 
 from evalserver.benchmarks.models import Benchmark
+from evalserver.csv_text import csv_text
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
 from evalserver.leaderboard.selectors import Leaderboard
 
@@ -88,27 +87,17 @@ def board_csv(content: dict[str, Any]) -> str:
     head += ["mean_erl_low_um", "mean_erl_high_um"]
     head += [f"{slug}_{name}" for slug in slugs for name in ("erl_um", "percent_of_gt")]
     head += ["submitted_at", "page"]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(head)
+    lines = []
     for row in content["entries"]:
         kind = "superseded" if row["is_superseded"] else "reference" if row["is_reference"] else "entry"
-        writer.writerow(_line(row, kind, head))
+        lines.append(_line(row, kind, head))
     for row in content["published"]:
-        shown = {**row, "team": row["source"], "page": row["url"]}
-        writer.writerow(_line(shown, "published", head))
-    return text.getvalue()
+        lines.append(_line({**row, "team": row["source"], "page": row["url"]}, "published", head))
+    return csv_text(head, lines)
 
 
 def _line(row: dict[str, Any], kind: str, head: list[str]) -> list[Any]:
     flat = {**row, "kind": kind}
     for slug, score in row["volumes"].items():
         flat |= {f"{slug}_{name}": value for name, value in (score or {}).items()}
-    return [_plain_cell(flat.get(name, "")) for name in head]
-
-
-def _plain_cell(value: Any) -> Any:
-    """Spreadsheets run what begins like a formula; a quote in front makes it text."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value
+    return [flat.get(name) for name in head]

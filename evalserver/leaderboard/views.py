@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark, Phase
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
@@ -73,6 +74,4 @@ def download(request: HttpRequest, slug: str, form: str) -> HttpResponse:
     content = board_json(request, benchmark, board)
     if form == "json":
         return JsonResponse(content)
-    response = HttpResponse(board_csv(content), content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{slug}-{phase.slug}.csv"'
-    return response
+    return csv_file(board_csv(content), f"{slug}-{phase.slug}")

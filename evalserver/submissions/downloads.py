@@ -1,12 +1,11 @@
 """Results as files."""
 
-import csv
-import io
 from typing import Any
 
 from axonem_eval.analysis import axon_table
 from axonem_eval.erl import run_table
 from axonem_eval.errors_located import locate_errors
+from evalserver.csv_text import csv_text
 from evalserver.submissions import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
 from evalserver.submissions.selectors import Result
@@ -76,7 +75,7 @@ def result_csv(content: dict[str, Any]) -> str:
                 **{name: volume[name] for name in ("volume", "ground_truth_checksum", "code_version", "withheld")},
             }
         )
-    return _csv(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    return csv_text(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
 
 
 def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
@@ -104,12 +103,4 @@ def volume_table(evaluation: Evaluation, table: str) -> str:
         columns = axon_table(graph, sample, runs, evaluation.tolerance_nodes).columns()
     else:
         columns = locate_errors(graph, sample, runs, evaluation.tolerance_nodes).columns()
-    return _csv(list(columns), zip(*(column.tolist() for column in columns.values()), strict=True))
-
-
-def _csv(head: Any, rows: Any) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(columns), zip(*(column.tolist() for column in columns.values()), strict=True))

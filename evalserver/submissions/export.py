@@ -1,7 +1,8 @@
-"""Everything that a benchmark holds except hidden ground truth and uploads, as one archive of plain files."""
+"""Everything that a benchmark holds except hidden ground truth and uploads, as one archive of plain files.
 
-import csv
-import io
+For organisers alone: scores on hidden ground truth are exact in it.
+"""
+
 import json
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark
+from evalserver.csv_text import csv_text
 from evalserver.submissions.models import Evaluation, Submission
 
 COLUMNS = [
@@ -27,14 +29,11 @@ def export_benchmark(benchmark: Benchmark, path: Path) -> dict[str, int]:
     """
     submissions = [_submission(row) for row in _submissions(benchmark)]
     rows = list(_rows(benchmark))
-    table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
+    table = csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("benchmark.json", _json(_benchmark(benchmark)))
         archive.writestr("submissions.json", _json(submissions))
-        archive.writestr("evaluations.csv", table.getvalue())
+        archive.writestr("evaluations.csv", table)
     return {"submissions": len(submissions), "evaluations": len(rows)}
 
 

@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from evalserver.csv_text import csv_file
 from evalserver.submissions import downloads, metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Submission
@@ -58,7 +59,7 @@ def result_json(request: HttpRequest, code: str) -> HttpResponse:
 
 
 def result_csv(request: HttpRequest, code: str) -> HttpResponse:
-    return _csv_file(downloads.result_csv(downloads.result_json(*_visible_result(request, code))), code)
+    return csv_file(downloads.result_csv(downloads.result_json(*_visible_result(request, code))), code)
 
 
 def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> HttpResponse:
@@ -67,7 +68,7 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
         raise Http404
     _, found = volume_result(request, code, volume)
     try:
-        return _csv_file(downloads.volume_table(found.evaluation, table), f"{code}-{volume}-{table}")
+        return csv_file(downloads.volume_table(found.evaluation, table), f"{code}-{volume}-{table}")
     except downloads.NotOffered as reason:
         messages.error(request, str(reason))
         return redirect("submission", code=code)
@@ -98,9 +99,3 @@ def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpRes
     if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
         raise Http404
     return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")
-
-
-def _csv_file(text: str, name: str) -> HttpResponse:
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return response

@@ -19,6 +19,7 @@ from axonem_eval.erl import METRIC_VERSION, ErlReport, score_nodes
 from axonem_eval.full_report import full_report
 from axonem_eval.sample import NodeSample
 from axonem_eval.skeletons import SkeletonGraph
+from evalserver.benchmarks.disclosure import NOTED, PICTURES
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.submissions.models import Evaluation, NodeLabels, Score, Submission, VolumeFile
 from evalserver.uploads import local_path
@@ -42,8 +43,8 @@ class Measured:
 
 def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
     """Current ground truth by volume id; a volume without one is missing."""
-    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume")
-    return {row.volume_id: row for row in rows}
+    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume", NOTED)
+    return {row.volume_id: row for row in rows.defer(*PICTURES)}
 
 
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from evalserver.accounts.models import User
+from evalserver.benchmarks.disclosure import NOTED, PICTURES
 from evalserver.benchmarks.models import Volume
 from evalserver.jobs import UPLOADED
 from evalserver.submissions import disclosure, scoring
@@ -86,8 +87,9 @@ def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> di
     for score in Score.objects.filter(submission__in=rows).order_by("-created_at"):
         scores[score.submission_id].append(score)
     found = Evaluation.objects.filter(volume_file__submission__in=scores).select_related(
-        "volume_file__volume__benchmark", "ground_truth"
+        "volume_file__volume__benchmark", f"ground_truth__{NOTED}"
     )
+    found = found.defer(*(f"ground_truth__{name}" for name in PICTURES))
     if not reports:
         found = found.defer("report", "timings").annotate(**disclosure.LABELLED)
     evaluations: dict[int, list[Evaluation]] = defaultdict(list)

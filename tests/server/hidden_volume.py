@@ -152,6 +152,14 @@ SORTS = [
 ]
 
 
+def sorted_boards(submission: Submission) -> dict[str, str]:
+    """The leaderboard by each of its columns, as page and by the API: the order of the rows is an answer too."""
+    slug = submission.phase.benchmark.slug
+    boards = (reverse("leaderboard", args=[slug]), reverse("api:get_leaderboard", args=[slug]))
+    found = [f"{board}?sort={sort}&superseded=1" for board in boards for sort in SORTS]
+    return {f"sorted {address}": address for address in found}
+
+
 def addresses(submission: Submission, other: Submission) -> dict[str, str]:
     """Every address that can be asked with GET, by what it is."""
     table = values(submission, other)
@@ -164,10 +172,6 @@ def addresses(submission: Submission, other: Submission) -> dict[str, str]:
             choices = [{**choice, parameter: value} for choice in choices for value in given]
         for choice in choices:
             found[f"{name} {choice}"] = reverse(name, kwargs=choice)
-    boards = [found[key] for key in found if key.startswith(("leaderboard {", "api:get_leaderboard"))]
-    found |= {
-        f"{board}?sort={sort}&superseded=1": f"{board}?sort={sort}&superseded=1" for board in boards for sort in SORTS
-    }
     pair = f"{reverse('compare')}?a={submission.code}&b={other.code}"
     return found | {"compared": pair, "verdict": f"{pair}&part=verdict"}
 
@@ -187,7 +191,8 @@ def walk(submission: Submission, other: Submission) -> dict[str, str]:
         client = Client(raise_request_exception=True)
         if reader == "team":
             client.force_login(submission.team.members.get())
-        for name, address in addresses(submission, other).items():
+        asked = addresses(submission, other) | (sorted_boards(submission) if reader == "stranger" else {})
+        for name, address in asked.items():
             answer = client.get(address)
             body = b"".join(answer.streaming_content) if answer.streaming else answer.content
             said[f"{reader} {name}"] = f"{answer.status_code} {clean(body.decode(errors='replace'))}"

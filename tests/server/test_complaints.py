@@ -82,7 +82,7 @@ def test_the_bound_holds_in_the_database_on_the_page_in_the_api_and_in_the_mail(
         assert len(text) < 20_000
 
 
-@pytest.mark.parametrize("code", ["too_slow", "too_much_memory", "too_costly"])
+@pytest.mark.parametrize("code", ["too_slow", "too_much_memory", "reader_crashed"])
 def test_a_rejection_for_what_the_file_cost_counts_and_is_said_to(client, settings, mailoutbox, code):
     plain_site(settings)
     phase, user = make_benchmark(per_day=1), make_user("Ada")

@@ -36,7 +36,7 @@ def test_rounding_goes_to_the_nearest_multiple_and_leaves_no_binary_noise():
     assert to_step(0.3001, 0.1) == 0.3
     assert str(to_step(-0.2, 1)) == "0.0"
     assert np.isnan(to_step(np.array([np.nan]), 50)).all()
-    assert (about(18_127), about(3), about(43.37), about(None)) == (18_000, 3, 43.0, None)
+    assert (about(18_127), about(23), about(3), about(43.37), about(None)) == (18_000, 20, 3, 43.0, None)
 
 
 @pytest.mark.parametrize("graph", [tiny_graph(), hidden_graph()], ids=["three axons", "263 axons"])

@@ -111,6 +111,14 @@ def test_a_data_folder_that_was_open_to_others_is_tightened_at_the_start(tmp_pat
     assert start.tighten(var) == 0
 
 
+def test_uploads_outside_the_data_folder_are_private_too(tmp_path, settings):
+    settings.UPLOAD_DIR = tmp_path / "elsewhere"
+    settings.UPLOAD_DIR.mkdir(mode=0o755)
+    settings.UPLOAD_DIR.chmod(0o755)
+    start.close_folders()
+    assert open_to_others(settings.UPLOAD_DIR) == []
+
+
 @pytest.mark.slow
 def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(up):
     earlier = os.umask(0)

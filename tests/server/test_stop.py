@@ -41,7 +41,14 @@ def press_stop(client, job):
 def readers_below(pid: int) -> list[psutil.Process]:
     """Confined processes that read a file for this process or one of its children."""
     found = psutil.Process(pid).children(recursive=True)
-    return [process for process in found if "-m axonem_eval" in " ".join(process.cmdline())]
+    return [process for process in found if "-m axonem_eval" in command_line(process)]
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended since
+        return ""
 
 
 def stalled_reader(pid: int) -> psutil.Process:

@@ -20,7 +20,7 @@ from evalserver.benchmarks.models import GroundTruth
 from evalserver.processes import Child, Family, die_with_parent
 from evalserver.redis_server import start_private_redis
 from evalserver.running import release_all_leases
-from evalserver.start import tighten
+from evalserver.start import close_folders
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
         signal.signal(signal.SIGHUP, _stop)
-        tighten(settings.VAR_DIR)
+        close_folders()
         lock = self._lock()
         family = Family(settings.VAR_DIR / "log")
         try:
