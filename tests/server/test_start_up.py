@@ -67,14 +67,14 @@ def test_a_server_for_this_machine_alone_has_nothing_to_complain_of(settings):
 PROGRAMS = {
     "web": ["gunicorn", "evalserver.wsgi", "--bind", "127.0.0.1:0"],
     "worker": ["celery", "-A", "evalserver", "worker", "-c", "1"],
-    "timer": ["celery", "-A", "evalserver", "beat", "--schedule", os.devnull],
+    "timer": ["celery", "-A", "evalserver", "beat", "--schedule", "{folder}/beat"],  # as root it replaces whatever file it is given
 }
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_program_starts_with_debug_on_a_public_host(tmp_path, program):
     done = subprocess.run(
-        [sys.executable, "-m", *PROGRAMS[program]],
+        [sys.executable, "-m", *(part.format(folder=tmp_path) for part in PROGRAMS[program])],
         cwd=ROOT,
         env={**os.environ, "VAR_DIR": str(tmp_path / "var"), "DEBUG": "1", "ALLOWED_HOSTS": "bench.example.org"},
         capture_output=True,
