@@ -31,9 +31,10 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
     head = ["volume", "ERL (um)", "of GT", "correct", "omitted", "split", "merged", "mergers"]
     rows = []
     for e in evaluations:
-        edges = e["edges_nm"]
-        shares = [percent(edges[k] / edges["total"] if edges["total"] else None) for k in head[3:7]]
-        rows.append([e["volume"], um(e["erl_nm"]), percent(e["normalized_erl"]), *shares, str(e["mergers"])])
+        edges = e["edges_nm"] or {}
+        shares = [percent(edges[k] / edges["total"] if edges.get("total") else None) for k in head[3:7]]
+        mergers = "-" if e["mergers"] is None else str(e["mergers"])
+        rows.append([e["volume"], um(e["erl_nm"]), percent(e["normalized_erl"]), *shares, mergers])
     if headline:
         mean = [um(headline["mean_erl_nm"]), percent(headline["mean_normalized_erl"])]
         rows.append(["mean", *mean, "", "", "", "", ""])
@@ -41,6 +42,9 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
     if evaluations:
         e = evaluations[0]
         text += f"\ntolerance {e['tolerance_nodes']} nodes, metric {e['metric_version']}"
+    for e in evaluations:
+        if e.get("withheld"):
+            text += f"\n{e['volume']}: {e['withheld']}"
     return text
 
 
@@ -89,9 +93,15 @@ def comparison_text(pair: dict[str, Any]) -> str:
         low, high = um(mean["difference_low_nm"]), um(mean["difference_high_nm"])
         parts.append(
             f"{said}: A - B is {um(mean['difference_nm'])} um ({100 * mean['level']:g}% interval {low} to {high}), "
-            f"p = {mean['p_value']:.2g}, paired bootstrap over {mean['axons']:g} axons"
+            f"{_p_value(mean)}, paired bootstrap over {mean['axons']:g} axons"
         )
     return "\n\n".join(parts)
+
+
+def _p_value(mean: dict[str, Any]) -> str:
+    if not mean.get("p_value_is_bound"):
+        return f"p = {mean['p_value']:.2g}"
+    return f"p < {mean['p_value']:g}" if mean["p_value"] < 1 else "p not below 0.05"
 
 
 def _plain(value: float | None) -> str:

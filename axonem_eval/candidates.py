@@ -83,13 +83,18 @@ def choose(
                 _demand_label_volume(path, candidate, kind, kinds)
         raise InputError.of(
             "no_dataset",
-            f"{path.name}: none of its {kind}s is an integer volume (z, y, x); it has {_listing(found)}",
+            f"{path.name}: none of its {_plural(kind)} is an integer volume (z, y, x); it has {_listing(found)}",
         )
+    named = f"Name the right one 'main', or leave only one in the file (`axonem-eval` also takes {path.name}:NAME)"
     raise InputError.of(
         "ambiguous_dataset",
-        f"{path.name}: {len(volumes)} {kind}s could be the labels: {_listing(volumes)}. Name the right one 'main', "
-        f"or leave only one in the file (`axonem-eval` also takes {path.name}:{kind.upper()})",
+        f"{path.name}: {len(volumes)} {_plural(kind)} could be the labels: {_listing(volumes)}. "
+        + ("Leave only one in the file" if kind == "series" else named),
     )
+
+
+def _plural(kind: str) -> str:
+    return kind if kind.endswith("s") else f"{kind}s"
 
 
 def _listing(candidates: Sequence[Candidate], most: int = 6) -> str:
@@ -128,6 +133,8 @@ def _wrong_dtype(candidate: Candidate) -> str:
             f"{expected}True and False are a mask, not ids of segments: label its connected components first, and "
             "save them as uint32 or uint64"
         )
+    if candidate.kind not in tuple("fc"):
+        return f"{expected}Labels are ids: save one integer a voxel, as uint32 or uint64"
     return (
         f"{expected}Labels are ids: save them as uint32 or uint64, e.g. labels.astype(np.uint64), not as probabilities "
         "or floats"

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from axonem_eval.background_ids import reserved_of, reserved_warning
 from axonem_eval.candidates import NoLabelArray
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.sample import native_unsigned, negative_label
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
-from axonem_eval.volume import LabelInfo, LabelVolume, Progress, for_each_chunk, open_labels, split_dataset
+from axonem_eval.volume import LabelVolume, Progress, for_each_chunk, open_labels, split_dataset
 
 VOXEL_SIZE_TOLERANCE = 0.01
-# The middle of a volume and its corners, where what lies outside the tissue is.
-_LOOKED_AT = 3
+# Of a volume this much is looked at, in as many places as it takes, but no more and no fewer than so many chunks.
+_LOOKED_AT_BYTES = 32 << 20
+_LEAST_CHUNKS, _MOST_CHUNKS = 3, 64
 
 
 def check_labels(
@@ -39,16 +41,27 @@ def check_labels(
     background_ids : labels that count as 0.   trust_voxel_size : the spec's is right, whatever the file states.
     Raises InputError with every complaint found.
     """
+    with open_for(spec, path, dataset, background_ids=background_ids, trust_voxel_size=trust_voxel_size) as volume:
+        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
+
+
+def open_for(
+    spec: VolumeSpec,
+    path: str | Path,
+    dataset: str | None = None,
+    *,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+) -> LabelVolume:
+    """Open a label file that is meant for the volume. Where it holds no labels, its shape is complained of too."""
     try:
-        volume = open_labels(path, dataset, background_ids=background_ids)
+        return open_labels(path, dataset, background_ids=background_ids)
     except NoLabelArray as error:
         name = split_dataset(path)[0].name
         complaints = _shape_complaints(name, error.shape, spec)
         if not trust_voxel_size:
             complaints += _size_complaints(name, error.stated.voxel_size_nm_zyx, spec)
         raise InputError([*error.complaints, *complaints]) from None
-    with volume:
-        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
 
 
 def check_volume(
@@ -194,17 +207,16 @@ def look_inside(volume: LabelVolume, on_progress: Progress | None = None) -> Con
         if volume.fill_value < 0:
             return Contents(list(negative_label(volume, volume.fill_value, (0, 0, 0)).complaints))
         seen.add(volume.fill_value)
-    looked_at = _LookedAt(volume)
-    enough = 1 if volume.sequential else _LOOKED_AT
+    looked_at, enough = _LookedAt(volume), _looked_at_first(volume)
 
     def visit(position: int, labels: NDArray[np.generic]) -> None:
         box = volume.chunk_box(int(chunks[position]))
         inside = labels[tuple(slice(0, s.stop - s.start) for s in box)]
         inside = native_unsigned(volume, inside, volume.chunk_origin(int(chunks[position])))
         seen.update((int(inside.min()), int(inside.max())))
-        if looked_at.chunks < _LOOKED_AT:
+        if position < enough:
             looked_at.add(inside)
-        if not signed and len(seen) > 1 and looked_at.chunks >= enough:
+        if not signed and len(seen) > 1 and looked_at.chunks >= min(enough, len(chunks)):
             raise _Enough
 
     try:
@@ -220,20 +232,29 @@ def reserved_id_warnings(volume: LabelVolume) -> tuple[str, ...]:
     """Warnings about reserved ids in the chunks that ``check_labels`` looks at first."""
     looked_at = _LookedAt(volume)
     if looked_at.reserved:
-        for chunk in _chunks_to_read(volume)[: 1 if volume.sequential else _LOOKED_AT]:
+        for chunk in _chunks_to_read(volume)[: _looked_at_first(volume)]:
             looked_at.add(volume.read(volume.chunk_box(int(chunk))))
     return looked_at.warnings()
 
 
+def _looked_at_first(volume: LabelVolume) -> int:
+    """How many chunks are looked at in any case; one where the file can only be read from front to back."""
+    if volume.sequential:
+        return 1
+    return min(_MOST_CHUNKS, max(_LEAST_CHUNKS, _LOOKED_AT_BYTES // volume.chunk_bytes))
+
+
 def _chunks_to_read(volume: LabelVolume) -> NDArray[np.int64]:
-    """Chunks with data in the file: the middle one, which alone settles nearly every file, the corners, the others in
-    the order of the file."""
+    """Chunks with data in the file: the middle one, which alone settles nearly every file, the corners, where what lies
+    outside the tissue is, some at random, then the others in the order of the file."""
     stored = volume.stored_chunks()
     there = np.arange(volume.n_chunks) if stored is None else np.flatnonzero(stored)
     if not len(there):
         return there
-    first = np.unique([there[len(there) // 2], there[0], there[-1]], return_index=True)
-    ahead = first[0][np.argsort(first[1])] if not volume.sequential else there[len(there) // 2 :][:1]
+    wanted = [there[len(there) // 2], there[0], there[-1]]
+    n = min(_looked_at_first(volume), len(there))
+    drawn = np.random.default_rng(0).choice(len(there), n, replace=False)
+    ahead = np.array(list(dict.fromkeys([*wanted, *there[drawn]]))[:n])
     in_order = there[np.argsort(volume.storage_rank()[there], kind="stable")]
     return np.concatenate([ahead, in_order[~np.isin(in_order, ahead)]])
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from axonem_eval.cli_options import add_label_options, id_list, warn
+from axonem_eval.cli_options import add_label_options, warn
 from axonem_eval.cli_report import add_report_commands
 from axonem_eval.cli_skeletons import add_skeleton_commands, add_work_options
 from axonem_eval.errors import InputError
@@ -68,7 +68,6 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--ground-truth", metavar="GT", help="bundle of skeletons that states shape and voxel size")
     check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
     check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
-    check.add_argument("--background-ids", type=id_list, default=(), metavar="ID,ID", help="labels that count as 0")
     _add_json(check)
 
     skeletonize = add("skeletonize", run_skeletonize, "Make a bundle of ground-truth skeletons from a label volume.")
@@ -252,12 +251,7 @@ def run_check(arguments: argparse.Namespace) -> None:
     from axonem_eval.check import check_labels
 
     bar = ProgressBar()
-    info = check_labels(
-        arguments.segmentation,
-        _spec(arguments),
-        background_ids=arguments.background_ids,
-        on_progress=bar.stage("check"),
-    )
+    info = check_labels(arguments.segmentation, _spec(arguments), on_progress=bar.stage("check"))
     bar.close()
     for line in info.warnings:
         warn(line)

@@ -135,11 +135,10 @@ def _stated_voxel_size(path: str) -> FloatTriple:
     from axonem_eval.volume import open_labels
 
     with open_labels(path) as volume:
-        size = volume.info.voxel_size_nm_zyx
+        size, warnings = volume.info.voxel_size_nm_zyx, volume.info.warnings
     if size is None:
-        raise InputError.of(
-            "no_voxel_size", f"{path}: the file states no voxel size; give it with --voxel-size Z,Y,X in nm"
-        )
+        why = next((line for line in warnings if "understood" in line), f"{path}: the file states no voxel size")
+        raise InputError.of("no_voxel_size", f"{why}; give it with --voxel-size Z,Y,X in nm")
     return size
 
 

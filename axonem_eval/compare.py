@@ -81,10 +81,10 @@ class Comparison:
             ahead = name_a if boot.difference_nm > 0 else name_b
             said = f"{ahead} has the higher ERL"
         else:
-            said = "the difference may be chance: these axons do not tell the two apart"
+            said = "the difference may be chance"
         return [
             f"axons: {self.axons_better:,} better in {name_a}, {self.axons_worse:,} better in {name_b}, "
-            f"{self.axons_equal:,} alike",
+            f"{self.axons_equal:,} equal",
             f"paired bootstrap over {boot.axons:,} axons: difference {boot.difference_nm / 1e3:+.3f} um, "
             f"{level} interval {low:+.3f} to {high:+.3f} um, p = {boot.p_value:.2g}; {said}",
         ]

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.confined_process import ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.confined_volume import ConfinedVolume, Lanes
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.sample import NodeSample, sample_nodes
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volume import Labels, StageProgress, open_labels, split_dataset
@@ -82,12 +83,14 @@ def sample_confined(
     no_merge_mask: str | Path | None = None,
     also: Callable[[int, Labels], None] | None = None,
     limits: Limits | None = None,
+    on_open: Callable[[LabelInfo], None] | None = None,
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
 ) -> NodeSample:
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
     no_merge_mask : a file of the ground truth's own, opened in this process.   also : as of ``sample_nodes``.
+    on_open : called with what the file is, its warnings among it, once it is checked.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
     ends the child and is raised here.   poll : as of ``open_confined``.
     Raises as ``open_confined`` does.
@@ -97,6 +100,8 @@ def sample_confined(
     opened = partial(open_confined, path, spec, dataset=dataset, limits=limits, extra_seconds=extra)
     sampled = partial(on_progress, "sample") if on_progress else None
     with opened(on_progress=on_progress, poll=poll) as volume:
+        if on_open:
+            on_open(volume.info)
         if no_merge_mask is None:
             return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
         with open_labels(no_merge_mask) as mask:

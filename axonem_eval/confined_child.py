@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numba.core.caching import Cache
 
-from axonem_eval.check import check_labels
+from axonem_eval.check import check_volume, open_for
 from axonem_eval.confined_process import Limits
 from axonem_eval.confined_volume import MAX_REPLY_BYTES, serve
 from axonem_eval.errors import InputError
@@ -28,7 +28,7 @@ from axonem_eval.hdf5_filters import warm_filters
 from axonem_eval.landlock import die_with_parent
 from axonem_eval.sample import warm_kernels
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volume import LabelVolume, open_labels
+from axonem_eval.volume import LabelVolume
 from axonem_eval.walls import confine
 
 _PROGRESS_EVERY_S = 0.25
@@ -97,8 +97,8 @@ def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> 
 def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, tell what it is, and decode chunks for as long as the parent asks for some."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
-    check_labels(request["path"], spec, dataset=request["dataset"], on_progress=_Reporter("check"))
-    with open_labels(request["path"], request["dataset"]) as volume:
+    with open_for(spec, request["path"], request["dataset"]) as volume:
+        checked = check_volume(volume, spec, on_progress=_Reporter("check"))
         rank, stored = volume.storage_rank(), volume.stored_chunks()
         in_order = bool((np.diff(rank) > 0).all())
         n = volume.n_chunks
@@ -108,7 +108,7 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
             memory[8 * n : 9 * n] = stored.astype(np.uint8).data
         _say(
             {
-                "info": asdict(volume.info),
+                "info": asdict(checked),
                 "shape_zyx": volume.shape_zyx,
                 "chunk_shape_zyx": volume.chunk_shape_zyx,
                 "dtype": volume.dtype.str,

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from axonem_eval.confined_process import ConfinedCrash, ConfinedProcess
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.spec import Triple, VolumeSpec
-from axonem_eval.volume import MAX_CHUNK_BYTES, MAX_CHUNKS, MEMORY_BUDGET_BYTES, LabelInfo, Labels, LabelVolume, Scratch
+from axonem_eval.volume import MAX_CHUNK_BYTES, MAX_CHUNKS, MEMORY_BUDGET_BYTES, Labels, LabelVolume, Scratch
 
 REQUEST = struct.Struct("<qq")
 REPLY = struct.Struct("<qq")
@@ -121,7 +122,7 @@ class ConfinedVolume(LabelVolume):
         super().__init__()
         self._process, self._lanes = process, lanes
         self.path = path
-        self.info, self.warnings = _info(answer, path), tuple(str(w)[:500] for w in answer.get("warnings", [])[:20])
+        self.info = _info(answer, path)
         self.shape_zyx, self.dtype = spec.shape_zyx, np.dtype(answer["dtype"])
         self.chunk_shape_zyx = _triple(answer["chunk_shape_zyx"])
         self.sequential, self.fill_value = bool(answer["sequential"]), int(answer["fill_value"])
@@ -216,6 +217,8 @@ def _info(answer: dict[str, Any], path: Path) -> LabelInfo:
         stored_bytes=path.stat().st_size,
         chunks_total=int(said["chunks_total"]),
         chunks_stored=None if said["chunks_stored"] is None else int(said["chunks_stored"]),
+        offset=str(said["offset"])[:100],
+        warnings=tuple(str(line)[:500] for line in said["warnings"][:20]),
     )
 
 

@@ -1,18 +1,23 @@
-"""What a file is that is no label volume: named by its first bytes, with what to do about it."""
+"""What a file is that was handed in by mistake: named by its first bytes, with what to do about it."""
 
 import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-_HEAD_BYTES = 600
+_HEAD_BYTES = 2000
 _WRITE_H5 = "write the labels to HDF5 with h5py, e.g. f.create_dataset('main', data=labels, chunks=(64, 64, 64), "
 _WRITE_H5 += "compression='gzip')"
 _PICTURE = "one picture, no volume; " + _WRITE_H5
 
 # (first bytes, at which place, what it is, what to do)
 _MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
-    (b"version https://git-lfs", 0, "a Git LFS pointer, not the file itself", "fetch the file with `git lfs pull`"),
+    (
+        b"version https://git-lfs.github.com",
+        0,
+        "a Git LFS pointer, not the file itself",
+        "fetch the file with `git lfs pull`",
+    ),
     (b"/annex/objects/", 0, "a git-annex pointer, not the file itself", "fetch the file with `git annex get FILE`"),
     (b"\x93NUMPY", 0, "a NumPy array (.npy)", _WRITE_H5),
     (b"\x1f\x8b", 0, "packed with gzip", "unpack it with `gunzip FILE`"),
@@ -32,13 +37,30 @@ _MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
     (b"MAP ", 208, "an MRC volume", _WRITE_H5),
     (b"# AmiraMesh", 0, "an Amira mesh", "its axes are x,y,z: " + _WRITE_H5 + " in the order z,y,x"),
     (b"# Avizo", 0, "an Avizo file", "its axes are x,y,z: " + _WRITE_H5 + " in the order z,y,x"),
-    (b"MATLAB 5.0 MAT-file", 0, "a MATLAB file older than version 7.3", "save it with `save(..., '-v7.3')`, as HDF5"),
+    (b"MATLAB 5.0", 0, "a MATLAB file older than version 7.3", "write it as HDF5 with `save(..., '-v7.3')`"),
+    (b"ply\n", 0, "a mesh (.ply)", _WRITE_H5),
     (b"\x0e\x03\x13\x01", 0, "an HDF4 file", "convert it to HDF5 with `h4toh5`"),
     (b"CDF\x01", 0, "a NetCDF 3 file", "convert it to HDF5 with `nccopy -k nc4 IN OUT`"),
     (b"CDF\x02", 0, "a NetCDF 3 file", "convert it to HDF5 with `nccopy -k nc4 IN OUT`"),
     (b"PAR1", 0, "a Parquet table", _WRITE_H5),
     (b"%PDF", 0, "a PDF document", _WRITE_H5),
-    (b"\xd0\xcf\x11\xe0", 0, "an old Microsoft Office document", _WRITE_H5),
+    (b"\xd0\xcf\x11\xe0", 0, "a document of Microsoft Office", _WRITE_H5),
+)
+# What is read as labels, and so never named where those are expected.
+_VOLUMES = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"PK\x03\x04", "a zip archive"),
+)
+_PAGE = "a web page, such as an error or a login in place of the file"
+_AS_SWC = "save what it holds as SWC, a file for each, for `axonem-eval import`"
+_MARKS = (
+    (b"<!doctype html", _PAGE, "download the file again, signed in if need be"),
+    (b"<html", _PAGE, "download the file again, signed in if need be"),
+    (b"<error>", "the error message of a web store, not the file itself", "download the file again"),
+    (b"<things", "an NML file of skeletons (KNOSSOS, webKnossos), which is not read", _AS_SWC),
+    (b"<traces", "a .traces file of SNT, which is not read", _AS_SWC),
 )
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
@@ -52,8 +74,8 @@ class FileKind:
 
     @property
     def fetches(self) -> bool:
-        """Whether the remedy fetches or unpacks the file that was meant, whatever it holds."""
-        return self.remedy.startswith(("fetch", "unpack", "download"))
+        """Whether the remedy gives the file that was meant, whatever it holds."""
+        return self.remedy.startswith(("fetch", "unpack", "download", "save"))
 
     def __str__(self) -> str:
         return f"it is {self.what}; {self.remedy}"
@@ -62,9 +84,23 @@ class FileKind:
 def kind_of_file(path: Path) -> FileKind | None:
     """What a file is, by its first bytes; None where they tell nothing."""
     with open(path, "rb") as file:
-        head = file.read(_HEAD_BYTES)
+        return _kind_of(file.read(_HEAD_BYTES))
+
+
+def foreign_content(data: bytes) -> str | None:
+    """What a file is that should be a skeleton, with what to do; None for what may well be one."""
+    for magic, what in _VOLUMES:
+        if data.startswith(magic):
+            return what
+    kind = _kind_of(data[:_HEAD_BYTES])
+    if kind is None:
+        return None
+    return f"{kind.what}; {kind.remedy}" if kind.fetches else kind.what
+
+
+def _kind_of(head: bytes) -> FileKind | None:
     for magic, place, what, remedy in _MAGIC:
-        if head[place : place + len(magic)] == magic:
+        if head[place : place + len(magic)] == magic and (magic != b"BM" or b"\0" in head[:32]):
             return FileKind(what, remedy)
     if _PICKLE.match(head):
         return FileKind("a pickle, which is never loaded because unpickling runs code", _WRITE_H5)
@@ -72,20 +108,14 @@ def kind_of_file(path: Path) -> FileKind | None:
 
 
 def _kind_of_text(head: bytes) -> FileKind | None:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in text:
-        return FileKind("a web page, not the file itself", "download the file behind it, signed in if need be")
-    if b"<things" in text:
-        return FileKind("a skeleton file of webKnossos or Knossos (.nml)", "a label volume is expected here")
-    if text.startswith((b"<error", b"<?xml version")) and b"<error>" in text:
-        return FileKind("the error message of a web store, not the file itself", "download the file again")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<"):
-        return FileKind("an XML file", _WRITE_H5)
-    if text.startswith((b"{", b"[")):
-        return FileKind(
-            "a JSON file",
-            "of Zarr or a precomputed volume give the folder that holds it; " + _WRITE_H5,
-        )
+        for mark, what, remedy in _MARKS:
+            if mark in text:
+                return FileKind(what, remedy)
+        return FileKind("a file in a markup language (XML)", _WRITE_H5)
+    if text.startswith((b"{", b"[")) and b'"' in text:
+        return FileKind("a JSON file", "of a Zarr or precomputed volume give the folder that holds it")
     return None
 
 

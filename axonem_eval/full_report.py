@@ -4,7 +4,6 @@ Keys are stable under ``schema``; a change of meaning raises its number. Lengths
 strings, because JSON numbers in a browser are exact only to 2^53.
 """
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -31,10 +30,6 @@ SCHEMA = "axonem-report/1"
 WORST_AXONS = 20
 TOP_ERRORS = 50
 
-# A figure over fewer axons than this says too much about each of them to be shown of hidden ground truth.
-MIN_AXONS_SHOWN = 10
-HIDDEN_DIGITS = 3
-
 
 def full_report(
     graph: SkeletonGraph,
@@ -49,8 +44,8 @@ def full_report(
     """The score with everything derived from it, as plain JSON.
 
     Without ``public`` the object holds aggregates over the volume alone: no value of a single axon, no position, no
-    id. They are exact, and for hidden ground truth still too fine to hand out: pass them through
-    ``for_hidden_ground_truth`` first. With ``public`` the worst axons and the worst errors with their positions are
+    id. They are exact, and for hidden ground truth still too fine to hand out: a server rounds them
+    first (docs/metric.md). With ``public`` the worst axons and the worst errors with their positions are
     in it, as ``worst_axons`` and ``top_errors``.
     """
     report = score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)
@@ -85,41 +80,3 @@ def json_rows(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
         for name, column in columns.items()
     }
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-
-
-def for_hidden_ground_truth(report: dict[str, Any], digits: int = HIDDEN_DIGITS) -> dict[str, Any]:
-    """What may be shown of a result on hidden ground truth: aggregates to ``digits`` significant digits.
-
-    Length bins with fewer than MIN_AXONS_SHOWN axons lose their ERL and cable, the run-length distribution ends where
-    fewer axons are that long, and per-axon parts are taken out. The setting (tolerance, voxel size, metric version)
-    stays exact.
-    """
-    exact = {"schema", "public", "tolerance_nodes", "tolerance_um", "voxel_size_nm", "no_merge_mask", "metric_version"}
-    shown = {k: v for k, v in report.items() if k not in ("worst_axons", "top_errors")}
-    shown["public"] = False
-    shown["length_bins"] = [_coarse_bin(b) for b in report["length_bins"]]
-    shown["run_survival"] = _cut_survival(report["run_survival"])
-    return {k: v if k in exact else _rounded(v, digits) for k, v in shown.items()}
-
-
-def _coarse_bin(bin_: dict[str, Any]) -> dict[str, Any]:
-    if bin_["axons"] >= MIN_AXONS_SHOWN:
-        return bin_
-    kept = {"lower_um": bin_["lower_um"], "upper_um": bin_["upper_um"], "axons": None}
-    return {name: kept.get(name) for name in bin_}
-
-
-def _cut_survival(survival: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    n = sum(axons >= MIN_AXONS_SHOWN for axons in survival["axons"])
-    return {name: values[:n] for name, values in survival.items()}
-
-
-def _rounded(value: Any, digits: int) -> Any:
-    if isinstance(value, dict):
-        return {k: _rounded(v, digits) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(v, digits) for v in value]
-    if isinstance(value, bool) or value is None or isinstance(value, str) or value == 0:
-        return value
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    return round(value, places)

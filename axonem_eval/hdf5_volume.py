@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import BadChunk, FilterPipeline
 from axonem_eval.hdf5_index import StoredChunks
+from axonem_eval.label_info import LabelInfo, missing_chunks
 from axonem_eval.stated import Stated
-from axonem_eval.volume import LabelInfo, Labels, LabelVolume, Scratch, missing_chunks, slab_shape
+from axonem_eval.volume import Labels, LabelVolume, Scratch, slab_shape
 
 
 def first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.foreign_files import foreign_content
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.spec import FloatTriple
 
 MAX_INFO_BYTES = 16 << 20

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.foreign_files import foreign_content
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.stores import look_over
 
 # About ten million nodes; larger is no single axon.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.file_kinds import FileKind, kind_of_file
+from axonem_eval.file_kinds import foreign_content
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -185,21 +185,42 @@ class SkeletonGraph:
                 f"{path}: no skeleton bundle, it lacks {', '.join(missing)}. Make one with `axonem-eval skeletonize`, "
                 "or turn em_erl, SWC or precomputed skeletons into one with `axonem-eval import`",
             )
-        header = json.loads(arrays["header"].tobytes())
+        header = _read_header(path, arrays["header"])
         if (header.get("format"), header.get("version")) != (BUNDLE_FORMAT, BUNDLE_VERSION):
             raise InputError.of(
                 "bundle_version",
                 f"{path}: bundle format {header.get('format')} version {header.get('version')}, this program reads "
                 f"{BUNDLE_FORMAT} version {BUNDLE_VERSION}; make it again with `axonem-eval skeletonize`",
             )
-        z, y, x = header["shape_zyx"]
-        vz, vy, vx = header["voxel_size_nm_zyx"]
+        try:
+            z, y, x = (int(n) for n in header["shape_zyx"])
+            vz, vy, vx = (float(nm) for nm in header["voxel_size_nm_zyx"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise _bad_header(path) from None
         return cls(
             **{name: arrays[name] for name in _ARRAYS},
             shape_zyx=(z, y, x),
             voxel_size_nm_zyx=(vz, vy, vx),
-            provenance=header["provenance"],
+            provenance=header.get("provenance", {}),
         )
+
+
+def _read_header(path: str | Path, stored: NDArray[Any]) -> dict[str, Any]:
+    try:
+        header = json.loads(stored.tobytes())
+    except ValueError:  # also of bytes that are no text
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("provenance", {}), dict):
+        raise _bad_header(path)
+    return header
+
+
+def _bad_header(path: str | Path) -> InputError:
+    return InputError.of(
+        "not_a_bundle",
+        f"{path}: the array header is no JSON with shape_zyx and voxel_size_nm_zyx, as this program writes it. Make "
+        "the bundle again with `axonem-eval skeletonize` or `axonem-eval import`",
+    )
 
 
 def doubled_ids(graph: SkeletonGraph) -> list[Complaint]:
@@ -299,20 +320,17 @@ def _require_archive(path: Path) -> None:
     """Raise InputError where a file is no zip archive, as every .npz is, and say what it is."""
     try:
         with open(path, "rb") as file:
-            head = file.read(4)
-        kind = kind_of_file(path)
+            head = file.read(2000)
     except FileNotFoundError:
         raise InputError.of("no_file", f"{path}: no such file") from None
     except OSError as error:
         raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
     if not head:
         raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
-    if kind:
-        raise InputError.of("not_npz", f"{path}: expected an .npz, but it is {kind.what}; {_npz_remedy(kind)}")
     if not head.startswith(b"PK"):
-        raise InputError.of("not_npz", f"{path}: this is a file of an unknown kind, expected an .npz archive of arrays")
-
-
-def _npz_remedy(kind: FileKind) -> str:
-    """What to do about another file in place of an .npz: as for labels where that fetches or unpacks it."""
-    return kind.remedy if kind.fetches else "give a bundle, as `axonem-eval skeletonize` and `import` write it"
+        what = foreign_content(head) or "a file of an unknown kind"
+        raise InputError.of(
+            "not_npz",
+            f"{path}: this is {what}. Expected an .npz archive, such as a bundle of `axonem-eval skeletonize` "
+            "or `axonem-eval import`",
+        )

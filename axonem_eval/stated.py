@@ -161,11 +161,16 @@ def _offset_of(owner: Mapping[str, Any]) -> str:
     return ""
 
 
-def stated_by_ome(multiscale: Mapping[str, Any], level: int) -> Stated:
-    """By NGFF: the scale of the level's dataset, times that of all levels, with the axes' units."""
+def stated_by_ome(multiscale: Mapping[str, Any], level: int, zyx_places: Sequence[int]) -> Stated:
+    """By NGFF: the scale of the level's dataset, times that of all levels, with the axes' units.
+
+    zyx_places : which of the axes are z, y and x.
+    """
     axes = multiscale.get("axes")
     datasets = multiscale.get("datasets")
-    if not (isinstance(axes, list) and isinstance(datasets, list) and level < len(datasets)):
+    if not (isinstance(axes, list) and isinstance(datasets, list) and level < len(datasets)) or len(axes) <= max(
+        zyx_places
+    ):
         return Stated()
     scale = np.ones(len(axes))
     stated = False
@@ -180,8 +185,8 @@ def stated_by_ome(multiscale: Mapping[str, Any], level: int) -> Stated:
                 scale, stated = scale * numbers, True
     if not stated:
         return Stated()
-    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes[-3:]]
-    return _in_units(scale[-3:].tolist(), units)
+    units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in zyx_places]
+    return _in_units(scale[list(zyx_places)].tolist(), units)
 
 
 def _positive(value: Any, count: int) -> Any:

@@ -5,7 +5,7 @@ Zarr and precomputed volumes read a chunk without a file as background, whether 
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -61,15 +61,19 @@ class ChunkFiles:
         return present.ravel()
 
 
-def zarr_chunk_files(store: Store, folder: str, metadata: dict[str, Any], sharded: bool) -> ChunkFiles:
-    """The chunk files of a Zarr array of three dimensions, after leading ones of length 1."""
+def zarr_chunk_files(
+    store: Store, folder: str, metadata: dict[str, Any], sharded: bool, axes: Sequence[int]
+) -> ChunkFiles:
+    """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
     shape, chunk, before, separator = _zarr_keys(metadata)
-    last = _within(chunk[-3:], shape[-3:])
+    extent = tuple(shape[i] for i in axes)
+    covered = _within([chunk[i] for i in axes], extent)
     names = list(store.names_below(folder))
     places = _zarr_places(names, before, separator, len(shape))
-    present = _marked(store, [p[-3:] for p in places if not any(p[:-3])], last, shape[-3:])
+    first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
+    present = _marked(store, [[p[i] for i in axes] for p in first], covered, extent)
     return ChunkFiles(
-        last,
+        covered,
         present,
         before + separator.join("0" * len(shape)),
         "" if places else _zarr_others(names, metadata, before, separator),

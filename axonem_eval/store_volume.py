@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 
 from axonem_eval.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.errors import InputError
+from axonem_eval.label_info import LabelInfo, missing_chunks
 from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated
 from axonem_eval.store_chunks import ChunkFiles
 from axonem_eval.stores import Store
-from axonem_eval.volume import (
-    LabelInfo,
-    Labels,
-    LabelVolume,
-    missing_chunks,
-)
+from axonem_eval.volume import Labels, LabelVolume
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20

@@ -1,6 +1,7 @@
 """Label volumes as TIFF, for small volumes: one file of many pages, or a folder or archive of a file a section."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from axonem_eval.bounds import require_inside, require_small_chunk
 from axonem_eval.candidates import Candidate, choose
 from axonem_eval.errors import InputError, guarded
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.spec import Triple
 from axonem_eval.stated import Stated, nm_per_unit
 from axonem_eval.store_volume import missing_extra
 from axonem_eval.stores import Store
 from axonem_eval.tiff_order import in_order
 from axonem_eval.tiff_structure import listening, require_own_tables, require_true_strips, require_whole_chain
-from axonem_eval.volume import MAX_CHUNK_BYTES, LabelInfo, Labels, LabelVolume, slab_shape
+from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 
 MAX_SECTIONS = 100_000
 # Made for pictures. Some can keep every number, but their files do not say whether they did.
@@ -33,17 +35,26 @@ def _tifffile() -> Any:
         import tifffile
     except ImportError:
         raise missing_extra("TIFF stacks", "tifffile") from None
+    quiet = logging.getLogger("tifffile")
+    if not quiet.handlers:  # without any, what it says of damaged files goes to stderr between our own lines
+        quiet.addHandler(logging.NullHandler())
     return tifffile
 
 
-def _open(file: Path | io.BytesIO, name: str) -> Any:
+def _open(file: Path | io.BytesIO, name: str, **flags: bool) -> Any:
     if isinstance(file, Path):
         with open(file, "rb") as opened:
             require_own_tables(name, opened)
     else:
         require_own_tables(name, file)
     # No metadata may lead to other files, as those of OME-TIFF do.
-    return _tifffile().TiffFile(file, is_ome=False, _multifile=False)
+    return _tifffile().TiffFile(file, is_ome=False, _multifile=False, **flags)
+
+
+def _written_page_by_page(file: Any) -> bool:
+    """Whether tifffile wrote the pages in calls of their own, so that each says it is an image by itself."""
+    series = file.series
+    return len(series) > 1 and len({(s.shape, s.dtype, s.axes) for s in series}) == 1 and len(series[0].shape) == 2
 
 
 def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
@@ -55,14 +66,18 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     with listening() as heard:
         file = guarded(path, "the header", lambda: _open(path, path.name))
         try:
-            return guarded(path, "its list of pages", lambda: _stack(path, file, mask, heard))
+            n_pages = guarded(path, "its list of pages", lambda: len(file.pages))
+            if guarded(path, "its list of pages", lambda: _written_page_by_page(file)):
+                file.close()
+                file = guarded(path, "the header", lambda: _open(path, path.name, is_shaped=False))
+            return guarded(path, "its list of pages", lambda: _stack(path, file, n_pages, mask, heard))
         except BaseException:
             file.close()
             raise
 
 
-def _stack(path: Path, file: Any, mask: bool, heard: list[str]) -> LabelVolume:
-    n_pages, series = len(file.pages), file.series
+def _stack(path: Path, file: Any, n_pages: int, mask: bool, heard: list[str]) -> LabelVolume:
+    series = file.series
     if n_pages > MAX_SECTIONS:
         raise InputError.of("too_many_files", f"{path.name}: more than {MAX_SECTIONS:,} pages; write HDF5 or Zarr")
     require_whole_chain(path, heard, n_pages)
@@ -222,6 +237,7 @@ class TiffFolder(LabelVolume):
     def __init__(self, store: Store, pages: list[str], mask: bool) -> None:
         super().__init__()
         self.path, self._store, self._pages = store.path, store, pages
+        self.copies_per_thread = 3 if store.archive else 2  # an archive's file, its page, the labels
         first = self._page(0, None)
         if first.ndim == 3 and first.shape[-1] in (3, 4):
             raise _colour(store.path.name, f"section {pages[0]} is in colour {first.shape}")

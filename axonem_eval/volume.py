@@ -10,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.label_info import LabelInfo
+from axonem_eval.spec import Triple
 
 Labels = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -37,34 +37,6 @@ BATCH_BYTES = 1 << 20
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-@dataclass(frozen=True)
-class LabelInfo:
-    """What a label file says of itself; sizes in bytes, axes z,y,x.
-
-    offset : where the array begins by the file's own words, or empty; it is shown and not used.
-    warnings : what may be wrong though the file can be read, one line each.
-    chunks_total : chunks as the file has them; of a sharded store its shards.   chunks_stored : how many of these have
-    data in the file, None where that cannot be told cheaply.
-    """
-
-    format: str
-    dataset: str
-    shape_zyx: tuple[int, ...]
-    dtype: str
-    chunk_shape_zyx: tuple[int, ...]
-    compression: str
-    voxel_size_nm_zyx: FloatTriple | None
-    stored_bytes: int
-    chunks_total: int
-    chunks_stored: int | None = None
-    offset: str = ""
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def voxels(self) -> int:
-        return math.prod(self.shape_zyx)
 
 
 class Scratch:
@@ -298,17 +270,6 @@ def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
     except BaseException:
         store.close()
         raise
-
-
-def missing_chunks(name: str, stored: int | None, total: int, what: str, fill_value: int) -> tuple[str, ...]:
-    """The warning about chunks that the file has no data for; empty where none is missing.
-
-    what : what is missing, such as ``chunks have no file``.
-    """
-    if stored is None or stored == total:
-        return ()
-    reads = "background" if fill_value == 0 else f"label {fill_value}"
-    return (f"{name}: {total - stored:,} of {total:,} {what}: they read as {reads}",)
 
 
 def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:

@@ -39,9 +39,10 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -
     sharded = "sharding_indexed" in names
     driver = {"driver": f"zarr{version}"}
     array = open_store(store, chosen.handle, driver, sharded=sharded, metadata=_without_checksum(metadata, version))
-    array = array[(0,) * (array.ndim - 3)]
+    axes = nodes.zyx_places(chosen.handle)
+    array = array[tuple(slice(None) if i in axes else 0 for i in range(array.ndim))]
     _demand_zyx(store, nodes.axes(chosen.handle))
-    files = guarded(store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded))
+    files = guarded(store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded, axes))
     if not mask:
         files.demand_some(store)
     fill = metadata.get("fill_value")
@@ -66,11 +67,11 @@ def _demand_codecs(store: Store, metadata: dict[str, Any], version: int) -> list
     unknown = [name for name in names if name not in known]
     if not unknown:
         return names
-    numcodecs = " of numcodecs, which only zarr-python reads" if unknown[0].startswith("numcodecs.") else ""
+    numcodecs = ", which only zarr-python reads" if unknown[0].startswith("numcodecs.") else ", which is not read here"
     write = "zarr.codecs.ZstdCodec()" if version == 3 else "numcodecs.Zstd() and no filters"
     raise store.error(
         "codec",
-        f"its chunks are written with the codec {unknown[0]}{numcodecs}, which is not read here; expected "
+        f"its chunks are written with the codec {unknown[0]}{numcodecs}; expected "
         f"{', '.join(n for n in known if n not in ('bytes', 'crc32c', 'transpose'))} or none. Write the array again, "
         f"e.g. with {write}",
     )
@@ -145,7 +146,7 @@ class _Nodes:
                 self._pyramid_of.setdefault(level, folder)
 
     def candidates(self, beside_labels: bool) -> Iterator[Candidate]:
-        """The arrays; of a multiscale group only the first level, without leading axes of length 1.
+        """The arrays; of a multiscale group only the first level, without further axes of length 1.
 
         beside_labels : also the images that OME-Zarr puts labels below.
         """
@@ -162,8 +163,9 @@ class _Nodes:
             if not (isinstance(stated, list) and all(isinstance(n, int) and n >= 0 for n in stated)):
                 raise self._store.error("bad_metadata", f"the shape of {folder or 'the array'} is {stated!r}")
             shape = tuple(stated)
-            if folder in levels and len(shape) > 3 and set(shape[:-3]) == {1}:
-                shape = shape[-3:]
+            places = self.zyx_places(folder)
+            if folder in levels and len(shape) > 3 and all(n == 1 for i, n in enumerate(shape) if i not in places):
+                shape = tuple(shape[i] for i in places)
             yield Candidate(self._name(folder), _dtype(metadata), shape, folder, partial(self.stated, folder))
 
     def _labelled_images(self) -> list[str]:
@@ -192,15 +194,25 @@ class _Nodes:
         present = [level for level in self._levels_of[folder] if level in self.array]
         return present[0] if present else None
 
-    def axes(self, folder: str) -> list[str] | None:
-        """Names of the last three axes where the metadata give any, in lower case."""
+    def _all_axes(self, folder: str) -> list[str]:
+        """Names of all axes where the metadata give them, in lower case; empty otherwise."""
         pyramid = self._pyramid_of.get(folder)
         axes: Any = self._multiscale(pyramid).get("axes") if pyramid is not None else None
         axes = axes or self.array[folder].get("dimension_names") or self._attributes.get(folder, {}).get("axes")
-        if not isinstance(axes, list) or len(axes) < 3:
-            return None
-        names = [a.get("name") if isinstance(a, dict) else a for a in axes[-3:]]
-        return [str(n).lower() for n in names] if all(isinstance(n, str) for n in names) else None
+        names = [a.get("name") if isinstance(a, dict) else a for a in axes] if isinstance(axes, list) else []
+        return [str(n).lower() for n in names] if all(isinstance(n, str) for n in names) else []
+
+    def zyx_places(self, folder: str) -> tuple[int, ...]:
+        """Which axes of an array are z, y and x: by their names, or else the last three."""
+        names, n_axes = self._all_axes(folder), len(self.array[folder]["shape"])
+        if len(names) == n_axes and sorted(n for n in names if n in "xyz") == ["x", "y", "z"]:
+            return tuple(i for i, name in enumerate(names) if name in "xyz")
+        return tuple(range(max(0, n_axes - 3), n_axes))
+
+    def axes(self, folder: str) -> list[str] | None:
+        """Names of the three axes where the metadata give any, in the order of the file."""
+        names = self._all_axes(folder)
+        return [names[i] for i in self.zyx_places(folder)] if len(names) == len(self.array[folder]["shape"]) else None
 
     def stated(self, folder: str) -> Stated:
         """By OME's scale, or by the attributes that HDF5 files use, of the array or a group above it."""
@@ -211,7 +223,9 @@ class _Nodes:
         pyramid = self._pyramid_of.get(folder)
         if pyramid is None:
             return by_attributes
-        by_ome = stated_by_ome(self._multiscale(pyramid), self._levels_of[pyramid].index(folder))
+        by_ome = stated_by_ome(
+            self._multiscale(pyramid), self._levels_of[pyramid].index(folder), self.zyx_places(folder)
+        )
         return by_ome if by_ome != Stated() else by_attributes
 
 

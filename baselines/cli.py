@@ -14,7 +14,8 @@ from axonem_eval.extras import missing_package
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
-    from baselines.affinity_unet.experiment import Experiment
+    from baselines.affinity_unet.run import Run
+    from baselines.common.evaluate import Scores
 
 SHIPPED = Path(__file__).parent / "configs"
 
@@ -32,26 +33,31 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print one JSON object")
         return command
 
-    train = add("train", "train to the configured number of steps, from where an earlier run stopped")
-    train.add_argument("--fold", type=int, metavar="N", help="one fold alone, so that each may have its own processor")
+    train = add("train", "train to the configured number of steps; goes on where an earlier run stopped")
+    train.add_argument(
+        "--fold",
+        type=int,
+        metavar="N",
+        help="train this fold only",
+    )
     for name, text in (
-        ("predict", "predict affinities; start it several times to share the work"),
-        ("segment", "segment predicted affinities at the chosen threshold, into HDF5"),
+        ("predict", "predict affinities; several processes share the work"),
+        ("segment", "segment the affinities at the chosen threshold, into HDF5"),
         ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
     ):
-        add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all of those)")
-    picture = add("picture", "a section as PNG: EM, affinities, segmentation, ground truth")
-    picture.add_argument("--volume")
+        add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all test volumes)")
+    picture = add("picture", "draw a section as PNG: EM, affinities, segmentation, ground truth")
+    picture.add_argument("--volume", help="validate, or a test volume's name (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section")
-    picture.add_argument("--scale", type=int, default=1, help="pixels a voxel")
-    reproduce = add("reproduce", "everything from data to scored labels, and to a server with --submit")
-    reproduce.add_argument("--submit", action="store_true", help="then submit it to a server (see axonem login)")
+    picture.add_argument("--scale", type=int, default=1, help="pixels per voxel")
+    reproduce = add("reproduce", "all stages, from data to scored labels; with --submit also to a server")
+    reproduce.add_argument("--submit", action="store_true", help="then submit the labels (see axonem login)")
     submit = add("submit", "submit segmentations with the participant's client (see axonem login)")
     for command in (reproduce, submit):
-        command.add_argument("--server", help="address of the server, where it is not that of the last login")
-        command.add_argument("--benchmark", help="its slug, where it is not the configuration's")
-        command.add_argument("--reference", action="store_true", help="mark it as a reference entry (organisers alone)")
-    export = commands.add_parser("export", help="write a small checkpoint to ship")
+        command.add_argument("--server", help="address of the server (default: that of the last login)")
+        command.add_argument("--benchmark", help="slug of the benchmark (default: the configuration's)")
+        command.add_argument("--reference", action="store_true", help="mark the entry as a reference (organisers only)")
+    export = commands.add_parser("export", help="write a small checkpoint: weights in half precision")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("target", type=Path)
     return parser
@@ -62,11 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         if options.command == "export":
-            from baselines.affinity_unet.experiment import export_weights
+            from baselines.affinity_unet.networks import export_weights
 
             print(f"{options.target}: {export_weights(options.checkpoint, options.target):,} bytes")
             return 0
-        return _run(options)
+        return _do(options)
     except InputError as error:
         for complaint in error.complaints:
             print(complaint.message, file=sys.stderr)
@@ -88,60 +94,68 @@ def find_config(name: str) -> Path:
     return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
 
 
-def _experiment(options: argparse.Namespace) -> "Experiment":
-    from baselines.affinity_unet.experiment import Experiment
-    from baselines.common.config import load_config
+def _open(options: argparse.Namespace) -> "Run":
+    """The run that the command line names."""
+    from baselines.affinity_unet.run import open_run
+    from baselines.common.config_file import load_config
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
-    command = f"baselines reproduce {options.config}"  # makes it again, whichever step runs now
-    return Experiment(config, folder, command=command, quiet=options.quiet)
+    command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
+    return open_run(config, folder, command=command, quiet=options.quiet)
 
 
-def _run(options: argparse.Namespace) -> int:
-    experiment = _experiment(options)
-    names = [options.volume] if getattr(options, "volume", None) else experiment.tests
+def _do(options: argparse.Namespace) -> int:
+    """Run the chosen command; returns the exit status."""
+    from baselines.affinity_unet import stages
+    from baselines.affinity_unet.inference import predict_volume
+
+    run = _open(options)
+    names = [options.volume] if getattr(options, "volume", None) else run.tests
     if options.command == "train":
-        _print(options, {"checkpoint": str(_part(experiment, options.fold).train())})
+        _print(options, {"checkpoint": str(stages.train_run(_part(run, options.fold)))})
     elif options.command == "predict":
-        _print(options, {name: str(experiment.predict(name)) for name in names})
+        _print(options, {name: str(predict_volume(run, name)) for name in names})
     elif options.command == "segment":
-        _print(options, {name: str(experiment.segment(name)) for name in names})
+        _print(options, {name: str(stages.segment_volume(run, name)) for name in names})
     elif options.command == "picture":
-        made = {name: experiment.folder / f"{name}-{options.section}.png" for name in names}
-        for name, path in made.items():
-            experiment.picture(name, options.section, path, scale=options.scale)
+        files = {name: run.folder / f"{name}-{options.section}.png" for name in names}
+        made = {n: stages.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
         _print(options, {name: str(path) for name, path in made.items()})
     elif options.command == "evaluate":
-        _print_scores(options, experiment, {name: experiment.evaluate(name) for name in names})
+        _print_scores(options, run, {name: stages.evaluate_volume(run, name) for name in names})
     elif options.command == "reproduce":
-        _print_scores(options, experiment, experiment.reproduce())
+        _print_scores(options, run, stages.reproduce(run))
     if options.command == "submit" or getattr(options, "submit", False):
-        from baselines.common.submit import submit
-
-        return submit(
-            options.benchmark or experiment.config.benchmark,
-            {name: experiment.folder / f"{name}.h5" for name in experiment.tests},
-            method=f"Affinity U-Net ({experiment.config.name})",
-            provenance=experiment.folder / "provenance.json",
-            server=options.server or "",
-            reference=options.reference,
-        )
+        return _submit(options, run)
     return 0
 
 
-def _part(experiment: "Experiment", fold: int | None) -> "Experiment":
-    """The experiment, or one of its folds."""
+def _submit(options: argparse.Namespace, run: "Run") -> int:
+    from baselines.common.submit import submit
+
+    return submit(
+        options.benchmark or run.config.benchmark,
+        {name: run.labels(name) for name in run.tests},
+        method=f"Affinity U-Net ({run.config.name})",
+        provenance=run.provenance.path,
+        server=options.server or "",
+        reference=options.reference,
+    )
+
+
+def _part(run: "Run", fold: int | None) -> "Run":
+    """The run, or one of its folds."""
     if fold is None:
-        return experiment
-    count = len(experiment.folds)
+        return run
+    count = len(run.folds)
     if not 0 <= fold < count:
         numbers = f"0 to {count - 1}" if count else "no [[folds]]"
-        raise InputError.of("no_fold", f"{experiment.config.name}: no fold {fold}; the configuration has {numbers}")
-    return experiment.folds[fold]
+        raise InputError.of("no_fold", f"{run.config.name}: no fold {fold}; the configuration has {numbers}")
+    return run.folds[fold]
 
 
-def _print(options: argparse.Namespace, values: dict) -> None:
+def _print(options: argparse.Namespace, values: dict[str, str]) -> None:
     if options.json:
         print(json.dumps(values))
     else:
@@ -149,7 +163,8 @@ def _print(options: argparse.Namespace, values: dict) -> None:
             print(f"{name}: {value}")
 
 
-def _print_scores(options: argparse.Namespace, experiment: "Experiment", scores: dict) -> None:
+def _print_scores(options: argparse.Namespace, run: "Run", scores: "dict[str, Scores]") -> None:
+    from baselines.affinity_unet.stages import published_scores
     from baselines.common.evaluate import lines
 
     if options.json:
@@ -157,11 +172,11 @@ def _print_scores(options: argparse.Namespace, experiment: "Experiment", scores:
         return
     rows = []
     for name, row in scores.items():
-        rows += [(f"{experiment.config.name}, {name}", row), *experiment.published(name).items()]
+        rows += [(f"{run.config.name}, {name}", row), *published_scores(run, name).items()]
     print("\n".join(lines(rows)))
     for name in scores:
-        print(f"segmentation of {name}: {experiment.folder / name}.h5")
-    print(f"provenance: {experiment.folder / 'provenance.json'}")
+        print(f"segmentation of {name}: {run.labels(name)}")
+    print(f"provenance: {run.provenance.path}")
 
 
 if __name__ == "__main__":

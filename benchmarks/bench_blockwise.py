@@ -54,7 +54,7 @@ def run(processes: int, folder: Path) -> dict:
     store = folder / "affinity.zarr"
     shape = zarr.open_array(store, mode="r").shape[1:]
     block = (64, 256, 256) if processes else shape
-    config = SegmentConfig(low=LOW, high=HIGH, size=SIZE, dust=0, block=block, halo=(8, 32, 32))
+    config = SegmentConfig(low=LOW, high=HIGH, min_fragment_voxels=SIZE, dust=0, block=block, halo=(8, 32, 32))
     work = folder / f"work-{processes}"
     began, cpu = time.perf_counter(), cpu_seconds()
     hierarchy = build_hierarchy(store, work, config, processes=max(1, processes), quiet=True)
@@ -90,9 +90,10 @@ def compare(name: str, store: Path) -> None:
     import zarr
 
     from axonem_eval.dense import dense_scores
-    from baselines.affinity_unet.segment import build_hierarchy, global_fragments
+    from baselines.affinity_unet.segment import build_hierarchy
+    from baselines.affinity_unet.work_folder import WorkFolder
     from baselines.cli import find_config
-    from baselines.common.config import load_config
+    from baselines.common.config_file import load_config
     from baselines.common.evaluate import overlaps
 
     config = load_config(find_config(name)).segment
@@ -104,7 +105,7 @@ def compare(name: str, store: Path) -> None:
             work = Path(place) / kind
             found[kind] = (
                 build_hierarchy(store, work, replace(config, block=block), quiet=True),
-                global_fragments(work, box),
+                WorkFolder(work).read(box),
             )
     counts = [len(found[kind][0].voxels) - 1 for kind in ("blocks", "one")]
     print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}")

@@ -59,9 +59,9 @@ def affinities_of(labels: np.ndarray) -> np.ndarray:
 
 
 def run_ours(affinity: np.ndarray, threshold: float, size: int) -> np.ndarray:
-    from baselines.affinity_unet.segment import segment_array
+    from baselines.affinity_unet.hierarchy import segment_array
 
-    fragments, hierarchy = segment_array(affinity, SegmentConfig(low=LOW, high=HIGH, size=size, dust=0))
+    fragments, hierarchy = segment_array(affinity, SegmentConfig(low=LOW, high=HIGH, min_fragment_voxels=size, dust=0))
     return hierarchy.lookup(threshold, 0)[fragments]
 
 
@@ -132,13 +132,14 @@ GRAPH = {"ours": graph_ours, "bioimage-cpp": graph_bioimage, "higra": graph_higr
 def run_method(name: str, folder: Path, threshold: float, size: int, *, from_fragments: bool) -> dict:
     """CPU seconds, peak memory in MB beyond the input, VOI in bits and ARAND against the truth."""
     from axonem_eval.dense import dense_scores
-    from baselines.affinity_unet.segment import fragments_of
+    from baselines.affinity_unet.hierarchy import fragments_of
     from baselines.common.evaluate import overlaps
 
     def inputs(affinity: np.ndarray) -> tuple:
         if not from_fragments:
             return affinity, threshold, size
-        return affinity, fragments_of(affinity, SegmentConfig(low=LOW, high=HIGH, size=size))[0], threshold
+        config = SegmentConfig(low=LOW, high=HIGH, min_fragment_voxels=size)
+        return affinity, fragments_of(affinity, config), threshold
 
     run = (GRAPH if from_fragments else WHOLE)[name]
     affinity = np.load(folder / "affinity.npy")

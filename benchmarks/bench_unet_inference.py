@@ -21,7 +21,7 @@ from baselines.affinity_unet.model import ResidualUNet
 from baselines.affinity_unet.predict import forward, predict
 from baselines.cli import find_config
 from baselines.common.blockwise import patch_starts
-from baselines.common.config import load_config
+from baselines.common.config_file import load_config
 from baselines.common.precision import choose_precision
 from baselines.common.provenance import usable_cores
 

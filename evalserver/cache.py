@@ -28,9 +28,9 @@ def _or_else(answer: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 class ForgivingRedisCache(RedisCache):
-    """An empty cache while Redis is away, so that people can still log in and read.
+    """An empty cache while Redis does not answer, so that people can still log in and read.
 
-    Attempts are not counted then. `add` answers True: False would mean that somebody else holds a lock.
+    Attempts are not counted then. `add` returns True, because False would mean that another holds a lock.
     """
 
     add = _or_else(True)(RedisCache.add)

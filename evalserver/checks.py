@@ -1,4 +1,4 @@
-"""Start-up checks: what would go wrong later is said at the start, with what to do."""
+"""Start-up checks: problems that would show later are reported at the start, with a remedy."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
         return [
             Error(
                 f"The data folder {var_dir} cannot be written to",
-                hint="Set VAR_DIR to a folder of the user that runs the server, or mend its permissions.",
+                hint="Set VAR_DIR to a folder that the server's user may write to, or correct its permissions.",
                 id="evalserver.E001",
             )
         ]

@@ -1,8 +1,9 @@
-"""What is said of a rejected file: bounded, whoever wrote the file, and known by its code.
+"""The complaints about a rejected file: bounded in length, each with a code.
 
 A complaint is a JSON object with at least `code` and `message`, and `volume` where it is about one of several files.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,12 @@ STOPPED = {
     "code": "stopped",
     "message": "Stopped by an organiser. Ask the organisers why; they can start it again.",
 }
+
+
+def under_own_name(message: str, stored_name: str, own_name: str) -> str:
+    """A message that names a file as its owner does: not by the name, nor by the folder, that we store it under."""
+    stored = re.escape(stored_name.rpartition("/")[2])
+    return re.sub(rf"[^\s'\"]*{stored}", lambda _: own_name, message) if stored else message
 
 
 def bounded(complaints: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

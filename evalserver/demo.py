@@ -62,7 +62,7 @@ def write_many_errors(path: Path, tissue: Tissue) -> None:
 
 
 def write_swapped(path: Path, tissue: Tissue) -> None:
-    """What participants get wrong: x,y,z instead of z,y,x."""
+    """A mistake of participants: x,y,z instead of z,y,x."""
     labels = np.ascontiguousarray(tissue.labels.transpose(2, 1, 0))
     with h5py.File(path, "w") as file:
         file.create_dataset("main", data=labels, chunks=(64, 64, 32), compression="gzip", compression_opts=1)
@@ -71,7 +71,7 @@ def write_swapped(path: Path, tissue: Tissue) -> None:
 ENTRIES = [
     DemoEntry(
         "Copy of the labels", "Demo organisers", ORGANISER,
-        "The labels that the ground truth was made from. Must reach 100%.", write_copy,
+        "The labels that the ground truth was made from. They must reach 100%.", write_copy,
     ),
     DemoEntry(
         "Few errors", "Demo lab one", "one@example.org",
@@ -88,12 +88,12 @@ ENTRIES = [
 
 
 def demo_password() -> str:
-    """One password for all demo accounts, made once; the demo listens on this machine only."""
+    """The password of all demo accounts, made once. The demo listens only on this machine."""
     return env_secret("DEMO_PASSWORD", file=settings.VAR_DIR / "demo" / "password")[:20]
 
 
 def make_demo(benchmark: Benchmark, *, timeout_s: float = 900) -> list[Submission]:
-    """Bring the demo to its full state, doing only what is missing; answers with the demo's submissions."""
+    """Make what is missing of the demo. Returns the demo's submissions."""
     users = _accounts()
     phase = benchmark.phases.get()
     volumes = list(phase.volumes.order_by("position"))
@@ -145,7 +145,7 @@ class _Tissues:
 
 
 def write_ground_truth(path: Path, tissue: Tissue) -> None:
-    """The axons alone: what is no axon is not scored."""
+    """Only the axons: nothing else is scored."""
     axons = np.where(np.isin(tissue.labels, tissue.axon_ids), tissue.labels, 0)
     write_labels(path, axons, tissue.voxel_size_nm_zyx)
 

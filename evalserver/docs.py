@@ -133,7 +133,7 @@ def _sanitised(html: str) -> str:
 
 
 def _anchor_headings(tokens: list[Token]) -> list[Heading]:
-    """Give each heading an id from its words; answers with those of the second level."""
+    """Give each heading an id made from its words. Returns the second-level headings."""
     seen: dict[str, int] = {}
     found = []
     for opening, inline in pairwise(tokens):

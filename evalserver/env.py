@@ -25,7 +25,7 @@ def env_bool(name: str, default: bool) -> bool:
         return True
     if raw in FALSE_WORDS:
         return False
-    raise ImproperlyConfigured(f"{name}={raw!r} is neither yes nor no. Write {name}=1 or {name}=0.")
+    raise ImproperlyConfigured(f"{name}={raw!r} is not yes or no. Write {name}=1 or {name}=0.")
 
 
 def env_int(name: str, default: int, *, minimum: int = 0) -> int:
@@ -87,7 +87,7 @@ def env_mail(name: str, *, folder: Path) -> dict[str, Any]:
         port = url.port or MAIL_PORTS[url.scheme]
     except ValueError:
         raise ImproperlyConfigured(
-            f"The port in {name} is no number. Write for example {name}=smtp://host:25"
+            f"The port in {name} is not a number. Write for example {name}=smtp://host:25"
         ) from None
     if not url.hostname:
         raise ImproperlyConfigured(f"{name} names no host. Example: {name}=smtp+tls://user:password@host:587")

@@ -1,7 +1,7 @@
-"""What programs meet: one shape for every error, and who is asking.
+"""Errors of one shape for programs, and the authentication of a request.
 
 Every error of the API and of the upload protocol is a JSON object {"code", "message", "details"}: a stable word for
-programs, a sentence for people, and what else helps.
+programs, a sentence for people, and details.
 """
 
 from typing import Any

@@ -42,7 +42,7 @@ TELL_SECONDS, TELL_AGAIN_SECONDS = 2.0, 10.0
 
 
 class LeaseLost(Exception):
-    """Another worker has taken this job, or it was stopped: end, and write nothing."""
+    """Another worker has taken this job, or it was stopped. The worker must end and write nothing."""
 
 
 class Job(models.Model):
@@ -182,7 +182,7 @@ class Lease:
             raise LeaseLost(f"{self.model.__name__} {self.pk}")
 
     def progress(self, stage: str, percent: float) -> None:
-        """Say how far the job is; cheap, so call it as often as you like. Raises when the lease is lost."""
+        """Report progress. It is cheap, so call it often. Raises LeaseLost when the lease is lost."""
         self.check()
         self._progress = (stage[:120], min(100, max(0, int(percent))))
 

@@ -1,4 +1,4 @@
-"""Markdown that strangers wrote, as HTML that is safe to show."""
+"""Markdown by untrusted authors, as HTML that is safe to show."""
 
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ TAGS = {
 
 @lru_cache(maxsize=512)
 def render_markdown(text: str) -> SafeString:
-    """CommonMark with tables; no images, no HTML, links to the web alone."""
+    """CommonMark with tables. No images and no HTML; links only to the web."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = markdown.parse(text)
     # A page has one h1 of its own, and no level is left out, whichever the writer began with.

@@ -1,4 +1,4 @@
-"""What holds for every request: security headers, a gate before large uploads, names for the templates."""
+"""Middleware for every request: security headers, a gate before large uploads, names for the templates."""
 
 import shutil
 from collections.abc import Callable
@@ -31,15 +31,15 @@ API_ERRORS = {
     400: ("bad_request", "The request cannot be read."),
     403: ("forbidden", "This is not allowed."),
     404: ("not_found", "There is nothing at this address. See docs/api.md."),
-    405: ("method_not_allowed", "This method is not possible here; the header Allow names those that are."),
+    405: ("method_not_allowed", "This method is not allowed here. The header Allow names those that are."),
     413: ("too_large", "The request is too large."),
     500: ("server_error", "Something went wrong on our side. The operators find it in the log."),
-    507: ("disk_full", "This server has no room now."),
+    507: ("disk_full", "This server has no space left."),
 }
 
 
 def security_headers(get_response: GetResponse) -> GetResponse:
-    """Everything from this server alone, no inline script or style, no frames."""
+    """Content only from this server; no inline script or style, no frames."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -73,17 +73,17 @@ def api_errors(get_response: GetResponse) -> GetResponse:
 
 
 def upload_gate(get_response: GetResponse) -> GetResponse:
-    """Turn a large upload away before its first byte is stored.
+    """Refuse a large upload before its first byte is stored.
 
-    CSRF protection reads the whole body, so this stands in front of it: who is not logged in, sends too
-    much, or more than the disk holds, is told so at once.
+    CSRF protection reads the whole body, so this stands in front of it: a request without a login, above the
+    limit or larger than the free disk is refused at once.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if not request.META.get("CONTENT_TYPE", "").startswith("multipart/"):
             return get_response(request)
         if request.path_info.startswith("/api/"):
-            message = "The API takes JSON, and files over the resumable protocol at /api/v1/uploads/."
+            message = "The API accepts JSON, and files over the resumable protocol at /api/v1/uploads/."
             return JsonResponse({"code": "wrong_content_type", "message": message, "details": {}}, status=415)
         size = int(request.META.get("CONTENT_LENGTH") or 0)
         if not request.user.is_authenticated:

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive us: start, watch and stop them together."""
+"""Child processes that end with this one: start, watch and stop them together."""
 
 import contextlib
 import ctypes

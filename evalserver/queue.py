@@ -29,7 +29,7 @@ def redis_client() -> "redis.Redis":
 def send(job: Job, *, countdown: int = 0) -> None:
     """Queue the task of a job once the current transaction is committed.
 
-    When Redis is away the row stays `uploaded`, and the reconciler sends it when Redis is back.
+    While Redis does not answer, the row stays `uploaded`. The reconciler sends it when Redis is back.
     """
     transaction.on_commit(partial(_publish, job.TASK, job.pk, job.task_id, countdown), robust=True)
 

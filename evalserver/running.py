@@ -46,7 +46,7 @@ def no_release(pk: int) -> None:
 
 
 def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release) -> None:
-    """Claim a job and do the work, which ends it with `lease.finish`; turn what it raises into an end state."""
+    """Claim a job and do the work, which ends it with `lease.finish`. An exception becomes an end state."""
     lease = claim(model, pk)
     if lease is None:
         logger.info("%s %s is not waiting; nothing to do", model.__name__, pk)

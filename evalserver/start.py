@@ -1,4 +1,4 @@
-"""What holds before any program of the server starts: no dangerous settings, and no file that others may read."""
+"""Checks before any program of the server starts: no dangerous settings, no file that others may read."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ def refuse_or_prepare(program: str) -> None:
 
 
 def tighten(folder: Path) -> int:
-    """Take everybody else's rights from a folder and all in it, as an earlier version or a wide umask left them.
+    """Remove other users' rights to a folder and all in it, which an earlier version or a wide umask may have left.
 
     How many entries had some. What belongs to another user is left alone and named in the log. Links are not followed.
     """

@@ -15,7 +15,8 @@ from axonem_eval.erl import METRIC_VERSION
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, GroundTruthPreview, Phase, Volume
+from evalserver.benchmarks.preview import figures_of
 from evalserver.submissions import scoring
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
 
@@ -124,6 +125,8 @@ def add_ground_truth(volume: Volume, graph: SkeletonGraph | None = None, *, is_c
     ground_truth.bundle.save(f"groundtruth/{volume.benchmark.slug}-{volume.slug}.npz", ContentFile(b""), save=False)
     graph.save(ground_truth.bundle.path)
     ground_truth.save()
+    figures = figures_of(graph)
+    GroundTruthPreview.objects.create(ground_truth=ground_truth, figures=figures, lengths_svg="", projection_svg="")
     return ground_truth
 
 

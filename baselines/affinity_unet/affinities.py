@@ -22,9 +22,10 @@ def affinity_targets(
     """
     if any(min(offset) < 0 for offset in offsets):
         raise ValueError(f"offsets {list(offsets)}: negative ones are not supported; swap the two voxels")
-    return _targets(
+    found: tuple[NDArray[np.uint8], NDArray[np.uint8]] = _targets(
         np.ascontiguousarray(labels_zyx), np.ascontiguousarray(mask_zyx), np.asarray(offsets, np.int64).reshape(-1, 3)
     )
+    return found
 
 
 @njit(cache=True, nogil=True)

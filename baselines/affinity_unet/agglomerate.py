@@ -1,19 +1,19 @@
-"""Mean-affinity agglomeration (Lee et al. 2017): join the pair with the highest mean affinity, again and again.
+"""Mean-affinity agglomeration (Lee et al. 2017): join the pair with the highest mean affinity until none is left.
 
 The mean between two segments is over all links between them; it is never above the larger of the means it was made
 from, so scores only fall and the list of merges is a hierarchy: every threshold is a prefix of it.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from baselines.affinity_unet.region_graph import RegionGraph, edge_slot
+from baselines.affinity_unet.union_find import join, numbered, root
 
-# What an edge is: as scored, to be scored anew when its turn comes, or one with a parallel edge.
+# State of an edge: its score is up to date; it is scored again when its turn comes; it was merged into another.
 _LIVE, _STALE, _DEAD = 0, 1, 2
 
 
@@ -29,18 +29,8 @@ class MergeTree:
     def lookup(self, threshold: float) -> NDArray[np.uint32]:
         """(fragments + 1,) segment of each fragment when merging stops below ``threshold``; from 1, 0 stays 0."""
         end = int(np.searchsorted(-self.score, -threshold, side="right"))
-        return _components(self.fragments, self.a[:end], self.b[:end])
-
-    def save(self, path: Path) -> None:
-        """Write as .npz."""
-        with open(path, "wb") as file:
-            np.savez_compressed(file, fragments=self.fragments, a=self.a, b=self.b, score=self.score)
-
-    @classmethod
-    def load(cls, path: Path) -> "MergeTree":
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(int(arrays["fragments"]), arrays["a"], arrays["b"], arrays["score"])
+        found: NDArray[np.uint32] = _components(self.fragments, self.a[:end], self.b[:end])
+        return found
 
 
 def agglomerate(
@@ -59,9 +49,9 @@ def agglomerate(
     Segments grow and means fall, so a pair that is refused once stays apart.
 
     Equal means are taken in the order of the edges. Work is E log E: each edge waits in one place, and of two parallel
-    edges the one whose turn is earlier survives and is scored anew when it comes up.
+    edges the one with the earlier turn survives and is scored again at its turn.
     """
-    # Half the bytes wherever they hold the numbers: the work is fetching edges from all over memory.
+    # 32 bits where they hold the numbers: most of the time goes into fetching edges from memory.
     number = np.int32 if max(2 * len(graph), fragments) < 2**31 else np.int64
     ends = np.stack([graph.u, graph.v], 1).astype(number)
     sums = np.stack([graph.total, graph.count], 1)
@@ -77,31 +67,12 @@ def agglomerate(
 
 @njit(cache=True, nogil=True)
 def _components(fragments, a, b):  # type: ignore[no-untyped-def]
+    """(fragments + 1,) uint32 connected component of each fragment when fragments a[i] and b[i] are joined."""
     parent = np.arange(fragments + 1)
     for i in range(len(a)):
-        p, q = a[i], b[i]
-        while parent[p] != p:
-            parent[p] = parent[parent[p]]
-            p = parent[p]
-        while parent[q] != q:
-            parent[q] = parent[parent[q]]
-            q = parent[q]
-        if p < q:
-            parent[q] = p
-        else:
-            parent[p] = q
-    out = np.zeros(fragments + 1, np.uint32)
-    count = 0
-    for i in range(1, fragments + 1):
-        p = i
-        while parent[p] != p:
-            p = parent[p]
-        if p == i:
-            count += 1
-            out[i] = count
-        else:
-            out[i] = out[p]
-    return out
+        join(parent, root(parent, a[i]), root(parent, b[i]))
+    number, _ = numbered(parent)
+    return number
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -226,8 +197,8 @@ def _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, 
 def _merge_all(ends, sums, key, order, fragments, least, voxels, large, large_least):  # type: ignore[no-untyped-def]
     """(a, b, score, number) of the merges; scores in 0..255. Changes ``ends``, ``sums``, ``key`` and ``voxels``.
 
-    Each edge waits in one of two places: in ``order``, which is walked along once, or, scored anew, in a heap. Most
-    edges die before their turn, and cost nothing in the first.
+    Each edge waits in ``order``, which is walked along once, or, after it was scored again, in a heap. Most edges die
+    before their turn, and cost nothing in ``order``.
     """
     n_edges = len(ends)
     state = np.zeros(n_edges, np.uint8)
@@ -277,7 +248,7 @@ def _merge_all(ends, sums, key, order, fragments, least, voxels, large, large_le
         slot_edge[edge_slot(slot_edge, ends, ends[edge, 0], ends[edge, 1])] = -2
         state[edge] = _DEAD
         degree[keep] -= 1
-        # Names that moved leave spent slots behind; start the table afresh before it is three quarters full.
+        # Edges that moved leave spent slots behind; rebuild the table before it is three quarters full.
         if 4 * (names + degree[gone]) > 3 * slots:
             names = _fill(slot_edge, ends, state)
         names += _move_edges(gone, keep, ends, sums, key, state, first, last, degree, after, slot_edge)

@@ -1,7 +1,7 @@
 """Ensembles by cross-validation: one network a fold, whose mean is what inference takes.
 
-A network tells nothing about mergers in tissue that it learnt from. So each fold keeps a part from its network, the
-threshold is chosen on all these parts, and yet every part is learnt from by some network.
+Tissue that a network learnt from does not show its mergers. So each fold keeps a part of the data from its network, and
+the threshold is chosen on all these parts together. Every part is still learnt by some network.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from baselines.common.provenance import file_checksum
 
 
 def join_checkpoints(checkpoints: Sequence[Path], target: Path) -> Path:
-    """One checkpoint of the networks of several, which inference averages; left alone where it is of these already."""
+    """Write one checkpoint with the networks of several, which inference averages; keep it where it is up to date."""
     sums = [file_checksum(path) for path in checkpoints]
     if target.exists() and load_checkpoint(target).get("joined") == sums:
         return target
@@ -28,9 +28,9 @@ def join_checkpoints(checkpoints: Sequence[Path], target: Path) -> Path:
 
 
 def mean_of_sweeps(sweeps: Sequence[Sequence[Scores]]) -> list[Scores]:
-    """Row by row the mean of several sweeps over the same thresholds, each counting alike.
+    """Mean of several sweeps over the same thresholds, row by row; each sweep has the same weight.
 
-    A number that some sweep lacks (the ERL without skeletons) is left out.
+    A score that one of the sweeps lacks (the ERL without skeletons) is left out.
     """
     return [_mean(rows) for rows in zip(*sweeps, strict=True)]
 

@@ -23,8 +23,8 @@ def balanced_weights(target_BCDHW: Tensor, mask_BCDHW: Tensor) -> Tensor:
 def openness(logits_BCDHW: Tensor, mask_BCDHW: Tensor, reach: int = 2) -> Tensor:
     """Lowest nearest-neighbour affinity in the cube of ``reach`` voxels around each voxel, (B,1,D,H,W) float32.
 
-    Near 1 where no membrane is predicted at all. One that is predicted a voxel beside its place is no hole: it keeps
-    segments apart. Links outside the mask are not looked at.
+    Near 1 where no membrane is predicted. A membrane that is predicted one voxel off is no hole: it still separates
+    segments. Links outside the mask do not count.
     """
     wall_BCDHW = ((1 - torch.sigmoid(logits_BCDHW.float())) * mask_BCDHW).amax(1, keepdim=True)
     for axis in range(3):  # less than half the time of one cube
@@ -49,10 +49,10 @@ def affinity_loss(
 
     margin : voxels already past it (probability above 1 - margin where linked, below margin where not) add nothing.
     hole_weight : a missing link between neighbours counts 1 + hole_weight * openness^2 times. Mergers come from the few
-    places where no membrane is predicted at all, which a mean over all voxels hardly feels.
+    places without a predicted membrane, which hardly change a mean over all voxels.
     """
     logits, target, mask = logits_BCDHW.float(), target_BCDHW.float(), mask_BCDHW.float()
-    # Before the margin takes sure membranes off the mask: they close holes too.
+    # Computed before the margin removes sure membranes from the mask: they close holes too.
     opened = openness(logits.detach()[:, :nearest], mask[:, :nearest]) if hole_weight > 0 else None
     if margin > 0:
         probability = torch.sigmoid(logits.detach())

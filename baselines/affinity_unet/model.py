@@ -5,12 +5,13 @@ that are summed. Shape suffixes: B batch, C channels, D H W = z y x.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from baselines.common.config import ModelConfig
+from baselines.common.config_types import Triple
 
 # Grey values are spread around zero before the first convolution, which has no bias of its own.
 GREY_CENTRE, GREY_SCALE = 0.5, 4.0
@@ -48,7 +49,8 @@ class ResidualBlock(nn.Module):
     def forward(self, feat_BCDHW: Tensor) -> Tensor:
         feat_BCDHW = self.enter(feat_BCDHW)
         feat_BCDHW = feat_BCDHW + self.middle(feat_BCDHW)
-        return self.leave(feat_BCDHW)
+        left_BCDHW: Tensor = self.leave(feat_BCDHW)
+        return left_BCDHW
 
 
 class Up(nn.Module):
@@ -78,6 +80,11 @@ def spread(feat_BCDHW: Tensor, factor: Sequence[int]) -> Tensor:
     return split.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, -1, depth * fz, height * fy, width * fx)
 
 
+def _each_axis(rule: Callable[[int, int], int], sizes: Triple, strides: Triple) -> Triple:
+    z, y, x = (rule(size, stride) for size, stride in zip(sizes, strides, strict=True))
+    return z, y, x
+
+
 class ResidualUNet(nn.Module):
     """Grey values (B,1,D,H,W) in 0..1 -> affinity logits (B,C,D,H,W), one channel an offset of the config.
 
@@ -87,13 +94,11 @@ class ResidualUNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         widths, norm = config.widths, config.norm
-        kernel = tuple(config.io_kernel)
-        half = tuple(k // 2 for k in kernel)
-        self.pools = [tuple(p) for p in config.pool]
-        self.stem = tuple(config.stem)
-        enter = tuple(max(k, 2 * s) if s > 1 else k for k, s in zip(kernel, self.stem, strict=True))
-        margin = tuple((k - s + 1) // 2 for k, s in zip(enter, self.stem, strict=True))
-        self.embed = nn.Conv3d(1, widths[0], enter, stride=self.stem, padding=margin, bias=False)
+        self.pools, self.stem = config.pool, config.stem
+        kernel, half = config.io_kernel, _each_axis(lambda k, _: k // 2, config.io_kernel, config.stem)
+        enter = _each_axis(lambda k, s: max(k, 2 * s) if s > 1 else k, kernel, config.stem)
+        margin = _each_axis(lambda k, s: (k - s + 1) // 2, enter, config.stem)
+        self.embed = nn.Conv3d(1, widths[0], enter, stride=config.stem, padding=margin, bias=False)
         self.down = nn.ModuleList(
             ResidualBlock(widths[max(level - 1, 0)], widths[level], norm) for level in range(len(widths))
         )
@@ -107,6 +112,7 @@ class ResidualUNet(nn.Module):
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.normal_(self.head.weight, std=0.01)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     def forward(self, grey_BCDHW: Tensor) -> Tensor:
@@ -121,11 +127,6 @@ class ResidualUNet(nn.Module):
         for level in reversed(range(len(self.pools))):
             feat_BCDHW = self.fuse[level](self.up[level](feat_BCDHW, skips[level]))
         return spread(self.head(self.final(feat_BCDHW)), self.stem)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trained numbers."""
-        return sum(p.numel() for p in self.parameters())
 
 
 class MeanOfNetworks(nn.Module):

@@ -2,13 +2,14 @@
 
 Patches lie on one grid over the whole volume. A worker holds one tile (part of y and x) and goes down z, keeping sums
 for one patch depth only; sections that no later patch touches are divided, turned to uint8 and stored chunk by chunk.
-Each voxel sums the same patches in the same order however tiles are cut and wherever a run was resumed, so the stored
-bytes do not depend on either. Shape suffixes: C channels, D H W = z y x.
+Each voxel sums the same patches in the same order, so the stored bytes depend neither on the tiles nor on where a run
+was resumed. Shape suffixes: C channels, D H W = z y x.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from baselines.common.blockwise import Ledger, Triple, bump_weights, patch_starts, summed_weight
+from baselines.common.blockwise import Ledger, Triple, bump_weights, fitted, patch_starts, summed_weight
 from baselines.common.config import PredictConfig
 from baselines.common.precision import autocast, choose_precision
 
@@ -37,15 +38,26 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class _Tile:
-    """Rows and columns of the volume that one worker holds, half-open."""
+    """Rows and columns of the volume that one worker holds, half-open; z and corners (y, x) of the patches there."""
 
     index: int
     y: tuple[int, int]
     x: tuple[int, int]
+    z: list[int]
+    corners: list[tuple[int, int]]
 
     @property
     def name(self) -> str:
         return f"tile-{self.index:05d}"
+
+    @property
+    def rows_name(self) -> str:
+        """Name of the note about how many sections of the tile are stored."""
+        return f"rows-{self.index:05d}"
+
+    @property
+    def patches(self) -> int:
+        return len(self.z) * len(self.corners)
 
 
 class _Progress:
@@ -128,56 +140,46 @@ def predict(
     precision: str = "auto",
     quiet: bool = False,
     after_patch: Callable[[], None] | None = None,
-) -> zarr.Array:
+) -> "zarr.Array[Any]":
     """Predict ``raw`` (z,y,x) uint8 into the Zarr array ``store`` (3,z,y,x) uint8, 255 is a sure link.
 
     Several processes may call this at once on one store: each takes tiles that nobody holds. A killed run goes on with
-    the sections that are not stored yet. job : what the result depends on beside the settings (checksums).
+    the sections that are not stored yet. job : what else the result depends on (checksums).
     after_patch : called after each patch, for tests and benchmarks.
     """
     z, y, x = (int(n) for n in raw.shape)
     shape = (z, y, x)
-    config = _fitted(config, shape)
+    config = replace(config, chunk=fitted(config.chunk, shape))
     chosen = choose_precision(precision, next(model.parameters()).device).name
     ledger = Ledger(
         store.with_name(store.name + ".progress"),
         {"shape": shape, "patch": config.patch, "overlap": config.overlap, "tile": config.tile, "chunk": config.chunk,
-         "test_time": config.test_time, "autocast": chosen, **(job or {})},
+         "test_time": config.test_time, "precision": chosen, **(job or {})},
     )  # fmt: skip
     target = _open_store(store, shape, config)
     model.eval()
     tiles = _tiles(shape, config)
-    starts = [patch_starts(n, p, o) for n, p, o in zip(shape, config.patch, config.overlap, strict=True)]
-    patches = {
-        tile: len(_touching(starts[1], config.patch[1], tile.y)) * len(_touching(starts[2], config.patch[2], tile.x))
-        for tile in tiles
-    }
-    progress = _Progress(sum(patches.values()) * len(starts[0]), quiet, after_patch)
+    progress = _Progress(sum(tile.patches for tile in tiles), quiet, after_patch)
+    volume = _Volume(model, raw, target, config, chosen, ledger, progress)
     pending = tiles
     while pending:
         worked = False
         for tile in pending:
             with ledger.claim(tile.name) as mine:
                 if mine:
-                    _predict_tile(model, raw, target, config, tile, starts, ledger, chosen, progress)
+                    volume.predict_tile(tile)
                     ledger.finish(tile.name)
                     worked = True
                 elif ledger.done(tile.name) is not None:  # by an earlier run or another process
-                    progress.skip(patches[tile] * len(starts[0]))
+                    progress.skip(tile.patches)
         pending = [tile for tile in pending if ledger.done(tile.name) is None]
-        if pending and not worked:  # others hold what is left: they finish it, or die and let go of it
+        if pending and not worked:  # other processes hold the rest: they finish it, or die and release it
             time.sleep(0.5)
     progress.close()
     return target
 
 
-def _fitted(config: PredictConfig, shape: Triple) -> PredictConfig:
-    """The settings with chunks no larger than the volume."""
-    chunk = tuple(min(c, n) for c, n in zip(config.chunk, shape, strict=True))
-    return PredictConfig(config.patch, config.overlap, config.tile, chunk, config.test_time, config.batch)  # type: ignore[arg-type]
-
-
-def _open_store(store: Path, shape: Triple, config: PredictConfig) -> zarr.Array:
+def _open_store(store: Path, shape: Triple, config: PredictConfig) -> "zarr.Array[Any]":
     if store.exists():
         return zarr.open_array(store, mode="r+")
     return zarr.create_array(
@@ -186,68 +188,92 @@ def _open_store(store: Path, shape: Triple, config: PredictConfig) -> zarr.Array
 
 
 def _tiles(shape: Triple, config: PredictConfig) -> list[_Tile]:
+    """Tiles of a volume, and the corners of the patches that touch each."""
     high, wide = (t or n for t, n in zip(config.tile, shape[1:], strict=True))
-    return [
-        _Tile(index, (y, min(y + high, shape[1])), (x, min(x + wide, shape[2])))
-        for index, (y, x) in enumerate((y, x) for y in range(0, shape[1], high) for x in range(0, shape[2], wide))
-    ]
+    z, y, x = (patch_starts(n, p, o) for n, p, o in zip(shape, config.patch, config.overlap, strict=True))
+    found = []
+    for index, (y0, x0) in enumerate((y0, x0) for y0 in range(0, shape[1], high) for x0 in range(0, shape[2], wide)):
+        rows, columns = (y0, min(y0 + high, shape[1])), (x0, min(x0 + wide, shape[2]))
+        corners = [(v, w) for v in _touching(y, config.patch[1], rows) for w in _touching(x, config.patch[2], columns)]
+        found.append(_Tile(index, rows, columns, z, corners))
+    return found
 
 
 def _touching(starts: Sequence[int], patch: int, span: tuple[int, int]) -> list[int]:
     return [s for s in starts if s < span[1] and s + patch > span[0]]
 
 
-def _predict_tile(
-    model: nn.Module,
-    raw: Readable,
-    target: zarr.Array,
-    config: PredictConfig,
-    tile: _Tile,
-    starts: list[list[int]],
-    ledger: Ledger,
-    precision: str,
-    progress: _Progress,
-) -> None:
-    """Go down z with sums for the sections that are still open; store whole chunks of finished sections."""
-    depth, patch = raw.shape[0], config.patch
-    step_z = config.chunk[0]
-    (y0, y1), (x0, x1) = tile.y, tile.x
-    rows, columns = _touching(starts[1], patch[1], tile.y), _touching(starts[2], patch[2], tile.x)
-    weight = bump_weights(patch)
-    summed = [summed_weight(n, p, s) for n, p, s in zip(raw.shape, patch, starts, strict=True)]
-    stored = int((ledger.done(f"rows-{tile.index:05d}") or {"stored": 0})["stored"])
-    first = min((z for z in starts[0] if z + patch[0] > stored), default=depth)
-    base, held = first, np.zeros((CHANNELS, 0, y1 - y0, x1 - x0), np.float32)
-    for place, z in enumerate(starts[0]):
-        if z + patch[0] <= stored:
-            progress.skip(len(rows) * len(columns))
-            continue
-        grow = min(z + patch[0], max(depth, patch[0])) - (base + held.shape[1])
-        held = np.concatenate([held, np.zeros((CHANNELS, max(0, grow), *held.shape[2:]), np.float32)], axis=1)
-        corners = [(z, y, x) for y in rows for x in columns]
-        for i in range(0, len(corners), config.batch):
-            group = corners[i : i + config.batch]
-            grey = np.stack([_patch(raw, corner, patch) for corner in group])
-            affinity = forward(model, grey, test_time=config.test_time, precision=precision)
+@dataclass(frozen=True)
+class _Volume:
+    """Prediction of one volume by one worker."""
+
+    model: nn.Module
+    raw: Readable
+    target: "zarr.Array[Any]"
+    config: PredictConfig
+    precision: str
+    ledger: Ledger
+    progress: _Progress
+
+    def predict_tile(self, tile: _Tile) -> None:
+        """Go down z with sums for the sections that are still open; store whole chunks of finished sections."""
+        depth, thick = self.raw.shape[0], self.config.patch[0]
+        stored = int((self.ledger.done(tile.rows_name) or {"stored": 0})["stored"])
+        base = min((z for z in tile.z if z + thick > stored), default=depth)
+        held = np.zeros((CHANNELS, 0, tile.y[1] - tile.y[0], tile.x[1] - tile.x[0]), np.float32)
+        for place, z in enumerate(tile.z):
+            if z + thick <= stored:
+                self.progress.skip(len(tile.corners))
+                continue
+            grow = max(0, min(z + thick, max(depth, thick)) - (base + held.shape[1]))
+            held = np.concatenate([held, np.zeros((CHANNELS, grow, *held.shape[2:]), np.float32)], axis=1)
+            self._add_patches(held, tile, z, base)
+            ready = tile.z[place + 1] if place + 1 < len(tile.z) else depth
+            stored = self._store(held, tile, (base, stored, ready))
+            keep = min(stored, ready)
+            held, base = held[:, max(0, keep - base) :], max(base, keep)
+
+    def _add_patches(self, held: NDArray[np.float32], tile: _Tile, z: int, base: int) -> None:
+        """Predict the tile's patches that begin at section ``z``; add them to the sums (3,z,y,x) from ``base`` on."""
+        patch, batch = self.config.patch, self.config.batch
+        weight = bump_weights(patch)
+        for i in range(0, len(tile.corners), batch):
+            group = [(z, y, x) for y, x in tile.corners[i : i + batch]]
+            grey = np.stack([_patch(self.raw, corner, patch) for corner in group])
+            affinity = forward(self.model, grey, test_time=self.config.test_time, precision=self.precision)
             for corner, values in zip(group, affinity, strict=True):
-                _add(held, values * weight, corner, (base, y0, x0))
-                progress.did()
-        ready = starts[0][place + 1] if place + 1 < len(starts[0]) else depth
-        while stored < ready and (stored + step_z <= ready or ready == depth):
-            end = min(stored + step_z, depth)
+                _add(held, values * weight, corner, (base, tile.y[0], tile.x[0]))
+                self.progress.did()
+
+    def _store(self, held: NDArray[np.float32], tile: _Tile, sections: tuple[int, int, int]) -> int:
+        """Store what no later patch touches, in whole chunks; returns up to which section is stored.
+
+        sections : the first one of ``held``, the first that is not stored yet, and the first that is not finished.
+        """
+        base, stored, ready = sections
+        depth, step = self.raw.shape[0], self.config.chunk[0]
+        (y0, y1), (x0, x1) = tile.y, tile.x
+        while stored < ready and (stored + step <= ready or ready == depth):
+            end = min(stored + step, depth)
+            z, y, x = self.summed
+            whole = z[stored:end, None, None] * y[y0:y1, None] * x[x0:x1]
             done = held[:, stored - base : end - base]
-            whole = summed[0][stored:end, None, None] * summed[1][y0:y1, None] * summed[2][x0:x1]
-            target[:, stored:end, y0:y1, x0:x1] = _to_uint8(done / whole, stored, (y0, x0))
+            self.target[:, stored:end, y0:y1, x0:x1] = _to_uint8(done / whole, stored, (y0, x0))
             stored = end
-            ledger.finish(f"rows-{tile.index:05d}", stored=stored)
-        keep = min(stored, ready)
-        held, base = held[:, max(0, keep - base) :], max(base, keep)
+            self.ledger.finish(tile.rows_name, stored=stored)
+        return stored
+
+    @cached_property
+    def summed(self) -> list[NDArray[np.float32]]:
+        """Sum of the weights of all patches along each axis."""
+        sizes = zip(self.raw.shape, self.config.patch, self.config.overlap, strict=True)
+        return [summed_weight(n, p, patch_starts(n, p, o)) for n, p, o in sizes]
 
 
 def _patch(raw: Readable, corner: Triple, patch: Triple) -> NDArray[np.float32]:
     """Grey values 0..1; a volume smaller than the patch is mirrored."""
     box = tuple(slice(o, o + p) for o, p in zip(corner, patch, strict=True))
-    grey = np.asarray(raw[box]).astype(np.float32) / 255
+    grey: NDArray[np.float32] = np.asarray(raw[box]).astype(np.float32) / np.float32(255)
     lack = [(0, p - n) for p, n in zip(patch, grey.shape, strict=True)]
     return np.pad(grey, lack, mode="symmetric") if any(after for _, after in lack) else grey
 

@@ -48,7 +48,8 @@ def region_graph(
         np.ascontiguousarray(affinity), np.ascontiguousarray(fragments), np.array(first, np.int64)
     )
     order = _by_pair(edges[:used, 0], edges[:used, 1])
-    return RegionGraph(*edges[order].T, strongest[order])
+    u, v, total, count = edges[order].T
+    return RegionGraph(u, v, total, count, strongest[order])
 
 
 def add_graphs(graphs: list[RegionGraph]) -> RegionGraph:
@@ -75,6 +76,14 @@ def add_graphs(graphs: list[RegionGraph]) -> RegionGraph:
     )
 
 
+def rename(graph: RegionGraph, lookup: NDArray[np.integer]) -> RegionGraph:
+    """The graph after fragment k became lookup[k]: edges within one fragment vanish, parallel ones are added."""
+    a, b = lookup[graph.u].astype(np.int64), lookup[graph.v].astype(np.int64)
+    keep = a != b
+    u, v = np.minimum(a, b)[keep], np.maximum(a, b)[keep]
+    return add_graphs([RegionGraph(u, v, graph.total[keep], graph.count[keep], graph.strongest[keep])])
+
+
 def _by_pair(u: NDArray[np.int64], v: NDArray[np.int64]) -> NDArray[np.intp]:
     """Order by (u, v)."""
     base = int(v.max(initial=0)) + 1
@@ -90,8 +99,8 @@ def edge_slot(slot_edge, ends, a, b):  # type: ignore[no-untyped-def]
     A slot holds -1 where it was never used, -2 where it is spent.
     """
     mask = len(slot_edge) - 1
-    # Neighbours have near numbers: 4 x 4 pairs share a cache line. The lines lie all over, since the edges of one large
-    # segment would otherwise fill long stretches that each search has to walk along.
+    # Neighbours have close numbers: 4 x 4 pairs share a cache line. Lines are scattered: the edges of one large segment
+    # would otherwise fill long stretches, which each search would walk along.
     line = np.uint64(a >> 2) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b >> 2) * np.uint64(0xC2B2AE3D27D4EB4F)
     line ^= line >> np.uint64(29)
     slot = (np.int64(line * np.uint64(16)) + 4 * (a & 3) + (b & 3)) & mask
@@ -112,8 +121,9 @@ def _longer(array):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _count_links(affinity, fragments, first):  # type: ignore[no-untyped-def]
-    """Edges (u, v, total, count) and their strongest links as they are met, with room to spare, and how many there are.
+    """Edges (u, v, total, count) in the order of their first links, their strongest links, and how many there are.
 
+    The arrays have spare room.
     One row of 32 bytes an edge keeps what a link touches together.
     """
     depth, height, width = fragments.shape

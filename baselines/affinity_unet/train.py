@@ -1,7 +1,7 @@
 """Train the affinity U-Net: one visible loop, on one CPU or on many GPUs by torchrun.
 
-Killed at any moment, the same command goes on from the last checkpoint and takes the very steps it would have taken:
-crops depend on the seed and their number alone, and the checkpoint holds weights, optimiser and generators.
+A run that is killed goes on from its last checkpoint and takes the steps that it would have taken: crops depend on the
+seed and their number alone, and the checkpoint holds weights, optimiser and random generators.
 """
 
 import copy
@@ -11,82 +11,115 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from baselines.affinity_unet.affinities import affinity_targets
+from baselines.affinity_unet.batches import batches
 from baselines.affinity_unet.loss import affinity_loss
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.common.checkpoint import load_checkpoint, load_weights, restore_rng, rng_state, save_checkpoint
 from baselines.common.config import ExperimentConfig, TrainConfig
-from baselines.common.crops import CropStream
 from baselines.common.data import Volume
+from baselines.common.device import move_to, pick_device, use_threads
 from baselines.common.precision import autocast
+from baselines.common.training_log import TrainingLog
 
 Validate = Callable[[nn.Module], dict[str, float]]
+Loss = Callable[..., Tensor]
 Weights = dict[str, Tensor]
-# Batches that each loader process makes ahead.
-PREFETCH = 4
-
-
-class _Batches(Dataset):
-    """Items: grey (1,D,H,W) float32, target and mask (C,D,H,W) uint8."""
-
-    def __init__(self, crops: CropStream, config: ExperimentConfig) -> None:
-        self.crops, self.offsets = crops, config.model.offsets
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        sample = self.crops[index]
-        target, mask = affinity_targets(sample.labels, sample.mask, self.offsets)
-        return torch.from_numpy(sample.grey)[None], torch.from_numpy(target), torch.from_numpy(mask)
-
-
-class _Order:
-    """Crop numbers of each batch to come; no two processes share one."""
-
-    def __init__(self, steps: range, batch: int, world: int, rank: int) -> None:
-        self.steps, self.batch, self.world, self.rank = steps, batch, world, rank
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in self.steps:
-            first = (step * self.world + self.rank) * self.batch
-            yield list(range(first, first + self.batch))
-
-
-def pick_device(wanted: str) -> torch.device:
-    """``auto`` is this process's GPU where there is one."""
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end.
 
-    With several cycles each goes through all of that again (warm restarts: Loshchilov and Hutter 2017, section 3).
+    Each cycle repeats the whole schedule (warm restarts: Loshchilov and Hutter 2017, section 3).
     """
-    rate, steps = config.learning_rate, config.cycle_steps
-    step -= steps * min(step // steps, config.cycles - 1)
-    if step < config.warmup_steps:
-        return rate * (step + 1) / config.warmup_steps
-    if config.schedule == "cosine":
-        done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    rate, steps, schedule = config.learning_rate, config.cycle_steps, config.schedule
+    step -= steps * min(step // steps, schedule.cycles - 1)
+    if step < schedule.warmup_steps:
+        return rate * (step + 1) / schedule.warmup_steps
+    if schedule.kind == "cosine":
+        done = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    elif config.schedule == "trapezoid":
-        left = max(0, steps - step) / config.cooldown_steps
+    elif schedule.kind == "trapezoid":
+        left = max(0, steps - step) / schedule.cooldown_steps
         rate *= 0.01 + 0.99 * min(1.0, left)
     return rate
+
+
+@dataclass
+class Training:
+    """What training changes and a checkpoint keeps.
+
+    mean : the running mean of the weights, None without one. earlier : the weights for inference at the ends of the
+    cycles before.
+    """
+
+    config: ExperimentConfig
+    model: ResidualUNet
+    mean: ResidualUNet | None
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    earlier: list[Weights] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, config: ExperimentConfig, device: torch.device, start: Path | None) -> "Training":
+        """A new training with random weights, or with those of the checkpoint ``start``."""
+        torch.manual_seed(config.seed)
+        model = move_to(device, ResidualUNet(config.model))
+        if start:
+            load_weights(model, load_checkpoint(start), start)
+        options = config.train
+        optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
+        mean = copy.deepcopy(model).requires_grad_(False) if options.average > 0 else None
+        return cls(config, model, mean, optimizer)
+
+    @property
+    def for_inference(self) -> ResidualUNet:
+        """The network that inference uses."""
+        return self.mean or self.model
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint: ``model`` and ``earlier`` for inference, ``learning`` where training differs."""
+        state = {
+            "step": self.step,
+            "model": self.for_inference.state_dict(),
+            "earlier": self.earlier,
+            "learning": self.model.state_dict() if self.mean is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": rng_state(),
+            "config": json.dumps(self.config.to_json()),
+        }
+        save_checkpoint(path, state)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same training."""
+        checkpoint = load_checkpoint(path)
+        load_weights(self.model, checkpoint, path)
+        if self.mean is not None:
+            load_weights(self.mean, checkpoint, path)
+            self.model.load_state_dict(checkpoint["learning"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        restore_rng(checkpoint["rng"])
+        self.step, self.earlier = int(checkpoint["step"]), checkpoint.get("earlier", [])
+
+    def keep_cycle(self) -> None:
+        """Keep the weights where a cycle has ended."""
+        if len(self.earlier) < self.step // self.config.train.cycle_steps:
+            self.earlier.append(copy.deepcopy(self.for_inference.state_dict()))
+
+    def count_step(self) -> None:
+        """Put the weights of a step into their mean."""
+        if self.mean is not None:
+            _average(self.mean, self.model, min(self.config.train.average, (self.step + 1) / (self.step + 10)))
+        self.step += 1
 
 
 def train(
@@ -105,56 +138,39 @@ def train(
     start : checkpoint whose weights a new run begins with.
     stop_after : stop at that step without finishing, for tests.
     """
-    options = config.train
+    options, path = config.train, folder / "last.pt"
     world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    device = pick_device(options.device)
+    use_threads(config.compute.threads)
+    device = pick_device(config.compute.device)
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    torch.manual_seed(config.seed)
-    model = ResidualUNet(config.model).to(device, memory_format=torch.channels_last_3d)
-    if start:
-        load_weights(model, load_checkpoint(start), start)
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=options.betas)
-    mean = copy.deepcopy(model).requires_grad_(False) if options.average > 0 else None
-    path, step = folder / "last.pt", 0
-    earlier: list[Weights] = []
+    training = Training.begin(config, device, start)
     if path.exists():
-        step, earlier = _resume(path, model, mean, optimizer)
-    loader = _loader(config, volumes, step, world, rank)
-    learner: nn.Module = DistributedDataParallel(model) if world > 1 else model
-    if options.compile:
-        learner = torch.compile(learner)
-    loss_of = _compiled(affinity_loss, device) if options.compile_loss else affinity_loss
-    log = _Log(folder, active=rank == 0)
-    bar = tqdm(total=options.steps, initial=step, desc="train", unit="step", disable=quiet or rank > 0)
+        training.resume(path)
+    learner, loss_of = _compiled(config, training.model, device, world)
+    log = TrainingLog(folder, active=rank == 0)
+    bar = tqdm(total=options.steps, initial=training.step, desc="train", unit="step", disable=quiet or rank > 0)
     end = min(options.steps, stop_after or options.steps)
-    model.train()
-    started, since = time.monotonic(), step
-    for grey, target, mask in loader:
-        if step >= end:
+    training.model.train()
+    started, since = time.monotonic(), training.step
+    for batch in batches(config, volumes, range(training.step, options.steps), world, rank):
+        if training.step >= end:
             break
-        if len(earlier) < step // options.cycle_steps:  # a cycle has ended
-            earlier.append(copy.deepcopy((mean or model).state_dict()))
-        batch = [t.to(device, non_blocking=True) for t in (grey, target, mask)]
-        loss = _step(learner, loss_of, optimizer, config, step, batch)
-        if not math.isfinite(loss):
-            raise RuntimeError(f"loss {loss} at step {step}; lower train.learning_rate or inspect crop {step}")
-        if mean is not None:
-            _average(mean, model, min(options.average, (step + 1) / (step + 10)))
-        step += 1
+        training.keep_cycle()
+        loss = _step(learner, loss_of, training, [part.to(device, non_blocking=True) for part in batch])
+        training.count_step()
+        step = training.step
         bar.update()
         if step % options.log_every == 0:
             rate = (step - since) / (time.monotonic() - started)
             bar.set_postfix(loss=f"{loss:.4f}")
             log.write(step, {"loss": loss, "learning_rate": learning_rate(options, step - 1), "steps_per_s": rate})
         if validate and options.validate_every and step % options.validate_every == 0 and rank == 0:
-            model.eval()
-            log.write(step, validate(mean or model))
-            model.train()
+            training.model.eval()
+            log.write(step, validate(training.for_inference))
+            training.model.train()
         if rank == 0 and (step % options.checkpoint_every == 0 or step == options.steps):
-            save_checkpoint(path, _state(config, step, model, mean, earlier, optimizer))
+            training.save(path)
     bar.close()
     log.close()
     if world > 1:
@@ -162,20 +178,14 @@ def train(
     return path
 
 
-def _step(
-    model: nn.Module,
-    loss_of: Callable[..., Tensor],
-    optimizer: torch.optim.Optimizer,
-    config: ExperimentConfig,
-    step: int,
-    batch: list[Tensor],
-) -> float:
-    options = config.train
+def _step(network: nn.Module, loss_of: Loss, training: Training, batch: Sequence[Tensor]) -> float:
+    """Take one step; returns the loss. Raises RuntimeError where the loss is not finite."""
+    options, step = training.config.train, training.step
     grey_BCDHW, target_BCDHW, mask_BCDHW = batch
-    for group in optimizer.param_groups:
+    for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(options, step)
-    with autocast(grey_BCDHW.device, options.autocast):
-        logits_BCDHW = model(grey_BCDHW.contiguous(memory_format=torch.channels_last_3d))
+    with autocast(grey_BCDHW.device, training.config.compute.precision):
+        logits_BCDHW = network(grey_BCDHW.contiguous(memory_format=torch.channels_last_3d))
     loss = loss_of(
         logits_BCDHW,
         target_BCDHW,
@@ -183,62 +193,33 @@ def _step(
         long_range_weight=options.long_range_weight,
         balance=options.class_balance,
         margin=options.margin,
-        hole_weight=options.hole_weight if step >= options.hole_from else 0.0,
+        hole_weight=options.holes.hole_weight if step >= options.holes.hole_weight_from_step else 0.0,
     )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
     if options.clip_norm > 0:
-        nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-    optimizer.step()
-    return float(loss.detach())
+        nn.utils.clip_grad_norm_(training.model.parameters(), options.clip_norm)
+    training.optimizer.step()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise RuntimeError(f"loss {value} at step {step}; lower train.learning_rate or inspect crop {step}")
+    return value
 
 
-def _loader(config: ExperimentConfig, volumes: list[Volume], step: int, world: int, rank: int) -> DataLoader:
-    """Batches of the steps to come, the same whatever the number of workers."""
-    options = config.train
-    crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)
-    # A voxel of a batch: grey values in float32, target and mask in one byte a channel each.
-    batch_bytes = options.batch * math.prod(options.patch) * (4 + 2 * len(config.model.offsets))
-    workers = fitting_workers(options.workers, batch_bytes)
-    return DataLoader(
-        _Batches(crops, config),
-        batch_sampler=_Order(range(step, options.steps), options.batch, world, rank),
-        num_workers=workers,
-        worker_init_fn=_one_thread,
-        pin_memory=torch.cuda.is_available(),
-        prefetch_factor=PREFETCH if workers else None,
-    )
+def _compiled(config: ExperimentConfig, model: nn.Module, device: torch.device, world: int) -> tuple[nn.Module, Loss]:
+    """The network that is trained, one for all processes, and the loss; compiled where the configuration says so.
 
-
-def fitting_workers(wanted: int, batch_bytes: int, shared: Path = Path("/dev/shm")) -> int:
-    """Number of loader processes whose batches fit into shared memory: ``wanted``, or 0 where it is too small.
-
-    Loader processes hand their batches over there; a container has 64 MB of it by default, and a process that finds it
-    full is killed by a bus error.
+    The loss stays as it is where torch.compile would need a C++ compiler that is not there.
     """
-    if not wanted or not shared.exists():
-        return wanted
-    free, needed = shutil.disk_usage(shared).free, wanted * (PREFETCH + 1) * batch_bytes
-    if needed <= free:
-        return wanted
-    print(
-        f"{shared} has {free / 1e6:.0f} MB free, and {wanted} loader processes need {needed / 1e6:.0f} MB: crops are "
-        "made by the training process itself, which is slower. Give the container more (docker run --shm-size)",
-        file=sys.stderr,
-    )
-    return 0
-
-
-def _compiled(function: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
-    """The function by torch.compile; as it is where torch.compile would need a C++ compiler that is not there."""
+    network: nn.Module = DistributedDataParallel(model) if world > 1 else model
+    if config.compute.compile_network:
+        network.compile()
+    if not config.compute.compile_loss:
+        return network, affinity_loss
     if device.type == "cpu" and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
         print("no C++ compiler (g++, clang++, $CXX): the loss is not compiled, which is slower", file=sys.stderr)
-        return function
-    return torch.compile(function)
-
-
-def _one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)
+        return network, affinity_loss
+    return network, torch.compile(affinity_loss)
 
 
 @torch.no_grad()
@@ -249,67 +230,3 @@ def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
             kept.lerp_(value, 1 - decay)
         else:
             kept.copy_(value)
-
-
-def _state(
-    config: ExperimentConfig,
-    step: int,
-    model: nn.Module,
-    mean: nn.Module | None,
-    earlier: list[Weights],
-    optimizer: torch.optim.Optimizer,
-) -> dict[str, Any]:
-    """``model`` is what inference takes, with ``earlier``, the same at the ends of the cycles before; ``learning`` the
-    weights that training goes on with, where they differ."""
-    return {
-        "step": step,
-        "model": (mean or model).state_dict(),
-        "earlier": earlier,
-        "learning": model.state_dict() if mean is not None else None,
-        "optimizer": optimizer.state_dict(),
-        "rng": rng_state(),
-        "config": json.dumps(config.to_json()),
-    }
-
-
-def _resume(
-    path: Path, model: nn.Module, mean: nn.Module | None, optimizer: torch.optim.Optimizer
-) -> tuple[int, list[Weights]]:
-    """Step and weights at the ends of earlier cycles."""
-    checkpoint = load_checkpoint(path)
-    load_weights(model, checkpoint, path)
-    if mean is not None:
-        load_weights(mean, checkpoint, path)
-        model.load_state_dict(checkpoint["learning"])
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    restore_rng(checkpoint["rng"])
-    return int(checkpoint["step"]), checkpoint.get("earlier", [])
-
-
-class _Log:
-    """One JSON object a line in log.jsonl, and TensorBoard where it is installed."""
-
-    def __init__(self, folder: Path, *, active: bool) -> None:
-        self.file = self.board = None
-        if active:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.file = open(folder / "log.jsonl", "a")  # noqa: SIM115  closed in close()
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                return
-            self.board = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        if self.file is None:
-            return
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
-        self.file.flush()
-        for name, value in values.items() if self.board else ():
-            self.board.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-        if self.board is not None:
-            self.board.close()

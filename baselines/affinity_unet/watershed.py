@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from baselines.affinity_unet.union_find import join, numbered, root
+
 # Bits of a voxel's directions: to z-1, y-1, x-1, z+1, y+1, x+1. A visited voxel carries one more.
 _VISITED = 0x40
 
@@ -89,12 +91,12 @@ def _divide_plateaus(direction, strides):  # type: ignore[no-untyped-def]
                 break
     head = 0
     while head < tail:
-        v = np.int64(queue[head])
+        at = np.int64(queue[head])
         head += 1
-        bits, way = direction[v], 0
+        bits, way = direction[at], 0
         for d in range(6):
             if bits & (1 << d):
-                to = v + step[d]
+                to = at + step[d]
                 if direction[to] & (1 << ((d + 3) % 6)):
                     if not direction[to] & _VISITED:
                         direction[to] |= _VISITED
@@ -102,14 +104,14 @@ def _divide_plateaus(direction, strides):  # type: ignore[no-untyped-def]
                         tail += 1
                 else:
                     way = 1 << d
-        direction[v] = way | _VISITED
+        direction[at] = way | _VISITED
     for v in range(len(direction)):
         direction[v] &= 0x3F
 
 
 @njit(cache=True, nogil=True)
 def _basins(direction, strides):  # type: ignore[no-untyped-def]
-    """Number what points together, by walking from each voxel until something numbered is met."""
+    """Number what points together, by walking from each voxel until a numbered one is reached."""
     step = _steps(strides)
     out = np.zeros(len(direction), np.uint32)
     trail = np.empty(len(direction), np.uint32)
@@ -143,14 +145,6 @@ def _basins(direction, strides):  # type: ignore[no-untyped-def]
     return out, count
 
 
-@njit(cache=True, nogil=True)
-def _root(parent, v):  # type: ignore[no-untyped-def]
-    while parent[v] != v:
-        parent[v] = parent[parent[v]]
-        v = parent[v]
-    return v
-
-
 def merge_small(
     fragments: NDArray[np.uint32],
     count: int,
@@ -179,23 +173,12 @@ def _single_linkage(u, v, strongest, voxels, size, low):  # type: ignore[no-unty
     for i in range(len(u)):
         if strongest[i] <= low:
             break
-        a, b = _root(parent, u[i]), _root(parent, v[i])
+        a, b = root(parent, u[i]), root(parent, v[i])
         if a == b or (voxels[a] >= size and voxels[b] >= size):
             continue
-        if b < a:
-            a, b = b, a
-        parent[b] = a
-        voxels[a] += voxels[b]
-    lookup = np.zeros(len(voxels), np.uint32)
-    count = 0
-    for i in range(1, len(voxels)):
-        root = _root(parent, i)
-        if root == i:
-            count += 1
-            lookup[i] = count
-        else:  # a root has the smallest number of its set, so it is numbered already
-            lookup[i] = lookup[root]
-    return lookup, count
+        joined = voxels[a] + voxels[b]
+        voxels[join(parent, a, b)] = joined
+    return numbered(parent)
 
 
 @njit(cache=True, nogil=True)

@@ -9,12 +9,14 @@ grey values, labels and mask together, defects of the image leave the labels alo
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from baselines.common.config import AugmentConfig, Triple
+from baselines.common.config import AugmentConfig
+from baselines.common.config_types import Triple
 
 Rng = np.random.Generator
 
@@ -34,8 +36,8 @@ def with_drawn_moves(config: AugmentConfig, rng: Rng) -> AugmentConfig:
     A crop that nothing moves needs no margin then, and so may lie at the volume's faces as often as elsewhere: with a
     margin always, the outer sections of a thin volume were hardly ever learnt from.
     """
-    moves = {name: float(rng.random() < getattr(config, name)) for name in ("lost", "misalign", "warp")}
-    return replace(config, **moves)
+    lost, misalign, warp = (float(rng.random() < share) for share in (config.lost, config.misalign, config.warp))
+    return replace(config, lost=lost, misalign=misalign, warp=warp)
 
 
 def source_shape(patch: Triple, config: AugmentConfig, *, isotropic: bool = False) -> Triple:
@@ -84,7 +86,7 @@ def augment(sample: Sample, patch: Triple, config: AugmentConfig, rng: Rng, *, i
     return sample
 
 
-def _each(sample: Sample, change: Callable[[NDArray], NDArray]) -> Sample:
+def _each(sample: Sample, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Sample:
     return Sample(
         np.ascontiguousarray(change(sample.grey)),
         np.ascontiguousarray(change(sample.labels)),
@@ -102,7 +104,7 @@ def centre_crop(sample: Sample, patch: Triple) -> Sample:
 def flip(sample: Sample, rng: Rng, *, isotropic: bool = False) -> Sample:
     """Mirror each axis with probability one half and swap y and x; any order of axes where z is like them."""
     axes = tuple(int(a) for a in np.flatnonzero(rng.random(3) < 0.5))
-    order = (0, 1, 2)
+    order: tuple[int, ...] = (0, 1, 2)
     if isotropic:
         order = tuple(int(a) for a in rng.permutation(3))
     elif rng.random() < 0.5 and sample.grey.shape[1] == sample.grey.shape[2]:
@@ -116,7 +118,7 @@ def lose_section(sample: Sample, rng: Rng) -> Sample:
     return _each(sample, lambda a: np.delete(a, z, axis=0))
 
 
-def _moved(array: NDArray, dy: int, dx: int) -> NDArray:
+def _moved(array: NDArray[Any], dy: int, dx: int) -> NDArray[Any]:
     """Sections shifted in their plane; what comes in from outside is 0 (False)."""
     out = np.zeros_like(array)
     h, w = array.shape[-2:]
@@ -164,7 +166,7 @@ def warp(sample: Sample, patch: Triple, config: AugmentConfig, rng: Rng) -> Samp
     inside = (at_y >= 0) & (at_y <= height - 1) & (at_x >= 0) & (at_x <= width - 1)
     grid = torch.from_numpy(np.stack([2 * at_x / (width - 1) - 1, 2 * at_y / (height - 1) - 1], -1).astype(np.float32))
 
-    def move(array: NDArray, mode: str) -> NDArray:
+    def move(array: NDArray[Any], mode: str) -> NDArray[Any]:
         stack = torch.from_numpy(array.astype(np.float32))[:, None]
         return grid_sample(stack, grid, mode=mode, padding_mode="border", align_corners=True)[:, 0].numpy()
 
@@ -177,7 +179,7 @@ def warp(sample: Sample, patch: Triple, config: AugmentConfig, rng: Rng) -> Samp
 
 
 def _displacement(shape: Triple, config: AugmentConfig, rng: Rng) -> NDArray[np.float32]:
-    """Smooth random field (2, z,y,x) in pixels: random values on a coarse grid, interpolated; alike along z."""
+    """Smooth random field (2, z,y,x) in pixels: random values on a coarse grid, interpolated in all three axes."""
     if config.elastic_pixels <= 0:
         return np.zeros((2, *shape), np.float32)
     coarse = [max(2, -(-n // config.elastic_spacing) + 1) for n in shape]
@@ -191,7 +193,7 @@ def _displacement(shape: Triple, config: AugmentConfig, rng: Rng) -> NDArray[np.
 
 
 def change_grey(sample: Sample, rng: Rng, contrast: float, brightness: float) -> Sample:
-    """Contrast, brightness and gamma, drawn anew for each section, on all of it or on random quadrants."""
+    """Contrast, brightness and gamma, drawn for each section, on all of it or on random quadrants."""
     grey = sample.grey.copy()
     whole = rng.random() < 0.5
     for section in grey:
@@ -201,7 +203,7 @@ def change_grey(sample: Sample, rng: Rng, contrast: float, brightness: float) ->
     return replace(sample, grey=grey)
 
 
-def _parts(section: NDArray, rng: Rng, whole: bool) -> list[NDArray]:
+def _parts(section: NDArray[Any], rng: Rng, whole: bool) -> list[NDArray[Any]]:
     """The section itself, or a random choice of the four quadrants around a random point (views)."""
     if whole:
         return [section]

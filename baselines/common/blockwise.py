@@ -94,15 +94,30 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
+def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as .npz so that ``path`` is always a whole file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(part, path)
+
+
+def fitted(size: Triple, shape: Triple) -> Triple:
+    """The size of a block or chunk, no larger than the volume."""
+    z, y, x = (min(s, n) for s, n in zip(size, shape, strict=True))
+    return z, y, x
+
+
 class Ledger:
     """Which pieces of a job are done, kept as files in a folder; safe for several processes."""
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
-        """job : what the work depends on; another job's leftovers in the folder are an error."""
+        """job : what the work depends on. Raises OtherJob where the folder holds work of another job."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         note = folder / "job.json"
-        wanted = json.loads(json.dumps(job))
+        self.job = wanted = json.loads(json.dumps(job))
         if not note.exists():
             write_json(note, wanted)
         elif (found := json.loads(note.read_text())) != wanted:
@@ -112,10 +127,18 @@ class Ledger:
                 f"{folder}: holds work of other input or settings ({other}); delete it or choose another output"
             )
 
+    @classmethod
+    def of(cls, folder: Path) -> "Ledger":
+        """The ledger of the job that a folder holds."""
+        return cls(folder, json.loads((folder / "job.json").read_text()))
+
     def done(self, name: str) -> dict[str, Any] | None:
         """What a finished piece left, or None."""
         path = self.folder / f"{name}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        values: dict[str, Any] = json.loads(path.read_text())
+        return values
 
     def finish(self, name: str, **values: Any) -> None:
         """Mark a piece as done; call it after the data are stored."""

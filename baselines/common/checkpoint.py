@@ -1,4 +1,4 @@
-"""Checkpoints that a kill cannot halve: written beside, flushed, renamed."""
+"""Checkpoints that are whole files even after a kill: written under another name, flushed, renamed."""
 
 import os
 from pathlib import Path
@@ -26,9 +26,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError.of("no_checkpoint", f"{path}: no such checkpoint; train first (baselines train CONFIG)")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError.of("bad_checkpoint", f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+    return state
 
 
 def rng_state() -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Random crops. A crop depends on the seed and its number alone, so that a resumed run sees the crops it would have."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.common.augment import Rng, Sample, augment, centre_crop, source_shape, with_drawn_moves
-from baselines.common.config import AugmentConfig, Triple
+from baselines.common.augment import Rng, Sample, augment, source_shape, with_drawn_moves
+from baselines.common.config import AugmentConfig
+from baselines.common.config_types import Triple
 from baselines.common.data import Volume
 
 
@@ -31,19 +33,13 @@ class CropStream:
         sample = cut(volume, source_shape(self.patch, config, isotropic=self.isotropic), rng)
         return augment(sample, self.patch, config, rng, isotropic=self.isotropic)
 
-    def plain(self, index: int) -> Sample:
-        """The crop of that number without augmentation."""
-        rng = np.random.default_rng([self.seed, index])
-        volume = self.volumes[int(rng.choice(len(self.volumes), p=self.share))]
-        return centre_crop(cut(volume, self.patch, rng), self.patch)
-
 
 def cut(volume: Volume, shape: Triple, rng: Rng) -> Sample:
-    """A crop at a random place; what reaches beyond a small volume is mirrored and masked out."""
+    """A crop at a random place; what lies outside a small volume is mirrored and masked out."""
     assert volume.labels is not None
     start = [int(rng.integers(0, max(1, n - s + 1))) for n, s in zip(volume.shape_zyx, shape, strict=True)]
     box = tuple(slice(o, o + s) for o, s in zip(start, shape, strict=True))
-    grey = volume.raw[box].astype(np.float32) / 255
+    grey: NDArray[np.float32] = volume.raw[box].astype(np.float32) / np.float32(255)
     number = _small_numbers(volume.labels[box])
     mask = np.ones(grey.shape, bool) if volume.mask is None else volume.mask[box]
     return _padded(Sample(grey, number, mask), shape)
@@ -63,8 +59,9 @@ def _padded(sample: Sample, shape: Triple) -> Sample:
     lack = [s - n for n, s in zip(sample.grey.shape, shape, strict=True)]
     width = [(n // 2, n - n // 2) for n in lack]
 
-    def zeros(array: NDArray) -> NDArray:
+    def zeros(array: NDArray[Any]) -> NDArray[Any]:
         return np.pad(array, width)
 
-    mode = "reflect" if all(n > max(w) for n, w in zip(sample.grey.shape, width, strict=True)) else "symmetric"
-    return Sample(np.pad(sample.grey, width, mode=mode), zeros(sample.labels), zeros(sample.mask))
+    large = all(n > max(w) for n, w in zip(sample.grey.shape, width, strict=True))
+    grey = np.pad(sample.grey, width, mode="reflect" if large else "symmetric")
+    return Sample(grey, zeros(sample.labels), zeros(sample.mask))

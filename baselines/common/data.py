@@ -16,7 +16,9 @@ from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import format_triple
 from axonem_eval.synthetic import Tissue, make_tissue
 from axonem_eval.volume import LabelVolume, open_labels, split_dataset
-from baselines.common.config import ExperimentConfig, FloatTriple, Triple, VolumeConfig
+from baselines.common.config import ExperimentConfig
+from baselines.common.config_data import VolumeConfig
+from baselines.common.config_types import FloatTriple, Triple
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
         labels[:first] = labels[end:] = 0
     if labels is not None and spec.erode:
         axes = (0, 1, 2) if config.isotropic else (1, 2)
-        labels = erode_labels(labels, spec.erode, axes, spare_thin=spec.spare_thin)
+        labels = erode_labels(labels, spec.erode, axes, spare_thin=spec.erode_spare_thin)
     mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
     return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask, config.voxel_size_of(spec))
 
@@ -200,7 +202,8 @@ def compact(labels: NDArray[Any]) -> NDArray[np.uint32]:
     """The same partition numbered from 1 in uint32, 0 kept; any integer dtype."""
     import fastremap
 
-    return fastremap.renumber(labels, preserve_zero=True, in_place=False)[0].astype(np.uint32)
+    found: NDArray[np.uint32] = fastremap.renumber(labels, preserve_zero=True, in_place=False)[0].astype(np.uint32)
+    return found
 
 
 def _read(path: Path, dataset: str | None = None) -> NDArray[Any]:
@@ -333,7 +336,7 @@ def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume
 
 @lru_cache(maxsize=1)
 def _tissue(shape_zyx: Triple, voxel_size_nm_zyx: FloatTriple, seed: int) -> Tissue:
-    """Kept for who wants the same next: prediction and scoring each do, and making it takes longer than either."""
+    """Cached: prediction and scoring need the same tissue, and making it takes longer than either."""
     return make_tissue(shape_zyx, voxel_size_nm_zyx, seed=seed)
 
 

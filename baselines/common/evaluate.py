@@ -14,7 +14,8 @@ from axonem_eval.errors import InputError
 from axonem_eval.pairs import PairCounter
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import write_labels
-from baselines.common.config import EvaluateConfig, FloatTriple
+from baselines.common.config import EvaluateConfig
+from baselines.common.config_types import FloatTriple
 from baselines.common.data import checksum
 
 Scores = dict[str, Any]
@@ -36,7 +37,7 @@ def make_truth(
     Without the extra [groundtruth] (kimimaro) there are no skeletons, and scores lack the ERL.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{name}-{checksum(labels)[:12]}"  # other labels must not meet the skeletons of these
+    stem = f"{name}-{checksum(labels)[:12]}"  # other labels need other skeletons
     file, bundle = folder / f"{stem}-labels.h5", folder / f"{stem}-skeletons.npz"
     if not bundle.exists():
         write_labels(file, labels, voxel_size_nm_zyx)
@@ -104,8 +105,8 @@ def score_labels(truth: Truth, labels: NDArray[Any], config: EvaluateConfig) -> 
 def best(sweep: list[Scores], choose_by: str, *, within: float = 0.0) -> Scores:
     """The row of a sweep that is best by arand_error, voi_sum (lowest) or erl (highest).
 
-    within : rows are judged by the mean over all thresholds this near. Scores leap where large segments join, and on
-    another volume at a somewhat other threshold: the middle of what is good is safer than its edge.
+    within : each row is judged by the mean over all thresholds this close. This takes the centre of the range of good
+    thresholds: at its edge one wrong merge changes the score, and on another volume the edge lies elsewhere.
     """
     if choose_by == "erl" and not all("erl" in row for row in sweep):
         choose_by = "voi_sum"
@@ -116,7 +117,7 @@ def best(sweep: list[Scores], choose_by: str, *, within: float = 0.0) -> Scores:
 
 
 def lines(rows: list[tuple[str, Scores]]) -> list[str]:
-    """A table for people."""
+    """The scores as the lines of a text table."""
     text = [f"{'':<34}{'ARAND':>8}{'VOI split':>11}{'merge':>8}{'sum':>8}{'ERL um':>9}{'% of GT':>9}{'mergers':>9}"]
     for name, row in rows:
         erl = row.get("erl")

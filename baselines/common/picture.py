@@ -26,7 +26,8 @@ def overlay(grey: NDArray[np.uint8], labels: NDArray[Any], strength: float = 0.4
     """Labels in colour over the grey values (y,x); background shows the grey values alone."""
     base = np.repeat(grey[..., None], 3, axis=-1).astype(np.float64)
     share = np.where(labels == 0, 0.0, strength)[..., None]
-    return (base * (1 - share) + colours(labels) * share).astype(np.uint8)
+    blended: NDArray[np.uint8] = (base * (1 - share) + colours(labels) * share).astype(np.uint8)
+    return blended
 
 
 def panels(

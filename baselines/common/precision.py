@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-PRECISIONS = ("auto", "bfloat16", "float32")
+from baselines.common.device import move_to
+
 X86_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 ARM_BFLOAT16 = ("bf16", "svebf16", "arm_bf16", "sve_bf16")
 # What oneDNN, which computes PyTorch's convolutions on CPU, can be limited to that has no bfloat16 arithmetic.
@@ -51,7 +52,7 @@ def gpu_precision(name: str, capability: tuple[int, int]) -> Precision:
 
 
 def processor_precision(flags: frozenset[str], limit: str = "") -> Precision:
-    """The faster type of a processor, by its instructions; where they do not tell, a convolution is timed.
+    """The faster type of a processor, by its instructions; a convolution is timed where these do not decide it.
 
     flags : names as in /proc/cpuinfo, empty where they are not known. limit : value of ONEDNN_MAX_CPU_ISA.
     """
@@ -78,7 +79,7 @@ def faster_precision(bfloat16_s: float, float32_s: float) -> Precision:
 
 def seconds_of(dtype: torch.dtype) -> float:
     """Least wall-clock seconds of three that a 3x3x3 convolution of a small patch takes on the CPU."""
-    convolution = torch.nn.Conv3d(16, 16, 3, padding=1).to(dtype=dtype, memory_format=torch.channels_last_3d)
+    convolution = move_to(torch.device("cpu"), torch.nn.Conv3d(16, 16, 3, padding=1).to(dtype))
     patch = torch.zeros(1, 16, 8, 48, 48, dtype=dtype).contiguous(memory_format=torch.channels_last_3d)
     seconds = []
     with torch.inference_mode():
@@ -90,7 +91,7 @@ def seconds_of(dtype: torch.dtype) -> float:
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Names of the processor's instruction sets, by the kernel or else by PyTorch; empty where neither tells."""
+    """The processor's instruction sets, from the kernel or else from PyTorch; empty where neither knows them."""
     if cpuinfo.exists():
         flags = flags_in(cpuinfo.read_text().splitlines())
         if flags:

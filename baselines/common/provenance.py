@@ -1,4 +1,4 @@
-"""Where a result comes from: code, configuration, data, hardware, times; one JSON file beside it."""
+"""Where a result comes from: code, configuration, data, hardware and times, in one JSON file of the run."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ LIBRARIES = ("axonem", "torch", "numpy", "scipy", "numba", "zarr", "h5py", "kimi
 
 
 class Provenance:
-    """Notes what a run used and how long its stages took; a stage that an earlier run did keeps its time."""
+    """What a run used and how long its stages took. Stages of earlier calls keep their times."""
 
     def __init__(self, path: Path, config: ExperimentConfig, command: str) -> None:
         self.path = path

@@ -1,14 +1,15 @@
-"""Segmentations that others published of a volume, to score beside ours: cropped alike, by the same code."""
+"""Segmentations that others published of a volume, cropped like ours and scored by the same code."""
 
 import gzip
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.common.config import ExperimentConfig, VolumeConfig
+from baselines.common.config import ExperimentConfig
+from baselines.common.config_data import VolumeConfig
 from baselines.common.data import compact
 
-# Files in the folder of kind fib25; what is absent is left out.
+# Files in the folder of kind fib25; files that are missing are left out.
 FFN, OVERSEGMENTED = "ffn_published_segmentation.npz", "oversegmented_stack_labels.h5.gz"
 
 

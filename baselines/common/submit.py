@@ -1,6 +1,6 @@
-"""Hand in a segmentation as any team does: with the participant's client, over the server's public API.
+"""Submit a segmentation as any team does: with the participant's client, through the server's public API.
 
-The client reads the token that `axonem login` stored, or AXONEM_TOKEN; run again, it goes on where it stopped.
+The client reads the token that `axonem login` stored, or AXONEM_TOKEN. A second call goes on where the first stopped.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def submit(
 ) -> int:
     """Check, upload, follow, print the result; the exit status. files : path by the volume's slug.
 
-    reference : then mark the entry as one that anybody can repeat; the server lets organisers alone do that.
+    reference : also mark the entry as one that anybody can reproduce; the server allows this to organisers only.
     Raises InputError where files are missing or no benchmark is named.
     """
     missing = [path for path in files.values() if not path.exists()]
@@ -48,7 +48,7 @@ def submit(
     with contextlib.redirect_stdout(answer):
         status = main(["submit", str(page), *named, "--watch", "--json", *(["--server", server] if server else [])])
     if status:
-        return status
+        return int(status)
     return _report(json.loads(answer.getvalue()), notes if reference else None, server)
 
 
@@ -81,7 +81,7 @@ def _training_data(data: Mapping[str, Any]) -> str:
 
 
 def method_page(benchmark: str, method: str, notes: Mapping[str, Any], *, publish: bool) -> str:
-    """The client's method file (TOML); the description tells how to make the entry again."""
+    """The client's method file (TOML); its description says how to make the entry again."""
     config, hardware = notes["config"], notes["hardware"]
     weights = f"shipped weights {config['checkpoint']}" if config["checkpoint"] else "trained from nothing"
     description = (

@@ -23,9 +23,9 @@ logger = logging.getLogger("evalserver.accounts")
 
 class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Leave a mail to a worker: how long the mail server takes must tell nobody whether it was sent one at all.
+        """Leave a mail to a worker: how long the mail server takes must tell nobody whether one was sent at all.
 
-        A worker tries again for some minutes where the mail server is away. Without a queue it is sent from here.
+        A worker tries again for some minutes while the mail server does not answer. Without a queue this process sends.
         """
         from evalserver.accounts.tasks import send_mail_task
 
@@ -44,7 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):
         except (OSError, smtplib.SMTPException):
             logger.exception("could not send %s", name)
             if allauth_context.request is not None:
-                text = "The mail could not be sent just now. Try again in a few minutes, or tell the organisers."
+                text = "The mail could not be sent. Try again in a few minutes, or tell the organisers."
                 messages.error(allauth_context.request, text)
 
 

@@ -81,7 +81,7 @@ class TeamAdmin(admin.ModelAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
-    """To see and to revoke; the keys themselves are nowhere."""
+    """Tokens to view and revoke. The keys themselves are not stored."""
 
     list_display = ["name", "hint", "user", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at"]
     list_filter = ["revoked_at", "created_at"]

@@ -54,7 +54,7 @@ class TeamForm(forms.ModelForm):
 class InvitationForm(forms.Form):
     email = forms.EmailField(
         label="E-mail address",
-        help_text="Who follows the link in the mail joins the team; with a new account, where they have none.",
+        help_text="Whoever follows the link in the mail joins the team. A new account is made if they have none.",
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
 

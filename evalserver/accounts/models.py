@@ -69,7 +69,7 @@ class User(AbstractUser):
 
 
 class Team(models.Model):
-    """Submits, and stands on the leaderboard. Each user has a personal one from the start."""
+    """The unit that submits and is ranked. Each user has a personal one from the start."""
 
     name = models.CharField(max_length=80)
     is_personal = models.BooleanField(default=False)
@@ -111,7 +111,7 @@ class ApiToken(models.Model):
     """A program's key to one user's account. The key itself is shown once and never stored.
 
     digest : SHA-256 of the whole key, in hex. The key has 256 random bits, so a slow hash would add nothing.
-    hint : the key's first characters, by which its owner knows it again.
+    hint : the key's first characters, by which its owner recognises it.
     """
 
     class Scope(models.TextChoices):
@@ -149,7 +149,7 @@ class ApiToken(models.Model):
 
 
 class Invitation(models.Model):
-    """A link that takes whoever follows it into a team, once; only its digest is stored."""
+    """A link that adds one user to a team. It works once; only its digest is stored."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField("e-mail address")

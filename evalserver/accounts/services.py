@@ -1,4 +1,4 @@
-"""What changes accounts."""
+"""Changes of accounts."""
 
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
@@ -51,7 +51,7 @@ def give_personal_team(user: User, wanted: str = "") -> Team:
 
 
 class AccountError(Exception):
-    """That cannot be done to an account; the message is for its owner."""
+    """A change of an account that is not possible. The message is for its owner."""
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""What a new account tells beyond address and password. A module of its own: allauth's forms derive from it."""
+"""The fields of the sign-up form besides address and password. A module of its own: allauth's forms derive from it."""
 
 from django import forms
 from django.http import HttpRequest
@@ -8,7 +8,7 @@ from evalserver.accounts.services import give_personal_team
 
 
 class SignUpFields(forms.Form):
-    """Same fields whether one signs up with a password, GitHub or ORCID."""
+    """The same fields for sign-up by password, GitHub or ORCID."""
 
     name = forms.CharField(
         max_length=80,
@@ -26,7 +26,7 @@ class SignUpFields(forms.Form):
         max_length=70,
         required=False,
         label="Team or lab (optional)",
-        help_text="Shown on the leaderboard. Left empty, your own name is used. You can join other teams later.",
+        help_text="Shown on the leaderboard. If it is empty, your own name is used. You can join other teams later.",
     )
     field_order = ["name", "email", "affiliation", "team_name", "password1", "password2"]
 
@@ -34,7 +34,7 @@ class SignUpFields(forms.Form):
         name: str = self.cleaned_data["team_name"].strip()
         if name and Team.objects.filter(name__iexact=name).exists():
             raise forms.ValidationError(
-                "There is a team of this name already. Choose another, or ask its members to invite you."
+                "There is a team of this name already. Choose another name, or ask its members to invite you."
             )
         return name
 

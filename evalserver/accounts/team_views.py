@@ -34,7 +34,7 @@ def team_list(request: HttpRequest) -> HttpResponse:
 
 
 def _own_team_or_404(request: HttpRequest, pk: int) -> Team:
-    """A team that the user owns; members and strangers learn nothing about it here."""
+    """A team that the user owns; 404 for anybody else."""
     team = get_object_or_404(Team, pk=pk)
     if not teams.is_owner(request.user, team):
         raise Http404
@@ -42,7 +42,7 @@ def _own_team_or_404(request: HttpRequest, pk: int) -> Team:
 
 
 def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str) -> HttpResponse:
-    """Run one change, and say how it went on the team's page."""
+    """Run one change, and show its result on the team's page."""
     try:
         action()
     except teams.TeamError as refusal:
@@ -75,7 +75,7 @@ def invite(request: HttpRequest, pk: int) -> HttpResponse:
     email = form.cleaned_data["email"]
     done = f"{email} is invited."
     if folder := mail_folder_to_show():
-        done += f" This server has no mail server set up: the message is a file in {folder}."
+        done += f" This server is not set up to send mail. The message is a file in {folder}."
     return _do(request, team, lambda: teams.invite(team=team, email=email, invited_by=request.user), done)
 
 
@@ -136,7 +136,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 def invitation(request: HttpRequest, key: str) -> HttpResponse:
-    """Where the link of an invitation leads: join, or first log in or sign up."""
+    """Page behind the link of an invitation: join, or first log in or sign up."""
     found = teams.find_invitation(key)
     if found is None:
         return render(request, "accounts/invitation_gone.html", status=404)

@@ -1,4 +1,4 @@
-"""What changes teams: their members, roles and invitations.
+"""Changes of teams: their members, roles and invitations.
 
 Every change of members first locks the team's row, so that of two owners who leave at once one stays.
 """
@@ -28,7 +28,7 @@ OWNER, MEMBER = Membership.Role.OWNER, Membership.Role.MEMBER
 
 
 class TeamError(Exception):
-    """That cannot be done; the message is for the person who tried."""
+    """A change of a team that is not possible. The message is for the person who tried."""
 
 
 def create_team(*, user: User, name: str) -> Team:
@@ -56,7 +56,7 @@ def is_owner(user: User, team: Team) -> bool:
 
 @transaction.atomic
 def remove_member(*, team: Team, user: User) -> None:
-    """Take somebody out of a team, or leave it oneself. What they submitted stays with the team."""
+    """Remove a user from a team; also for a user who leaves. What they submitted stays with the team."""
     _lock(team)
     _require_an_owner_besides(team, user)
     Membership.objects.filter(team=team, user=user).delete()
@@ -123,13 +123,13 @@ def open_invitations(team: Team) -> QuerySet[Invitation]:
 
 
 def invite(*, team: Team, email: str, invited_by: User) -> Invitation:
-    """Invite an address and mail it the link; an earlier invitation of the same address becomes void.
+    """Invite an address and mail it the link; an earlier invitation of the same address becomes invalid.
 
     Raises TeamError when the address belongs to a member, or too many invitations are open.
     """
     email = email.strip().lower()
     if team.members.filter(emailaddress__email=email, emailaddress__verified=True).exists():
-        raise TeamError(f"{email} is a member already.")
+        raise TeamError(f"{email} is already a member.")
     raw = secrets.token_urlsafe(24)
     with transaction.atomic():
         _lock(team)
@@ -157,7 +157,7 @@ def _mail(invitation: Invitation, raw: str) -> None:
         logger.exception("could not mail invitation %s", invitation.pk)
         # Nobody has its link, so it must not stand in the list as if somebody could answer.
         Invitation.objects.filter(pk=invitation.pk).update(revoked_at=timezone.now())
-        raise TeamError("The invitation could not be mailed just now. Try again in a few minutes.") from None
+        raise TeamError("The invitation could not be mailed. Try again in a few minutes.") from None
 
 
 def find_invitation(raw: str) -> Invitation | None:
@@ -181,7 +181,7 @@ def accept_invitation(*, raw: str, user: User) -> Team:
         accepted_at=now, accepted_by=user
     )
     if not used:
-        raise TeamError("This invitation has been used, withdrawn, or is out of date. Ask for a new one.")
+        raise TeamError("This invitation was used or withdrawn, or it has expired. Ask for a new one.")
     team = Invitation.objects.select_related("team").get(digest=_digest(raw)).team
     Membership.objects.get_or_create(user=user, team=team, defaults={"role": MEMBER})
     Team.objects.filter(pk=team.pk).update(is_personal=False)

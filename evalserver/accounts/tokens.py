@@ -25,7 +25,7 @@ def digest_of(raw: str) -> str:
 def create_token(
     *, user: User, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """New token and its key; the key cannot be had again. Raises ValueError on an unknown or empty scope."""
+    """New token and its key. The key cannot be recovered later. Raises ValueError on an unknown or empty scope."""
     wanted = set(scopes)
     unknown = wanted - set(ApiToken.Scope.values)
     if unknown or not wanted:
@@ -45,7 +45,7 @@ def create_token(
 def authenticate_token(raw: str) -> tuple[User, ApiToken] | None:
     """Owner and token of a key, or None when it is unknown, revoked or expired, or its owner is inactive.
 
-    The look-up is by digest: what its time could tell about a digest says nothing about a key.
+    The look-up is by digest, so its timing reveals nothing about a key.
     """
     if len(raw) != KEY_LENGTH or not raw.startswith(PREFIX):
         return None
@@ -60,7 +60,7 @@ def authenticate_token(raw: str) -> tuple[User, ApiToken] | None:
 
 
 def revoke_token(token: ApiToken) -> bool:
-    """Make a token useless for good; False when it was revoked before."""
+    """Revoke a token for good. False if it was revoked before."""
     return ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()) == 1
 
 

@@ -70,7 +70,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     if services.revoke_token(token):
-        messages.success(request, f"The token “{token.name}” is revoked: programs that use it are locked out.")
+        messages.success(request, f"The token “{token.name}” is revoked. Programs that use it no longer have access.")
     return redirect("tokens")
 
 

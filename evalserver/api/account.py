@@ -1,4 +1,4 @@
-"""Who one is, and one's uploads. The bytes themselves go over the resumable protocol (`tus`)."""
+"""The user of the token, and their uploads. The bytes themselves go over the resumable protocol (`tus`)."""
 
 from contextlib import suppress
 
@@ -22,7 +22,7 @@ MOST_UPLOADS = 200
 
 @router.get("", response={200: schemas.MeOut, PROBLEMS: ProblemOut})
 def get_me(request: HttpRequest) -> schemas.MeOut:
-    """Your name, your teams, and what the token that asks may do."""
+    """Your name, your teams, and what this token may do."""
     token = getattr(request, "auth_token", None)
     teams = Team.objects.filter(members=request.user).order_by("-is_personal", "name")
     return schemas.MeOut(
@@ -38,7 +38,7 @@ def list_uploads(
     request: HttpRequest,
     sha256: schemas.Sha256 | None = None,
 ) -> schemas.UploadList:
-    """Your uploads, newest first; those with a declared checksum, to find one that was broken off."""
+    """Your uploads, newest first. Filter by declared checksum to find an interrupted one."""
     rows = Upload.objects.filter(user=request.user)
     if sha256:
         rows = rows.filter(declared_sha256=sha256)
@@ -54,7 +54,7 @@ def list_uploads(
 
 @router.get("/uploads/{slug:code}", response={200: schemas.UploadOut, PROBLEMS: ProblemOut})
 def get_upload(request: HttpRequest, code: str) -> schemas.UploadOut:
-    """How much of a file is here, and whether its checksum is right."""
+    """How much of a file has arrived, and whether its checksum is right."""
     upload = get_object_or_404(Upload, user=request.user, code=code)
     with suppress(store.Missing):
         services.settle(upload)

@@ -1,19 +1,21 @@
 """Benchmarks and leaderboards, for everybody."""
 
+from collections.abc import Sequence
+
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from ninja import Query, Router
 
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public
-from evalserver.api.rounding import Rounding
 from evalserver.api.schemas import PROBLEMS, ProblemOut
-from evalserver.benchmarks.models import Benchmark, GroundTruth
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.views import current_figures, phase_or_404, visible_benchmark_or_404
 from evalserver.http import Problem
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
-from evalserver.leaderboard.selectors import PublishedRow, Row
+from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
 
 router = Router(tags=["benchmarks"], auth=public)
 
@@ -30,7 +32,7 @@ def list_benchmarks(request: HttpRequest) -> schemas.BenchmarkPage:
 
 @router.get("/{slug:slug}", response={200: schemas.BenchmarkOut, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
 def get_benchmark(request: HttpRequest, slug: str) -> schemas.BenchmarkOut:
-    """One benchmark: what its volumes demand of a file, and when its phases are open."""
+    """One benchmark: what a file for each volume must look like, and when its phases are open."""
     return benchmark_out(visible_benchmark_or_404(request, slug))
 
 
@@ -46,7 +48,7 @@ def get_leaderboard(
     phase: schemas.Slug | None = None,
     page: schemas.PageNumber = 1,
 ) -> schemas.LeaderboardOut:
-    """A page of the ranking, sorted and filtered as on the page; published results stand on the first page."""
+    """One page of the ranking, sorted and filtered as on the site. The first page also has the published results."""
     benchmark = visible_benchmark_or_404(request, slug)
     chosen = phase_or_404(benchmark, phase)
     if chosen is None:
@@ -56,7 +58,6 @@ def get_leaderboard(
         raise Problem(403, "embargo", f"The ranking of this phase is shown from {until:%Y-%m-%d %H:%M} UTC.")
     board = leaderboards.leaderboard(benchmark, chosen, page, query=_board_query(view))
     volumes = [column.volume.slug for column in board.columns]
-    exact = [column.volume.ground_truth_public for column in board.columns]
     return schemas.LeaderboardOut(
         benchmark=benchmark.slug,
         phase=chosen.slug,
@@ -65,7 +66,7 @@ def get_leaderboard(
         listed=board.total,
         page=board.page.number,
         pages=board.page.paginator.num_pages,
-        rows=[_row_out(row, volumes, exact) for row in board.rows],
+        rows=[_row_out(row, volumes) for row in board.rows],
         published=[_published_out(row, volumes) for row in board.published],
     )
 
@@ -84,7 +85,7 @@ def _board_query(view: schemas.BoardView) -> BoardQuery:
 
 def benchmark_out(benchmark: Benchmark) -> schemas.BenchmarkOut:
     volumes = list(benchmark.volumes.all())
-    current = {row.volume_id: row for row in GroundTruth.objects.filter(volume__in=volumes, is_current=True)}
+    current = current_figures(volumes)
     default = benchmark.default_phase
     return schemas.BenchmarkOut(
         slug=benchmark.slug,
@@ -121,55 +122,43 @@ VOLUME_FIELDS = (
 )
 
 
-def _ground_truth_out(ground_truth: GroundTruth | None) -> schemas.GroundTruthOut | None:
-    if ground_truth is None:
-        return None
-    names = ("version", "checksum", "skeletons", "gt_erl_nm", "mean_node_spacing_nm")
-    return schemas.GroundTruthOut(**{name: getattr(ground_truth, name) for name in names})
+def _ground_truth_out(figures: GroundTruthFigures | None) -> schemas.GroundTruthOut | None:
+    names = schemas.GroundTruthOut.model_fields
+    return None if figures is None else schemas.GroundTruthOut(**{name: getattr(figures, name) for name in names})
 
 
-def _row_out(row: Row, volumes: list[str], exact: list[bool]) -> schemas.RowOut:
-    mean = Rounding(all(exact))
+def _row_out(row: Row, volumes: list[str]) -> schemas.RowOut:
     return schemas.RowOut(
         rank=row.rank,
         is_superseded=row.is_superseded,
-        is_reference=row.submission.is_reference,
-        submission=row.submission.code,
-        method=row.submission.method_name,
-        team=row.submission.team.name,
-        mean_erl_nm=mean.nm(row.mean_erl_um * 1000),
-        mean_normalized_erl=mean.share(row.mean_percent / 100),
-        mean_erl_low_nm=None if row.low_um is None else mean.nm(row.low_um * 1000),
-        mean_erl_high_nm=None if row.high_um is None else mean.nm(row.high_um * 1000),
-        volumes=[
-            schemas.VolumeScoreOut(
-                volume=slug,
-                erl_nm=Rounding(public).nm(score.erl_um * 1000),
-                normalized_erl=None if score.percent is None else Rounding(public).share(score.percent / 100),
-            )
-            for slug, public, score in zip(volumes, exact, row.scores, strict=True)
-            if score is not None
-        ],
-        submitted_at=row.submission.created_at,
-        page=reverse("submission", args=[row.submission.code]),
+        is_reference=row.is_reference,
+        submission=row.code,
+        method=row.method,
+        team=row.team,
+        mean_erl_nm=row.mean_erl_nm,
+        mean_normalized_erl=row.mean_normalized_erl,
+        mean_erl_low_nm=row.low_nm,
+        mean_erl_high_nm=row.high_nm,
+        volumes=_volumes_out(row.scores, volumes),
+        submitted_at=row.submitted_at,
+        page=reverse("submission", args=[row.code]),
     )
 
 
 def _published_out(row: PublishedRow, volumes: list[str]) -> schemas.PublishedRowOut:
-    entry = row.entry
     return schemas.PublishedRowOut(
-        method=entry.method,
-        source=entry.source,
-        url=entry.url,
-        is_ground_truth=entry.is_ground_truth,
-        mean_erl_nm=None if row.mean_erl_um is None else row.mean_erl_um * 1000,
-        volumes=[
-            schemas.VolumeScoreOut(
-                volume=slug,
-                erl_nm=score.erl_um * 1000,
-                normalized_erl=None if score.percent is None else score.percent / 100,
-            )
-            for slug, score in zip(volumes, row.scores, strict=True)
-            if score is not None
-        ],
+        method=row.method,
+        source=row.source,
+        url=row.url,
+        is_ground_truth=row.is_ground_truth,
+        mean_erl_nm=row.mean_erl_nm,
+        volumes=_volumes_out(row.scores, volumes),
     )
+
+
+def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[schemas.VolumeScoreOut]:
+    return [
+        schemas.VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
+        for slug, score in zip(volumes, scores, strict=True)
+        if score.erl_nm is not None
+    ]

@@ -1,5 +1,7 @@
 """Two entries side by side, with the significance of their difference; a worker computes that."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
@@ -26,13 +28,13 @@ WAIT_S = 60
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
-    """Figures of two scored entries of one phase; `mean` and `paired` once a worker has computed them."""
+    """Figures of two scored entries of one phase. `mean` and `paired` are there once a worker has computed them."""
     return comparison_out(*_pair(request, a, b))
 
 
 @router.post("/{slug:a}/{slug:b}", auth=reader, response={200: schemas.ComparisonOut, PROBLEMS: ProblemOut})
 def start_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
-    """Have a worker compute the paired bootstrap; ask by GET until `state` is ready. Asking twice does no harm."""
+    """Ask a worker to compute the paired bootstrap. Then GET until `state` is ready. Asking twice does no harm."""
     pair = _pair(request, a, b)
     try:
         service.request_comparison(*pair)
@@ -75,6 +77,7 @@ def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
         volumes=[
             schemas.ComparedVolumeOut(
                 volume=pair.slug,
+                withheld=pair.withheld,
                 figures=[
                     schemas.FigureOut(figure=f.label, unit=f.unit, a=f.a, b=f.b, difference=f.difference)
                     for f in pair.figures
@@ -106,8 +109,6 @@ def _message(known: Comparison | None) -> str:
     return "; ".join(c["message"] for c in known.complaints)
 
 
-def _paired_out(row: dict[str, float]) -> schemas.PairedOut:
+def _paired_out(row: dict[str, Any]) -> schemas.PairedOut:
     names = schemas.PairedOut.model_fields
-    return schemas.PairedOut(
-        **{name: row[name] for name in names if name in row}, significant=row["p_value"] < 1 - row["level"]
-    )
+    return schemas.PairedOut(**{name: row[name] for name in names})

@@ -1,13 +1,13 @@
-"""From rows to what the API says of them."""
+"""From rows to the API's answers."""
 
 from typing import Any
 
 from django.urls import reverse
 
 from evalserver.api import schemas
-from evalserver.api.rounding import Rounding
 from evalserver.submissions import downloads, selectors
-from evalserver.submissions.models import Evaluation, Submission, VolumeFile
+from evalserver.submissions.models import Submission, VolumeFile
+from evalserver.submissions.result_page import VolumeResult
 from evalserver.uploads.models import Upload
 
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
@@ -57,7 +57,13 @@ def visibility(submission: Submission) -> str:
 
 def _files_out(submission: Submission) -> list[schemas.FileOut]:
     return [
-        schemas.FileOut(volume=f.volume.slug, name=f.original_name, size_bytes=f.size_bytes, sha256=f.sha256)
+        schemas.FileOut(
+            volume=f.volume.slug,
+            name=f.original_name,
+            size_bytes=f.size_bytes,
+            sha256=f.sha256,
+            warnings=f.warnings,
+        )
         for f in selectors.files_of(submission)
     ]
 
@@ -65,10 +71,9 @@ def _files_out(submission: Submission) -> list[schemas.FileOut]:
 def headline_out(submission: Submission, result: selectors.Result | None) -> schemas.HeadlineOut | None:
     if result is None:
         return None
-    rounding = Rounding(all(e.volume_file.volume.ground_truth_public for e in result.evaluations))
     return schemas.HeadlineOut(
-        mean_erl_nm=rounding.nm(result.score.mean_erl_nm),
-        mean_normalized_erl=rounding.share(result.score.mean_normalized_erl),
+        mean_erl_nm=result.headline.mean_erl_nm,
+        mean_normalized_erl=result.headline.mean_normalized_erl,
         metric_version=result.score.metric_version,
         is_current=result.is_current,
     )
@@ -79,7 +84,7 @@ def evaluations_out(submission: Submission) -> schemas.EvaluationsOut:
     return schemas.EvaluationsOut(
         submission=submission.code,
         headline=headline_out(submission, result),
-        evaluations=[evaluation_out(evaluation) for evaluation in result.evaluations] if result else [],
+        evaluations=[evaluation_out(volume) for volume in result.volumes] if result else [],
     )
 
 
@@ -96,22 +101,23 @@ def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) ->
     )
 
 
-def evaluation_out(evaluation: Evaluation) -> schemas.EvaluationOut:
+def evaluation_out(result: VolumeResult) -> schemas.EvaluationOut:
     """Names the figures one by one: what a later report holds beyond them is not shown by accident."""
-    volume, report = evaluation.volume_file.volume, evaluation.report
-    rounding = Rounding(volume.ground_truth_public)
+    evaluation, score, report = result.evaluation, result.score, result.report
+    edges = report.get("edges_nm")
     return schemas.EvaluationOut(
-        volume=volume.slug,
-        erl_nm=rounding.nm(evaluation.erl_nm),
-        gt_erl_nm=rounding.nm(evaluation.gt_erl_nm),
-        normalized_erl=rounding.share(evaluation.normalized_erl),
+        volume=result.volume.slug,
+        erl_nm=score.erl_nm,
+        gt_erl_nm=score.gt_erl_nm,
+        normalized_erl=score.normalized_erl,
+        withheld=score.withheld,
         tolerance_nodes=evaluation.tolerance_nodes,
         tolerance_um=report.get("tolerance_um"),
-        voxel_size_nm=volume.voxel_size_nm_zyx,
-        edges_nm=schemas.EdgesOut(**{k: rounding.nm(report["edges_nm"][k]) for k in schemas.EdgesOut.model_fields}),
-        mergers=report["mergers"],
-        skeletons=report["skeletons"],
-        no_merge_mask=report["no_merge_mask"],
+        voxel_size_nm=result.volume.voxel_size_nm_zyx,
+        edges_nm=schemas.EdgesOut(**{k: edges[k] for k in schemas.EdgesOut.model_fields}) if edges else None,
+        mergers=report.get("mergers"),
+        skeletons=report.get("skeletons"),
+        no_merge_mask=report.get("no_merge_mask"),
         metric_version=evaluation.metric_version,
         ground_truth_checksum=evaluation.ground_truth_checksum,
         code_version=evaluation.code_version,

@@ -32,7 +32,7 @@ Day = Annotated[date, BeforeValidator(_written_as_a_day)]
 
 
 class ProblemOut(Schema):
-    """Every error: `code` for programs, `message` for people, `details` as the code says."""
+    """Every error: `code` for programs, `message` for people, `details` depending on the code."""
 
     code: str
     message: str
@@ -119,7 +119,7 @@ class RowOut(Schema):
 
 
 class PublishedRowOut(Schema):
-    """A result from a paper: shown beside the ranking, never in it."""
+    """A result from a paper: shown beside the ranking, never ranked."""
 
     method: str
     source: str
@@ -130,14 +130,14 @@ class PublishedRowOut(Schema):
 
 
 class BoardView(Schema):
-    """Which rows, in which order: the options of the leaderboard's page under the same names."""
+    """Which rows, in which order. The options have the same names as on the leaderboard's page."""
 
     sort: Annotated[str, Field(pattern=r"^-?(rank|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.(um|percent))$")] = (
-        Field("rank", description="column, with - in front for the largest first; erl-VOLUME.um and erl-VOLUME.percent")
+        Field("rank", description="a column, also erl-VOLUME.um or erl-VOLUME.percent; with - the largest comes first")
     )
     q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
     rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
-    superseded: Literal["0", "1"] = Field("0", description="1: with entries that a newer one of their team replaces")
+    superseded: Literal["0", "1"] = Field("0", description="1: also show entries that newer ones replace")
     since: Day | None = Field(None, alias="from", description="first day of submission (UTC)")
     until: Day | None = Field(None, alias="to", description="last day of submission (UTC)")
 
@@ -177,10 +177,13 @@ class HeadlineOut(Schema):
 
 
 class FileOut(Schema):
+    """warnings : what may be wrong with the file though it was accepted, known once it was read."""
+
     volume: str
     name: str
     size_bytes: int
     sha256: str
+    warnings: list[str]
 
 
 class SubmissionOut(Schema):
@@ -230,7 +233,7 @@ class SubmissionPage(Schema):
 
 
 class EdgesOut(Schema):
-    """Skeleton length by outcome, nm; the four add up to the total."""
+    """Skeleton length by outcome, nm; the four add up to the total, but for rounding."""
 
     correct: float
     omitted: float
@@ -240,17 +243,20 @@ class EdgesOut(Schema):
 
 
 class EvaluationOut(Schema):
+    """withheld : why there are no figures, empty where there are: see docs/metric.md."""
+
     volume: str
-    erl_nm: float
+    erl_nm: float | None
     gt_erl_nm: float
-    normalized_erl: float
+    normalized_erl: float | None
+    withheld: str
     tolerance_nodes: int
     tolerance_um: float | None
     voxel_size_nm: tuple[float, float, float]
-    edges_nm: EdgesOut
-    mergers: int
-    skeletons: int
-    no_merge_mask: bool
+    edges_nm: EdgesOut | None
+    mergers: int | None
+    skeletons: int | None
+    no_merge_mask: bool | None
     metric_version: str
     ground_truth_checksum: str
     code_version: str
@@ -270,7 +276,7 @@ class DiagnosisOut(Schema):
 
 
 class EvaluationsOut(Schema):
-    """Empty until the submission is scored. Figures of hidden ground truth are rounded as on the pages."""
+    """Empty until the submission is scored. Figures on hidden ground truth are rounded as on the pages."""
 
     submission: str
     headline: HeadlineOut | None
@@ -301,7 +307,7 @@ class SubmissionIn(Schema):
 
 
 class SubmissionEdit(Schema):
-    """What is left out stays as it is; an empty `supersedes` takes it back."""
+    """A field that is left out does not change. An empty `supersedes` removes the replacement."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -326,22 +332,30 @@ class FigureOut(Schema):
 
 
 class PairedOut(Schema):
-    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level."""
+    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level.
+
+    p_value_is_bound : on hidden ground truth p_value is the first of 0.001, 0.01, 0.05 and 1 that it is below.
+    """
 
     difference_nm: float
     difference_low_nm: float
     difference_high_nm: float
     level: float
     p_value: float
+    p_value_is_bound: bool
     axons: float
     resamples: int
     significant: bool
 
 
 class ComparedVolumeOut(Schema):
-    """axons_better : axons whose own ERL is higher in A."""
+    """axons_better : axons whose own ERL is higher in A; null on hidden ground truth.
+
+    withheld : why there are no figures, empty where there are.
+    """
 
     volume: str
+    withheld: str
     figures: list[FigureOut]
     paired: PairedOut | None
     axons_better: float | None
@@ -368,7 +382,7 @@ class ComparisonOut(Schema):
 
 
 class ReferenceIn(Schema):
-    """command : what makes the entry again. provenance : code, seeds, checksums, hardware, times."""
+    """command : reproduces the entry. provenance : code, seeds, checksums, hardware, times."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -379,7 +393,7 @@ class ReferenceIn(Schema):
 class UploadOut(Schema):
     """state : receiving, checking (a worker computes the checksum), ready, used, corrupt or failed.
 
-    tus_url : where the resumable protocol goes on. percent : of the bytes, or of the check.
+    tus_url : where to continue the upload. percent : of the bytes, or of the check.
     """
 
     code: str
@@ -414,7 +428,7 @@ class TokenOut(Schema):
 
 
 class MeOut(Schema):
-    """token : the one that asks; null for a session."""
+    """token : the token of this request; null for a session."""
 
     email: str
     name: str

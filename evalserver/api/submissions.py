@@ -60,7 +60,7 @@ def list_submissions(
 
 @router.post("", auth=submitter, response={201: schemas.SubmissionOut, PROBLEMS: ProblemOut})
 def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Status:
-    """Hand in finished uploads, one for each volume of the phase; a worker evaluates them."""
+    """Submit finished uploads, one for each volume of the phase. A worker evaluates them."""
     benchmark = visible_benchmark_or_404(request, data.benchmark)
     phase = phase_or_404(benchmark, data.phase)
     if phase is None:
@@ -94,14 +94,14 @@ def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Statu
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
-    """A published submission, or one of your teams' with its progress and the reasons of a rejection."""
+    """A published submission, or one of your teams' with its progress and the reasons for a rejection."""
     submission = _visible(request, code)
     return submission_out(submission, request.user, may_manage=_is_ours(request, submission))
 
 
 @router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
 def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
-    """Rename a submission of your team, or describe it anew; what is left out stays."""
+    """Rename a submission of your team or change its description. A field that is left out does not change."""
     submission = _managed(request, code)
     changes = data.dict(exclude_none=True)
     if "method" in changes:
@@ -122,7 +122,7 @@ def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdi
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
-    """The result per volume, under the current metric and ground truth or else the last there is."""
+    """The result per volume, under the current ruler or else the latest one."""
     return evaluations_out(_visible(request, code))
 
 
@@ -133,7 +133,7 @@ def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_diagnoses(request: HttpRequest, code: str) -> list[schemas.DiagnosisOut]:
-    """What the segments tell by themselves, per volume; computed after the score, see `status`."""
+    """The diagnosis per volume, without ground truth. It is computed after the score; see `status`."""
     submission = _visible(request, code)
     files = selectors.files_of(submission).filter(diagnosis__isnull=False).select_related("diagnosis")
     return [diagnosis_out(submission, row, request.user) for row in files]
@@ -142,6 +142,7 @@ def get_diagnoses(request: HttpRequest, code: str) -> list[schemas.DiagnosisOut]
 CSV_COLUMNS = (
     *("submission", "volume", "erl_nm", "gt_erl_nm", "normalized_erl", "correct_nm", "omitted_nm", "split_nm"),
     *("merged_nm", "total_nm", "mergers", "skeletons", "tolerance_nodes", "metric_version", "ground_truth_checksum"),
+    "withheld",
 )
 
 
@@ -155,16 +156,16 @@ CSV_COLUMNS = (
     },
 )
 def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
-    """The same, one line a volume."""
+    """The result as CSV, one line per volume."""
     submission = _visible(request, code)
     result = selectors.result_of(submission)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(CSV_COLUMNS)
-    for evaluation in result.evaluations if result else []:
-        row = evaluation_out(evaluation).dict()
-        row |= {f"{name}_nm": value for name, value in row.pop("edges_nm").items()}
-        writer.writerow([submission.code if name == "submission" else row[name] for name in CSV_COLUMNS])
+    for volume in result.volumes if result else []:
+        row = evaluation_out(volume).dict()
+        row |= {f"{name}_nm": value for name, value in (row.pop("edges_nm") or {}).items()}
+        writer.writerow([submission.code if name == "submission" else row.get(name) for name in CSV_COLUMNS])
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{submission.code}.csv"'
     return response
@@ -172,10 +173,10 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
 
 @router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
 def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
-    """Mark an entry as a reference that anybody can repeat; organisers alone do that."""
+    """Mark an entry as a reference that anybody can reproduce. Only organisers can do this."""
     submission = _managed(request, code)
     if not request.user.is_staff:
-        raise Problem(403, "forbidden", "Only organisers make reference entries.")
+        raise Problem(403, "forbidden", "Only organisers can make reference entries.")
     if "\\u0000" in json.dumps(data.provenance):
         raise Problem(422, "invalid", "provenance holds a NUL character.")
     metadata.mark_reference(submission, command=data.command.strip(), provenance=data.provenance)

@@ -71,15 +71,15 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
     except store.Locked:
         response = Problem(423, "locked", "Another request is writing to this upload. Try again.").response()
     except store.Missing:
-        response = Problem(410, "gone", "The upload is not here any more. Begin a new one.").response()
+        response = Problem(410, "gone", "The upload no longer exists. Begin a new one.").response()
     except Http404:
         response = Problem(404, "not_found", "There is no such benchmark or phase.").response()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        response = Problem(507, "disk_full", "This server's disk is full; what came is kept.").response()
+        response = Problem(507, "disk_full", "This server's disk is full. What has arrived is kept.").response()
     except store.CutOff:
-        response = Problem(400, "cut_off", "The request ended early; what came is kept. Ask for the offset.").response()
+        response = Problem(400, "cut_off", "The request ended early. Ask for the offset to continue.").response()
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -188,12 +188,12 @@ def _own_upload(request: HttpRequest, code: str) -> Upload:
     if upload is None:
         raise Problem(404, "not_found", "You have no upload of this name.")
     if upload.expires_at < timezone.now() or upload.status in (Upload.USED, "rejected"):
-        raise Problem(410, "gone", "The upload has expired, or is used. Begin a new one.", {"state": upload.state})
+        raise Problem(410, "gone", "The upload has expired or is submitted. Begin a new one.", {"state": upload.state})
     return upload
 
 
 def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metadata: dict[str, str]) -> None:
-    """A file for a benchmark that would not take it is refused before its first byte."""
+    """A file that the benchmark would not accept is refused before its first byte."""
     if not metadata.get("benchmark"):
         return
     benchmark = visible_benchmark_or_404(request, metadata["benchmark"])
@@ -257,7 +257,7 @@ def _is_chunked(request: HttpRequest) -> bool:
 
 
 def _body_length(request: HttpRequest) -> int | None:
-    """Bytes of the body; None when it is sent in chunks and only its end tells."""
+    """Bytes of the body; None if it is sent in chunks, so that only its end shows the size."""
     if _is_chunked(request):
         if not request.META.get("wsgi.input_terminated"):
             raise Problem(411, "length_required", "Send Content-Length.")
@@ -266,7 +266,7 @@ def _body_length(request: HttpRequest) -> int | None:
 
 
 def _source(request: HttpRequest) -> Any:
-    """The body as a stream; a client that falls silent gives its server thread back."""
+    """The body as a stream. A client that sends nothing for too long loses its server thread."""
     connection = request.META.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(settings.UPLOAD_STALL_SECONDS)

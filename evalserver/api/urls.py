@@ -1,4 +1,4 @@
-"""The API: routes, and how what is raised becomes an answer."""
+"""The API: its routes, and how an exception becomes an answer."""
 
 import logging
 from typing import Any
@@ -14,9 +14,10 @@ from evalserver.jobs import new_incident_id
 
 logger = logging.getLogger("evalserver.api")
 
-DESCRIPTION = """What the pages can do, for programs. Log in with a personal token: `Authorization: Bearer <token>`.
+DESCRIPTION = """The API does for programs what the pages do for people. Log in with a personal token:
+`Authorization: Bearer <token>`.
 
-Arrays and sizes are in z, y, x order, lengths in nm. Every error is {"code", "message", "details"}. Files go up over
+Arrays and sizes are in z, y, x order, lengths in nm. Every error is {"code", "message", "details"}. Files are sent over
 the open tus 1.0 protocol at `/api/v1/uploads/`; see docs/api.md."""
 
 # No page with the description: its scripts would come from elsewhere. docs/api.md is for people.
@@ -39,7 +40,7 @@ def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return Problem(404, "not_found", "There is no such thing, or you may not see it.").response()
+    return Problem(404, "not_found", "It does not exist, or you may not see it.").response()
 
 
 @api.exception_handler(AuthenticationError)

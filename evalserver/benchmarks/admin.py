@@ -97,7 +97,7 @@ class BenchmarkAdmin(admin.ModelAdmin):
             row.delete()
         formset.save_m2m()
 
-    @admin.action(description="Freeze every phase: the ranking stands")
+    @admin.action(description="Freeze every phase: the ranking no longer changes")
     def freeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         self._each_phase(request, queryset, services.freeze_phase, "frozen")
 
@@ -148,7 +148,7 @@ class ParticipationAdmin(admin.ModelAdmin):
 WHEN_CURRENT = (
     "A volume's first version is used for scoring as soon as it is ready. A later one waits until an organiser "
     "chooses it in the list of ground truth, with the action “Make current and re-score”: until then no ranking "
-    "changes. Results under the version before are kept."
+    "changes. Results of the earlier version are kept."
 )
 
 
@@ -206,7 +206,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
             return [(None, {"fields": self.add_fields, "description": WHEN_CURRENT})]
         return [
             (None, {"fields": self.shown_fields, "description": WHEN_CURRENT}),
-            ("Preview, for organisers alone", {"fields": ["preview_shown"]}),
+            ("Preview, only for organisers", {"fields": ["preview_shown"]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: GroundTruth | None = None) -> list[str]:
@@ -237,7 +237,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A record to read: there is nothing to save. While the worker is at it, the page reloads by itself."""
+        """A read-only record. While the worker runs, the page reloads by itself."""
         buttons = ("show_save", "show_save_and_continue", "show_save_and_add_another")
         extra_context = {**(extra_context or {}), **dict.fromkeys(buttons, False)}
         response = super().change_view(request, object_id, form_url, extra_context)

@@ -148,12 +148,12 @@ class Phase(models.Model):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the ranking stands: nothing is submitted, published or withdrawn any more."""
+        """Whether the ranking is frozen: nothing is submitted, published or withdrawn any more."""
         return self.frozen_at is not None and self.frozen_at <= timezone.now()
 
     @property
     def is_embargoed(self) -> bool:
-        """Whether the ranking is for organisers alone, still."""
+        """Whether only organisers see the ranking at present."""
         return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
 
 
@@ -218,7 +218,7 @@ class TrainingFile(models.Model):
 
 
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
-    """Where a file of the ground truth is stored; nothing of the uploaded name is used."""
+    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
     volume = ground_truth.volume
     suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"

@@ -46,7 +46,14 @@ def figures_of(graph: SkeletonGraph) -> dict[str, float]:
         "longest_nm": float(length.max()),
         "node_spacing_nm": graph.mean_node_spacing_nm,
         "gt_erl_nm": graph.gt_erl_nm,
+        "node_reach_nm": node_reach_nm(graph),
     }
+
+
+def node_reach_nm(graph: SkeletonGraph) -> float:
+    """Length of the edges of one node, at most: what one label can move of a sum over the cable."""
+    ends = np.concatenate([graph.edge_u, graph.edge_v])
+    return float(np.bincount(ends, weights=np.tile(graph.edge_length_nm, 2)).max())
 
 
 def lengths_plot(length_nm: NDArray[np.float64]) -> str:

@@ -15,10 +15,11 @@ from axonem_eval.check import header_complaints
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
 from axonem_eval.spec import VolumeSpec, format_triple
-from axonem_eval.volume import open_labels
+from axonem_eval.volume import for_each_chunk, open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
+from evalserver.complaints import under_own_name
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job
 from evalserver.uploads import local_path
@@ -43,7 +44,10 @@ def _register(lease: Lease) -> None:
     try:
         graph = build_skeletons(lease, ground_truth)
     except InputError as error:
-        raise Rejection([{"code": c.code, "message": c.message} for c in error.complaints]) from error
+        stored, own = ground_truth.source_file.name or "", ground_truth.source_name
+        raise Rejection(
+            [{"code": c.code, "message": under_own_name(c.message, stored, own)} for c in error.complaints]
+        ) from error
     lease.progress("Storing the bundle", 99)
     finish_registration(lease, ground_truth, graph)
 
@@ -55,6 +59,7 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
         lease.progress("Checking the no-merge mask", 0)
         with local_path(ground_truth.no_merge_mask) as path:
             demand_fit(path, volume.spec, None, mask=True)
+            read_whole(path, lease)
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
             lease.progress("Reading the bundle", 10)
@@ -107,6 +112,16 @@ def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool 
             Complaint(c.code, f"{what}: {c.message}; or correct the volume's own shape or voxel size") for c in found
         ]
         raise InputError(told)
+
+
+def read_whole(path: Path, lease: Lease) -> None:
+    """Decode every chunk once. Raises InputError where one is damaged: each evaluation would meet it."""
+
+    def on_progress(done: int, total: int) -> None:
+        lease.progress(f"Reading the no-merge mask: {done:,} of {total:,}", 10 * done / max(1, total))
+
+    with open_labels(path, mask=True) as labels:
+        for_each_chunk(labels, range(labels.n_chunks), lambda *_: None, on_progress=on_progress)
 
 
 def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:

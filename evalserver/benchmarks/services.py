@@ -1,4 +1,4 @@
-"""What changes benchmarks and their ground truth."""
+"""Changes of benchmarks and their ground truth."""
 
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ def register_ground_truth(
 
 
 class NotPossible(Exception):
-    """That cannot be done now; the message is for the organiser."""
+    """A change that is not possible now. The message is for the organiser."""
 
 
 @transaction.atomic
@@ -186,7 +186,7 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
 
 
 def freeze_phase(*, phase: Phase) -> bool:
-    """Let the ranking stand as it is; False when it was frozen before."""
+    """Freeze the ranking. False if it was frozen before."""
     return Phase.objects.filter(pk=phase.pk, frozen_at=None).update(frozen_at=timezone.now()) == 1
 
 

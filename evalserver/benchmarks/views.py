@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -7,7 +9,8 @@ from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
 from evalserver.benchmarks import services
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase
+from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase, Volume
 
 
 def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
@@ -24,13 +27,16 @@ def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase | None:
     return get_object_or_404(benchmark.phases, slug=slug)
 
 
+def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
+    """What everybody is told of the ground truth that scores now, by volume id."""
+    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume")
+    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows}
+
+
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark = visible_benchmark_or_404(request, slug)
     volumes = list(benchmark.volumes.all())
-    current = {
-        ground_truth.volume_id: ground_truth
-        for ground_truth in GroundTruth.objects.filter(volume__in=volumes, is_current=True)
-    }
+    current = current_figures(volumes)
     context = {
         "benchmark": benchmark,
         "volumes": [(volume, current.get(volume.pk)) for volume in volumes],
@@ -42,7 +48,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _participations(request: HttpRequest, benchmark: Benchmark) -> list[tuple[Team, Participation | None]]:
-    """Each team of the reader, and what became of its request to take part."""
+    """Each team of the reader, with its request to take part."""
     if not request.user.is_authenticated:
         return []
     teams = list(Team.objects.filter(members=request.user))

@@ -1,4 +1,4 @@
-"""The sortable heads of the table: where a click leads, and what a screen reader says of the order."""
+"""The sortable column heads: the address of a click, and the order for a screen reader."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode

@@ -7,7 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 
 from evalserver.benchmarks.models import Benchmark
-from evalserver.leaderboard.selectors import Leaderboard, PublishedRow, Row, VolumeScore
+from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
+from evalserver.leaderboard.selectors import Leaderboard
 
 
 def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -> dict[str, Any]:
@@ -34,49 +35,50 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
 
 
 def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
-    submission = row.submission
     return {
         "rank": row.rank,
-        "method": submission.method_name,
-        "team": submission.team.name,
-        "submission": submission.code,
-        "is_reference": submission.is_reference,
+        "method": row.method,
+        "team": row.team,
+        "submission": row.code,
+        "is_reference": row.is_reference,
         "is_superseded": row.is_superseded,
-        "mean_erl_um": _um(row.mean_erl_um),
-        "mean_percent_of_gt": _percent(row.mean_percent),
-        "mean_erl_low_um": _um(row.low_um),
-        "mean_erl_high_um": _um(row.high_um),
+        "mean_erl_um": _um(row.mean_erl_nm),
+        "mean_percent_of_gt": _percent(row.mean_normalized_erl),
+        "mean_erl_low_um": _um(row.low_nm),
+        "mean_erl_high_um": _um(row.high_nm),
         "volumes": _volumes(row.scores, slugs),
-        "submitted_at": submission.created_at.isoformat(timespec="seconds"),
-        "page": request.build_absolute_uri(f"/submissions/{submission.code}/"),
+        "submitted_at": row.submitted_at.isoformat(timespec="seconds"),
+        "page": request.build_absolute_uri(f"/submissions/{row.code}/"),
     }
 
 
 def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
     return {
-        "method": row.entry.method,
-        "source": row.entry.source,
-        "url": row.entry.url,
-        "is_ground_truth": row.entry.is_ground_truth,
-        "mean_erl_um": _um(row.mean_erl_um),
-        "mean_percent_of_gt": _percent(row.mean_percent),
+        "method": row.method,
+        "source": row.source,
+        "url": row.url,
+        "is_ground_truth": row.is_ground_truth,
+        "mean_erl_um": _um(row.mean_erl_nm),
+        "mean_percent_of_gt": _percent(row.mean_normalized_erl),
         "volumes": _volumes(row.scores, slugs),
     }
 
 
-def _volumes(scores: list[VolumeScore | None], slugs: list[str]) -> dict[str, Any]:
+def _volumes(scores: tuple[VolumeScore, ...], slugs: list[str]) -> dict[str, Any]:
     return {
-        slug: None if score is None else {"erl_um": _um(score.erl_um), "percent_of_gt": _percent(score.percent)}
+        slug: None
+        if score.erl_nm is None
+        else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl)}
         for slug, score in zip(slugs, scores, strict=True)
     }
 
 
-def _um(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+def _um(value_nm: float | None) -> float | None:
+    return None if value_nm is None else round(value_nm / 1000, 2)
 
 
-def _percent(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(share * 100, 1)
 
 
 def board_csv(content: dict[str, Any]) -> str:

@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 from django.utils.safestring import SafeString, mark_safe
 
 from axonem_eval.svg import Frame, figure, tag, ticks, tip
-from evalserver.leaderboard.selectors import Record
+from evalserver.leaderboard.rows import Record
 
 DAY_S = 86_400.0
 
 
-def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float | None) -> SafeString:
+def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float | None) -> SafeString:
     """Steps of the best mean ERL (um) until a moment, over a day at least; the dashed line is the ground truth's."""
     end = max(until.timestamp(), records[-1].submitted_at.timestamp())
     # On the first day too there is an axis to show; it reaches back, for nothing is known of tomorrow.
     first = min(records[0].submitted_at.timestamp(), end - DAY_S)
-    best = records[-1].mean_erl_um
+    reached_um = [record.mean_erl_nm / 1000 for record in records]
+    best = reached_um[-1]
+    ceiling_um = ceiling_nm and ceiling_nm / 1000
     levels = ticks(max(best, ceiling_um or 0.0), 5)
 
     def draw(width: int) -> tuple[int, str]:
@@ -26,26 +28,24 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_um: float |
         if ceiling_um:
             content += frame.level(ceiling_um, "ceiling", f"ground truth {ceiling_um:.2f} µm")
         xs, ys = [], []
-        for record in records:
+        for record, um in zip(records, reached_um, strict=True):
             x = record.submitted_at.timestamp() - first
             if ys:
                 xs, ys = [*xs, x], [*ys, ys[-1]]
-            xs, ys = [*xs, x], [*ys, record.mean_erl_um]
+            xs, ys = [*xs, x], [*ys, um]
         content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
-        for record in records:
+        for record, um in zip(records, reached_um, strict=True):
             x = record.submitted_at.timestamp() - first
-            words = f"{record.method}, {record.team}: {record.mean_erl_um:.2f} µm, {record.submitted_at:%Y-%m-%d}"
-            content += tag(
-                "circle", tip(words), cx=frame.x(x), cy=frame.y(record.mean_erl_um), r=4, class_="dot correct"
-            )
+            words = f"{record.method}, {record.team}: {um:.2f} µm, {record.submitted_at:%Y-%m-%d}"
+            content += tag("circle", tip(words), cx=frame.x(x), cy=frame.y(um), r=4, class_="dot correct")
         return height, content + frame.x_axis(_dates(first, end, 5 if width > 500 else 3), "submitted (UTC)")
 
-    description = f"The best mean ERL rose from {records[0].mean_erl_um:.2f} µm to {best:.2f} µm."
+    description = f"The best mean ERL rose from {reached_um[0]:.2f} µm to {best:.2f} µm."
     return mark_safe(figure(draw, description))
 
 
 def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:
-    """Evenly spaced moments with the day, or the time where all lie within two days."""
+    """Evenly spaced times, labelled by day, or by time of day if all lie within two days."""
     form = "%Y-%m-%d" if end - first > 2 * DAY_S else "%m-%d %H:%M"
     step = (end - first) / count
     return [(step * (i + 0.5), f"{datetime.fromtimestamp(first + step * (i + 0.5), UTC):{form}}") for i in range(count)]

@@ -1,4 +1,4 @@
-"""Values that are kept for a moment, for readers who bring no cookie: what many look at is looked up once a second.
+"""A cache of about a second, for readers without a cookie: what many readers see is computed once.
 
 Who is logged in always gets everything as it is now, so that a team sees what it has just published. A kept page may
 be made of kept values; each is kept for half of LEADERBOARD_CACHE_SECONDS, so that together they are no older.
@@ -42,12 +42,12 @@ class Moment(Generic[T]):
 
 
 def is_stranger(request: HttpRequest) -> bool:
-    """Whether the answer may be an earlier one: a cookie may stand for a session or a message."""
+    """Whether the answer may be cached. A cookie may mean a session or a message, so then it may not."""
     return bool(settings.LEADERBOARD_CACHE_SECONDS) and request.method == "GET" and not request.COOKIES
 
 
 def kept_for_strangers(view: View) -> View:
-    """Answer a stranger with a page of a moment ago, by its whole address."""
+    """Answer a reader without a cookie with a cached page, by its whole address."""
     pages: Moment[bytes] = Moment(128)
 
     @wraps(view)

@@ -1,4 +1,4 @@
-"""The state of a table, as its address says it: order, filters and page. Nothing else is remembered."""
+"""The state of a table, read from its address: order, filters and page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ALL, BEST = "all", "best"
 
 @dataclass(frozen=True)
 class BoardQuery:
-    """What a reader asks of a table. What an address says wrongly is left at its default.
+    """Order, filters and page of a table. A wrong value in the address gives the default.
 
     sort : a column's name.   text : part of a method's or a team's name.   rows : all, or the best of each team.
     superseded : whether to show entries too that a newer one of their team replaces; they have no rank.

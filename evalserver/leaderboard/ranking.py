@@ -4,37 +4,44 @@ Names are not in it: pages read those of the rows that they show, so that a rena
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
 
 import numpy as np
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.erl import METRIC_VERSION
+from evalserver.benchmarks.disclosure import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
+from evalserver.submissions.disclosure import LABELLED, interval_step_nm, mean_of_shown
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission
 
 KEPT_PHASES = 32
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-# What a ranking depends on: the ruler, how many entries are listed and which, what they replace, the newest score.
-Stamp = tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, datetime] | None]
+Rules = tuple[Disclosure, ...]
+# What a ranking depends on: the ruler, the volumes, what is told of them, how many entries are listed and which, what
+# they replace, the newest score.
+Stamp = tuple[str, tuple[int, ...], Rules, tuple[int, ...], tuple[int, datetime] | None]
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Listed entries under one ruler, best first; equal scores share a rank (1, 2, 2, 4), the earlier one first.
 
+    All figures are as they are shown: those of hidden ground truth are rounded before they are compared, or the order
+    of the rows would tell what the figures do not. Where they are withheld they are NaN and count as 0 in the mean.
+
     superseded : a newer listed entry of the team stands in its place. Such an entry has no rank (0), and the ranks of
         the others are as if it were not there.
     place : what the rank would be if no entry were superseded.
     All arrays are (n,), but erl_nm and normalized_erl (n, n_volumes), NaN where there is no evaluation.
-    submitted_at, scored_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
+    submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
 
     submission: Ints
@@ -47,7 +54,6 @@ class Ranking:
     low_nm: Floats
     high_nm: Floats
     submitted_at: Floats
-    scored_at: Floats
     erl_nm: Floats
     normalized_erl: Floats
 
@@ -85,10 +91,10 @@ class Ranking:
         return order[value > before]
 
 
-def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int]) -> Stamp:
-    """Value that differs when the ranking may: scores never change, so it is which are listed, and how many there are.
+def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:
+    """Value that changes when the ranking may. Scores never change, so it depends on which entries are listed.
 
-    The sums of products tell sets apart whose sums are equal.
+    The sums of products distinguish sets whose sums are equal.
     """
     listed = Submission.objects.filter(LISTED, phase=phase).aggregate(
         count=Count("id"),
@@ -99,7 +105,7 @@ def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int]) -> Stamp:
     )
     # Its time as well: ids begin anew where a database is restored or a test is rolled back.
     newest = Score.objects.filter(ruler=ruler).order_by("-id").values_list("id", "created_at").first()
-    return (ruler, tuple(volume_ids), tuple(int(value or 0) for value in listed.values()), newest)
+    return (ruler, tuple(volume_ids), rules, tuple(int(value or 0) for value in listed.values()), newest)
 
 
 _kept: "OrderedDict[int, tuple[Stamp, Ranking]]" = OrderedDict()
@@ -108,13 +114,14 @@ _lock = Lock()
 
 def ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth]) -> Ranking:
     """The phase's ranking now. ground_truths : of each volume, in the order of the table."""
-    wanted = stamp(phase, ruler, [g.volume_id for g in ground_truths])
+    rules = tuple(Disclosure.of(g.volume, g) for g in ground_truths)
+    wanted = stamp(phase, ruler, [g.volume_id for g in ground_truths], rules)
     with _lock:
         known = _kept.get(phase.pk)
         if known and known[0] == wanted:
             _kept.move_to_end(phase.pk)
             return known[1]
-    made = load_ranking(phase, ruler, ground_truths)
+    made = load_ranking(phase, ruler, ground_truths, rules)
     with _lock:
         _kept[phase.pk] = (wanted, made)
         while len(_kept) > KEPT_PHASES:
@@ -122,39 +129,44 @@ def ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth]) -> R
     return made
 
 
-def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth]) -> Ranking:
-    """Read it from the database, in three queries."""
+def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth], rules: Rules) -> Ranking:
+    """Read it from the database, in four queries. rules : of each ground truth."""
     rows = list(
         Score.objects.filter(
             ruler=ruler,
             submission__in=Submission.objects.filter(LISTED, phase=phase),
         )
-        .order_by("-mean_erl_nm", "submission__created_at", "pk")
+        .order_by("submission__created_at", "submission_id")
         .values_list(
             *("submission_id", "submission__team_id", "mean_erl_nm", "mean_normalized_erl"),
-            *("erl_low_nm", "erl_high_nm", "submission__created_at", "created_at"),
+            *("erl_low_nm", "erl_high_nm", "submission__created_at"),
         )
     )
     submission = np.array([row[0] for row in rows], np.int64)
-    mean = np.array([row[2] for row in rows], np.float64)
-    erl, normalized = _volume_scores(phase, submission, ground_truths)
-    superseded = _superseded(phase, submission)
+    mean, mean_share, low, high = (np.array([row[c] for row in rows], np.float64) for c in (2, 3, 4, 5))
+    erl, normalized = _volume_scores(phase, submission, ground_truths, rules)
+    if not all(rule.is_exact for rule in rules):
+        mean, mean_share = mean_of_shown(erl), mean_of_shown(normalized)
+        whole, step = ~np.isnan(erl).any(axis=1), interval_step_nm(rules)
+        low, high = (np.where(whole, to_step(values, step), np.nan) for values in (low, high))
+    # Stable: equal scores stay in the order of their submission.
+    order = np.argsort(-mean, kind="stable")
+    superseded = _superseded(phase, submission)[order]
     rank = np.zeros(len(rows), np.int64)
-    rank[~superseded] = _ranks(mean[~superseded])
+    rank[~superseded] = _ranks(mean[order][~superseded])
     return Ranking(
-        submission=submission,
-        team=np.array([row[1] for row in rows], np.int64),
+        submission=submission[order],
+        team=np.array([row[1] for row in rows], np.int64)[order],
         superseded=superseded,
         rank=rank,
-        place=_ranks(mean),
-        mean_erl_nm=mean,
-        mean_normalized_erl=np.array([row[3] for row in rows], np.float64),
-        low_nm=np.array([row[4] for row in rows], np.float64),
-        high_nm=np.array([row[5] for row in rows], np.float64),
-        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64),
-        scored_at=np.array([row[7].timestamp() for row in rows], np.float64),
-        erl_nm=erl,
-        normalized_erl=normalized,
+        place=_ranks(mean[order]),
+        mean_erl_nm=mean[order],
+        mean_normalized_erl=mean_share[order],
+        low_nm=low[order],
+        high_nm=high[order],
+        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[order],
+        erl_nm=erl[order],
+        normalized_erl=normalized[order],
     )
 
 
@@ -179,9 +191,12 @@ def _ranks(descending: Floats) -> Ints:
     return np.maximum.accumulate(np.where(starts, np.arange(1, len(descending) + 1), 0))
 
 
-def _volume_scores(phase: Phase, submission: Ints, ground_truths: Sequence[GroundTruth]) -> tuple[Floats, Floats]:
+def _volume_scores(
+    phase: Phase, submission: Ints, ground_truths: Sequence[GroundTruth], rules: Rules
+) -> tuple[Floats, Floats]:
+    """(n, n_volumes) ERL in nm and normalised ERL as they are shown; NaN where there is none or it is withheld."""
     erl = np.full((len(submission), len(ground_truths)), np.nan)
-    normalized = erl.copy()
+    ceiling, normalized = erl.copy(), erl.copy()
     row_of = {pk: row for row, pk in enumerate(submission.tolist())}
     column_of = {g.pk: column for column, g in enumerate(ground_truths)}
     found = Evaluation.objects.filter(
@@ -189,10 +204,35 @@ def _volume_scores(phase: Phase, submission: Ints, ground_truths: Sequence[Groun
         ground_truth__in=list(column_of),
         metric_version=METRIC_VERSION,
         tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
-    ).values_list("volume_file__submission_id", "ground_truth_id", "erl_nm", "normalized_erl")
-    for submission_id, ground_truth_id, erl_nm, share in found.iterator(5000):
+    )
+    names = ("volume_file__submission_id", "ground_truth_id", "erl_nm", "gt_erl_nm", "normalized_erl")
+    for submission_id, ground_truth_id, *figures in found.values_list(*names).iterator(5000):
         row = row_of.get(submission_id)
         if row is not None:
-            erl[row, column_of[ground_truth_id]] = erl_nm
-            normalized[row, column_of[ground_truth_id]] = share
+            place = row, column_of[ground_truth_id]
+            erl[place], ceiling[place], normalized[place] = figures
+    for column, rule in enumerate(rules):
+        if not rule.is_exact:
+            normalized[:, column] = rule.normalized(erl[:, column], ceiling[:, column])
+            erl[:, column] = rule.erl_nm(erl[:, column])
+    for place in _withheld(found, row_of, column_of, rules):
+        erl[place] = normalized[place] = np.nan
     return erl, normalized
+
+
+def _withheld(
+    evaluations: QuerySet[Evaluation], row_of: dict[int, int], column_of: dict[int, int], rules: Rules
+) -> Iterator[tuple[int, int]]:
+    """(row, column) of the entries that label too little. Reports are large: they are asked of low scores alone."""
+    low = Q(pk__in=())
+    for ground_truth_id, column in column_of.items():
+        if not rules[column].is_exact:
+            low |= Q(ground_truth=ground_truth_id, erl_nm__lte=rules[column].suspicious_erl_nm)
+    rows = evaluations.filter(low).annotate(**LABELLED)
+    for pk, ground_truth_id, total, omitted in rows.values_list(
+        "volume_file__submission_id", "ground_truth_id", *LABELLED
+    ):
+        if pk in row_of and total is not None and omitted is not None:
+            column = column_of[ground_truth_id]
+            if rules[column].labels_too_little(total - omitted):
+                yield row_of[pk], column

@@ -10,9 +10,11 @@ import numpy as np
 from django.core.paginator import Page, Paginator
 
 from axonem_eval.erl import METRIC_VERSION
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
+from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
 from evalserver.submissions import scoring
 from evalserver.submissions.models import Submission
 
@@ -22,72 +24,11 @@ MAX_HISTORY = 40
 
 
 @dataclass(frozen=True)
-class VolumeScore:
-    """ERL on one volume. percent : of the ground truth's own ERL."""
-
-    erl_um: float
-    percent: float | None
-
-
-@dataclass(frozen=True)
-class EntryTeam:
-    name: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a table says of a submission, under the model's names; making whole models of fifty rows takes longer."""
-
-    code: str
-    method_name: str
-    is_reference: bool
-    reproduce_command: str
-    team: EntryTeam
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Row:
-    """One entry. scores : in the order of the table's volumes. low_um, high_um : 95% interval of the mean.
-
-    rank : None for an entry that a newer one of its team supersedes.
-    """
-
-    rank: int | None
-    submission: Entry
-    mean_erl_um: float
-    mean_percent: float
-    low_um: float | None
-    high_um: float | None
-    scores: list[VolumeScore | None]
-    scored_at: datetime
-
-    @property
-    def is_superseded(self) -> bool:
-        return self.rank is None
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """One result from a paper; never ranked."""
-
-    entry: PublishedEntry
-    mean_erl_um: float | None
-    mean_percent: float | None
-    scores: list[VolumeScore | None]
-
-
-@dataclass(frozen=True)
 class Column:
-    """One volume of the table, with the ground truth that its scores were measured on."""
+    """One volume of the table, with what is told of the ground truth that its scores were measured on."""
 
     volume: Volume
-    ground_truth: GroundTruth | None
-
-    @property
-    def tolerance_um(self) -> float | None:
-        spacing = self.ground_truth.mean_node_spacing_nm if self.ground_truth else None
-        return spacing * self.volume.tolerance_nodes / 1000 if spacing else None
+    ground_truth: GroundTruthFigures | None
 
 
 @dataclass(frozen=True)
@@ -108,13 +49,13 @@ class Leaderboard:
     metric_version: str
     ruler: str | None
     query: BoardQuery
-    history: tuple["Record", ...] = ()
+    history: tuple[Record, ...] = ()
 
     @property
-    def ceiling_um(self) -> float | None:
+    def ceiling_nm(self) -> float | None:
         """Mean ERL of the ground truths."""
         values = [c.ground_truth.gt_erl_nm for c in self.columns if c.ground_truth and c.ground_truth.gt_erl_nm]
-        return sum(values) / len(values) / 1000 if values and len(values) == len(self.columns) else None
+        return sum(values) / len(values) if values and len(values) == len(self.columns) else None
 
 
 @dataclass(frozen=True)
@@ -129,8 +70,13 @@ class BoardState:
 
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     """The state now."""
-    columns = board_columns(phase)
-    ground_truths = [column.ground_truth for column in columns if column.ground_truth]
+    volumes = list(phase.volumes.order_by("position", "pk"))
+    current = scoring.current_ground_truths(phase)
+    columns = [
+        Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
+        for volume in volumes
+    ]
+    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
     complete = bool(columns) and len(ground_truths) == len(columns)
     ruler = scoring.ruler_of(ground_truths) if complete else None
     ranked = ranking(phase, ruler, ground_truths) if ruler else None
@@ -146,7 +92,7 @@ def leaderboard(
     page_size: int = PAGE_SIZE,
     state: BoardState | None = None,
 ) -> Leaderboard:
-    """One page of a phase's table. state : of a moment ago, where that will do."""
+    """One page of a phase's table. state : may be cached."""
     query = query or BoardQuery()
     state = state or board_state(benchmark, phase)
     columns, ruler, ranked = state.columns, state.ruler, state.ranked
@@ -178,70 +124,67 @@ def may_see_ranking(user: Any, phase: Phase) -> bool:
     return not phase.is_embargoed or user.is_staff
 
 
-def board_columns(phase: Phase) -> list[Column]:
-    ground_truths = scoring.current_ground_truths(phase)
-    return [Column(volume, ground_truths.get(volume.pk)) for volume in phase.volumes.order_by("position", "pk")]
+@dataclass(frozen=True)
+class Names:
+    """What a table says of a submission; making whole models of fifty rows takes longer."""
+
+    code: str
+    method: str
+    is_reference: bool
+    reproduce_command: str
+    team: str
 
 
-def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Entry]:
+def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     """What rows of the ranking are called, by submission id."""
-    names: dict[int, Entry] = {}
+    names: dict[int, Names] = {}
     fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
     for start in range(0, len(indices), NAMED_AT_ONCE):
-        part = list(indices[start : start + NAMED_AT_ONCE])
-        pks = ranked.submission[part].tolist()
-        moments = dict(zip(pks, ranked.submitted_at[part].tolist(), strict=True))
-        for pk, *values, team in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
-            names[pk] = Entry(*values, team=EntryTeam(team), created_at=datetime.fromtimestamp(moments[pk], UTC))
+        pks = ranked.submission[list(indices[start : start + NAMED_AT_ONCE])].tolist()
+        for pk, *values in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
+            names[pk] = Names(*values)
     return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -> list[Row]:
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
-            submission=named[pk],
-            mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
-            mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
-            low_um=_um(float(ranked.low_nm[i])),
-            high_um=_um(float(ranked.high_nm[i])),
-            scores=[
-                None if isnan(erl) else VolumeScore(erl / 1000, share * 100)
+            code=named[pk].code,
+            method=named[pk].method,
+            team=named[pk].team,
+            is_reference=named[pk].is_reference,
+            # Only organisers' entries tell readers what to run.
+            reproduce_command=named[pk].reproduce_command if named[pk].is_reference else "",
+            mean_erl_nm=float(ranked.mean_erl_nm[i]),
+            mean_normalized_erl=float(ranked.mean_normalized_erl[i]),
+            low_nm=_known(float(ranked.low_nm[i])),
+            high_nm=_known(float(ranked.high_nm[i])),
+            scores=tuple(
+                VolumeScore(_known(erl), _known(share))
                 for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
-            ],
-            scored_at=datetime.fromtimestamp(ranked.scored_at[i], UTC),
+            ),
+            submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
     ]
 
 
-def _um(value_nm: float) -> float | None:
-    return None if isnan(value_nm) else value_nm / 1000
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
-@dataclass(frozen=True)
-class Record:
-    """An entry that was the best of all when it was submitted."""
-
-    code: str
-    method: str
-    team: str
-    submitted_at: datetime
-    mean_erl_um: float
-    mean_percent: float
-
-
-def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -> tuple[Record, ...]:
+def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> tuple[Record, ...]:
     """How the best result has grown, oldest first."""
     return tuple(
         Record(
             code=named[pk].code,
-            method=named[pk].method_name,
-            team=named[pk].team.name,
+            method=named[pk].method,
+            team=named[pk].team,
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
-            mean_erl_um=float(ranked.mean_erl_nm[i]) / 1000,
-            mean_percent=float(ranked.mean_normalized_erl[i]) * 100,
+            mean_erl_nm=float(ranked.mean_erl_nm[i]),
+            mean_normalized_erl=float(ranked.mean_normalized_erl[i]),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
@@ -250,23 +193,30 @@ def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Entry]) -
 
 def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow]:
     """Published entries, the ceiling first, then best first; those without a mean come last."""
-    rows = []
     printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
     for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
-        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(score.erl_um, score.percent)
+        share = None if score.percent is None else score.percent / 100
+        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(round(score.erl_um * 1000, 6), share)
+    rows = []
     for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
-        scores = [by_volume.get(column.volume.pk) for column in columns]
-        known = [score for score in scores if score is not None]
-        if not known:
-            continue
-        complete = len(known) == len(columns)
-        percents = [score.percent for score in known if score.percent is not None]
-        rows.append(
-            PublishedRow(
-                entry=entry,
-                mean_erl_um=sum(score.erl_um for score in known) / len(known) if complete else None,
-                mean_percent=sum(percents) / len(percents) if complete and len(percents) == len(known) else None,
-                scores=scores,
+        scores = tuple(by_volume.get(column.volume.pk, VolumeScore(None, None)) for column in columns)
+        if any(score.erl_nm is not None for score in scores):
+            rows.append(
+                PublishedRow(
+                    method=entry.method,
+                    source=entry.source,
+                    url=entry.url,
+                    note=entry.note,
+                    is_ground_truth=entry.is_ground_truth,
+                    mean_erl_nm=_mean([score.erl_nm for score in scores]),
+                    mean_normalized_erl=_mean([score.normalized_erl for score in scores]),
+                    scores=scores,
+                )
             )
-        )
-    return sorted(rows, key=lambda row: (not row.entry.is_ground_truth, -(row.mean_erl_um or 0.0)))
+    return sorted(rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0)))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where one is missing."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None

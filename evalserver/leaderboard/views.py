@@ -9,7 +9,7 @@ from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
-from evalserver.leaderboard.fragments import RowValues, history_html, options_html, rows_html
+from evalserver.leaderboard.fragments import history_html, options_html, rows_html
 from evalserver.leaderboard.moment import Moment, is_stranger, kept_for_strangers
 from evalserver.leaderboard.query import BoardQuery
 
@@ -48,18 +48,18 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
     query = BoardQuery.of(request.GET)
     state = _state(request, benchmark, phase)
     board = selectors.leaderboard(benchmark, phase, query.page, query=query, state=state)
-    rows = [RowValues.of(row) for row in board.rows]
     this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     params = request.GET.copy()
     params.pop("page", None)
     context |= {
         "board": board,
+        "hidden": any(not column.volume.ground_truth_public for column in board.columns),
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
-        "ranked_rows": rows_html(rows),
-        "first_choices": options_html(rows, 0),
-        "second_choices": options_html(rows, 1),
-        "history": history_html(board.history, this_hour, board.ceiling_um),
+        "ranked_rows": rows_html(board.rows),
+        "first_choices": options_html(board.rows, 0),
+        "second_choices": options_html(board.rows, 1),
+        "history": history_html(board.history, this_hour, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
 

@@ -30,11 +30,11 @@
   // What a reader has asked of the whole form: editing, waiting (Submit was pressed, files are on their way) or sent.
   // Every change of a file's state and every press of a button ends in decide(), which alone moves between these.
   const NOTES = {
-    editing: "Files are sent as soon as you choose them. An interrupted upload goes on where it stopped, also after "
+    editing: "Files are sent as soon as you choose them. An interrupted upload continues where it stopped, also after "
       + "closing this page: choose the same file again.",
-    waiting: "Waiting for the files; the submission is made by itself as soon as they are here. Keep this page open.",
-    broken: "A file has stopped: press Resume at it. The submission is made by itself as soon as all files are here.",
-    sent: "Making the submission …",
+    waiting: "Waiting for the files. The form submits by itself as soon as they have arrived. Keep this page open.",
+    broken: "A file has stopped: press its Resume. The form submits by itself as soon as all files have arrived.",
+    sent: "Submitting …",
   };
   let phase = "editing";
   let transfers = [];
@@ -173,12 +173,12 @@
     waiting(status) {
       this.samples = [];
       this.show("retrying", status === 409 || status === 423
-        ? "The server is still busy with the piece before; trying again …"
-        : "The server does not answer. What it has is kept; trying again …");
+        ? "The server is still busy with the previous piece; trying again …"
+        : "The server does not answer. What has arrived is kept; trying again …");
     }
 
     failed(error) {
-      let words = "The connection is lost. What the server has is kept; press Resume.";
+      let words = "The connection is lost. What has arrived is kept; press Resume.";
       if (error.originalResponse) {
         try { words = JSON.parse(error.originalResponse.getBody()).message; } catch { /* no JSON: keep ours */ }
       }
@@ -192,7 +192,7 @@
       if (performance.now() / 1000 - this.movedAt < STALL_S) return;
       this.samples = [];
       this.movedAt = performance.now() / 1000;
-      this.show("retrying", `No byte has gone through for ${STALL_S} s. What the server has is kept; trying again …`);
+      this.show("retrying", `No byte was sent for ${STALL_S} s. What has arrived is kept; trying again …`);
       await upload.abort().catch(() => {});
       if (this.upload === upload && this.state === "retrying") upload.start();
     }
@@ -217,7 +217,7 @@
     async check() {
       const { upload } = this;
       const code = upload.url.split("/").pop();
-      this.show("checking", "All bytes are here. Computing the checksum …");
+      this.show("checking", "All bytes have arrived. Computing the checksum …");
       for (;;) {
         let row = null;
         try {

@@ -19,7 +19,7 @@ from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, Vol
 
 
 class ReadOnly:
-    """Records that nobody edits by hand."""
+    """Read-only records."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -36,7 +36,7 @@ admin.site.unregister(Benchmark)
 
 @admin.register(Benchmark)
 class RescorableBenchmarkAdmin(BenchmarkAdmin):
-    """Here, because submissions build on benchmarks and not the other way round."""
+    """Defined here, because submissions import benchmarks and not the other way round."""
 
     actions = [*BenchmarkAdmin.actions, "rescore"]
 
@@ -57,7 +57,7 @@ class RescoringGroundTruthAdmin(GroundTruthAdmin):
 
     @admin.action(description="Make current and re-score: rank with this version")
     def make_current(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
-        """Both at once: between the two steps the leaderboard would be empty."""
+        """Both in one step, so that the leaderboard is not empty in between."""
         for ground_truth in queryset.select_related("volume__benchmark"):
             if ground_truth.status != GroundTruth.DONE_STATUS:
                 messages.error(request, f"{ground_truth} is not ready.")
@@ -154,7 +154,7 @@ class SubmissionAdmin(admin.ModelAdmin):
         for row in rows:
             self.log_change(request, row, what)
 
-    @admin.action(description="Evaluate again (failed or rejected; free for the team)")
+    @admin.action(description="Evaluate again (failed or rejected; does not count for the team)")
     def retry(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [submission for submission in queryset if services.retry_submission(submission)]
         self._log(request, rows, "evaluated again")
@@ -204,7 +204,7 @@ class EvaluationAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(QuotaSlot)
 class QuotaSlotAdmin(ReadOnly, admin.ModelAdmin):
-    """Taken slots; deleting one gives a team another try today."""
+    """Taken slots. Deleting one gives a team another submission today."""
 
     list_display = ["team", "phase", "day", "number", "submission"]
     list_filter = ["day", "phase"]

@@ -6,8 +6,8 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from evalserver.submissions import compare_plots as plots
+from evalserver.submissions.disclosure import WITHHELD, shown_comparison, shown_report
 from evalserver.submissions.models import Comparison, Evaluation
-from evalserver.submissions.result_page import coarsely, shown_report
 from evalserver.submissions.selectors import Result
 
 
@@ -34,11 +34,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class VolumePair:
-    """One volume in both results."""
+    """One volume in both results. withheld : why there are no figures; empty where there are."""
 
     name: str
     slug: str
-    public: bool
+    a: Evaluation
+    b: Evaluation
+    withheld: str
     figures: list[Figure]
     tolerance_plot: SafeString | str
     bins_plot: SafeString | str
@@ -55,13 +57,15 @@ def volume_pairs(a: Result | None, b: Result | None) -> list[VolumePair]:
 
 def _pair(a: Evaluation, b: Evaluation) -> VolumePair:
     volume = a.volume_file.volume
-    left, right = shown_report(a), shown_report(b)
+    left, right = shown_report(a) or {}, shown_report(b) or {}
     detailed = "schema" in left and "schema" in right
     return VolumePair(
         name=volume.name,
         slug=volume.slug,
-        public=volume.ground_truth_public,
-        figures=_figures(left, right),
+        a=a,
+        b=b,
+        withheld="" if left and right else WITHHELD,
+        figures=_figures(left, right) if left and right else [],
         tolerance_plot=plots.tolerance(left, right) if detailed else "",
         bins_plot=plots.bins(left, right) if detailed else "",
         survival_plot=plots.survival(left, right) if detailed else "",
@@ -101,26 +105,23 @@ def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:
 
 @dataclass(frozen=True)
 class PairedResult:
-    """The stored bootstrap as the page shows it; figures of hidden ground truth are rounded."""
+    """The stored bootstrap as its readers may see it."""
 
     mean: dict[str, Any]
     volumes: list[dict[str, Any]]
 
     @classmethod
     def of(cls, comparison: Comparison, pairs: list[VolumePair]) -> "PairedResult | None":
-        if comparison.result is None:
+        result = shown_comparison(comparison, [(pair.a, pair.b) for pair in pairs])
+        if result is None:
             return None
-        public = all(pair.public for pair in pairs)
-        result = comparison.result if public else coarsely(comparison.result)
         names = {pair.slug: pair.name for pair in pairs}
-        return cls(
-            mean=result["mean"],
-            volumes=[{**volume, "name": names.get(volume["volume"], "")} for volume in result["volumes"]],
-        )
+        volumes = [{**volume, "name": names.get(volume["volume"], "")} for volume in result["volumes"]]
+        return cls(mean=result["mean"], volumes=volumes)
 
     @property
     def is_significant(self) -> bool:
-        return bool(self.mean["p_value"] < 1 - self.mean["level"])
+        return bool(self.mean["significant"])
 
     @property
     def a_is_ahead(self) -> bool:

@@ -16,7 +16,7 @@ MAX_WAITING = 50
 
 
 class TooManyWaiting(Exception):
-    """Workers are behind; ask again later."""
+    """Too many comparisons are waiting."""
 
 
 def comparison_of(a: Submission, b: Submission) -> Comparison | None:
@@ -28,7 +28,7 @@ def comparison_of(a: Submission, b: Submission) -> Comparison | None:
 def comparable(a: Submission, b: Submission) -> str | None:
     """Why two entries cannot be compared axon by axon; None when they can."""
     if a.pk == b.pk:
-        return "These are the same entry. Choose two."
+        return "These are the same entry. Choose two different ones."
     if a.phase_id != b.phase_id:
         return "These entries belong to different phases: they were not scored on the same axons."
     ruler = scoring.current_ruler(a.phase)
@@ -39,7 +39,7 @@ def comparable(a: Submission, b: Submission) -> str | None:
 
 @transaction.atomic
 def request_comparison(a: Submission, b: Submission) -> Comparison:
-    """Have a worker compare two comparable entries, unless one did; a failed comparison is tried again.
+    """Queue the comparison of two comparable entries, unless it was made. A failed one is queued again.
 
     Raises TooManyWaiting.
     """
@@ -66,7 +66,7 @@ def _compare(lease: Lease) -> None:
     comparison = Comparison.objects.select_related("a__phase", "b").get(pk=lease.pk)
     ground_truths = scoring.current_ground_truths(comparison.a.phase)
     if scoring.ruler_of(ground_truths.values()) != comparison.ruler:
-        raise Rejection([{"code": "other_ruler", "message": "The ground truth or tolerance has changed; ask again."}])
+        raise Rejection([{"code": "other_ruler", "message": "The ground truth or tolerance has changed. Ask again."}])
     lease.progress("Reading node labels", 5)
     sides = [
         {row.volume_file.volume_id: row for row in scoring.stored_labels(s, ground_truths).values()}
@@ -74,7 +74,7 @@ def _compare(lease: Lease) -> None:
     ]
     ordered = sorted(ground_truths.values(), key=lambda g: (g.volume.position, g.volume_id))
     if any(g.volume_id not in side for g in ordered for side in sides):
-        raise Rejection([{"code": "no_labels", "message": "The node labels of an entry are not stored any more."}])
+        raise Rejection([{"code": "no_labels", "message": "The node labels of an entry are no longer stored."}])
     volumes: list[dict[str, Any]] = []
     tables = []
     for number, ground_truth in enumerate(ordered):

@@ -1,7 +1,7 @@
-"""The job that tells what a segmentation's own skeletons look like, and makes the files that the viewer shows.
+"""The job that diagnoses a segmentation by its own skeletons, and makes the files that the viewer shows.
 
-It comes after the score, on workers of its own, because skeletons take far longer than scoring. Whatever happens to
-it, the score stays.
+It comes after the score, on workers of its own, because skeletons take far longer than scoring. It never
+changes the score.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def request_diagnoses(submission: Submission) -> int:
 
 
 def diagnose(diagnosis_id: int) -> None:
-    """Bring a diagnosis to an end state, unless another worker does or did."""
+    """Run a diagnosis to an end state, unless another worker does or did."""
     run_job(Diagnosis, diagnosis_id, _diagnose)
 
 

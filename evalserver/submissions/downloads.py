@@ -19,19 +19,17 @@ COLUMNS = (
     *("lost_to_omissions_nm", "lost_to_splits_nm", "lost_to_mergers_nm"),
     *("gaps", "splits", "mergers", "gaps_per_mm", "splits_per_mm", "mergers_per_mm"),
     *("tolerance_nodes", "tolerance_um", "skeletons", "metric_version", "ground_truth_checksum", "code_version"),
+    "withheld",
 )
 
 
 class NotOffered(Exception):
-    """The table is not handed out; the message says why."""
+    """The table is not available. The message says why."""
 
 
 def result_json(submission: Submission, result: Result) -> dict[str, Any]:
     """Everything that the page shows of a result; lengths in nm, shares 0 to 1."""
-    public = all(volume.is_public for volume in result.volumes)
-    mean = result.score.mean_erl_nm, result.score.erl_low_nm, result.score.erl_high_nm
-    erl, low, high = (v if v is None or public else round(v, -1) for v in mean)
-    share = result.score.mean_normalized_erl
+    mean = result.headline
     return {
         "submission": submission.code,
         "method": submission.method_name,
@@ -40,10 +38,10 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
         "phase": submission.phase.slug,
         "submitted_at": submission.created_at.isoformat(timespec="seconds"),
         "is_current": result.is_current,
-        "mean_erl_nm": erl,
-        "mean_erl_low_nm": low,
-        "mean_erl_high_nm": high,
-        "mean_normalized_erl": share if public else round(share, 3),
+        "mean_erl_nm": mean.mean_erl_nm,
+        "mean_erl_low_nm": mean.erl_low_nm,
+        "mean_erl_high_nm": mean.erl_high_nm,
+        "mean_normalized_erl": mean.mean_normalized_erl,
         "volumes": [
             {
                 "volume": volume.volume.slug,
@@ -51,7 +49,8 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
                 "ground_truth_checksum": volume.evaluation.ground_truth_checksum,
                 "code_version": volume.evaluation.code_version,
                 "evaluated_at": volume.evaluation.created_at.isoformat(timespec="seconds"),
-                "report": volume.report,
+                "withheld": volume.score.withheld,
+                "report": volume.report or None,
             }
             for volume in result.volumes
         ],
@@ -59,29 +58,29 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
 
 
 def result_csv(content: dict[str, Any]) -> str:
-    """The same, one line a volume."""
+    """The result as CSV, one line per volume; empty cells where figures are withheld."""
     rows = []
     for volume in content["volumes"]:
-        report = volume["report"]
+        report = volume["report"] or {}
         lost, counts = report.get("erl_lost_nm", {}), report.get("error_counts", {})
         rows.append(
             {
                 **report,
                 **report.get("erl_interval", {}),
-                **{f"{name}_nm": value for name, value in report["edges_nm"].items()},
+                **{f"{name}_nm": value for name, value in report.get("edges_nm", {}).items()},
                 **counts,
-                "mergers": report["mergers"],
+                "mergers": report.get("mergers"),
                 "lost_to_omissions_nm": lost.get("omitted"),
                 "lost_to_splits_nm": lost.get("split"),
                 "lost_to_mergers_nm": lost.get("merged"),
-                **{name: volume[name] for name in ("volume", "ground_truth_checksum", "code_version")},
+                **{name: volume[name] for name in ("volume", "ground_truth_checksum", "code_version", "withheld")},
             }
         )
     return _csv(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
 
 
 def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
-    """What the diagnosis says; without ``places`` only its counts and sums."""
+    """The diagnosis; without ``places`` only its counts and sums."""
     report: dict[str, Any] = diagnosis.report or {}
     if places or not report:
         return report
@@ -93,12 +92,12 @@ def volume_table(evaluation: Evaluation, table: str) -> str:
     """CSV of each axon (`axons`) or of each error with its position (`errors`). Raises NotOffered."""
     volume, ground_truth = evaluation.volume_file.volume, evaluation.ground_truth
     if not volume.ground_truth_public:
-        raise NotOffered("The ground truth of this volume is hidden: there are no figures of single axons.")
+        raise NotOffered("The ground truth of this volume is hidden, so figures of single axons are not shown.")
     if (ground_truth.nodes or 0) > MAX_NODES:
-        raise NotOffered("This volume is too large for a table in the browser: run `axonem-eval report` on your file.")
+        raise NotOffered("This volume is too large for a table here: run `axonem-eval report` on your file.")
     labels = NodeLabels.objects.filter(volume_file=evaluation.volume_file, ground_truth=ground_truth).first()
     if labels is None:
-        raise NotOffered("The labels of this evaluation are not stored any more.")
+        raise NotOffered("The labels of this evaluation are no longer stored.")
     graph, sample = scoring.load_graph(ground_truth), scoring.load_sample(labels)
     runs = run_table(graph, sample)
     if table == "axons":

@@ -16,7 +16,7 @@ LABELS = {
 HELP_TEXTS = {
     "method_name": "As it stands on the leaderboard.",
     "description": "Markdown: paragraphs, lists, links, tables, code.",
-    "training_data": "Name all of it, also what is not the benchmark's own.",
+    "training_data": "Name all of it, also data from elsewhere.",
     "compute": "Hardware and time for training and for inference, number of parameters.",
     "supersedes": "An earlier entry of your team. Both keep their results; once this one is published, the leaderboard "
     "no longer ranks that one.",
@@ -27,7 +27,7 @@ LINK_CLASSES = {name: forms.CharField for name in _LINKS}
 
 
 class MetadataForm(forms.ModelForm):
-    """What a team says of its entry."""
+    """The team's description of an entry."""
 
     class Meta:
         model = Submission
@@ -45,4 +45,4 @@ class MetadataForm(forms.ModelForm):
         supersedes.empty_label = "none"
         if self.instance.phase.is_frozen:
             supersedes.disabled = True
-            supersedes.help_text = "The ranking is frozen, and this with it."
+            supersedes.help_text = "The ranking is frozen, so this cannot change."

@@ -1,6 +1,6 @@
 """The job that evaluates a submission: check and sample each file in a confined process, then score.
 
-A sample that is stored already is not read again, so a worker that takes over goes on where the other died.
+A stored sample is not read again. So a worker that takes over continues where the other died.
 """
 
 import time
@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce, Now
 
 from axonem_eval.confine import sample_confined
 from axonem_eval.errors import InputError
+from axonem_eval.label_info import LabelInfo
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.jobs import Lease
@@ -29,7 +30,7 @@ StageProgress = Callable[[str, int, int], None]
 
 
 def evaluate_submission(submission_id: int) -> None:
-    """Bring a submission to an end state, unless another worker does or did."""
+    """Run an evaluation to an end state, unless another worker does or did."""
     run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
 
 
@@ -81,7 +82,15 @@ def sample_file(
     """
     started = time.perf_counter()
     with local_path(volume_file.file) as path:
-        sampled = partial(sample_confined, path, graph.spec, graph.node_voxel_zyx, on_progress=on_progress, poll=poll)
+        sampled = partial(
+            sample_confined,
+            path,
+            graph.spec,
+            graph.node_voxel_zyx,
+            on_open=partial(_keep_warnings, volume_file),
+            on_progress=on_progress,
+            poll=poll,
+        )
         if ground_truth.no_merge_mask:
             with local_path(ground_truth.no_merge_mask) as mask:
                 sample = sampled(no_merge_mask=mask)
@@ -100,6 +109,12 @@ def sample_file(
         defaults={"file": name, "sample_seconds": time.perf_counter() - started},
     )
     return labels
+
+
+def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:
+    """Store what may be wrong with a file though it can be scored, such as chunks that are not there."""
+    warnings = [volume_file.complaint("warning", line)["message"] for line in info.warnings]
+    VolumeFile.objects.filter(pk=volume_file.pk).update(warnings=warnings)
 
 
 def _report(lease: Lease, volume: str, number: int, files: int, stage: str, done: int, total: int) -> None:

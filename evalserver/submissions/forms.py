@@ -34,7 +34,7 @@ class SubmissionForm(forms.ModelForm):
         labels = {**LABELS, "publish_when_scored": "Publish on the leaderboard as soon as it is scored"}
         help_texts = {
             **HELP_TEXTS,
-            "publish_when_scored": "You can publish, or take it off again, at any later time.",
+            "publish_when_scored": "You can publish it, or take it off again, at any time.",
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 4}), **LINK_WIDGETS}
         field_classes = LINK_CLASSES
@@ -83,10 +83,10 @@ class SubmissionForm(forms.ModelForm):
             to_field_name="code",
             required=False,
             label=f"Uploaded before for {volume.name}",
-            error_messages={"invalid_choice": "This upload is not ready, or used. Choose the file again."},
+            error_messages={"invalid_choice": "This upload is not ready or already submitted. Choose the file again."},
         )
         # Only those for this volume are offered; the script adds one that it has just sent.
-        upload.widget.choices = [("", "none: send the file below")] + [(u.code, u.file_name) for u in ready]
+        upload.widget.choices = [("", "none: choose the file below")] + [(u.code, u.file_name) for u in ready]
         self.fields[self.upload_name(volume)] = upload
 
     def _uploads(self, volume: Volume, status: str) -> list[Upload]:
@@ -108,7 +108,7 @@ class SubmissionForm(forms.ModelForm):
                 self.add_error(name, "Choose the file of your segmentation.")
         earlier = data.get("supersedes")
         if earlier and data.get("team") and earlier.team_id != data["team"].pk:
-            self.add_error("supersedes", f"This entry is of {earlier.team}: choose one of the team that submits.")
+            self.add_error("supersedes", f"This entry belongs to {earlier.team}: choose one of the team that submits.")
         return data
 
     def text_fields(self) -> list[forms.BoundField]:

@@ -28,7 +28,7 @@ def describe_submission(submission: Submission, values: dict[str, Any]) -> None:
         raise ValueError(f"not editable: {', '.join(sorted(unknown))}")
     earlier = values.get("supersedes")
     if "supersedes" in values and earlier != submission.supersedes and submission.phase.is_frozen:
-        raise BadSuccession("The ranking is frozen: which entry replaces which stays as it is.")
+        raise BadSuccession("The ranking is frozen, so you cannot change which entry this one replaces.")
     if earlier and not may_be_superseded_by(submission).filter(pk=earlier.pk).exists():
         raise BadSuccession(f"{earlier.code} is no earlier scored entry of your team in this phase.")
     if values:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
+from evalserver.complaints import under_own_name
 from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
 from evalserver.uploads import label_suffix
 
@@ -120,6 +121,8 @@ class VolumeFile(models.Model):
     original_name = models.CharField(max_length=100)
     size_bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    # What may be wrong with it though it could be scored; for its team.
+    warnings = models.JSONField(default=list, editable=False)
 
     class Meta:
         ordering = ["volume__position", "pk"]
@@ -132,8 +135,8 @@ class VolumeFile(models.Model):
 
     def complaint(self, code: str, message: str) -> dict[str, str]:
         """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-        stored_name = self.file.name.rpartition("/")[2]
-        return {"volume": self.volume.name, "code": code, "message": message.replace(stored_name, self.original_name)}
+        words = under_own_name(message, self.file.name, self.original_name)
+        return {"volume": self.volume.name, "code": code, "message": words}
 
 
 class NodeLabels(models.Model):

@@ -1,4 +1,4 @@
-"""What a page or a download says of an evaluation: everything where the ground truth is public, else coarse sums."""
+"""What a result page shows of each volume, made of figures that `disclosure` gives."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,38 +6,11 @@ from typing import Any
 from django.utils.safestring import SafeString, mark_safe
 
 from axonem_eval import diagnosis_html, report_plots
-from axonem_eval.full_report import HIDDEN_DIGITS, for_hidden_ground_truth
-from evalserver.submissions import viewer
+from evalserver.submissions import disclosure, viewer
+from evalserver.submissions.disclosure import ShownScore
 from evalserver.submissions.models import Diagnosis, Evaluation
 
 WORST_SHOWN = 10
-
-
-def shown_report(evaluation: Evaluation) -> dict[str, Any]:
-    """The stored report as far as its reader may see it; the volume's setting of today decides.
-
-    Reports of the time before details were stored have no `schema`, and only the score's own keys.
-    """
-    report: dict[str, Any] = evaluation.report
-    if evaluation.volume_file.volume.ground_truth_public:
-        return report
-    coarse = for_hidden_ground_truth(report) if "schema" in report else coarsely(report)
-    # The score itself as the leaderboard shows it: 0.01 um and 0.1%.
-    coarse |= {
-        "erl_nm": round(evaluation.erl_nm, -1),
-        "gt_erl_nm": round(evaluation.gt_erl_nm, -1),
-        "normalized_erl": round(evaluation.normalized_erl, 3),
-    }
-    return coarse | {name: report[name] for name in ("tolerance_um", "voxel_size_nm") if name in report}
-
-
-def coarsely(value: Any) -> Any:
-    """Floating-point numbers to HIDDEN_DIGITS digits, all through a JSON value."""
-    if isinstance(value, dict):
-        return {k: coarsely(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [coarsely(v) for v in value]
-    return float(f"{value:.{HIDDEN_DIGITS}g}") if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)
@@ -54,10 +27,16 @@ class Loss:
 
 @dataclass(frozen=True)
 class VolumeResult:
-    """One volume of a result page. report : as shown_report; plots are empty where it has no details."""
+    """One volume of a result page. report : as disclosure.shown_report, empty where its figures are withheld."""
 
     evaluation: Evaluation
+    score: ShownScore
     report: dict[str, Any]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> "VolumeResult":
+        report = disclosure.shown_report(evaluation)
+        return cls(evaluation, disclosure.shown_score(evaluation), report or {})
 
     @property
     def volume(self) -> Any:

@@ -1,4 +1,4 @@
-"""What one does with an entry and its result beside reading the page: edit its description, download."""
+"""Actions on an entry besides reading its page: edit its description, download."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -22,7 +22,7 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
     form = MetadataForm(request.POST or None, instance=submission)
     if request.method == "POST" and form.is_valid():
         metadata.describe_submission(submission, form.cleaned_data)
-        messages.success(request, "Saved. The result is as it was.")
+        messages.success(request, "Saved. The result has not changed.")
         return redirect("submission", code=code)
     context = {"submission": submission, "form": form}
     return render(request, "submissions/edit.html", context, status=422 if form.errors else 200)

@@ -47,7 +47,7 @@ def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
 
 
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
-    """Digest of all that a score depends on beside the submission: it names what may be ranked together."""
+    """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
     parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
     return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What changes submissions."""
+"""Changes of submissions."""
 
 import time
 from collections import Counter
@@ -29,7 +29,7 @@ from evalserver.uploads.store import UploadedBefore
 
 
 class NotAccepted(Exception):
-    """This submission cannot be taken now; the message is for the participant."""
+    """This submission cannot be accepted now. The message is for the participant."""
 
 
 def refuse_reason(*, team: Team, phase: Phase) -> str | None:

@@ -10,17 +10,18 @@ from evalserver.submissions import selectors
 def team(request: HttpRequest, pk: int) -> HttpResponse:
     """A team's submissions, as far as one may see them; for its members the members, for its owners the controls.
 
-    Strangers see a team once it has published something.
+    Others see a team once it has published something.
     """
     team = get_object_or_404(Team, pk=pk)
     is_member = request.user.is_authenticated and team.members.filter(pk=request.user.pk).exists()
     submissions = selectors.visible_submissions(request.user).filter(team=team)
+    shown = submissions.select_related("team", "phase__benchmark").order_by("-created_at")[:200]
     if not is_member and not request.user.is_staff and not submissions.exists():
         raise Http404
     owns = is_member and teams.is_owner(request.user, team)
     context = {
         "team": team,
-        "submissions": selectors.with_headlines(submissions).order_by("-created_at")[:200],
+        "submissions": selectors.with_headlines(shown),
         "is_member": is_member,
         "is_owner": owns,
         "shows_members": is_member or request.user.is_staff,

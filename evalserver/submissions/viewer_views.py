@@ -52,7 +52,7 @@ def client(request: HttpRequest, name: str) -> HttpResponse:
 
 @csrf_exempt
 def no_python(request: HttpRequest) -> HttpResponse:
-    """What the client would tell a Python process; nobody listens, and nothing is kept."""
+    """Requests of the client to a Python process. There is none, so they are ignored."""
     return HttpResponse(status=204)
 
 

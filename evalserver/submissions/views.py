@@ -61,7 +61,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 def my_submissions(request: HttpRequest) -> HttpResponse:
     context = {
-        "submissions": selectors.team_submissions(request.user)[:200],
+        "submissions": selectors.with_headlines(selectors.team_submissions(request.user)[:200]),
         "uploads": uploads_of(request.user),
     }
     return render(request, "submissions/list.html", context)
@@ -93,9 +93,9 @@ def progress(request: HttpRequest, code: str) -> HttpResponse:
 
 ACTIONS = {
     "publish": (services.publish_submission, "Published on the leaderboard."),
-    "unpublish": (services.unpublish_submission, "Taken off the leaderboard; only your team sees it now."),
+    "unpublish": (services.unpublish_submission, "Taken off the leaderboard. Others no longer see it."),
     "withdraw": (services.withdraw_submission, "Withdrawn."),
-    "cancel": (services.cancel_submission, "Cancelled. It does not count against your submissions of today."),
+    "cancel": (services.cancel_submission, "Cancelled. It does not count against your daily limit."),
 }
 
 
@@ -110,5 +110,5 @@ def act(request: HttpRequest, code: str, action: str) -> HttpResponse:
     if service(submission):
         messages.success(request, done)
     else:
-        messages.error(request, "That is not possible any more: the submission has moved on. See its status below.")
+        messages.error(request, "That is no longer possible: the status of the submission has changed.")
     return redirect("submission", code=code)

@@ -1,4 +1,4 @@
-"""Files that come in: with a form, or piece by piece over the resumable protocol (tus)."""
+"""Incoming files: with a form, or piece by piece over the resumable protocol (tus)."""
 
 from evalserver.uploads.files import (
     ACCEPTED_LABELS,

@@ -56,7 +56,7 @@ def file_sha256(file: Any) -> str:
 
 
 def display_name(name: str) -> str:
-    """A participant's file name made fit to show: no folders, no control characters, 100 characters at most.
+    """A participant's file name, safe to show: no folders, no control characters, at most 100 characters.
 
     It is shown and never used as a path.
     """

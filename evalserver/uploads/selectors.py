@@ -1,4 +1,4 @@
-"""What one may see of one's uploads."""
+"""Queries: the uploads of a user."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What changes uploads. A PATCH, a HEAD, a worker and the timer all come through here."""
+"""Changes of uploads. A PATCH, a HEAD, a worker and the timer all call these."""
 
 import hashlib
 import logging
@@ -45,7 +45,7 @@ class UploadRefused(Exception):
 
 @dataclass(frozen=True)
 class Checksum:
-    """What the client says one piece has."""
+    """The checksum that the client declares for one piece."""
 
     algorithm: str
     digest: bytes
@@ -80,7 +80,7 @@ def create_upload(
     if declared_sha256 and not re.fullmatch(r"[0-9a-f]{64}", declared_sha256):
         raise UploadRefused(400, "bad_metadata", "sha256 is not 64 lower-case hexadecimal digits.")
     if size_bytes > shutil.disk_usage(settings.UPLOAD_DIR).free - DISK_RESERVE:
-        raise UploadRefused(507, "disk_full", "This server has no room for the file now. Nothing was stored.")
+        raise UploadRefused(507, "disk_full", "This server has no space for the file now. Nothing was stored.")
     with transaction.atomic():
         # Parallel requests of one user queue here, so that together they cannot pass the quota.
         User.objects.select_for_update().get(pk=user.pk)
@@ -120,7 +120,7 @@ def _check_quota(user: User, size_bytes: int) -> None:
 
 
 def settle(upload: Upload) -> int:
-    """Bytes that have safely arrived; also mends what a server that was killed in between left undone."""
+    """Bytes that have safely arrived. Also completes what a killed server left undone."""
     if upload.is_complete:
         return upload.size_bytes
     try:
@@ -206,7 +206,7 @@ def _append_locked(
         have = os.fstat(descriptor).st_size
         _note(upload, offset=have, unverified_from=None, expires_at=expiry())
     if not proven:
-        raise UploadRefused(460, "checksum_mismatch", "The piece does not have the checksum that came with it.")
+        raise UploadRefused(460, "checksum_mismatch", "The piece does not match the checksum that was sent with it.")
     return start + written
 
 

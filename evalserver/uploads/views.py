@@ -25,7 +25,7 @@ def remove(request: HttpRequest, code: str) -> HttpResponse:
         services.remove_upload(upload)
         messages.success(request, f"{upload.file_name} is removed.")
     except store.Locked:
-        messages.error(request, "Bytes are arriving at this moment. Pause the upload first.")
+        messages.error(request, "Bytes are still arriving. Pause the upload first.")
     except services.UploadRefused as refusal:
         messages.error(request, refusal.message)
     return redirect("my_submissions")

@@ -61,7 +61,7 @@ def test_she_turns_on_the_second_factor_and_needs_it(ada):
     ada.page.get_by_role("link", name="Turn on").click()
     ada.see("6-reauthenticate")
     ada.fill(password=PASSWORD)
-    ada.press("Go on")
+    ada.press("Continue")
     secret = ada.page.locator("code.key-text").inner_text()
     assert ada.page.evaluate("document.querySelector('.qr').naturalWidth") > 100
     ada.see("7-activate")

@@ -282,7 +282,7 @@ def test_10_the_organiser_rescores_under_another_tolerance(olga, pia, server, fi
 
 def test_11_the_organiser_freezes_the_ranking(olga, pia):
     olga.page.goto("/admin/benchmarks/benchmark/")
-    choose(olga.page, "Freeze every phase: the ranking stands")
+    choose(olga.page, "Freeze every phase: the ranking no longer changes")
     pia.page.goto("/benchmarks/walk/submit/")
     assert "frozen" in pia.page.locator("main").inner_text()
 

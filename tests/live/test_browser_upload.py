@@ -85,7 +85,7 @@ def test_submit_pressed_early_makes_one_submission_when_the_files_are_there(brow
         page.set_input_files(f"#id_file-{name}", file)
     for _ in range(2):
         page.click("#submission-form button[type=submit]")
-    assert "made by itself as soon as they are here" in page.inner_text("#submit-note")
+    assert "submits by itself as soon as they have arrived" in page.inner_text("#submit-note")
     thin_line.cut()
     wait_until_submitted(page)
     assert "Pressed early" in page.inner_text("h1")
@@ -117,7 +117,7 @@ def test_waiting_for_files_can_be_taken_back(browser, live, thin_line, tmp_path)
     page.set_input_files("#id_file-a", labels_file(tmp_path / "seg_a.h5", tiny_labels()))
     page.set_input_files("#id_file-b", labels_file(tmp_path / "seg_b.h5", tiny_labels(), padding=3_000_000))
     page.click("#submission-form button[type=submit]")
-    page.click("text=Do not submit by itself")
+    page.click("text=Do not submit automatically")
     for name in "ab":
         page.wait_for_selector(f"[data-volume={name}][data-state=ready]", timeout=60_000)
     assert page.url.endswith("/submit/")

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from baselines.common.config import config_from
+from baselines.common.config_file import config_from
 from baselines.common.provenance import Provenance
 from baselines.common.submit import submit
 from tests.factories import tiny_labels

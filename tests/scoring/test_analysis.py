@@ -3,7 +3,6 @@
 import json
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 
@@ -18,7 +17,7 @@ from axonem_eval.analysis import (
     tolerance_curve,
 )
 from axonem_eval.erl import run_table
-from axonem_eval.full_report import MIN_AXONS_SHOWN, for_hidden_ground_truth, full_report
+from axonem_eval.full_report import full_report
 from axonem_eval.gaps import find_gaps
 from tests.scoring.chains import chains, masked, u64
 from tests.scoring.test_metric_properties import TOLERANCES, cases
@@ -217,33 +216,3 @@ def test_with_public_ids_are_strings_so_that_a_browser_keeps_them_whole():
     assert {"9223372036854775809", "9223372036854775811"} <= {e["segment"] for e in report["top_errors"]} | {
         e["other_segment"] for e in report["top_errors"]
     }
-
-
-def test_hidden_ground_truth_gives_aggregates_to_three_digits():
-    graph, sample = many_axons()
-    exact = full_report(graph, sample, resamples=100, public=True)
-    shown = for_hidden_ground_truth(exact)
-    assert exact["erl_nm"] == pytest.approx((40 * 9e6 + 30**2 * 1e6 + 29**2 * 1e6) / 180e3)
-    assert shown["erl_nm"] == 11700
-    assert "worst_axons" not in shown
-    assert "top_errors" not in shown
-    assert shown["public"] is False
-    assert shown["tolerance_um"] == exact["tolerance_um"]
-
-
-def test_hidden_ground_truth_hides_bins_of_few_axons():
-    graph, sample = many_axons()
-    shown = for_hidden_ground_truth(full_report(graph, sample, resamples=100))
-    few = [b for b in shown["length_bins"] if b["lower_um"] == 50]
-    assert few == [{**dict.fromkeys(few[0]), "lower_um": 50, "upper_um": 100}]
-    assert [b["axons"] for b in shown["length_bins"] if b["lower_um"] == 2] == [40]
-    assert min(shown["run_survival"]["axons"]) >= MIN_AXONS_SHOWN
-    assert max(shown["run_survival"]["length_nm"]) < 3001
-
-
-def test_rounding_keeps_zero_and_whole_settings():
-    graph, sample = many_axons()
-    shown = for_hidden_ground_truth(full_report(graph, sample, resamples=100))
-    assert shown["edges_nm"]["omitted"] == 0
-    assert shown["tolerance_nodes"] == 50
-    assert np.isfinite(shown["erl_interval"]["erl_low_nm"])

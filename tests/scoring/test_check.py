@@ -137,6 +137,17 @@ def test_all_complaints_come_at_once(tmp_path):
     assert complaints(path).keys() == {"wrong_voxel_size", "all_background"}
 
 
+@pytest.mark.parametrize("leading", [(), (1,)])
+def test_a_wrong_dtype_hides_neither_shape_nor_voxel_size(tmp_path, leading):
+    labels = two_axons((12, 24, 19)).astype(np.float32).reshape(*leading, 12, 24, 19)
+    found = complaints(write_h5(tmp_path / "a.h5", labels, voxel_size_nm=(1, 1, 1)))
+    assert found.keys() == {"wrong_dtype", "wrong_shape", "wrong_voxel_size"} | ({"wrong_ndim"} if leading else set())
+
+
+def test_a_mask_in_place_of_labels_is_told_apart(tmp_path):
+    assert "connected components" in complaints(write_h5(tmp_path / "a.h5", two_axons() > 0))["wrong_dtype"]
+
+
 def test_a_link_into_another_file_is_never_followed(tmp_path):
     secret = write_h5(tmp_path / "secret.h5", two_axons())
     path = tmp_path / "a.h5"

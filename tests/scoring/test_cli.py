@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from axonem_eval.cli import main
+from tests.scoring.test_formats import tiff, zarr_array
 from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
 
 
@@ -92,3 +94,78 @@ def test_skeletonize_says_when_nothing_is_long_enough(files, capsys):
     arguments = ["skeletonize", path, "--voxel-size", "30,8,8", "-o", output, "--min-length-um", "5"]
     assert main([*arguments, "--processes", "1"]) == 1
     assert "Lower --min-length-um" in capsys.readouterr().err
+
+
+def other_size(files, name, labels):
+    return str(write_h5(files["folder"] / name, labels, resolution=(8, 8, 30)))
+
+
+COMPARED = {
+    "score": lambda f, bad: ["score", bad, "--ground-truth", f["gt"]],
+    "score, mask": lambda f, bad: ["score", f["seg"], "--ground-truth", f["gt"], "--no-merge-mask", bad],
+    "score, dense": lambda f, bad: ["score", f["seg"], "--ground-truth", f["gt"], "--dense-ground-truth", bad],
+    "report": lambda f, bad: ["report", bad, "--ground-truth", f["gt"], "--json"],
+    "compare": lambda f, bad: ["compare", f["seg"], bad, "--ground-truth", f["gt"]],
+}
+
+
+@pytest.mark.parametrize("command", COMPARED)
+def test_a_voxel_size_that_a_file_states_is_compared_unless_told_otherwise(files, command, capsys):
+    arguments = COMPARED[command](files, other_size(files, "bad.h5", two_axons()))
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert "bad.h5: the file states voxels of 8 x 8 x 30 nm, expected 30 x 8 x 8" in told
+    assert main([*arguments, "--trust-voxel-size"]) == 0
+
+
+@pytest.mark.parametrize("command", ["skeletonize", "diagnose"])
+def test_skeletons_are_not_made_at_another_voxel_size_than_the_file_states(files, command, capsys):
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    labels = two_axons((16, 40, 120))
+    path = str(write_h5(files["folder"] / "lab.h5", labels, resolution=(30, 8, 8)))
+    arguments = [command, path, "--voxel-size", "8,8,30", "--processes", "1"]
+    arguments += ["-o", str(files["folder"] / "own.npz")] if command == "skeletonize" else []
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert "states voxels of 30 x 8 x 8 nm, expected 8 x 8 x 30" in told
+    assert not (files["folder"] / "own.npz").exists()
+    assert main([*arguments, "--trust-voxel-size"]) == 0
+    assert "--voxel-size 30,8,8" in told
+    arguments[3] = "30,8,8"
+    assert main(arguments) == 0
+
+
+def test_a_mask_may_be_of_booleans_in_every_format(files, capsys):
+    mask = np.zeros(SHAPE, bool)
+    mask[:, :, 18:] = True
+    folder, told = files["folder"], set()
+    paths = [write_h5(folder / "m.h5", mask), zarr_array(folder / "m.zarr", mask), tiff(folder / "m.tif", mask)]
+    paths += [zarr_array(folder / "m2.zarr", mask, zarr_format=2), write_h5(folder / "i.h5", mask.astype(np.uint8))]
+    for path in paths:
+        command = [
+            "score",
+            files["seg"],
+            "--ground-truth",
+            files["gt"],
+            "--no-merge-mask",
+            str(path),
+            "--tolerance",
+            "1",
+        ]
+        assert main(command) == 0
+        told.add(capsys.readouterr().out)
+    assert len(told) == 1
+    assert "mergers          2 segments" in told.pop()
+
+
+def test_info_shows_an_offset(files, capsys):
+    path = write_h5(files["folder"] / "crop.h5", two_axons(), resolution=(30, 8, 8), offset=(1200, 0, 0))
+    assert main(["info", str(path)]) == 0
+    assert "offset [1200, 0, 0]" in capsys.readouterr().out
+
+
+def test_info_and_check_say_what_is_not_understood(files, capsys):
+    path = str(write_h5(files["folder"] / "odd.h5", two_axons(), resolution="abc"))
+    for command in (["info", path], ["check", path, "--ground-truth", files["gt"]]):
+        assert main(command) == 0
+        assert "states resolution 'abc'" in capsys.readouterr().err

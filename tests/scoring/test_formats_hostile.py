@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import imagecodecs
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -14,7 +15,16 @@ import zarr
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.confine import sample_confined
 from axonem_eval.volume import open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, complaint, precomputed, tiff, zarr_array, zipped
+from tests.scoring.test_formats import (
+    LABELS,
+    SHAPE,
+    complaint,
+    folder_of_tiffs,
+    precomputed,
+    tiff,
+    zarr_array,
+    zipped,
+)
 
 SPEC = VolumeSpec(SHAPE, (30.0, 8.0, 8.0))
 NODES = np.array([(0, 0, 0), (19, 32, 46), (3, 20, 7)], np.int32)
@@ -79,6 +89,14 @@ def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path):
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("zarr.json", "[]")
     complaint(path, "twice")
+
+
+def test_a_bomb_among_sections_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr("axonem_eval.stores.MAX_CHUNK_BYTES", 10_000_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        for z in range(3):
+            archive.writestr(f"s{z}.tif", bytes(10_000_001))
+    complaint(tmp_path / "a.zip", "huge_chunk")
 
 
 def test_a_truncated_archive_says_to_send_it_again(tmp_path):
@@ -157,6 +175,8 @@ def test_a_chunk_that_inflates_to_more_than_it_may_is_the_files_fault(tmp_path, 
         lambda p: zarr_array(p / "a.zarr", chunks=(4, 8, 8), shards=(8, 16, 32)),
         lambda p: zipped(zarr_array(p / "a.zarr", zarr_format=2)),
         lambda p: tiff(p / "a.tif", compression="lzw"),
+        lambda p: zipped(folder_of_tiffs(p / "a")),
+        lambda p: zarr_array(p / "a.zarr", zarr_format=2, compressors=numcodecs.Zstd(checksum=True)),
     ],
 )
 def test_the_confined_child_reads_every_format(tmp_path, make):

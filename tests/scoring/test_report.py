@@ -12,7 +12,7 @@ from axonem_eval.axon_views import error_words
 from axonem_eval.cli import main
 from axonem_eval.dense import OverlapTable, dense_scores
 from axonem_eval.erl import run_table
-from axonem_eval.full_report import for_hidden_ground_truth, full_report
+from axonem_eval.full_report import full_report
 from axonem_eval.report_html import render_report, verdict
 from axonem_eval.report_plots import um
 from axonem_eval.report_views import ReportViews
@@ -117,7 +117,7 @@ def test_every_table_has_a_caption_and_column_headers():
 
 def test_a_page_from_aggregates_shows_no_axon_and_no_position():
     graph, sample = many_errors(40)
-    hidden = for_hidden_ground_truth(full_report(graph, sample, tolerance_nodes=2, resamples=50, public=True))
+    hidden = full_report(graph, sample, tolerance_nodes=2, resamples=50)
     page = " ".join(Page(render_report(hidden, title="entry")).words)
     assert "Where the score goes" in page
     assert not any(words in page for words in ("Worst", "longest axons", "axons that cost most", "voxel z, y, x"))
@@ -253,7 +253,7 @@ def test_compare_prints_who_is_ahead(files, capsys):
     assert main([*command, "--tolerance", "5"]) == 0
     out = capsys.readouterr().out
     assert "good.h5" in out
-    assert "axons: 1 better in good.h5, 0 better in cut.h5, 1 alike" in out
+    assert "axons: 1 better in good.h5, 0 better in cut.h5, 1 equal" in out
 
 
 def test_compare_as_json(files, capsys):

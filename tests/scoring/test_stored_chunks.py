@@ -1,12 +1,19 @@
 """Chunks without data: counted by each format, and told by place."""
 
+import json
+import re
+
 import h5py
 import numpy as np
 import pytest
 import zarr
 
+from axonem_eval import InputError, VolumeSpec
+from axonem_eval.check import check_labels
+from axonem_eval.cli import main
 from axonem_eval.volume import open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, folder_of_tiffs, precomputed, tiff, zarr_array
+from tests.scoring.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array
+from tests.scoring.volumes import straight_graph, two_axons
 
 # Voxels that hold something; all else was never written.
 WRITTEN = (slice(0, 8), slice(0, 16), slice(16, 32))
@@ -89,3 +96,102 @@ def test_tiff_always_stores_all(tmp_path, make):
     with open_labels(make(tmp_path)) as volume:
         assert volume.stored_chunks() is None
         assert (volume.info.chunks_stored, volume.info.chunks_total) == (None, SHAPE[0])
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_missing_chunks_are_warned_of_and_the_file_is_taken(tmp_path, name):
+    size = (30.0, 16.0, 8.0) if "precomputed" in name else (30.0, 8.0, 8.0)
+    warnings = check_labels(SPARSE[name](tmp_path), VolumeSpec(SHAPE, size)).warnings
+    assert len(warnings) == 1
+    assert "26 of 27 chunks" in warnings[0]
+    assert "background" in warnings[0]
+
+
+def test_what_missing_chunks_read_as_is_said(tmp_path):
+    with open_labels(sparse_zarr(tmp_path / "a.zarr", fill_value=7)) as volume:
+        assert "read as label 7" in volume.info.warnings[0]
+
+
+def test_info_check_and_score_say_how_many_chunks_are_missing(tmp_path, capsys):
+    labels, gt = two_axons((12, 24, 20)), str(tmp_path / "gt.npz")
+    path = zarr_array(tmp_path / "seg.zarr", labels, chunks=(12, 12, 10))
+    (path / "c" / "0" / "1" / "1").unlink()
+    straight_graph().save(gt)
+    for command in (["info"], ["check", "--ground-truth", gt], ["score", "--ground-truth", gt]):
+        assert main([command[0], str(path), *command[1:], "--json"]) == 0
+        told = capsys.readouterr()
+        assert "warning: seg.zarr: 1 of 4 chunks have no file" in told.err
+        json.loads(told.out)
+
+
+def edited(path, change):
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+
+
+def separator(path, change):
+    edited(path / ("zarr.json" if (path / "zarr.json").exists() else ".zarray"), change)
+    return path
+
+
+V2_NESTED = {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}}
+# What is wrong with the metadata, by which a remedy is to be found in the complaint, and how that is done.
+ELSEWHERE = {
+    "v2 nested, default": (V2_NESTED, lambda m: m.pop("dimension_separator")),
+    "v2 flat, says nested": ({"zarr_format": 2}, lambda m: m.update(dimension_separator="/")),
+    "v3 nested, says dots": ({}, lambda m: m["chunk_key_encoding"]["configuration"].update(separator=".")),
+    "v3 nested, says v2": ({}, lambda m: m.update(chunk_key_encoding={"name": "v2"})),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_chunks_that_lie_elsewhere_are_named_and_the_remedy_works(tmp_path, name):
+    options, damage = ELSEWHERE[name]
+    path = separator(zarr_array(tmp_path / "a.zarr", **options), damage)
+    message = complaint(path, "no_chunks")
+    assert "the metadata lead to" in message
+    remedy = json.loads(f"{{{re.search(r'(?:add|write) (.*) (?:to .zarray|in zarr.json)', message).group(1)}}}")
+    separator(path, lambda m: m.update(remedy))
+    with open_labels(path) as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in SHAPE)), LABELS)
+
+
+def test_a_wrong_key_of_a_scale_is_named_and_the_remedy_works(tmp_path):
+    path = precomputed(tmp_path / "a")
+    (path / "8_16_30").rename(path / "8.0_16.0_30.0")
+    message = complaint(path, "no_chunks")
+    assert "lead to 8_16_30/0-16_0-8_0-4" in message
+    assert '"key": "8.0_16.0_30.0"' in message
+    edited(path / "info", lambda info: info["scales"][0].update(key="8.0_16.0_30.0"))
+    with open_labels(path) as volume:
+        assert volume.stored_chunks().all()
+
+
+def test_a_wrong_offset_is_named(tmp_path):
+    path = precomputed(tmp_path / "a")
+    edited(path / "info", lambda info: info["scales"][0].update(voxel_offset=[7, 7, 7]))
+    assert "voxel_offset" in complaint(path, "no_chunks")
+
+
+@pytest.mark.parametrize("make", [lambda p: sparse_zarr(p / "a"), lambda p: sparse_precomputed(p / "a")])
+def test_a_store_without_any_chunk_is_refused(tmp_path, make):
+    path = make(tmp_path)
+    for chunk in [p for p in path.rglob("*") if p.is_file() and p.name not in ("info", "zarr.json")]:
+        chunk.unlink()
+    assert "no other file lies there" in complaint(path, "no_chunks")
+
+
+def test_an_empty_mask_needs_no_chunk(tmp_path):
+    path = zarr_array(tmp_path / "a.zarr", np.zeros(SHAPE, bool))
+    with open_labels(path, mask=True) as volume:
+        assert not volume.stored_chunks().any()
+
+
+def test_check_says_that_no_chunk_was_ever_written(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("main", (30, 10, 10), "u4", chunks=(1, 1, 1))
+    spec = VolumeSpec((30, 10, 10), (30.0, 8.0, 8.0))
+    with pytest.raises(InputError, match="none of its chunks was ever written"):
+        check_labels(path, spec)

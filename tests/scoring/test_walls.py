@@ -45,7 +45,7 @@ def outcome(what):
 def tell(**answers):
     raise InputError.of("said", repr(answers))
 
-def attack(path, spec, **_):
+def attack(spec, path, dataset):
 """
 
 
@@ -53,7 +53,7 @@ def answers_of(monkeypatch, tmp_path, attack: str, nodes=((1, 2, 3),)) -> dict[s
     """Run ``attack``, the body of a function with ``outcome`` and ``tell`` at hand, in place of the child's check."""
     script = tmp_path / "taken_over.py"
     body = textwrap.indent(textwrap.dedent(attack), "    ")
-    script.write_text(TAKEN_OVER + body + "\nchild.check_labels = attack\nchild.main()\n")
+    script.write_text(TAKEN_OVER + body + "\nchild.open_for = attack\nchild.main()\n")
     monkeypatch.setattr(process, "PROGRAM", ("-I", str(script)))
     monkeypatch.setattr(process, "MAX_COMPLAINT_CHARACTERS", 100_000)
     path = tmp_path / "upload.h5"

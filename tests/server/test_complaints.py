@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from axonem_eval.errors import Complaint, InputError
-from evalserver.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded
+from evalserver.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded, under_own_name
 from evalserver.jobs import REJECTED
 from evalserver.running import Rejection, run_job
 from evalserver.submissions import notifications, quota, services
@@ -117,3 +117,9 @@ def test_a_costly_submission_that_an_organiser_starts_again_takes_no_second_slot
     submission = reject(submit(phase, user), complaint("too_slow"))
     assert services.retry_submission(submission)
     assert quota.slots_left(team=user.teams.get(), phase=phase) == 1
+
+
+@pytest.mark.parametrize("message", ["/data/private/submissions/ab/a.h5: cut off", "a.h5: cut off", "'a.h5': cut off"])
+def test_a_file_is_named_as_its_owner_names_it(message):
+    told = under_own_name(message, "submissions/ab/a.h5", "mine (1).h5")
+    assert told.replace("'", "") == "mine (1).h5: cut off"

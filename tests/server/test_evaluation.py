@@ -1,5 +1,8 @@
 """From upload to score, with a real worker, a real Redis and real files."""
 
+from io import BytesIO
+
+import h5py
 import numpy as np
 import pytest
 
@@ -56,6 +59,29 @@ def test_the_servers_score_is_the_librarys_to_the_last_digit(worker, ended):
     assert evaluation.report["edges_nm"] == at_home.to_json()["edges_nm"]
 
 
+def without_last_chunks() -> bytes:
+    """The true labels in an HDF5 file of which the last third along x was never written."""
+    buffer, labels = BytesIO(), tiny_labels()
+    with h5py.File(buffer, "w") as file:
+        main = file.create_dataset("main", labels.shape, labels.dtype, chunks=(24, 64, 32), compression="gzip")
+        main[:, :, :64] = labels[:, :, :64]
+    return buffer.getvalue()
+
+
+def test_chunks_that_are_not_there_are_named_to_the_team_alone(worker, ended, client):
+    phase, ada = make_benchmark(), make_user()
+    submission = ended(submit(phase, {"a": upload(without_last_chunks())}, user=ada))
+    assert submission.status == "scored", submission.complaints
+    (warning,) = submission.files.get().warnings
+    assert warning == "seg.h5: 1 of 3 chunks were never written: they read as background"
+    page = f"/submissions/{submission.code}/"
+    assert warning not in client.get(page).content.decode()
+    client.force_login(ada)
+    assert warning in client.get(page).content.decode()
+    (file,) = client.get(f"/api/v1/submissions/{submission.code}").json()["files"]
+    assert file["warnings"] == [warning]
+
+
 def test_an_evaluation_names_everything_it_depends_on(worker, ended):
     phase = make_benchmark()
     evaluation = Evaluation.objects.get(volume_file__submission=ended(submit(phase)))
@@ -91,6 +117,18 @@ def test_labels_of_the_wrong_shape_are_no_ground_truth(worker, ended):
     assert ground_truth.status == "rejected"
     assert [c["code"] for c in ground_truth.complaints] == ["wrong_shape"]
     assert not ground_truth.is_current
+
+
+@pytest.mark.parametrize("part", ["source_file", "no_merge_mask"])
+def test_labels_and_masks_that_state_another_voxel_size_are_no_ground_truth(worker, ended, part):
+    phase = make_benchmark(ready=False)
+    files = {"source_file": upload(), part: upload(h5_bytes(tiny_labels(), voxel_size_nm=(8.0, 8.0, 30.0)))}
+    ground_truth = ended(
+        register_ground_truth(volume=phase.volumes.get(), source_kind=GroundTruth.Source.LABELS, **files)
+    )
+    assert ground_truth.status == "rejected"
+    assert [c["code"] for c in ground_truth.complaints] == ["wrong_voxel_size"]
+    assert "8 x 8 x 30" in ground_truth.complaints[0]["message"]
 
 
 BAD_FILES = {

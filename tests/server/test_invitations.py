@@ -132,7 +132,7 @@ def test_an_owner_who_follows_a_link_stays_an_owner(lab):
 
 
 def test_members_are_not_invited_again(lab):
-    with pytest.raises(teams.TeamError, match="is a member already"):
+    with pytest.raises(teams.TeamError, match="is already a member"):
         teams.invite(team=lab, email="ADA@example.org", invited_by=User.objects.get(email="ada@example.org"))
 
 

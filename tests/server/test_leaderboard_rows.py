@@ -37,7 +37,7 @@ def test_equal_scores_share_a_rank_and_the_earlier_comes_first(phase, rows):
     for erl, age in ((5000, 3), (7000, 2), (5000, 9), (1000, 1)):
         submission = make_scored(phase, erl, method_name=f"{erl}, {age} days old")
         Submission.objects.filter(pk=submission.pk).update(created_at=now - timedelta(days=age))
-    assert [(row.rank, row.submission.method_name) for row in rows()] == [
+    assert [(row.rank, row.method) for row in rows()] == [
         (1, "7000, 2 days old"),
         (2, "5000, 9 days old"),
         (2, "5000, 3 days old"),
@@ -45,10 +45,18 @@ def test_equal_scores_share_a_rank_and_the_earlier_comes_first(phase, rows):
     ]
 
 
-def test_scores_that_look_equal_when_rounded_are_not_tied(phase, rows):
+def test_scores_on_public_ground_truth_that_look_equal_when_rounded_are_not_tied(phase, rows):
+    phase.volumes.update(ground_truth_public=True)
     make_scored(phase, 5000.0)
     make_scored(phase, 5000.0001)
-    assert [(row.rank, row.mean_erl_um) for row in rows()] == [(1, 5.0000001), (2, 5.0)]
+    assert [(row.rank, row.mean_erl_nm) for row in rows()] == [(1, 5000.0001), (2, 5000.0)]
+
+
+def test_scores_on_hidden_ground_truth_that_are_shown_equal_share_a_rank(phase, rows):
+    # The order of two rows would tell which of two exact scores is higher.
+    make_scored(phase, 5000.0, method_name="earlier")
+    make_scored(phase, 5000.0001, method_name="later")
+    assert [(row.rank, row.method, row.mean_erl_nm) for row in rows()] == [(1, "earlier", 5000), (1, "later", 5000)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,7 @@ def test_scores_that_look_equal_when_rounded_are_not_tied(phase, rows):
 def test_what_is_not_listed_is_not_ranked(phase, rows, fields):
     make_scored(phase, 9000, **fields)
     make_scored(phase, 5000)
-    assert [(row.rank, row.mean_erl_um) for row in rows()] == [(1, 5.0)]
+    assert [(row.rank, row.mean_erl_nm) for row in rows()] == [(1, 5000)]
 
 
 def test_results_under_another_ground_truth_are_not_mixed_in(phase, rows):
@@ -67,7 +75,7 @@ def test_results_under_another_ground_truth_are_not_mixed_in(phase, rows):
     add_ground_truth(volume, tiny_graph().longer_than(0))
     assert rows() == []
     make_scored(phase, 4000)
-    assert [row.mean_erl_um for row in rows()] == [4.0]
+    assert [row.mean_erl_nm for row in rows()] == [4000]
 
 
 def test_results_under_another_tolerance_are_not_mixed_in(phase, rows):
@@ -95,7 +103,7 @@ def test_published_results_stand_apart_and_are_not_ranked(client, phase):
     answer = client.get(reverse("leaderboard", args=[phase.benchmark.slug]))
     board = answer.context["board"]
     assert [row.rank for row in board.rows] == [1]
-    assert [(row.entry.method, row.mean_erl_um) for row in board.published] == [("Affinity U-Net", 28.5)]
+    assert [(row.method, row.mean_erl_nm) for row in board.published] == [("Affinity U-Net", 28_500)]
     page = answer.content.decode()
     assert page.index("erl 5000") < page.index("Affinity U-Net")
     assert "published" in page
@@ -108,14 +116,14 @@ def test_what_a_newer_listed_entry_replaces_has_no_rank(client, phase, rows):
     make_scored(phase, 6000, method_name="other")
 
     def ranked() -> list[tuple[int | None, str]]:
-        return [(row.rank, row.submission.method_name) for row in rows()]
+        return [(row.rank, row.method) for row in rows()]
 
     describe_submission(new, {"supersedes": old})
     assert ranked() == [(1, "old"), (2, "other")]  # what replaces it is not published yet
     publish_submission(new)
     assert ranked() == [(1, "other"), (2, "new")]
     page = client.get(reverse("leaderboard", args=[phase.benchmark.slug]), {"superseded": "1"})
-    shown = [(row.rank, row.submission.method_name) for row in page.context["board"].rows]
+    shown = [(row.rank, row.method) for row in page.context["board"].rows]
     assert shown == [(None, "old"), (1, "other"), (2, "new")]
     assert b'<span class="tag">superseded</span>' in page.content
     successor = reverse("submission", args=[new.code])
@@ -130,7 +138,7 @@ def test_a_chain_of_replacements_holds_when_its_middle_is_withdrawn(phase, rows)
     second = make_scored(phase, 8000, team=team, supersedes=first)
     make_scored(phase, 7000, team=team, supersedes=second)
     withdraw_submission(second)
-    assert [row.mean_erl_um for row in rows()] == [7.0]
+    assert [row.mean_erl_nm for row in rows()] == [7000]
 
 
 def test_the_history_keeps_what_was_the_best_once(client, phase):
@@ -138,7 +146,7 @@ def test_the_history_keeps_what_was_the_best_once(client, phase):
     first = make_scored(phase, 5000, team=team)
     make_scored(phase, 7000, team=team, supersedes=first)
     board = client.get(reverse("leaderboard", args=[phase.benchmark.slug])).context["board"]
-    assert [record.mean_erl_um for record in board.history] == [5.0, 7.0]
+    assert [record.mean_erl_nm for record in board.history] == [5000, 7000]
 
 
 def test_an_empty_table_says_so(client, phase):

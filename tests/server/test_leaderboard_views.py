@@ -12,6 +12,7 @@ from django.utils import timezone
 from evalserver.benchmarks.models import Phase, PublishedEntry, PublishedScore
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.history_plot import history_plot
+from evalserver.leaderboard.rows import Record
 from evalserver.submissions.metadata import describe_submission
 from evalserver.submissions.models import Evaluation, Submission
 from tests.factories import make_benchmark, make_scored, make_team, make_user
@@ -33,7 +34,7 @@ def get(client, phase):
 
 
 def names(answer) -> list[str]:
-    return [row.submission.method_name for row in answer.context["board"].rows]
+    return [row.method for row in answer.context["board"].rows]
 
 
 def with_volume_erl(submission: Submission, slug: str, erl_nm: float) -> None:
@@ -42,10 +43,11 @@ def with_volume_erl(submission: Submission, slug: str, erl_nm: float) -> None:
 
 def test_sorting_by_a_volume_leaves_the_ranks_alone(phase, get):
     first, second = make_scored(phase, 7000, method_name="first"), make_scored(phase, 5000, method_name="second")
-    with_volume_erl(first, "a", 1000)
-    with_volume_erl(second, "a", 9000)
+    for submission, on_a, on_b in ((first, 1000, 13_000), (second, 9000, 1000)):
+        with_volume_erl(submission, "a", on_a)
+        with_volume_erl(submission, "b", on_b)
     answer = get("?sort=-erl-a.um")
-    assert [(row.rank, row.submission.method_name) for row in answer.context["board"].rows] == [
+    assert [(row.rank, row.method) for row in answer.context["board"].rows] == [
         (2, "second"),
         (1, "first"),
     ]
@@ -85,7 +87,7 @@ def test_one_row_a_team_is_its_best_with_its_rank_among_all(phase, get):
     for erl, team in ((9000, ours), (8000, ours), (7000, theirs), (6000, theirs)):
         make_scored(phase, erl, team=team)
     rows = get("?rows=best").context["board"].rows
-    assert [(row.rank, row.mean_erl_um) for row in rows] == [(1, 9.0), (3, 7.0)]
+    assert [(row.rank, row.mean_erl_nm) for row in rows] == [(1, 9000), (3, 7000)]
 
 
 def test_dates_hold_the_whole_last_day_in_utc(phase, get):
@@ -142,7 +144,7 @@ def test_a_reference_entry_shows_what_repeats_it(phase, get):
 
 def test_the_history_of_the_first_hour_shows_no_moment_to_come():
     until = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
-    record = selectors.Record("abc", "U-Net", "Lab", until - timedelta(hours=1), 5.0, 60.0)
+    record = Record("abc", "U-Net", "Lab", until - timedelta(hours=1), 5000.0, 0.6)
     moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], until, None))
     assert moments
     assert max(moments) <= "11-23 18:30"
@@ -154,7 +156,7 @@ def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
         submission = make_scored(phase, erl)
         Submission.objects.filter(pk=submission.pk).update(created_at=now - timedelta(days=age))
     answer = get()
-    assert [record.mean_erl_um for record in answer.context["board"].history] == [1.0, 3.0, 4.0]
+    assert [record.mean_erl_nm for record in answer.context["board"].history] == [1000, 3000, 4000]
     assert "Best result over time" in answer.content.decode()
 
 

@@ -80,8 +80,8 @@ def test_a_result_states_what_it_depends_on(client):
     phase = make_benchmark(("a", "b"))
     page = page_of(client, make_scored(phase, 4321.0))
     for words in (
-        "4.32",
-        "43.2%",
+        "4.50",
+        "45.0%",
         "5 nodes",
         "0.15 µm",
         "metric 1",

@@ -157,7 +157,7 @@ def test_a_forgotten_password_is_replaced_by_mail(client):
     assert is_in(client)
     # The link is of no use a second time.
     client.logout()
-    assert "out of date" in client.get(link, follow=True).content.decode()
+    assert "has expired" in client.get(link, follow=True).content.decode()
 
 
 @pytest.mark.parametrize("password", ["short1", "password123", "918273645546372819", "ada@example.org"])

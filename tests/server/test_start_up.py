@@ -67,7 +67,8 @@ def test_a_server_for_this_machine_alone_has_nothing_to_complain_of(settings):
 PROGRAMS = {
     "web": ["gunicorn", "evalserver.wsgi", "--bind", "127.0.0.1:0"],
     "worker": ["celery", "-A", "evalserver", "worker", "-c", "1"],
-    "timer": ["celery", "-A", "evalserver", "beat", "--schedule", "{folder}/beat"],  # as root it replaces whatever file it is given
+    # A file of its own: as root, beat replaces whatever file it is given.
+    "timer": ["celery", "-A", "evalserver", "beat", "--schedule", "{folder}/beat"],
 }
 
 

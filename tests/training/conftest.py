@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.common.config import ExperimentConfig, config_from
+from baselines.common.config import ExperimentConfig
+from baselines.common.config_file import config_from
 
 SMALL = {
     "name": "small",
@@ -19,9 +20,10 @@ SMALL = {
         "norm": "group",
         "offsets": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 4]],
     },
-    "train": {"steps": 6, "patch": [4, 16, 16], "workers": 0, "threads": 1, "checkpoint_every": 2, "log_every": 2},
+    "train": {"steps": 6, "patch": [4, 16, 16], "workers": 0, "checkpoint_every": 2, "log_every": 2},
+    "compute": {"threads": 1},
     "predict": {"patch": [4, 16, 16], "overlap": [0.5, 0.5, 0.5], "chunk": [2, 8, 8]},
-    "segment": {"block": [6, 20, 20], "halo": [2, 6, 6], "size": 10, "dust": 5},
+    "segment": {"block": [6, 20, 20], "halo": [2, 6, 6], "min_fragment_voxels": 10, "dust": 5},
 }
 
 

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.affinity_unet.agglomerate import agglomerate
-from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, edge_slot, region_graph
-from baselines.affinity_unet.segment import rename
+from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, edge_slot, region_graph, rename
 from tests.training.test_watershed import row, same_partition, smooth
 
 

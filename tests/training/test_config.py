@@ -4,7 +4,7 @@ import pytest
 
 from axonem_eval.errors import InputError
 from baselines.cli import SHIPPED
-from baselines.common.config import config_from, load_config
+from baselines.common.config_file import config_from, load_config
 
 MINIMAL = {"name": "x", "voxel_size_nm": [30, 8, 8]}
 
@@ -21,6 +21,31 @@ def test_defaults_are_the_published_recipe():
     assert config.model.offsets[:3] == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     assert len(config.model.offsets) == 12
     assert config.train.patch == (20, 256, 256)
+
+
+def test_the_published_configuration_writes_the_defaults_out():
+    published, defaults = load_config(SHIPPED / "published.toml"), config_from(MINIMAL)
+    for table in ("model", "train", "augment", "predict", "segment", "evaluate"):
+        assert getattr(published, table) == getattr(defaults, table), table
+
+
+def test_contradictions_of_several_tables_come_at_once_each_with_its_place():
+    found = complaints(
+        MINIMAL
+        | {
+            "train": {"schedule": {"kind": "trapezoid"}},
+            "segment": {"low": 0.9, "high": 0.2},
+            "data": {"test": [{"kind": "pear"}]},
+        }
+    )
+    assert len(found) == 3
+    for text in ("config: train.schedule: cooldown_steps 0", "config: segment: low 0.9", "config: data.test[0].kind: "):
+        assert any(complaint.startswith(text) for complaint in found), text
+
+
+def test_a_table_s_length_is_told():
+    (found,) = complaints(MINIMAL | {"predict": {"patch": [16, 96]}})
+    assert found == "config: predict.patch: found 2 values, expected 3"
 
 
 def test_every_complaint_comes_at_once():
@@ -55,10 +80,10 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 def test_shipped_weights_are_small_and_fit_their_configuration():
     pytest.importorskip("torch")
-    from baselines.affinity_unet.experiment import load_model
+    from baselines.affinity_unet.networks import load_model
 
     shipped, trained = (load_config(SHIPPED / f"{name}.toml") for name in ("synthetic-shipped", "synthetic"))
     assert shipped.model == trained.model
     assert shipped.data.test == trained.data.test
     assert shipped.resolve(shipped.checkpoint).stat().st_size < 2_000_000
-    assert load_model(shipped, shipped.resolve(shipped.checkpoint)).n_parameters > 1e5
+    assert sum(p.numel() for p in load_model(shipped, shipped.resolve(shipped.checkpoint)).parameters()) > 1e5

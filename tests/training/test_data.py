@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from axonem_eval.errors import InputError
-from baselines.common.config import VolumeConfig, config_from
+from baselines.common.config_data import VolumeConfig
+from baselines.common.config_file import config_from
 from baselines.common.data import compact, erode_labels, load_volumes
 from baselines.common.published import FFN, published_segmentations
 

@@ -9,11 +9,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("zarr")
 
 from axonem_eval.errors import InputError  # noqa: E402
-from baselines.affinity_unet.experiment import Experiment  # noqa: E402
 from baselines.affinity_unet.folds import mean_of_sweeps  # noqa: E402
+from baselines.affinity_unet.inference import hierarchy_of  # noqa: E402
+from baselines.affinity_unet.run import open_run  # noqa: E402
+from baselines.affinity_unet.stages import train_run  # noqa: E402
+from baselines.affinity_unet.threshold import sweep  # noqa: E402
 from baselines.cli import main  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint  # noqa: E402
-from baselines.common.config import config_from, load_config  # noqa: E402
+from baselines.common.config_file import config_from, load_config  # noqa: E402
 from baselines.common.submit import method_page  # noqa: E402
 from tests.training.conftest import SMALL, cells  # noqa: E402
 
@@ -49,6 +52,8 @@ steps = 60
 patch = [4, 24, 24]
 learning_rate = 0.01
 workers = 0
+
+[compute]
 threads = 1
 
 [augment]
@@ -64,7 +69,7 @@ patch = [4, 24, 24]
 [segment]
 block = [6, 20, 20]
 halo = [2, 6, 6]
-size = 10
+min_fragment_voxels = 10
 dust = 5
 
 [evaluate]
@@ -90,10 +95,10 @@ def test_folds_are_trained_joined_and_judged_by_what_was_kept_from_them(toml, tm
     assert all(torch.equal(weight, joined["model"][name]) for name, weight in second["model"].items())
     assert not torch.equal(first["model"]["embed.weight"], second["model"]["embed.weight"])
 
-    experiment = Experiment(load_config(toml), out, quiet=True)
-    sweep = json.loads((out / "threshold.json").read_text())["sweep"]
-    for place, row in enumerate(sweep):
-        alone = [fold.sweep("validate", fold.hierarchy("validate"))[place] for fold in experiment.folds]
+    run = open_run(load_config(toml), out, quiet=True)
+    rows = json.loads((out / "threshold.json").read_text())["sweep"]
+    for place, row in enumerate(rows):
+        alone = [sweep(fold, "validate", hierarchy_of(fold, "validate"))[place] for fold in run.folds]
         assert {each["threshold"] for each in alone} == {row["threshold"]}
         assert row["voi_sum"] == pytest.approx(sum(each["voi_sum"] for each in alone) / 2)
     # again, with nothing left to do: the same file, which prediction asks for
@@ -103,8 +108,7 @@ def test_folds_are_trained_joined_and_judged_by_what_was_kept_from_them(toml, tm
 
 
 def test_provenance_and_method_page_name_what_every_fold_learnt_from(toml, tmp_path):
-    experiment = Experiment(load_config(toml), tmp_path / "run", quiet=True)
-    experiment.train()
+    train_run(open_run(load_config(toml), tmp_path / "run", quiet=True))
     notes = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert notes["seconds"]["fold-0 train"] > 0
     assert notes["seconds"]["fold-1 train"] > 0

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np, torch
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.affinity_unet.predict import predict
-from baselines.affinity_unet.segment import build_hierarchy, global_fragments
-from baselines.common.config import config_from
+from baselines.affinity_unet.segment import build_hierarchy
+from baselines.affinity_unet.work_folder import WorkFolder
+from baselines.common.config_file import config_from
 from tests.training.conftest import SMALL, cells
 
 stage, deadline, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -42,7 +43,7 @@ torch.nn.init.normal_(model.head.weight, std=0.3)
 raw = cells((10, 40, 44))[0]
 predict(model, raw, folder / "a.zarr", config.predict, quiet=True, after_patch=tick("predict"))
 hierarchy = build_hierarchy(folder / "a.zarr", folder / "work", config.segment, quiet=True, after_block=tick("segment"))
-labels = hierarchy.lookup(0.5, 0)[global_fragments(folder / "work", tuple(slice(0, n) for n in raw.shape))]
+labels = hierarchy.lookup(0.5, 0)[WorkFolder(folder / "work").read(tuple(slice(0, n) for n in raw.shape))]
 np.save(folder / "labels.npy", labels)
 """
 

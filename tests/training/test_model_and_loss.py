@@ -26,7 +26,7 @@ def test_one_logit_an_offset_and_voxel(config):
 
 def test_the_published_width_has_the_published_size():
     """2.66 million parameters: four widths, twelve outputs (see the recipe)."""
-    assert round(ResidualUNet(ModelConfig()).n_parameters / 1e6, 2) == 2.66
+    assert round(sum(p.numel() for p in ResidualUNet(ModelConfig()).parameters()) / 1e6, 2) == 2.66
 
 
 def test_no_section_is_mixed_with_others_by_pooling():

@@ -104,11 +104,13 @@ def test_a_convolution_computes_in_the_type_that_was_taken(wanted, dtype):
 
 
 def test_log_and_provenance_tell_type_and_reason(cells_config, tmp_path, capsys):
-    from baselines.affinity_unet.experiment import Experiment
+    from baselines.affinity_unet.inference import predict_volume
+    from baselines.affinity_unet.run import open_run
+    from baselines.affinity_unet.stages import train_run
 
-    experiment = Experiment(cells_config, tmp_path / "run")
-    experiment.train()
-    experiment.predict("cells")
+    run = open_run(cells_config, tmp_path / "run")
+    train_run(run)
+    predict_volume(run, "cells")
     chosen = choose_precision("auto", CPU)
     notes = json.loads((tmp_path / "run" / "provenance.json").read_text())["precision"]
     assert notes == {stage: {"type": chosen.name, "why": chosen.why} for stage in ("train", "predict cells")}

@@ -100,7 +100,7 @@ def test_the_time_left_counts_no_patch_that_an_earlier_run_predicted(model, smal
 
 def test_a_type_that_changes_on_the_way_is_told_by_name(model, small, tmp_path):
     run(model, small, tmp_path / "a.zarr", precision="float32")
-    with pytest.raises(OtherJob, match=r"autocast is float32 there, bfloat16 here"):
+    with pytest.raises(OtherJob, match=r"precision is float32 there, bfloat16 here"):
         run(model, small, tmp_path / "a.zarr", precision="bfloat16")
 
 
@@ -168,7 +168,7 @@ def test_a_file_is_read_box_by_box(model, small, tmp_path):
     """The same bytes as from memory, for a crop of a stored volume."""
     import h5py
 
-    from baselines.common.config import VolumeConfig
+    from baselines.common.config_data import VolumeConfig
     from baselines.common.data import open_raw
 
     with h5py.File(tmp_path / "raw.h5", "w") as file:

@@ -9,11 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("zarr")
 
-from baselines.affinity_unet.experiment import Experiment, export_weights  # noqa: E402
+from baselines.affinity_unet.inference import hierarchy_of  # noqa: E402
+from baselines.affinity_unet.networks import export_weights  # noqa: E402
+from baselines.affinity_unet.run import open_run  # noqa: E402
+from baselines.affinity_unet.threshold import choose_threshold, sweep  # noqa: E402
 from baselines.cli import main  # noqa: E402
 from baselines.common import evaluate  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint  # noqa: E402
-from baselines.common.config import load_config  # noqa: E402
+from baselines.common.config_file import load_config  # noqa: E402
 from baselines.common.provenance import file_checksum  # noqa: E402
 from tests.training.conftest import SMALL, cells  # noqa: E402
 
@@ -47,6 +50,8 @@ steps = 80
 patch = [4, 24, 24]
 learning_rate = 0.01
 workers = 0
+
+[compute]
 threads = 1
 
 [augment]
@@ -62,7 +67,7 @@ patch = [4, 24, 24]
 [segment]
 block = [6, 20, 20]
 halo = [2, 6, 6]
-size = 10
+min_fragment_voxels = 10
 dust = 5
 
 [evaluate]
@@ -99,9 +104,9 @@ def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
     with h5py.File(out / "cells.h5") as file:
         assert np.array_equal(file["main"][()], first)
 
-    experiment = Experiment(load_config(toml), out, quiet=True)
-    rows = experiment.sweep("cells", experiment.hierarchy("cells"))
-    chosen = next(row for row in rows if row["threshold"] == experiment.choose_threshold())
+    run = open_run(load_config(toml), out, quiet=True)
+    rows = sweep(run, "cells", hierarchy_of(run, "cells"))
+    chosen = next(row for row in rows if row["threshold"] == choose_threshold(run))
     assert chosen["voi_sum"] == pytest.approx(scores["voi_sum"], abs=1e-12)
 
     size = export_weights(out / "last.pt", tmp_path / "small.pt")
@@ -155,7 +160,7 @@ def test_mistakes_are_told_in_one_line_each_and_exit_with_one(tmp_path, capsys):
 
 
 def test_the_method_page_is_one_that_the_client_reads(tmp_path):
-    from baselines.common.config import config_from
+    from baselines.common.config_file import config_from
     from baselines.common.provenance import Provenance
     from baselines.common.submit import method_page
 

@@ -7,18 +7,15 @@ from scipy import ndimage
 
 zarr = pytest.importorskip("zarr")
 
-from baselines.affinity_unet.segment import (  # noqa: E402
-    build_hierarchy,
-    global_fragments,
-    same_fragments,
-    segment_array,
-    write_segmentation,
-)
+from baselines.affinity_unet.block_tasks import same_fragments  # noqa: E402
+from baselines.affinity_unet.hierarchy import segment_array  # noqa: E402
+from baselines.affinity_unet.segment import build_hierarchy, write_segmentation  # noqa: E402
+from baselines.affinity_unet.work_folder import WorkFolder  # noqa: E402
 from baselines.common.config import SegmentConfig  # noqa: E402
 from baselines.common.evaluate import overlaps  # noqa: E402
 
 SHAPE = (20, 48, 52)
-CONFIG = SegmentConfig(block=(10, 20, 24), halo=(6, 10, 10), size=20, dust=10, low=0.05, high=0.98)
+CONFIG = SegmentConfig(block=(10, 20, 24), halo=(6, 10, 10), min_fragment_voxels=20, dust=10, low=0.05, high=0.98)
 WHOLE = tuple(slice(0, n) for n in SHAPE)
 
 
@@ -47,7 +44,7 @@ def store(affinity, tmp_path):
 
 
 def labels_of(hierarchy, work, threshold=0.5, dust=10):
-    return hierarchy.lookup(threshold, dust)[global_fragments(work, WHOLE)]
+    return hierarchy.lookup(threshold, dust)[WorkFolder(work).read(WHOLE)]
 
 
 def voi(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,12 +82,12 @@ def test_a_leak_beyond_a_blocks_sight_cuts_nothing_at_its_face(tmp_path):
     affinity = np.full((3, 20, 20, 10), 250, np.uint8)
     affinity[1, :, 14] = 50  # the wall between the columns; the smaller has less than half of each face
     affinity[1, 2, 14, 5] = 255
-    config = SegmentConfig(block=(10, 20, 10), halo=(3, 3, 3), size=0, dust=0, low=0.01, high=0.98)
+    config = SegmentConfig(block=(10, 20, 10), halo=(3, 3, 3), min_fragment_voxels=0, dust=0, low=0.01, high=0.98)
     array = zarr.create_array(tmp_path / "leak.zarr", shape=affinity.shape, dtype="uint8")
     array[:] = affinity
     hierarchy = build_hierarchy(tmp_path / "leak.zarr", tmp_path / "work", config, quiet=True)
     labels = hierarchy.lookup(0.9, 0)[
-        global_fragments(tmp_path / "work", tuple(slice(0, n) for n in affinity.shape[1:]))
+        WorkFolder(tmp_path / "work").read(tuple(slice(0, n) for n in affinity.shape[1:]))
     ]
     assert set(np.unique(labels)) == {1}
 
@@ -121,6 +118,14 @@ def test_two_processes_give_the_same_result(store, tmp_path):
     two = build_hierarchy(store, tmp_path / "two", CONFIG, quiet=True, processes=2)
     assert np.array_equal(one.united, two.united)
     assert np.array_equal(one.tree.score, two.tree.score)
+
+
+def test_fragments_at_voxels_are_those_of_the_whole_volume(store, tmp_path):
+    build_hierarchy(store, tmp_path / "work", CONFIG, quiet=True)
+    voxels = np.random.default_rng(0).integers(0, SHAPE, (200, 3))
+    folder = WorkFolder(tmp_path / "work")
+    assert folder.at(voxels).tolist() == folder.read(WHOLE)[tuple(voxels.T)].tolist()
+    assert folder.at(voxels[:0]).tolist() == []
 
 
 def test_a_threshold_is_a_prefix_of_the_hierarchy(affinity):

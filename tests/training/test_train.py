@@ -15,12 +15,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from axonem_eval.errors import InputError  # noqa: E402
-from baselines.affinity_unet.experiment import load_model  # noqa: E402
+from baselines.affinity_unet.batches import fitting_workers  # noqa: E402
+from baselines.affinity_unet.networks import load_model  # noqa: E402
 from baselines.affinity_unet.predict import forward  # noqa: E402
-from baselines.affinity_unet.train import fitting_workers, learning_rate, train  # noqa: E402
+from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from baselines.common.config import TrainConfig  # noqa: E402
+from baselines.common.config import HolesConfig, ScheduleConfig, TrainConfig  # noqa: E402
 from baselines.common.data import load_volumes  # noqa: E402
+
+TRAPEZOID = ScheduleConfig("trapezoid", warmup_steps=10, cooldown_steps=20)
 
 
 def same_weights(a: dict, b: dict) -> bool:
@@ -45,7 +48,7 @@ def test_a_kill_loses_at_most_the_steps_since_the_checkpoint(cells_config, tmp_p
     values = config.to_json() | {"data": {"train": [{"raw": "cells.h5:raw", "labels": "cells.h5:labels"}]}}
     code = (
         "import json, sys; from dataclasses import replace; from pathlib import Path\n"
-        "from baselines.common.config import config_from; from baselines.common.data import load_volumes\n"
+        "from baselines.common.config_file import config_from; from baselines.common.data import load_volumes\n"
         "from baselines.affinity_unet.train import train\n"
         "config = replace(config_from(json.loads(sys.argv[1])), folder=sys.argv[2])\n"
         "train(config, load_volumes(config, config.data.train), Path(sys.argv[3]), quiet=True)\n"
@@ -74,7 +77,7 @@ def test_a_few_steps_learn_the_walls(cells_config, tmp_path):
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth():
-    config = TrainConfig(steps=110, learning_rate=1.0, schedule="cosine", warmup_steps=10)
+    config = TrainConfig(steps=110, learning_rate=1.0, schedule=ScheduleConfig("cosine", warmup_steps=10))
     assert learning_rate(config, 0) == 0.1
     assert learning_rate(config, 10) == 1.0
     assert learning_rate(config, 60) == pytest.approx(0.505)
@@ -82,7 +85,7 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth():
 
 
 def test_a_trapezoid_falls_in_its_last_steps_alone():
-    config = TrainConfig(steps=100, learning_rate=1.0, schedule="trapezoid", warmup_steps=10, cooldown_steps=20)
+    config = TrainConfig(steps=100, learning_rate=1.0, schedule=TRAPEZOID)
     assert learning_rate(config, 0) == 0.1
     assert {learning_rate(config, step) for step in range(10, 81)} == {1.0}
     assert learning_rate(config, 90) == pytest.approx(0.505)
@@ -90,15 +93,15 @@ def test_a_trapezoid_falls_in_its_last_steps_alone():
 
 
 def test_each_cycle_goes_through_the_whole_schedule():
-    once = TrainConfig(steps=100, learning_rate=1.0, schedule="trapezoid", warmup_steps=10, cooldown_steps=20)
-    twice = replace(once, steps=200, cycles=2)
+    once = TrainConfig(steps=100, learning_rate=1.0, schedule=TRAPEZOID)
+    twice = replace(once, steps=200, schedule=replace(TRAPEZOID, cycles=2))
     assert [learning_rate(twice, step) for step in range(200)] == 2 * [learning_rate(once, step) for step in range(100)]
 
 
 def test_a_checkpoint_holds_the_weights_at_the_end_of_each_cycle(cells_config, tmp_path):
     volumes = load_volumes(cells_config, cells_config.data.train)
     once = load_checkpoint(train(cells_config, volumes, tmp_path / "once", quiet=True))
-    twice = replace(cells_config, train=replace(cells_config.train, steps=12, cycles=2))
+    twice = replace(cells_config, train=replace(cells_config.train, steps=12, schedule=ScheduleConfig(cycles=2)))
     whole = load_checkpoint(train(twice, volumes, tmp_path / "twice", quiet=True))
     assert len(whole["earlier"]) == 1
     assert same_weights(whole["earlier"][0], once["model"])
@@ -110,7 +113,7 @@ def test_a_checkpoint_holds_the_weights_at_the_end_of_each_cycle(cells_config, t
 
 
 def test_inference_takes_the_mean_of_the_cycles(cells_config, tmp_path):
-    config = replace(cells_config, train=replace(cells_config.train, steps=12, cycles=2))
+    config = replace(cells_config, train=replace(cells_config.train, steps=12, schedule=ScheduleConfig(cycles=2)))
     path = train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
     grey = np.random.default_rng(0).random((1, 4, 16, 16), np.float32)
     found = load_checkpoint(path)
@@ -131,15 +134,17 @@ def test_holes_weigh_from_the_step_that_is_asked_for(cells_config, tmp_path):
         return load_checkpoint(train(config, volumes, tmp_path / name, quiet=True))["model"]
 
     plain = weights("plain")
-    assert same_weights(weights("after", hole_weight=30.0, hole_from=6), plain)
-    assert not same_weights(weights("last", hole_weight=30.0, hole_from=5), plain)
+    assert same_weights(weights("after", holes=HolesConfig(30.0, hole_weight_from_step=6)), plain)
+    assert not same_weights(weights("last", holes=HolesConfig(30.0, hole_weight_from_step=5)), plain)
 
 
 def test_a_compiled_loss_is_the_same_loss(cells_config, tmp_path):
     volumes = load_volumes(cells_config, cells_config.data.train)
     losses = []
     for compiled in (False, True):
-        config = replace(cells_config, train=replace(cells_config.train, hole_weight=3.0, compile_loss=compiled))
+        options = replace(cells_config.train, holes=HolesConfig(3.0))
+        compute = replace(cells_config.compute, compile_loss=compiled)
+        config = replace(cells_config, train=options, compute=compute)
         train(config, volumes, tmp_path / str(compiled), quiet=True)
         text = (tmp_path / str(compiled) / "log.jsonl").read_text()
         losses.append([json.loads(line)["loss"] for line in text.splitlines()])
@@ -150,7 +155,8 @@ def test_a_compiled_loss_is_the_same_loss(cells_config, tmp_path):
 def test_without_a_compiler_the_loss_is_taken_as_it_is(cells_config, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    config = replace(cells_config, train=replace(cells_config.train, steps=2, compile_loss=True))
+    options, compute = replace(cells_config.train, steps=2), replace(cells_config.compute, compile_loss=True)
+    config = replace(cells_config, train=options, compute=compute)
     train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
     assert load_checkpoint(tmp_path / "run" / "last.pt")["step"] == 2
     assert "no C++ compiler" in capsys.readouterr().err
@@ -175,7 +181,7 @@ def test_two_processes_train_one_model(cells_config, tmp_path):
     code = tmp_path / "ddp.py"
     code.write_text(
         "import json, sys; from dataclasses import replace; from pathlib import Path\n"
-        "from baselines.common.config import config_from; from baselines.common.data import load_volumes\n"
+        "from baselines.common.config_file import config_from; from baselines.common.data import load_volumes\n"
         "from baselines.affinity_unet.train import train\n"
         "config = replace(config_from(json.loads(sys.argv[1])), folder=sys.argv[2])\n"
         "train(config, load_volumes(config, config.data.train), Path(sys.argv[2]) / 'ddp', quiet=True)\n"

@@ -1,4 +1,4 @@
-"""The one rounding rule of the pages: um with two decimals, percent with one. Stored values are never rounded."""
+"""How pages write figures: um with two decimals, percent with one. What is hidden was rounded before (`disclosure`)."""
 
 import json
 import math
@@ -14,6 +14,8 @@ from evalserver.markdown import render_markdown
 register = template.Library()
 
 EM_DASH = "–"
+# What a template makes of an attribute of None.
+MISSING = (None, "")
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -29,13 +31,13 @@ def about_minutes(seconds: float) -> str:
 @register.filter
 def um(value: float | None) -> str:
     """A length in um."""
-    return EM_DASH if value is None else f"{value:,.2f}"
+    return EM_DASH if value in MISSING else f"{value:,.2f}"
 
 
 @register.filter
 def nm_as_um(value: float | None) -> str:
     """A length in nm, shown in um."""
-    return um(None if value is None else value / 1000)
+    return um(None if value in MISSING else value / 1000)
 
 
 @register.filter
@@ -47,19 +49,19 @@ def cable(value: float | None) -> str:
 @register.filter
 def percent(value: float | None) -> str:
     """A share from 0 to 100."""
-    return EM_DASH if value is None else f"{value:.1f}%"
+    return EM_DASH if value in MISSING else f"{value:.1f}%"
 
 
 @register.filter
 def fraction(value: float | None) -> str:
     """A share from 0 to 1, shown in percent."""
-    return percent(None if value is None else value * 100)
+    return percent(None if value in MISSING else value * 100)
 
 
 @register.filter
 def count(value: int | None) -> str:
     """A number of things, in groups of three digits."""
-    return EM_DASH if value is None else f"{value:,}"
+    return EM_DASH if value in MISSING else f"{value:,}"
 
 
 @register.filter
@@ -110,7 +112,7 @@ def p_value(value: float) -> str:
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """What a participant wrote, sanitised."""
+    """Text of a participant as safe HTML."""
     return render_markdown(text)
 
 

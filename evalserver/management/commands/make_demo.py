@@ -8,7 +8,7 @@ from evalserver.benchmarks.models import Benchmark
 
 
 class Command(BaseCommand):
-    help = "Make the demo benchmark and its entries; needs a running worker. Run again, it does what is missing."
+    help = "Make the demo benchmark and its entries. It needs a running worker. A second run does only what is missing."
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("load_benchmark", "demo", "axonem", "snemi3d", verbosity=0, stdout=self.stderr)

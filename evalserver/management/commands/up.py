@@ -47,7 +47,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 class Command(BaseCommand):
-    help = "Run everything in one go: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
+    help = "Run everything with one command: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -139,7 +139,8 @@ class Command(BaseCommand):
                 *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
                 # Threads, so that a slow upload does not run into the worker's time limit.
                 *("--workers", "2", "--threads", "8", "--worker-class", "gthread", "--preload"),
-                *("--access-logfile", "-", "--graceful-timeout", "5"),
+                *("--access-logfile", "-", "--logger-class", "evalserver.log_mask.AccessLog"),
+                *("--graceful-timeout", "5"),
             ],
         )
 
@@ -170,7 +171,7 @@ class Command(BaseCommand):
             time.sleep(0.2)
         family.children.remove(child)
         if process.returncode:
-            raise CommandError("The demo is not complete; the reason stands above.")
+            raise CommandError("The demo is not complete. The reason is printed above.")
 
     def _say_ready(self, url: str, *, demo: bool) -> None:
         self.stdout.write(f"\nThe server runs: {url}")
@@ -183,5 +184,5 @@ class Command(BaseCommand):
             self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
             self.stdout.write(f"Organisers:      {url}/admin/ (organiser@example.org)")
         self.stdout.write(f"Logs:            {os.path.relpath(settings.VAR_DIR / 'log')}/")
-        self.stdout.write("Ctrl-C stops every process; the data stays.")
+        self.stdout.write("Ctrl-C stops every process. The data is kept.")
         self.stdout.flush()

@@ -9,12 +9,12 @@ from evalserver.accounts.services import create_token
 
 
 class Command(BaseCommand):
-    help = "Print a new API token of an account, for a program on this machine. It is shown this once."
+    help = "Print a new API token of an account, for a program on this machine. It is shown only once."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", help="whose token")
-        parser.add_argument("--name", default="make_token", help="what the account's page calls it")
-        parser.add_argument("--hours", type=float, default=24, help="how long it holds (default: %(default)s)")
+        parser.add_argument("--name", default="make_token", help="name of the token on the account's page")
+        parser.add_argument("--hours", type=float, default=24, help="how long it is valid (default: %(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(email=options["email"], is_active=True).first()

@@ -21,7 +21,7 @@ BATCH = 2_000
 
 
 class Command(BaseCommand):
-    help = "Fill an empty database with made-up users and entries, to measure how the leaderboard fares at scale."
+    help = "Fill an empty database with invented users and entries, to measure the leaderboard at scale."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--entries", type=int, default=10_000)
@@ -30,9 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.BASE_DIR / "var" == settings.VAR_DIR:
-            raise CommandError("Not into the folder of a real server: set VAR_DIR to a folder of its own.")
+            raise CommandError("This is the folder of a real server. Set VAR_DIR to another folder.")
         if User.objects.exists() or Submission.objects.exists():
-            raise CommandError("This database holds users or submissions; seed_load wants an empty one.")
+            raise CommandError("This database holds users or submissions. seed_load needs an empty one.")
         with transaction.atomic():
             teams = _teams(options["users"])
             phase, ground_truths = _benchmark()

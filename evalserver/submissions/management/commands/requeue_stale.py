@@ -6,7 +6,7 @@ from evalserver.submissions import services
 
 
 class Command(BaseCommand):
-    help = "One round of the reconciler: send jobs again whose task or worker is gone."
+    help = "Run the reconciler once: send jobs again whose task or worker is lost."
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = services.requeue_stale()

@@ -9,7 +9,7 @@ from evalserver.submissions import services
 class Command(BaseCommand):
     help = (
         "Score every scored submission of a benchmark with the current metric, ground truth and tolerance. "
-        "Earlier evaluations are kept. Files are read again only where the ground truth changed."
+        "Earlier evaluations are kept. Files are read again only if the ground truth changed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

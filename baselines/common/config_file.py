@@ -1,0 +1,92 @@
+"""Read an experiment from a TOML file, with every complaint about it at once."""
+
+import dataclasses
+import json
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from axonem_eval.errors import Complaint, InputError
+from baselines.common.config import EXPERIMENT, ExperimentConfig
+
+Place = tuple[int | str, ...]
+
+
+def load_config(path: str | Path) -> ExperimentConfig:
+    """Read a TOML file. Raises InputError with every complaint about it."""
+    file = Path(path)
+    try:
+        values = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise InputError.of("no_config", f"{file}: no such file; the shipped ones are in baselines/configs") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError.of("bad_toml", f"{file}: not valid TOML: {error}") from None
+    return config_from(values, where=str(file), folder=str(file.parent))
+
+
+def config_from(values: dict[str, Any], *, where: str = "config", folder: str = ".") -> ExperimentConfig:
+    """Experiment from plain values. Raises InputError with every complaint about them."""
+    text = json.dumps({key: value for key, value in values.items() if key != "folder"}, default=str)
+    complaints = [Complaint("unknown_key", f"{where}: unknown key 'folder'")] if "folder" in values else []
+    try:
+        config = EXPERIMENT.validate_json(text)
+    except ValidationError as error:
+        # A list that is too short has one error for each value that is missing; the last one knows the length.
+        short = {found["loc"][:-1]: found for found in error.errors() if _is_short(found)}
+        kept = [found for found in error.errors() if not _is_short(found)]
+        complaints += [complaint for found in (*kept, *short.values()) for complaint in _complaints(found, where)]
+        raise InputError(complaints) from None
+    if complaints:
+        raise InputError(complaints)
+    return dataclasses.replace(config, folder=folder)
+
+
+def _is_short(found: ErrorDetails) -> bool:
+    """Whether an error is about a list that is too short."""
+    return found["type"] == "missing" and isinstance(found["loc"][-1], int)
+
+
+def _complaints(found: ErrorDetails, where: str) -> list[Complaint]:
+    """What pydantic found, in the words of the TOML file."""
+    place, kind = found["loc"], found["type"]
+    if kind == "unexpected_keyword_argument":
+        known = ", ".join(f.name for f in dataclasses.fields(_table_at(place[:-1])) if f.name != "folder")
+        return [_complaint("unknown_key", where, place[:-1], f"unknown key {place[-1]!r}; it may have {known}")]
+    if kind == "missing" and isinstance(place[-1], int):
+        text = f"found {len(found['input'])} values, expected {place[-1] + 1}"
+        return [_complaint("bad_length", where, place[:-1], text)]
+    if kind == "missing":
+        return [_complaint("missing_key", where, place[:-1], f"key {place[-1]!r} is missing")]
+    if kind == "too_long":
+        text = f"found {len(found['input'])} values, expected {found['ctx']['max_length']}"
+        return [_complaint("bad_length", where, place, text)]
+    if kind == "value_error":
+        return [_complaint("bad_value", where, place, text) for text in str(found["ctx"]["error"]).splitlines()]
+    expected = found["msg"].removeprefix("Input should be ")
+    return [_complaint("bad_type", where, place, f"found {found['input']!r}, expected {expected}")]
+
+
+def _complaint(code: str, where: str, place: Place, text: str) -> Complaint:
+    """A complaint that names the file and the place in it, as in ``a.toml: data.test[0].kind: ...``."""
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return Complaint(code, f"{where}: {name}: {text}" if name else f"{where}: {text}")
+
+
+def _table_at(place: Place) -> type:
+    """The class of the table at a place of the configuration."""
+    kind: type = ExperimentConfig
+    for part in place:
+        if isinstance(part, str):
+            kind = _table_in(typing.get_type_hints(kind)[part])
+    return kind
+
+
+def _table_in(hint: Any) -> type:
+    """The configuration class in an annotation such as ``tuple[VolumeConfig, ...]``."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return hint
+    return next(_table_in(argument) for argument in typing.get_args(hint) if argument not in (type(None), Ellipsis))

@@ -1,0 +1,224 @@
+"""The one rule of what is told of hidden ground truth, and how finely; docs/metric.md states it for readers.
+
+Figures of a hidden volume are rounded to absolute steps, each at least ten times what one node of the ground truth can
+move. Steps are 1, 2 or 5 times a power of ten, so that a step says nothing by itself. `submissions.disclosure` applies
+the rule to scores, reports and comparisons; no other module rounds a hidden figure.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, floor, log10, sqrt
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview, Volume
+
+Lengths = TypeVar("Lengths", float, NDArray[np.float64])
+
+# A step is so many times what one node can move, and at least this part of the ground truth's own value.
+TIMES_A_NODE = 10
+PART = 1e-3
+# One node changes a number of splits, gaps or mergers by two at most; many axons have many errors.
+COUNTS_OF_A_NODE = 2
+COUNTS_PER_AXON = 0.01
+# The distribution of run lengths is many figures at once, so its steps are wider.
+RUN_SHARE_PART = 0.01
+# A figure whose step would be more than this part of its range says too little to be shown.
+COARSEST = 0.05
+# A figure over fewer axons says too much about each of them.
+MIN_AXONS_SHOWN = 10
+# An entry that labels less of the ground truth's cable than this gets no figures.
+LEAST_LABELLED = 0.01
+# Steps are powers of ten; this many decimals keep the smallest of them and drop binary noise.
+DECIMALS = 6
+
+
+def step_at_least(value: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20, 50, ... (and 0.5, 0.2, ...) that is not below value; 0 for 0."""
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** floor(log10(value))
+    return float(round(next(m * power for m in (1, 2, 5, 10) if m * power >= value * (1 - 1e-9)), DECIMALS))
+
+
+def to_step(values: Lengths, step: float) -> Lengths:
+    """The nearest multiple of a step; a step of 0 leaves values as they are. NaN stays."""
+    if not step:
+        return values
+    rounded = np.round(np.round(np.asarray(values) / step) * step, DECIMALS) + 0.0
+    return rounded if isinstance(values, np.ndarray) else float(rounded)
+
+
+def about(value: float | None) -> float | int | None:
+    """A constant of the ground truth (number of axons, node spacing) to two digits; no submission moves it."""
+    if not value:
+        return value
+    places = 1 - floor(log10(abs(value)))
+    return round(value, places) if isinstance(value, float) else int(round(value, places))
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """What may be told of results on one volume under one version of its ground truth.
+
+    is_exact : the ground truth is public, so that everything is told.
+    The others are the ground truth's own figures, which decide the steps and are not told: gt_erl_nm, total_nm (all
+    cable), longest_nm (its longest axon), reach_nm (the edges of one node, at most) and axons.
+    """
+
+    is_exact: bool
+    gt_erl_nm: float
+    total_nm: float
+    longest_nm: float
+    reach_nm: float
+    axons: int
+
+    @classmethod
+    def of(cls, volume: Volume, ground_truth: GroundTruth) -> "Disclosure":
+        """The rule for a volume; what the registration noted of its skeletons, or else bounds from the row."""
+        nodes, spacing = ground_truth.nodes or 0, ground_truth.mean_node_spacing_nm or 0.0
+        gt_erl = ground_truth.gt_erl_nm or 0.0
+        noted = {} if volume.ground_truth_public else _noted_figures(ground_truth)
+        total = noted.get("cable_nm") or max(0, nodes - (ground_truth.skeletons or 0)) * spacing
+        return cls(
+            is_exact=volume.ground_truth_public,
+            gt_erl_nm=gt_erl,
+            total_nm=total,
+            # The squares of all lengths add up to gt_erl * total, so no axon is longer than this.
+            longest_nm=noted.get("longest_nm") or sqrt(gt_erl * total),
+            reach_nm=noted.get("node_reach_nm") or 4 * spacing,
+            axons=ground_truth.skeletons or 0,
+        )
+
+    @cached_property
+    def length_step_nm(self) -> float:
+        """Step of summed cable: one node moves it by its edges."""
+        return self._step(PART * self.total_nm, self.reach_nm)
+
+    @cached_property
+    def erl_step_nm(self) -> float:
+        """Step of the ERL: a node less on a run of length L takes about 2 L reach / total from it."""
+        return self._step(PART * self.gt_erl_nm, self._erl_of_a_node(self.longest_nm, self.total_nm))
+
+    @cached_property
+    def count_step(self) -> int:
+        """Step of numbers of splits, gaps and mergers."""
+        return ceil(self._step(COUNTS_PER_AXON * self.axons, COUNTS_OF_A_NODE))
+
+    def _step(self, part: float, of_a_node: float) -> float:
+        return 0.0 if self.is_exact else step_at_least(max(part, TIMES_A_NODE * of_a_node))
+
+    def _erl_of_a_node(self, longest_nm: float, cable_nm: float) -> float:
+        return 2 * longest_nm * self.reach_nm / cable_nm if cable_nm else 0.0
+
+    def erl_nm(self, value: Lengths) -> Lengths:
+        """An ERL, a bound of its interval, or a part of it that an error takes."""
+        return to_step(value, self.erl_step_nm)
+
+    def length_nm(self, value: Lengths) -> Lengths:
+        """Cable summed over the volume."""
+        return to_step(value, self.length_step_nm)
+
+    def normalized(self, erl_nm: Lengths, gt_erl_nm: Any) -> Lengths:
+        """Share of the ceiling: of the two rounded figures, so that it tells nothing beyond them."""
+        if self.is_exact:
+            return erl_nm / gt_erl_nm
+        shown, ceiling = self.erl_nm(erl_nm), self.erl_nm(gt_erl_nm)
+        share = np.round(np.divide(shown, ceiling, out=np.zeros(np.shape(shown)), where=np.asarray(ceiling) > 0), 3)
+        return share if isinstance(erl_nm, np.ndarray) else float(share)
+
+    def count(self, value: int) -> int:
+        """A number of splits, gaps or mergers."""
+        return value if self.is_exact else int(to_step(float(value), self.count_step))
+
+    def about(self, value: float | None) -> float | int | None:
+        """A constant of the ground truth: how many axons, how far apart its nodes."""
+        return value if self.is_exact else about(value)
+
+    @cached_property
+    def gt_erl_shown_nm(self) -> float:
+        """ERL of the ground truth as it is shown."""
+        return self.erl_nm(self.gt_erl_nm)
+
+    @cached_property
+    def run_share_step(self) -> float | None:
+        """Step of the share of cable on runs of at least a length; None where the distribution is not shown.
+
+        One node can move a run past that length, and with it all of the run.
+        """
+        step = self._step(RUN_SHARE_PART, self.longest_nm / self.total_nm if self.total_nm else 1.0)
+        return step if step <= COARSEST else None
+
+    def bin_step_nm(self, axons: int, gt_cable_nm: float, gt_erl_nm: float, upper_nm: float | None) -> float | None:
+        """Step of the ERL of the axons of one length class; None where the class is not shown."""
+        longest = min(upper_nm or self.longest_nm, self.longest_nm)
+        step = self._step(PART * gt_erl_nm, self._erl_of_a_node(longest, gt_cable_nm))
+        return step if axons >= MIN_AXONS_SHOWN and step <= COARSEST * gt_erl_nm else None
+
+    def labels_too_little(self, labelled_nm: float | None) -> bool:
+        """Whether an entry has a label at so little of the cable that its figures are kept back.
+
+        labelled_nm : cable whose ends both have a label; None in records that do not tell.
+        """
+        if self.is_exact or labelled_nm is None:
+            return False
+        return self.length_nm(float(labelled_nm)) < self._least_labelled_nm
+
+    @property
+    def _least_labelled_nm(self) -> float:
+        return max(LEAST_LABELLED * self.total_nm, self.length_step_nm)
+
+    @property
+    def suspicious_erl_nm(self) -> float:
+        """No entry that labels too little has an ERL above this: a labelled piece lies on an axon of at most the
+        longest's length."""
+        if self.is_exact or not self.total_nm:
+            return -1.0
+        return self.longest_nm * (self._least_labelled_nm + self.length_step_nm / 2) / self.total_nm
+
+    def steps(self) -> dict[str, float]:
+        """The steps, for readers of a report."""
+        return {"erl_nm": self.erl_step_nm, "length_nm": self.length_step_nm, "count": self.count_step}
+
+
+_figures: dict[tuple[int, str], dict[str, float]] = {}
+
+
+def _noted_figures(ground_truth: GroundTruth) -> dict[str, float]:
+    """What the registration noted of the skeletons; kept, because a registered version never changes."""
+    key = (ground_truth.pk, ground_truth.checksum)
+    if key not in _figures:
+        found = GroundTruthPreview.objects.filter(ground_truth=ground_truth).values_list("figures", flat=True).first()
+        if found is None:
+            return {}
+        _figures[key] = found
+    return _figures[key]
+
+
+@dataclass(frozen=True)
+class GroundTruthFigures:
+    """What everybody is told of a version of a volume's ground truth; lengths in nm."""
+
+    version: int
+    checksum: str
+    skeletons: int | None
+    gt_erl_nm: float | None
+    mean_node_spacing_nm: float | None
+    tolerance_um: float | None
+
+    @classmethod
+    def of(cls, volume: Volume, ground_truth: GroundTruth) -> "GroundTruthFigures":
+        """Exact where the ground truth is public."""
+        rule = Disclosure.of(volume, ground_truth)
+        spacing = ground_truth.mean_node_spacing_nm
+        known = ground_truth.gt_erl_nm is not None
+        return cls(
+            version=ground_truth.version,
+            checksum=ground_truth.checksum,
+            skeletons=rule.about(ground_truth.skeletons),  # type: ignore[arg-type]
+            gt_erl_nm=rule.gt_erl_shown_nm if known else None,
+            mean_node_spacing_nm=rule.about(spacing),
+            tolerance_um=rule.about(spacing * volume.tolerance_nodes / 1000) if spacing else None,
+        )

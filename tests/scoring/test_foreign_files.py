@@ -1,0 +1,120 @@
+"""Files that are no label volume, or none that is read, are called by their name."""
+
+from contextlib import suppress
+
+import h5py
+import numpy as np
+import pytest
+
+from axonem_eval import InputError, SkeletonGraph
+from axonem_eval.cli import main
+from axonem_eval.volume import open_labels
+from tests.scoring.test_formats import complaint, tiff
+from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
+
+FOREIGN = {
+    "a web page": b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>",
+    "git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+    "git annex get": b"/annex/objects/SHA256E-s1--00.h5\n",
+    "gunzip": b"\x1f\x8b\x08\0\0\0\0\0",
+    "a NumPy array": b"\x93NUMPY\1\0v\0",
+    "a JSON file": b'{"scales": []}',
+    "a PNG image": b"\x89PNG\r\n\x1a\n",
+    "an NML file": b'<?xml version="1.0"?>\n<things><thing id="1"/></things>',
+    "a web store": b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
+    "a NIfTI": b"\x5c\x01\0\0" + bytes(340) + b"n+1\0",
+    "a pickle": b"\x80\x04\x95\0",
+    "-v7.3": b"MATLAB 5.0 MAT-file, Platform: GLNXA64",
+    "an MRC volume": bytes(208) + b"MAP ",
+    "an NRRD volume": b"NRRD0004\n",
+    "a tar archive": bytes(257) + b"ustar\0",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_foreign_file_is_named_in_place_of_labels_and_of_a_bundle(tmp_path, what):
+    path = tmp_path / "seg.h5"
+    path.write_bytes(FOREIGN[what])
+    assert what in complaint(path, "not_hdf5")
+    with pytest.raises(InputError) as caught:
+        SkeletonGraph.load(path)
+    assert what.replace("-v7.3", "a MATLAB file") in str(caught.value)
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_labels_in_place_of_a_bundle_are_named(tmp_path):
+    for path, what in ((write_h5(tmp_path / "a.h5", two_axons()), "HDF5"), (tiff(tmp_path / "a.tif"), "TIFF")):
+        with pytest.raises(InputError, match=f"{what}.* bundle"):
+            SkeletonGraph.load(path)
+
+
+def test_a_file_that_is_nothing_known_is_no_pickle_either(tmp_path):
+    (tmp_path / "gt.npz").write_bytes(b"hello")
+    with pytest.raises(InputError, match="unknown kind"):
+        SkeletonGraph.load(tmp_path / "gt.npz")
+
+
+def test_a_bundle_in_place_of_the_segmentation_is_named(tmp_path, capsys):
+    gt = tmp_path / "gt.npz"
+    straight_graph().save(gt)
+    assert main(["score", str(gt), "--ground-truth", str(gt)]) == 1
+    assert "it is a skeleton bundle" in capsys.readouterr().err
+
+
+def test_an_npz_of_labels_is_named_and_the_remedy_works(tmp_path):
+    np.savez(tmp_path / "a.npz", seg=two_axons())
+    assert "NumPy archive (.npz) of seg" in complaint(tmp_path / "a.npz", "unknown_format")
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        labels = two_axons()
+        f.create_dataset("main", data=labels, chunks=(4, 8, 8), compression="gzip")
+    open_labels(tmp_path / "a.h5").close()
+
+
+def test_an_n5_container_is_named(tmp_path):
+    (tmp_path / "attributes.json").write_text('{"n5": "2.0.0"}')
+    assert "N5" in complaint(tmp_path, "unknown_format")
+
+
+def created(path, kind: h5py.h5t.TypeID):
+    with h5py.File(path, "w") as file:
+        h5py.h5d.create(file.id, b"main", kind, h5py.h5s.create_simple(SHAPE))
+    return path
+
+
+def integer(bits: int) -> h5py.h5t.TypeID:
+    kind = h5py.h5t.STD_I64LE.copy()
+    kind.set_size(bits // 8)
+    kind.set_precision(bits)
+    return kind
+
+
+ODD_TYPES = {
+    "compound": h5py.h5t.py_create(np.dtype([("a", "i4"), ("b", "f4")])),
+    "text": h5py.h5t.py_create(np.dtype("S5")),
+    "text of any length": h5py.h5t.py_create(h5py.string_dtype()),
+    "lists": h5py.h5t.py_create(h5py.vlen_dtype("i4"), logical=True),
+    "references": h5py.h5t.py_create(h5py.ref_dtype, logical=True),
+    "half floats": h5py.h5t.py_create(np.dtype("f2")),
+    "complex": h5py.h5t.py_create(np.dtype("c8")),
+    "opaque": h5py.h5t.py_create(np.dtype("V3")),
+    "integers of 128 bits": integer(128),
+    "time": h5py.h5t.UNIX_D32LE,
+    "bool": h5py.h5t.py_create(np.dtype(bool), logical=True),
+}
+
+
+@pytest.mark.parametrize("name", ODD_TYPES)
+def test_a_type_that_is_no_integer_is_the_files_fault(tmp_path, name):
+    assert "uint64" in complaint(created(tmp_path / "a.h5", ODD_TYPES[name]), "wrong_dtype")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_anywhere_in_a_header_raises_nothing_but_input_errors(tmp_path, seed):
+    path = write_h5(tmp_path / "a.h5", two_axons(), resolution=(30, 8, 8))
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(8, min(len(data), 3000), 6):
+        data[place] = rng.integers(256)
+    path.write_bytes(data)
+    with suppress(InputError), open_labels(path) as volume:
+        volume.read(tuple(slice(0, n) for n in volume.shape_zyx))
