@@ -92,7 +92,7 @@ def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path):
 
 
 def test_a_bomb_among_sections_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.stores.MAX_CHUNK_BYTES", 10_000_000)
+    monkeypatch.setattr("axonem_eval.bounds.MAX_CHUNK_BYTES", 10_000_000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
         for z in range(3):
             archive.writestr(f"s{z}.tif", bytes(10_000_001))

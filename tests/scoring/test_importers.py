@@ -229,7 +229,7 @@ def test_what_lies_beside_skeletons_is_told(tmp_path):
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
         (
             b'<?xml version="1.0"?><things><thing id="1"/></things>',
-            "(.nml), which is not read; save each of its trees as SWC",
+            "(KNOSSOS, webKnossos), which is not read; save what it holds as SWC",
         ),
         (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file"),
     ],
@@ -246,7 +246,7 @@ def test_what_is_no_skeleton_is_called_by_its_name(tmp_path, content, words):
 
 def test_a_folder_of_other_files_says_what_they_are(tmp_path):
     (tmp_path / "7.nml").write_text("<things></things>")
-    assert "(.nml), which is not read" in complaints(tmp_path)
+    assert "an NML file of skeletons (KNOSSOS, webKnossos), which is not read" in complaints(tmp_path)
     write_swc(tmp_path / "below" / "7.swc")
     assert "there are SWC files in below: give that folder" in complaints(tmp_path)
 
