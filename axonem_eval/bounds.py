@@ -18,7 +18,7 @@ from axonem_eval.volume import MAX_CHUNK_BYTES, MAX_CHUNKS
 FREE_CHUNK_BYTES = 64 << 20
 CHUNK_BYTES_A_STORED_BYTE = 256
 # Any file may have this many chunks; with more there must be a stored byte for each.
-FREE_CHUNKS = 8_000_000
+FREE_CHUNKS = 1_000_000
 # A thousand times the largest volumes that are scored.
 MAX_VOXELS = 1 << 44
 

@@ -104,7 +104,7 @@ def sample_confined(
             on_open(volume.info)
         if no_merge_mask is None:
             return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
-        with open_labels(no_merge_mask) as mask:
+        with open_labels(no_merge_mask, mask=True) as mask:
             return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
 
 

@@ -24,20 +24,29 @@ def written_chunks(path: Path, dataset: h5py.Dataset) -> NDArray[np.bool_] | Non
     """
     if dataset.chunks is None:
         return None
-    address, size, _ = _chunk_table(dataset)
+    address, size, _ = _chunk_table(path, dataset)
     require_apart(path, address, size)
     return address >= 0
 
 
-def _chunk_table(dataset: h5py.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[int, int]]:
+def _chunk_table(path: Path, dataset: h5py.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[int, int]]:
     """Address (-1 where none), stored size and filters left out of each chunk of a dataset of three dimensions."""
     shape, chunk = dataset.shape, dataset.chunks
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     n_chunks = math.prod(grid)
     address, size, skipped = np.full(n_chunks, -1, np.int64), np.zeros(n_chunks, np.int64), dict[int, int]()
     (_, ny, nx), (cz, cy, cx) = grid, chunk
+    met = 0
 
     def note(stored: h5py.h5d.StoreInfo) -> None:
+        nonlocal met
+        met += 1
+        if met > n_chunks:  # a tree whose branches meet again has entries without end
+            raise InputError.of(
+                "overlapping_chunks",
+                f"{path.name}: the index of dataset {dataset.name!r} lists more than the {n_chunks:,} chunks that it "
+                "has, some of them again and again. The file is damaged: write it again",
+            )
         z, y, x = stored.chunk_offset
         flat = (z // cz * ny + y // cy) * nx + x // cx
         if 0 <= flat < n_chunks:
@@ -71,7 +80,7 @@ class StoredChunks:
         """
         if dataset.chunks is None:
             return cls._contiguous(path, file, dataset)
-        index = cls(path, *_chunk_table(dataset))
+        index = cls(path, *_chunk_table(path, dataset))
         if not index._found_at(dataset, dataset.chunks, file.userblock_size):
             index.close()
             return None

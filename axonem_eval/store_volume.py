@@ -23,6 +23,7 @@ from axonem_eval.volume import Labels, LabelVolume
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20
+_CHUNKS_A_READ = 4096  # each costs some 5 KB while it is read, whatever its size
 _SHARD_INDEX_BYTES = 32 << 20
 
 
@@ -178,9 +179,10 @@ def _within(chunk: Any, shape_zyx: Triple) -> Triple:
 def _enlarged(chunk: Triple, shard: Triple, shape_zyx: Triple, itemsize: int) -> Triple:
     """Twice the chunk along some axis, again and again, within one shard where there are shards."""
     size = list(chunk)
+    most = min(_READ_BYTES, math.prod(chunk) * itemsize * _CHUNKS_A_READ)
     limit = shard if shard != chunk else shape_zyx
     for axis in (2, 1, 0):
-        while 2 * math.prod(size) * itemsize <= _READ_BYTES and 2 * size[axis] <= limit[axis]:
+        while 2 * math.prod(size) * itemsize <= most and 2 * size[axis] <= limit[axis]:
             if shard != chunk and shard[axis] % (2 * size[axis]):
                 break
             size[axis] *= 2

@@ -22,7 +22,7 @@ from axonem_eval.stated import Stated, nm_per_unit
 from axonem_eval.store_volume import missing_extra
 from axonem_eval.stores import Store
 from axonem_eval.tiff_order import in_order
-from axonem_eval.tiff_structure import listening, require_true_strips, require_whole_chain
+from axonem_eval.tiff_structure import listening, require_own_tables, require_true_strips, require_whole_chain
 from axonem_eval.volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 
 MAX_SECTIONS = 100_000
@@ -41,7 +41,12 @@ def _tifffile() -> Any:
     return tifffile
 
 
-def _open(file: Path | io.BytesIO, **flags: bool) -> Any:
+def _open(file: Path | io.BytesIO, name: str, **flags: bool) -> Any:
+    if isinstance(file, Path):
+        with open(file, "rb") as opened:
+            require_own_tables(name, opened)
+    else:
+        require_own_tables(name, file)
     # No metadata may lead to other files, as those of OME-TIFF do.
     return _tifffile().TiffFile(file, is_ome=False, _multifile=False, **flags)
 
@@ -59,12 +64,12 @@ def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     """
     _tifffile()
     with listening() as heard:
-        file = guarded(path, "the header", lambda: _open(path))
+        file = guarded(path, "the header", lambda: _open(path, path.name))
         try:
             n_pages = guarded(path, "its list of pages", lambda: len(file.pages))
             if guarded(path, "its list of pages", lambda: _written_page_by_page(file)):
                 file.close()
-                file = guarded(path, "the header", lambda: _open(path, is_shaped=False))
+                file = guarded(path, "the header", lambda: _open(path, path.name, is_shaped=False))
             return guarded(path, "its list of pages", lambda: _stack(path, file, n_pages, mask, heard))
         except BaseException:
             file.close()
@@ -266,9 +271,9 @@ class TiffFolder(LabelVolume):
 
     def _decoded(self, name: str) -> Labels:
         held = io.BytesIO(self._store.read_bytes(name, MAX_CHUNK_BYTES)) if self._store.archive else None
-        with _open(held or self._store.path / name) as file:
+        label = f"{self._store.path.name}: {name}"
+        with _open(held or self._store.path / name, label) as file:
             page = file.pages[0]
-            label = f"{self._store.path.name}: {name}"
             if len(file.pages) > 1 and not file.pages[1].is_reduced:
                 raise InputError.of(
                     "several_pages",

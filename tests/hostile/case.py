@@ -29,6 +29,7 @@ class Case:
     any_answer : for bytes damaged at random: a complaint of any code, or labels, but an answer.
     shape_zyx : of the volume that the file is handed in for.   cpu_seconds, memory_mb : of the child, at most.
     confined : read by the server's child in the tests too, which takes a second longer.
+    slow : confined, and takes more than ten seconds; then it may use CPU for as long as it may run.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     cpu_seconds: float = 20.0
     memory_mb: int = 700
     confined: bool = False
+    slow: bool = False
 
     @property
     def nodes_zyx(self) -> np.ndarray:

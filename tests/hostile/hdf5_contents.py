@@ -193,7 +193,7 @@ def _(path: Path) -> None:
         file["main"][:] = LABELS
 
 
-@hostile("hdf5-type_committed.h5", reads=LABELS)
+@hostile("hdf5-type_committed.h5", reads=LABELS, confined=True)
 def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["kind"] = np.dtype("u8")

@@ -82,16 +82,16 @@ def _(path: Path) -> None:
     claims(path, MANY, chunks=(1, 1, 1), fillvalue=7)
 
 
-@hostile("hdf5-smallest_chunks_one_stored.h5", "tiny_chunks", shape_zyx=MANY)
+@hostile("hdf5-smallest_chunks_one_stored.h5", "tiny_chunks", shape_zyx=MANY, confined=True)
 def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("main", MANY, "u8", chunks=(1, 1, 1), fillvalue=3)[300, 300, 300] = 5
 
 
-@hostile("hdf5-8_million_chunks_one_stored.h5", any_answer=True, shape_zyx=(200, 200, 200))
+@hostile("hdf5-a_million_chunks_one_stored.h5", any_answer=True, shape_zyx=(100, 100, 100))
 def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
-        file.create_dataset("main", (200, 200, 200), "u8", chunks=(1, 1, 1), fillvalue=3)[150, 150, 150] = 5
+        file.create_dataset("main", (100, 100, 100), "u8", chunks=(1, 1, 1), fillvalue=3)[90, 90, 90] = 5
 
 
 @hostile("hdf5-smallest_chunks_signed.h5", "tiny_chunks", "all_background", "no_chunks", shape_zyx=MANY)
@@ -135,7 +135,7 @@ def _(path: Path) -> None:
     one_chunk_for_all(path, (64, 512, 512), (8, 32, 32), np.arange(8 * 32 * 32, dtype="u8").tobytes())
 
 
-@hostile("hdf5-one_zstd_chunk_for_all.h5", "overlapping_chunks", shape_zyx=AXONEM)
+@hostile("hdf5-one_zstd_chunk_for_all.h5", "overlapping_chunks", shape_zyx=AXONEM, confined=True)
 def _(path: Path) -> None:
     import imagecodecs
 

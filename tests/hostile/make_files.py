@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.hostile import (  # noqa: F401  each adds to the list
+    amplifiers,
     hdf5_contents,
     hdf5_layouts,
     other_files,

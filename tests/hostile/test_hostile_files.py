@@ -34,11 +34,17 @@ def faults(read: Measurer, case: Case, path) -> list[str]:
     return read(case, path).faults(case)
 
 
-@pytest.mark.parametrize("case", **named([case for case in CASES if not case.confined]))
+@pytest.mark.parametrize("case", **named([case for case in CASES if not (case.confined or case.slow)]))
 def test_a_hostile_file_costs_as_little_as_it_weighs(tmp_path, read_here, case):
     assert faults(read_here, case, tmp_path / case.name) == []
 
 
-@pytest.mark.parametrize("case", **named([case for case in CASES if case.confined]))
+@pytest.mark.parametrize("case", **named([case for case in CASES if case.confined and not case.slow]))
 def test_so_it_does_in_the_child_that_the_server_uses(tmp_path, read_confined, case):
+    assert faults(read_confined, case, tmp_path / case.name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", **named([case for case in CASES if case.slow]))
+def test_one_that_holds_a_worker_is_stopped_within_a_minute(tmp_path, read_confined, case):
     assert faults(read_confined, case, tmp_path / case.name) == []

@@ -80,6 +80,12 @@ def page(shape_yx=SHAPE[1:], bits=16, compression=1, offset=8, count=2048, **mor
 STRIP = SECTIONS[0].tobytes()
 
 
+def stack(path: Path, data: bytes = STRIP, make=page, **options) -> None:
+    """16 pages, each with a strip of its own that holds these bytes."""
+    whole = [make(**{"offset": 8 + i * len(data), "count": len(data), **options}) for i in range(16)]
+    pages(path, whole, data * 16)
+
+
 @hostile("tiff-directory_loops_to_itself.tif", *BAD)
 def _(path: Path) -> None:
     pages(path, [page()], STRIP, loop_to=0)
@@ -92,7 +98,7 @@ def _(path: Path) -> None:
 
 @hostile("tiff-next_directory_outside.tif", *BAD, any_answer=True)
 def _(path: Path) -> None:
-    pages(path, [page()] * 16, STRIP)
+    stack(path)
     content = path.read_bytes()
     path.write_bytes(content[:-4] + struct.pack("<I", 2**32 - 2))
 
@@ -136,17 +142,17 @@ def _(path: Path) -> None:
 
 @hostile("tiff-strip_outside.tif", *BAD)
 def _(path: Path) -> None:
-    pages(path, [page(offset=2**32 - 1)] * 16, STRIP)
+    stack(path, offset=2**32 - 1)
 
 
 @hostile("tiff-strip_of_4_gib.tif", *BAD)
 def _(path: Path) -> None:
-    pages(path, [page(count=2**32 - 1, compression=DEFLATE)] * 16, zlib.compress(STRIP))
+    stack(path, zlib.compress(STRIP), count=2**32 - 1, compression=DEFLATE)
 
 
 @hostile("tiff-strip_too_short.tif", any_answer=True)
 def _(path: Path) -> None:
-    pages(path, [page(count=7, offset=8)] * 16, STRIP)
+    stack(path, count=7, offset=8)
 
 
 def tiled(side: int, count: int, offsets: list[int], counts: list[int], shape=SHAPE[1:], compression=1) -> Tags:
@@ -184,14 +190,18 @@ def _(path: Path) -> None:
 
 
 def packed(compression: int, data: bytes, **more):
-    """16 pages whose strips hold these bytes."""
+    """16 pages whose strips hold these bytes, or one where they are many."""
 
     def make(path: Path) -> None:
-        pages(path, [page(compression=compression, count=len(data), **more)] * 16, data)
+        if len(data) < 50_000:
+            stack(path, data, compression=compression, **more)
+        else:
+            pages(path, [page(compression=compression, count=len(data), **more)], data)
 
     return make
 
 
+ONE_PAGE = ("deflate_bomb", "lzw_bomb", "packbits_bomb")
 NOISE = np.random.default_rng(0).bytes(3000)
 for kind, make in {
     "deflate_bomb": lambda path: packed(DEFLATE, zlib.compress(bytes(400 << 20), 9))(path),
@@ -211,7 +221,12 @@ for kind, make in {
 }.items():
 
     @hostile(
-        f"tiff-strip_{kind}.tif", *BAD, "lossy", "unknown_compression", any_answer=kind in ("fill_order", "lzw_bomb")
+        f"tiff-strip_{kind}.tif",
+        *BAD,
+        "lossy",
+        "unknown_compression",
+        any_answer=kind in ("fill_order", "lzw_bomb"),
+        shape_zyx=(1, 32, 32) if kind in ONE_PAGE else SHAPE,
     )
     def _(path: Path, make=make) -> None:
         make(path)
@@ -244,14 +259,14 @@ def _(path: Path) -> None:
 
 @hostile("tiff-60000_samples.tif", *BAD)
 def _(path: Path) -> None:
-    pages(path, [{**page(), SAMPLES: (SHORT, [60000])}] * 16, STRIP)
+    stack(path, t277=(SHORT, [60000]))
 
 
 for bits in (0, 1, 4, 12, 24, 65535):
 
     @hostile(f"tiff-{bits}_bits.tif", *BAD, "wrong_dtype", any_answer=bits in (1, 4, 12, 24))
     def _(path: Path, bits=bits) -> None:
-        pages(path, [page(bits=bits)] * 16, STRIP)
+        stack(path, bits=bits)
 
 
 for kind, dtype in {"float16": "f2", "complex": "c8", "signed": "i2"}.items():
@@ -315,7 +330,7 @@ def _(path: Path) -> None:
 
 @hostile("tiff-tag_of_4_gib.tif", *BAD, any_answer=True)
 def _(path: Path) -> None:
-    pages(path, [page(t270=(ASCII, []))] * 16, STRIP)
+    stack(path, t270=(ASCII, []))
     content = path.read_bytes()
     lie = struct.pack("<HHII", 270, ASCII, 2**32 - 1, 8)
     path.write_bytes(content.replace(struct.pack("<HHI", 270, ASCII, 0) + bytes(4), lie))

@@ -211,7 +211,7 @@ def _(path: Path) -> None:
             out.writestr(zipfile.ZipInfo(f"{i}/.zarray"), text + b" " * (15 << 20), zipfile.ZIP_DEFLATED, 9)
 
 
-@hostile("zarr-3000_arrays.zip", "ambiguous_dataset", "too_many_files")
+@hostile("zarr-3000_arrays.zip", "ambiguous_dataset", "too_many_files", confined=True)
 def _(path: Path) -> None:
     text = json.dumps(V2, separators=(",", ":"))
     archive(path, {f"{i}/.zarray": text for i in range(3000)})

@@ -12,7 +12,7 @@ from tests.hostile.case import LABELS, hostile
 from tests.hostile.zarr_files import V2, archive, chunks, v2
 
 METADATA = json.dumps(V2)
-BAD_ZIP = ("truncated", "bad_zip")
+BAD_ZIP = ("truncated", "damaged_chunk")
 FILES = {".zarray": METADATA, **chunks(".")}
 
 NAMES = {

@@ -33,9 +33,10 @@ def test_labels_come_back_exact(tmp_path):
     assert expected.node_segment.max() == np.uint64(2**64 - 1)
 
 
-def test_a_no_merge_mask_is_counted(tmp_path):
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+def test_a_no_merge_mask_is_counted(tmp_path, dtype):
     path = write_h5(tmp_path / "a.h5", two_axons())
-    mask = np.zeros(SHAPE, np.uint8)
+    mask = np.zeros(SHAPE, dtype)
     mask[0, 0, :5] = 1
     result = sample(path, no_merge_mask=write_h5(tmp_path / "m.h5", mask))
     assert (result.mask_segment.tolist(), result.mask_voxels.tolist()) == ([1], [5])
