@@ -65,4 +65,4 @@ def test_a_complaint_names_the_file_as_its_team_does(worker, ended, tmp_path):
     client.post(f"/benchmarks/{phase.benchmark.slug}/submit/", fields)
     submission = ended(Submission.objects.get())
     assert submission.status == "rejected"
-    assert submission.complaints[0]["message"].startswith("mine.zip: holds neither a Zarr array")
+    assert submission.complaints[0]["message"].startswith("mine.zip: it holds neither a Zarr array")
