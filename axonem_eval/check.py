@@ -15,7 +15,7 @@ from axonem_eval.background_ids import reserved_of, reserved_warning
 from axonem_eval.candidates import NoLabelArray
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.label_info import LabelInfo
-from axonem_eval.sample import native_unsigned, negative_label
+from axonem_eval.native import native_unsigned, negative_label
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
 from axonem_eval.volume import LabelVolume, Progress, for_each_chunk, open_labels, split_dataset
 

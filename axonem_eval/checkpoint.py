@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletons import read_npz
+from axonem_eval.files import read_npz
 from axonem_eval.volume import LabelVolume
 
 EVERY_S = 10.0

@@ -25,7 +25,7 @@ from axonem_eval.confined_process import Limits
 from axonem_eval.confined_volume import MAX_REPLY_BYTES, serve
 from axonem_eval.errors import InputError
 from axonem_eval.hdf5_filters import warm_filters
-from axonem_eval.landlock import die_with_parent
+from axonem_eval.processes import die_with_parent
 from axonem_eval.sample import warm_kernels
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volume import LabelVolume

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.native import native_unsigned
 from axonem_eval.pairs import PairCounter
-from axonem_eval.sample import native_unsigned
 from axonem_eval.skeletons import sum_by
 from axonem_eval.spec import format_triple
 from axonem_eval.volume import Labels, LabelVolume, Progress, for_each_chunk

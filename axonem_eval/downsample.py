@@ -11,8 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.sample import native_unsigned
-from axonem_eval.sample_kernels import read_only
+from axonem_eval.native import native_unsigned, read_only
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volume import Labels, LabelVolume
 

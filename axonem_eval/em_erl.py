@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletons import read_npz
+from axonem_eval.files import read_npz
 
 _FLAT = ("node_skeleton_index", "node_coords_zyx", "edge_u", "edge_v", "edge_len", "edge_ptr")
 

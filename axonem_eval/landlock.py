@@ -5,14 +5,13 @@ Documented in the kernel's Documentation/userspace-api/landlock.rst; needs no li
 
 import ctypes
 import os
-import signal
 import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_PR_SET_NO_NEW_PRIVS, _PR_SET_PDEATHSIG = 38, 1
+_PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _ALL_V1 = (1 << 13) - 1
@@ -32,12 +31,6 @@ def landlock_abi() -> int:
         return 0
     abi = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     return max(0, int(abi))
-
-
-def die_with_parent() -> None:
-    """Have Linux kill this process when its parent dies, however the parent dies."""
-    if sys.platform.startswith("linux"):
-        _libc().prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def confine_to(readable: Iterable[Path], writable: Iterable[Path]) -> bool:

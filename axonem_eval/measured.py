@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletons import SkeletonGraph, read_npz
+from axonem_eval.files import read_npz
+from axonem_eval.skeletons import SkeletonGraph
 
 _ARRAYS = ("node_radius_nm", "skeleton_volume_um3")
 

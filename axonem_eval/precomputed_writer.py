@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from axonem_eval.downsample import blocks, downsample_block
-from axonem_eval.sample import native_unsigned
+from axonem_eval.native import native_unsigned
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.store_volume import tensorstore_module
 from axonem_eval.volume import LabelVolume, Progress

@@ -4,17 +4,16 @@ A label's voxels are then read alone, wherever in the volume they lie: what need
 only, not for its box or the volume. A block's file appears whole or not at all, and writing it again changes nothing.
 """
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.files import write_atomically
 from axonem_eval.spec import Triple
 
 _RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index into the volume
@@ -38,20 +37,6 @@ class RunIndex:
     @classmethod
     def load(cls, path: Path) -> "RunIndex":
         return cls(**read_arrays(path))
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file that appears under its name only when it is whole and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from axonem_eval import sample_kernels as kernels
 from axonem_eval.checkpoint import Checkpoint, WalkState
 from axonem_eval.errors import InputError
+from axonem_eval.files import read_npz
 from axonem_eval.hdf5_filters import warm_filters
+from axonem_eval.native import native_unsigned, read_only
 from axonem_eval.pairs import PairCounter
-from axonem_eval.skeletons import read_npz
 from axonem_eval.spec import Triple, format_triple
 from axonem_eval.volume import Labels, LabelVolume, Progress, Scratch, reading_threads, run_threads
 
@@ -289,29 +290,7 @@ def _unsigned_stack(volume: LabelVolume, stack: Labels, chunks: NDArray[np.int64
             native_unsigned(volume, labels[inside], volume.chunk_origin(int(chunk)))
     if not stack.dtype.isnative:
         stack = stack.astype(stack.dtype.newbyteorder("="))
-    return kernels.read_only(np.ascontiguousarray(stack).view(f"u{stack.dtype.itemsize}"))
-
-
-def native_unsigned(volume: LabelVolume, labels: Labels, origin_zyx: Triple) -> Labels:
-    """Labels in native byte order as unsigned numbers; raises InputError for a negative one."""
-    if not labels.dtype.isnative:
-        labels = labels.astype(labels.dtype.newbyteorder("="))
-    if labels.dtype.kind == "i":
-        lowest = labels.min()
-        if lowest < 0:
-            at = np.argwhere(labels == lowest)[0] + origin_zyx
-            raise negative_label(volume, int(lowest), (int(at[0]), int(at[1]), int(at[2])))
-        labels = labels.view(f"u{labels.dtype.itemsize}")
-    return kernels.read_only(labels)
-
-
-def negative_label(volume: LabelVolume, label: int, at_zyx: Triple) -> InputError:
-    """The complaint about a negative label; shared by `check` and the sampler."""
-    return InputError.of(
-        "negative_label",
-        f"{volume.path.name}: label {label} at voxel {at_zyx} (z,y,x); labels must be 0 (background) or positive. "
-        f"Save them unsigned, e.g. as uint64, and write background as 0, not -1 (dtype is {volume.dtype})",
-    )
+    return read_only(np.ascontiguousarray(stack).view(f"u{stack.dtype.itemsize}"))
 
 
 class _PerThread:
@@ -348,5 +327,5 @@ def warm_kernels() -> None:
     counter = PairCounter()
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
         counter.add(np.zeros(1, dtype), np.zeros(1, np.uint8))
-        counter.add(kernels.read_only(np.zeros(1, dtype)), np.zeros(1, np.uint8))
+        counter.add(read_only(np.zeros(1, dtype)), np.zeros(1, np.uint8))
     counter.merge(PairCounter())

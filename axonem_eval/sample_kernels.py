@@ -2,12 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.native import read_only
 from axonem_eval.spec import Triple
 
 
@@ -77,13 +77,6 @@ def gather(stack, chunks, grid, nodes, order, start, out):  # type: ignore[no-un
         for i in range(start[b], start[b + 1]):
             node = order[i]
             out[node] = stack[b, nodes[node, 0] - z, nodes[node, 1] - y, nodes[node, 2] - x]
-
-
-def read_only(labels: NDArray[Any]) -> NDArray[Any]:
-    """The array as a read-only view: numba compiles one kernel, whoever owns the buffer."""
-    labels = labels.view()
-    labels.flags.writeable = False
-    return labels
 
 
 def warm() -> None:

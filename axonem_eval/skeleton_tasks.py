@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from axonem_eval.check import demand_voxel_size
 from axonem_eval.downsample import Box, blocks, near_isotropic_factor, read_small, small_shape
 from axonem_eval.errors import InputError
+from axonem_eval.files import write_atomically
 from axonem_eval.measured import MeasuredSkeletons
 from axonem_eval.runs import (
     RunIndex,
@@ -35,7 +36,6 @@ from axonem_eval.runs import (
     read_arrays,
     read_face,
     write_arrays,
-    write_atomically,
     write_block,
 )
 from axonem_eval.skeletons import SkeletonGraph

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from axonem_eval.check import reserved_id_warnings
 from axonem_eval.errors import InputError
-from axonem_eval.landlock import die_with_parent
 from axonem_eval.measured import MeasuredSkeletons
+from axonem_eval.processes import die_with_parent
 from axonem_eval.sample import sample_nodes
 from axonem_eval.skeleton_tasks import (
     SKELETON_VERSION,

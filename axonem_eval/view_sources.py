@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.check import demand_voxel_size
 from axonem_eval.errors import InputError
-from axonem_eval.sample import native_unsigned
+from axonem_eval.native import native_unsigned
 from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 from axonem_eval.volume import open_labels

@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 from tqdm import tqdm
 
-from axonem_eval.landlock import die_with_parent
+from axonem_eval.processes import die_with_parent
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
 from baselines.affinity_unet.hierarchy import Hierarchy
 from baselines.affinity_unet.work_folder import WorkFolder
