@@ -9,7 +9,7 @@ TEST_STAMP := $(VENV)/.test-$(SUM)
 BASELINES_STAMP := $(VENV)/.baselines-$(SUM)
 PORT ?= 8000
 # Not the Markdown: its snippets are laid out for reading.
-SOURCES := axonem_client axonem_eval baselines benchmarks evalserver tests manage.py
+SOURCES := axonem_eval.client axonem_eval baselines benchmarks evalserver tests manage.py
 
 .PHONY: baselines demo up test test-postgres lint format types clean-demo
 

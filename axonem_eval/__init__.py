@@ -1,11 +1,11 @@
 """Scoring of axon segmentations by tolerant ERL: the library behind `axonem-eval` and the server."""
 
-from axonem_eval.erl import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, score_nodes
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.sample import NodeSample, sample_nodes
+from axonem_eval.sampling import NodeSample, sample_nodes
+from axonem_eval.scoring import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volume import LabelVolume, open_labels
+from axonem_eval.volumes import LabelVolume, open_labels
 
 __all__ = [
     "DEFAULT_TOLERANCE_NODES",

@@ -18,10 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
-from axonem_eval.analysis import axon_table
-from axonem_eval.bootstrap import erl_interval, paired_bootstrap
-from axonem_eval.errors_located import locate_errors
-from axonem_eval.full_report import full_report
+from axonem_eval.report import full_report
+from axonem_eval.scoring import axon_table, erl_interval, locate_errors, paired_bootstrap
 
 SHAPE = (750, 4286, 4286)
 VOXEL_NM = (40.0, 7.0, 7.0)

@@ -77,7 +77,7 @@ def difference(folder: Path, processes: int) -> float:
     """VOI in bits between the labels by blocks and those of one block."""
     import h5py
 
-    from axonem_eval.dense import dense_scores
+    from axonem_eval.scoring import dense_scores
     from baselines.common.evaluate import overlaps
 
     with h5py.File(folder / "labels-0.h5") as one, h5py.File(folder / f"labels-{processes}.h5") as blocks:
@@ -89,7 +89,7 @@ def compare(name: str, store: Path) -> None:
     """Print differences between blocks and one block for a configuration's affinities."""
     import zarr
 
-    from axonem_eval.dense import dense_scores
+    from axonem_eval.scoring import dense_scores
     from baselines.affinity_unet.segment import build_hierarchy
     from baselines.affinity_unet.work_folder import WorkFolder
     from baselines.cli import find_config

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval import open_labels  # noqa: E402
-from axonem_eval.dense import OverlapTable, dense_scores, score_dense  # noqa: E402
-from axonem_eval.pairs import PairCounter  # noqa: E402
+from axonem_eval.sampling import PairCounter  # noqa: E402
+from axonem_eval.scoring import OverlapTable, dense_scores, score_dense  # noqa: E402
 
 
 def labels_of(arguments: argparse.Namespace) -> np.ndarray:

@@ -17,10 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from axonem_eval.diagnose import diagnose
+from axonem_eval.diagnosis import diagnose
 from axonem_eval.skeletonize import skeletonize_volume
-from axonem_eval.synthetic import make_tissue, with_errors, write_labels
-from axonem_eval.synthetic.records import Merge, Split
+from axonem_eval.synthetic import Merge, Split, make_tissue, with_errors, write_labels
 from benchmarks.tiles import VOXEL_NM_ZYX, load_cube
 
 LONG_UM = 5.0

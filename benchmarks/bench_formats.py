@@ -22,8 +22,7 @@ import tensorstore
 import tiles
 import zarr
 
-from axonem_eval.hdf5_filters import warm_filters
-from axonem_eval.volume import for_each_chunk, open_labels, run_threads
+from axonem_eval.volumes import for_each_chunk, open_labels, run_threads, warm_filters
 
 CHUNK = (64, 64, 64)
 HDF5 = {

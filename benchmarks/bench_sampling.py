@@ -58,7 +58,7 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
     """Read and inflate every chunk that holds a node."""
     import imagecodecs
 
-    from axonem_eval.volume import Scratch, open_labels, run_threads
+    from axonem_eval.volumes import Scratch, open_labels, run_threads
 
     nodes = np.load(nodes_file)
     with open_labels(labels) as volume:
@@ -81,8 +81,8 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
 
 def run_ours(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
     """Open and sample."""
-    from axonem_eval.sample import sample_nodes, warm_kernels
-    from axonem_eval.volume import open_labels
+    from axonem_eval.sampling import sample_nodes, warm_kernels
+    from axonem_eval.volumes import open_labels
 
     warm_kernels()
     nodes = np.load(nodes_file)
@@ -94,10 +94,10 @@ def run_ours(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
 
 def run_server(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
     """Check, sample and confine, as for a submission."""
-    from axonem_eval.confine import sample_confined
-    from axonem_eval.sample import warm_kernels
+    from axonem_eval.sampling import warm_kernels
+    from axonem_eval.sandbox import sample_confined
     from axonem_eval.spec import VolumeSpec
-    from axonem_eval.volume import open_labels
+    from axonem_eval.volumes import open_labels
 
     warm_kernels()
     nodes = np.load(nodes_file)

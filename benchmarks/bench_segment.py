@@ -131,7 +131,7 @@ GRAPH = {"ours": graph_ours, "bioimage-cpp": graph_bioimage, "higra": graph_higr
 
 def run_method(name: str, folder: Path, threshold: float, size: int, *, from_fragments: bool) -> dict:
     """CPU seconds, peak memory in MB beyond the input, VOI in bits and ARAND against the truth."""
-    from axonem_eval.dense import dense_scores
+    from axonem_eval.scoring import dense_scores
     from baselines.affinity_unet.hierarchy import fragments_of
     from baselines.common.evaluate import overlaps
 

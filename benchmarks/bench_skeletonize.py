@@ -24,9 +24,8 @@ from scipy.sparse.csgraph import connected_components
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from axonem_eval.downsample import downsample_block, near_isotropic_factor  # noqa: E402
-from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
-from axonem_eval.trace import Teasar  # noqa: E402
+from axonem_eval.skeletonize import Teasar, skeletonize_labels  # noqa: E402
+from axonem_eval.volumes import downsample_block, near_isotropic_factor  # noqa: E402
 from benchmarks.tiles import CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
 
 LONG_NM = 5000.0

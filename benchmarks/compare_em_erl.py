@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval import NodeSample, SkeletonGraph, VolumeSpec, open_labels, sample_nodes, score_nodes  # noqa: E402
-from axonem_eval.importers import from_em_erl  # noqa: E402
+from axonem_eval.skeletons import from_em_erl  # noqa: E402
 
 TOLERANCES = (0, 1, 10, 50)
 Case = tuple[str, SkeletonGraph, NodeSample]

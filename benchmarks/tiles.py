@@ -45,7 +45,7 @@ def _make_cube() -> NDArray[np.uint32]:
         labels = crackle.decompress(gzip.decompress(packed.read_bytes())).T
         ids, compact = np.unique(labels, return_inverse=True)
         return np.ascontiguousarray(compact.reshape((CUBE,) * 3), np.uint32) + np.uint32(ids[0] != 0)
-    from axonem_eval.synthetic.tissue import make_tissue
+    from axonem_eval.synthetic import make_tissue
 
     print(f"{packed.name} is not there (AXONEM_CORTEX): the cube is synthetic tissue")
     return make_tissue((CUBE, CUBE, CUBE), VOXEL_NM_ZYX, seed=1).labels

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from axonem_eval.walls import Wall, walls
+from axonem_eval.sandbox import Wall, walls
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import FAILED, RUNNING, UPLOADED, Job

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from axonem_eval.erl import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up

@@ -50,9 +50,9 @@ SKELETONIZE = ("skeletonize", "a.h5", "--voxel-size", "30,30,30", "-o", "gt.npz"
 @pytest.mark.parametrize(
     ("module", "arguments", "without", "extra"),
     [
-        ("axonem_client.cli", ("--help",), ("httpx", "yaml"), "client"),
-        ("axonem_client.cli", ("status",), ("httpx",), "client"),
-        ("axonem_client.cli", ("status",), ("yaml",), "client"),
+        ("axonem_eval.client.cli", ("--help",), ("httpx", "yaml"), "client"),
+        ("axonem_eval.client.cli", ("status",), ("httpx",), "client"),
+        ("axonem_eval.client.cli", ("status",), ("yaml",), "client"),
         ("baselines.cli", ("train", "synthetic"), ("torch",), "baselines"),
         ("baselines.cli", ("evaluate", "synthetic"), ("torch",), "baselines"),
         ("baselines.cli", ("submit", "synthetic"), ("httpx", "yaml"), "baselines"),
@@ -79,5 +79,5 @@ def test_an_import_needs_no_extra(files):
 
 
 def test_the_client_says_exactly_what_to_type(files):
-    done = run("axonem_client.cli", "--help", without=("httpx", "yaml"), folder=files)
+    done = run("axonem_eval.client.cli", "--help", without=("httpx", "yaml"), folder=files)
     assert done.stderr == "axonem needs httpx: pip install '.[client]'\n"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.spec import format_triple
 from axonem_eval.synthetic import Tissue, make_tissue
-from axonem_eval.volume import LabelVolume, open_labels, split_dataset
+from axonem_eval.volumes import LabelVolume, open_labels, split_dataset
 from baselines.common.config import ExperimentConfig
 from baselines.common.config_data import VolumeConfig
 from baselines.common.config_types import FloatTriple, Triple

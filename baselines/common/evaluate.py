@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.dense import OverlapTable, dense_scores
-from axonem_eval.erl import score_nodes
 from axonem_eval.errors import InputError
-from axonem_eval.pairs import PairCounter
+from axonem_eval.sampling import PairCounter
+from axonem_eval.scoring import OverlapTable, dense_scores, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import write_labels
 from baselines.common.config import EvaluateConfig

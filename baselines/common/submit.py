@@ -38,7 +38,7 @@ def submit(
         )
     if complaints:
         raise InputError(complaints)
-    from axonem_client.cli import main
+    from axonem_eval.client import main
 
     notes = json.loads(provenance.read_text())
     page = provenance.with_name("method.toml")
@@ -54,10 +54,7 @@ def submit(
 
 def _report(result: dict[str, Any], notes: Mapping[str, Any] | None, server: str) -> int:
     """Print the result; mark the entry as a reference where there are notes for it. 1 where the server refuses."""
-    from axonem_client.config import load_login
-    from axonem_client.errors import ClientError
-    from axonem_client.output import result_table
-    from axonem_client.server import Server
+    from axonem_eval.client import ClientError, Server, load_login, result_table
 
     submission = result["submission"]
     print(result_table(result["evaluations"], submission["headline"]))

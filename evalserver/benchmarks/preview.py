@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.report.svg import WIDE, Frame, figure, number, svg, tag, text, ticks, tip
 from axonem_eval.skeletons import SkeletonGraph
-from axonem_eval.svg import WIDE, Frame, figure, number, svg, tag, text, ticks, tip
 from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 
 DRAWN = 30

@@ -11,11 +11,10 @@ from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
-from axonem_eval.check import header_complaints
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
 from axonem_eval.spec import VolumeSpec, format_triple
-from axonem_eval.volume import for_each_chunk, open_labels
+from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper

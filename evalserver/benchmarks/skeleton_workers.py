@@ -1,4 +1,4 @@
-"""Skeletonizing one volume on many workers: the parts of `axonem_eval.skeleton_tasks` as Celery tasks.
+"""Skeletonizing one volume on many workers: the parts of `axonem_eval.skeletonize.tasks` as Celery tasks.
 
 A part is done when its file lies in the work folder, which all workers share; a part that failed leaves its reasons
 there. So no result travels through Redis, and a part that is delivered twice, or again after a worker died, does no
@@ -17,7 +17,7 @@ from celery import current_app
 from django.conf import settings
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.skeleton_tasks import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
+from axonem_eval.skeletonize import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
 
 TASK = "evalserver.benchmarks.tasks.skeleton_part_task"
 PARTS = {"read_block": (read_block, has_read_block), "skeletonize_batch": (skeletonize_batch, has_skeletonized_batch)}
@@ -31,7 +31,7 @@ class PartFailed(RuntimeError):
 
 
 class WorkerMapper:
-    """Runs parts as tasks on the queue SKELETONIZE_QUEUE; see ``axonem_eval.skeletonize.Mapper``."""
+    """Runs parts as tasks on the queue SKELETONIZE_QUEUE; see ``axonem_eval.skeletonize.volume.Mapper``."""
 
     def __init__(self, alive: Callable[[], None], *, send_again_s: float = SEND_AGAIN_S) -> None:
         """alive : called while waiting; what it raises ends the wait."""

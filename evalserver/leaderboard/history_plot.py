@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from django.utils.safestring import SafeString, mark_safe
 
-from axonem_eval.svg import Frame, figure, tag, ticks, tip
+from axonem_eval.report.svg import Frame, figure, tag, ticks, tip
 from evalserver.leaderboard.rows import Record
 
 DAY_S = 86_400.0

@@ -14,7 +14,7 @@ import numpy as np
 from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
-from axonem_eval.erl import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION
 from evalserver.benchmarks.disclosure import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.submissions.disclosure import LABELLED, interval_step_nm, mean_of_shown

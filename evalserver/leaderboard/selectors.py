@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from django.core.paginator import Page, Paginator
 
-from axonem_eval.erl import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.leaderboard.query import BoardQuery

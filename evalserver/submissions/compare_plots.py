@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from axonem_eval.report_plots import bin_name
-from axonem_eval.svg import Frame, figure, legend, number, tag, ticks, tip
+from axonem_eval.report import bin_name
+from axonem_eval.report.svg import Frame, figure, legend, number, tag, ticks, tip
 
 SIDES = (("side-a", "A"), ("side-b", "B"))
 LEGEND = [("side-a", "A"), ("side-b", "B, dashed")]

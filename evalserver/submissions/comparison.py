@@ -4,8 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from axonem_eval.bootstrap import paired_bootstrap
-from axonem_eval.compare import compare_samples
+from axonem_eval.scoring import compare_samples, paired_bootstrap
 from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, change_status
 from evalserver.queue import send
 from evalserver.running import Rejection, run_job

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from django.conf import settings
 from django.db import transaction
 
-from axonem_eval.confine import Limits, diagnose_confined
 from axonem_eval.errors import InputError
+from axonem_eval.sandbox import Limits, diagnose_confined
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, change_status
 from evalserver.queue import send
 from evalserver.running import Rejection, run_job

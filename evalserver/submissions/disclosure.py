@@ -13,7 +13,7 @@ import numpy as np
 from django.db.models import F
 from numpy.typing import NDArray
 
-from axonem_eval.bootstrap import DEFAULT_LEVEL
+from axonem_eval.scoring import DEFAULT_LEVEL
 from evalserver.benchmarks.disclosure import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
 from evalserver.submissions.models import Comparison, Evaluation, Score
 

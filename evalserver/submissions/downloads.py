@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from axonem_eval.analysis import axon_table
-from axonem_eval.erl import run_table
-from axonem_eval.errors_located import locate_errors
+from axonem_eval.scoring import axon_table, locate_errors, run_table
 from evalserver.csv_text import csv_text
 from evalserver.submissions import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission

@@ -15,10 +15,10 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from axonem_eval.confine import sample_confined
 from axonem_eval.errors import InputError
-from axonem_eval.label_info import LabelInfo
+from axonem_eval.sandbox import sample_confined
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.volumes import LabelInfo
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.jobs import Lease
 from evalserver.running import Rejection, run_job

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from axonem_eval import diagnosis_html, report_plots
+from axonem_eval.report import diagnosis_page, plots
 from evalserver.submissions import disclosure, viewer
 from evalserver.submissions.disclosure import ShownScore
 from evalserver.submissions.models import Diagnosis, Evaluation
@@ -63,12 +63,12 @@ class VolumeResult:
     @property
     def segments_plot(self) -> SafeString:
         assert self.diagnosis is not None
-        return mark_safe(diagnosis_html.length_plot(self.diagnosis.report))
+        return mark_safe(diagnosis_page.length_plot(self.diagnosis.report))
 
     @property
     def segments_rows(self) -> list[list[str]]:
         assert self.diagnosis is not None
-        return diagnosis_html.length_rows(self.diagnosis.report)
+        return diagnosis_page.length_rows(self.diagnosis.report)
 
     @property
     def losses(self) -> list[Loss]:
@@ -85,7 +85,7 @@ class VolumeResult:
         bins = self.report["length_bins"]
         known = [i for i, b in enumerate(bins) if b["axons"]]
         shown = bins[known[0] : known[-1] + 1] if known else []
-        return [{**b, "name": report_plots.bin_name(b)} for b in shown if b["axons"] != 0]
+        return [{**b, "name": plots.bin_name(b)} for b in shown if b["axons"] != 0]
 
     @property
     def worst_axons(self) -> list[dict[str, Any]]:
@@ -97,18 +97,18 @@ class VolumeResult:
 
     @property
     def loss_plot(self) -> SafeString:
-        return mark_safe(report_plots.loss_bar(self.report))
+        return mark_safe(plots.loss_bar(self.report))
 
     @property
     def tolerance_plot(self) -> SafeString:
-        return mark_safe(report_plots.tolerance_plot(self.report))
+        return mark_safe(plots.tolerance_plot(self.report))
 
     @property
     def bins_plot(self) -> SafeString | str:
         bins = [b for b in self.report["length_bins"] if b["axons"]]
-        return mark_safe(report_plots.bins_plot(bins)) if bins else ""
+        return mark_safe(plots.bins_plot(bins)) if bins else ""
 
     @property
     def survival_plot(self) -> SafeString | str:
         survival = self.report["run_survival"]
-        return mark_safe(report_plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""
+        return mark_safe(plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from axonem_eval.bootstrap import DEFAULT_RESAMPLES, Interval, resampled_sums
-from axonem_eval.erl import METRIC_VERSION, ErlReport, score_nodes
-from axonem_eval.full_report import full_report
-from axonem_eval.sample import NodeSample
+from axonem_eval.report import full_report
+from axonem_eval.sampling import NodeSample
+from axonem_eval.scoring import DEFAULT_RESAMPLES, METRIC_VERSION, ErlReport, Interval, resampled_sums, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.disclosure import NOTED, PICTURES
 from evalserver.benchmarks.models import GroundTruth, Phase
@@ -29,7 +28,8 @@ from evalserver.uploads import local_path
 class Measured:
     """Score of one file, not stored yet.
 
-    details : what axonem_eval.full_report says, exact; figures of hidden ground truth are coarsened where they are
+    details : what axonem_eval.report.full_report says, exact; figures of hidden ground truth are coarsened where they
+    are
         shown.
     """
 

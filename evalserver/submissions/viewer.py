@@ -17,8 +17,8 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 
-from axonem_eval.errors_located import COLORS
-from axonem_eval.export import export_precomputed
+from axonem_eval.scoring import COLORS
+from axonem_eval.skeletons import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.submissions import scoring
 from evalserver.submissions.models import Evaluation, VolumeFile

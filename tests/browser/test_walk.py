@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from axonem_eval.pipeline import score_file
+from axonem_eval.scoring.files import score_file
 from axonem_eval.synthetic import make_tissue, with_errors, write_labels
 from tests.browser.conftest import free_port
 from tests.browser.person import Person, link_in, mails_to

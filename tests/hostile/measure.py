@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval import InputError, VolumeSpec, open_labels, sample_nodes
-from axonem_eval.check import check_labels
-from axonem_eval.confine import Limits, sample_confined
-from axonem_eval.confined_child import compile_in_memory
-from axonem_eval.sample import warm_kernels
-from axonem_eval.walls import confine
+from axonem_eval.sampling import warm_kernels
+from axonem_eval.sandbox import Limits, sample_confined
+from axonem_eval.sandbox.child import compile_in_memory
+from axonem_eval.sandbox.protection import confine
+from axonem_eval.volumes import check_labels
 from tests.hostile.case import Case
 
 # A reader that is still at work now is not held by any limit of its own. Without a child no limit on time holds.

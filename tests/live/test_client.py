@@ -40,7 +40,7 @@ class Participant:
             self.environment.pop(name, None)
 
     def start(self, *arguments: str, **options) -> subprocess.Popen:
-        command = [sys.executable, "-m", "axonem_client.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "axonem_eval.client", *map(str, arguments)]
         return subprocess.Popen(
             command, cwd=ROOT, env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, **options,

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 
 from axonem_eval import NodeSample, score_nodes
-from axonem_eval.analysis import (
+from axonem_eval.report import full_report
+from axonem_eval.scoring import (
     axon_table,
     erl_lost_nm,
     error_counts,
     half_cable_run_nm,
     length_bins,
     run_survival,
+    run_table,
     tolerance_curve,
 )
-from axonem_eval.erl import run_table
-from axonem_eval.full_report import full_report
-from axonem_eval.gaps import find_gaps
+from axonem_eval.scoring.omissions import find_gaps
 from tests.scoring.chains import chains, masked, u64
 from tests.scoring.test_metric_properties import TOLERANCES, cases
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 import zarr
 
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import open_labels
 from tests.scoring.test_formats import LABELS, SHAPE, complaint, zarr_array, zipped
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from axonem_eval import VolumeSpec
-from axonem_eval.check import check_labels
 from axonem_eval.cli import main
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import check_labels, open_labels
 from tests.scoring.test_formats import tiff, zarr_array
 from tests.scoring.volumes import SHAPE, VOXEL_NM, straight_graph, two_axons, write_h5
 
@@ -106,7 +105,7 @@ def test_skeletonize_warns_and_leaves_them_out_where_asked(tmp_path, capsys):
 
 
 def test_a_checkpoint_of_other_background_ids_is_not_gone_on_with(tmp_path):
-    from axonem_eval.checkpoint import Checkpoint
+    from axonem_eval.sampling.checkpoint import Checkpoint
 
     path, nodes = write_h5(tmp_path / "a.h5", two_axons()), straight_graph().node_voxel_zyx
     with open_labels(path) as plain, open_labels(path, background_ids=(1,)) as without:

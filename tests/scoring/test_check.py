@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.check import check_labels
+from axonem_eval.volumes import check_labels
 from tests.scoring.volumes import SHAPE, VOXEL_NM, two_axons, write_h5
 
 SPEC = VolumeSpec(SHAPE, VOXEL_NM)

@@ -8,7 +8,7 @@ import pytest
 import zarr
 from zarr.codecs import numcodecs as zarr_numcodecs
 
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import open_labels
 from tests.scoring.test_formats import LABELS, SHAPE, complaint, precomputed, zarr_array
 
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, NodeSample
-from axonem_eval.bootstrap import erl_interval, paired_bootstrap, resampled_sums
-from axonem_eval.compare import compare_samples
-from axonem_eval.erl import run_table
+from axonem_eval.scoring import compare_samples, erl_interval, paired_bootstrap, resampled_sums, run_table
 from tests.scoring.chains import chains, u64
 
 

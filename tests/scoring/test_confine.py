@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, open_labels, sample_nodes
-from axonem_eval.confine import Limits, diagnose_confined, sample_confined
-from axonem_eval.landlock import landlock_abi
+from axonem_eval.sandbox import Limits, diagnose_confined, sample_confined
+from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.spec import VolumeSpec
 from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
 
@@ -103,7 +103,7 @@ def test_landlock_hides_every_other_file_and_the_network(tmp_path):
         f"""
         import os, socket
         from pathlib import Path
-        from axonem_eval.landlock import confine_to
+        from axonem_eval.sandbox.landlock import confine_to
         here = Path({str(tmp_path)!r})
         assert confine_to([here / "upload"], [here / "work"])
         def attempt(what):
@@ -131,7 +131,7 @@ def test_landlock_hides_every_other_file_and_the_network(tmp_path):
 def test_the_reader_dies_with_the_worker(tmp_path):
     program = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-I', '-m', 'axonem_eval.confined_child'], stdin=subprocess.PIPE,"
+        "child = subprocess.Popen([sys.executable, '-I', '-m', 'axonem_eval.sandbox.child'], stdin=subprocess.PIPE,"
         " start_new_session=True)\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)"
@@ -139,7 +139,7 @@ def test_the_reader_dies_with_the_worker(tmp_path):
     worker = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     pid = int(worker.stdout.readline())
     deadline = time.monotonic() + 30
-    while "confined_child" not in command_of(pid) or not is_waiting_for_its_request(pid):
+    while "sandbox.child" not in command_of(pid) or not is_waiting_for_its_request(pid):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     worker.kill()

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval import InputError, open_labels, sample_nodes
-from axonem_eval.dense import OverlapCounter, OverlapTable, dense_scores, score_dense
+from axonem_eval.scoring import OverlapTable, dense_scores, score_dense
+from axonem_eval.scoring.dense import OverlapCounter
 
 VOLUMES = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed))
 

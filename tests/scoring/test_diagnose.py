@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from axonem_eval import SkeletonGraph
-from axonem_eval.diagnose import LENGTH_EDGES_UM, DiagnosisSettings, diagnose
-from axonem_eval.measured import MeasuredSkeletons
-from axonem_eval.skeleton_paths import arms_of, without_ticks
+from axonem_eval.diagnosis import diagnose
+from axonem_eval.diagnosis.diagnose import LENGTH_EDGES_UM, DiagnosisSettings
 from axonem_eval.skeletonize import skeletonize_volume
+from axonem_eval.skeletons import MeasuredSkeletons, arms_of, without_ticks
 from axonem_eval.synthetic import make_tissue, merge_labels, split_label, touching, write_labels
 
 STEP = 100.0  # nm, voxels of that size

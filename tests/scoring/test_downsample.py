@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from axonem_eval.downsample import blocks, downsample_block, near_isotropic_factor, read_small
 from axonem_eval.errors import InputError
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import blocks, downsample_block, near_isotropic_factor, open_labels, read_small
 from tests.scoring.volumes import write_h5
 
 
@@ -36,7 +35,7 @@ def test_labels_beyond_float_stay_exact():
 
 
 def test_blocks_cover_each_voxel_once_and_begin_on_whole_factors(monkeypatch):
-    monkeypatch.setattr("axonem_eval.downsample.BLOCK_VOXELS", 3000)
+    monkeypatch.setattr("axonem_eval.volumes.downsample.BLOCK_VOXELS", 3000)
     shape, factor = (50, 37, 41), (1, 4, 4)
     covered = np.zeros(shape, int)
     for box in blocks(shape, (8, 6, 10), factor):
@@ -46,7 +45,7 @@ def test_blocks_cover_each_voxel_once_and_begin_on_whole_factors(monkeypatch):
 
 
 def test_block_by_block_gives_the_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.downsample.BLOCK_VOXELS", 500)
+    monkeypatch.setattr("axonem_eval.volumes.downsample.BLOCK_VOXELS", 500)
     labels = np.random.default_rng(0).integers(0, 3, (9, 22, 17)).astype(np.uint16)
     factor = (2, 3, 2)
     whole = downsample_block(labels, factor)

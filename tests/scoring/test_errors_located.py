@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval import NodeSample
-from axonem_eval.erl import run_table
-from axonem_eval.errors_located import MERGER, OMISSION, SPLIT, locate_errors
-from axonem_eval.full_report import json_rows
-from axonem_eval.merge_sites import closest_pairs
+from axonem_eval.report.full_report import json_rows
+from axonem_eval.scoring import MERGER, locate_errors, run_table
+from axonem_eval.scoring.located_errors import OMISSION, SPLIT
+from axonem_eval.scoring.merge_sites import closest_pairs
 from tests.scoring.chains import chains, masked, u64
 from tests.scoring.test_metric_properties import TOLERANCES, cases
 

@@ -8,9 +8,7 @@ import pytest
 
 from axonem_eval import SkeletonGraph
 from axonem_eval.errors import InputError
-from axonem_eval.export import export_precomputed, export_swc
-from axonem_eval.importers import import_skeletons
-from axonem_eval.measured import MeasuredSkeletons
+from axonem_eval.skeletons import MeasuredSkeletons, export_precomputed, export_swc, import_skeletons
 
 VOXEL_NM = (30.0, 8.0, 8.0)
 SHAPE = (100, 4000, 4000)

@@ -8,7 +8,7 @@ import pytest
 
 from axonem_eval import InputError, SkeletonGraph
 from axonem_eval.cli import main
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import open_labels
 from tests.scoring.test_formats import complaint, tiff
 from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
 

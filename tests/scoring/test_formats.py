@@ -12,9 +12,8 @@ import tifffile
 import zarr
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.check import check_labels
-from axonem_eval.sample import sample_nodes
-from axonem_eval.volume import open_labels
+from axonem_eval.sampling import sample_nodes
+from axonem_eval.volumes import check_labels, open_labels
 
 SHAPE = (20, 33, 47)
 LABELS = np.random.default_rng(3).integers(0, 2**40, SHAPE, dtype=np.uint64)

@@ -13,8 +13,8 @@ import pytest
 import zarr
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.confine import sample_confined
-from axonem_eval.volume import open_labels
+from axonem_eval.sandbox import sample_confined
+from axonem_eval.volumes import open_labels
 from tests.scoring.test_formats import (
     LABELS,
     SHAPE,
@@ -74,7 +74,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path):
 
 
 def test_a_bomb_in_an_archive_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.bounds.MAX_CHUNK_BYTES", 10_000_000)
+    monkeypatch.setattr("axonem_eval.volumes.bounds.MAX_CHUNK_BYTES", 10_000_000)
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("zarr.json", "{}")
@@ -92,7 +92,7 @@ def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path):
 
 
 def test_a_bomb_among_sections_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.bounds.MAX_CHUNK_BYTES", 10_000_000)
+    monkeypatch.setattr("axonem_eval.volumes.bounds.MAX_CHUNK_BYTES", 10_000_000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
         for z in range(3):
             archive.writestr(f"s{z}.tif", bytes(10_000_001))

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval import hdf5 as hdf5_module
-from axonem_eval import volume as volume_module
-from axonem_eval.check import check_labels
-from axonem_eval.hdf5_slabs import Hdf5Slabs
-from axonem_eval.hdf5_volume import Hdf5Chunks
-from axonem_eval.sample import sample_nodes
-from axonem_eval.volume import for_each_chunk, open_labels
+from axonem_eval.sampling import sample_nodes
+from axonem_eval.volumes import check_labels, for_each_chunk, open_labels
+from axonem_eval.volumes import label_volume as volume_module
+from axonem_eval.volumes.hdf5 import open as hdf5_module
+from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
+from axonem_eval.volumes.hdf5.slabs import Hdf5Slabs
 
 SHAPE = (21, 34, 45)
 RNG = np.random.default_rng(5)
@@ -102,7 +101,7 @@ def test_every_layout_reads_as_h5py_does(tmp_path, name):
 @pytest.mark.parametrize("name", [n for n in LAYOUTS if n not in ("tiny chunks", "tiny chunks raw")])
 def test_huge_chunks_are_read_in_slabs(tmp_path, name, monkeypatch):
     monkeypatch.setattr(hdf5_module, "WHOLE_CHUNK_BYTES", 1)
-    monkeypatch.setattr("axonem_eval.hdf5_slabs.slab_shape.__defaults__", ((1, 1, 1), 5000))
+    monkeypatch.setattr("axonem_eval.volumes.hdf5.slabs.slab_shape.__defaults__", ((1, 1, 1), 5000))
     path = write_layout(tmp_path / "a.h5", name)
     np.testing.assert_array_equal(we_read(path), LABELS)
     np.testing.assert_array_equal(we_sample(path), LABELS)
@@ -209,7 +208,7 @@ def test_readers_are_chosen_as_meant(tmp_path, monkeypatch):
 
 
 def test_a_chunk_too_large_to_unshuffle_is_refused_and_without_shuffle_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.bounds.MAX_CHUNK_BYTES", 1000)
+    monkeypatch.setattr("axonem_eval.volumes.bounds.MAX_CHUNK_BYTES", 1000)
     monkeypatch.setattr(hdf5_module, "WHOLE_CHUNK_BYTES", 1000)
     np.testing.assert_array_equal(we_read(write(tmp_path / "a.h5", chunks=SHAPE, compression="gzip")), LABELS)
     with pytest.raises(InputError, match="h5repack"):

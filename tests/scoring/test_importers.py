@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.importers import from_osteoid, import_skeletons, to_voxels
+from axonem_eval.skeletons import import_skeletons
+from axonem_eval.skeletons.importers import from_osteoid, to_voxels
 from tests.scoring.volumes import straight_graph
 
 osteoid = pytest.importorskip("osteoid", reason="the extra [groundtruth] is not installed")

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from axonem_eval import NodeSample, score_nodes
-from axonem_eval.bootstrap import resampled_sums
-from axonem_eval.dense import dense_scores
-from axonem_eval.erl import run_table
-from axonem_eval.errors_located import MERGER, OMISSION, locate_errors
+from axonem_eval.scoring import MERGER, dense_scores, locate_errors, resampled_sums, run_table
+from axonem_eval.scoring.located_errors import OMISSION
 from tests.scoring.chains import chains, u64
 from tests.scoring.test_dense import table
 

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from axonem_eval import NodeSample
-from axonem_eval.axon_views import error_words
 from axonem_eval.cli import main
-from axonem_eval.dense import OverlapTable, dense_scores
-from axonem_eval.erl import run_table
-from axonem_eval.full_report import full_report
-from axonem_eval.report_html import render_report, verdict
-from axonem_eval.report_plots import um
-from axonem_eval.report_views import ReportViews
-from axonem_eval.svg import Scale, ticks
+from axonem_eval.report import ReportViews, full_report, render_report
+from axonem_eval.report.axons import error_words
+from axonem_eval.report.plots import um
+from axonem_eval.report.score_page import verdict
+from axonem_eval.report.svg import Scale, ticks
+from axonem_eval.scoring import OverlapTable, dense_scores, run_table
 from tests.scoring.chains import chains, u64
 from tests.scoring.volumes import straight_graph, two_axons, write_h5
 

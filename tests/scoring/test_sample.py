@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, NodeSample
-from axonem_eval.checkpoint import Checkpoint
-from axonem_eval.sample import sample_nodes
-from axonem_eval.volume import open_labels
+from axonem_eval.sampling import sample_nodes
+from axonem_eval.sampling.checkpoint import Checkpoint
+from axonem_eval.volumes import open_labels
 
 SHAPE = (40, 50, 60)
 RNG = np.random.default_rng(11)
@@ -62,10 +62,10 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
 
 
 def test_a_large_mask_in_one_compressed_chunk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("axonem_eval.hdf5.WHOLE_CHUNK_BYTES", 1000)
+    monkeypatch.setattr("axonem_eval.volumes.hdf5.open.WHOLE_CHUNK_BYTES", 1000)
     labels, mask = write(tmp_path / "labels.h5", LABELS), write(tmp_path / "mask.h5", MASK, SHAPE)
     assert_right_under_mask(sample(labels, mask, threads=3))
-    monkeypatch.setattr("axonem_eval.sample.MASK_KEPT_BYTES", 1000)
+    monkeypatch.setattr("axonem_eval.sampling.sample.MASK_KEPT_BYTES", 1000)
     with pytest.raises(InputError, match="h5repack"):
         sample(labels, mask)
 
@@ -109,7 +109,7 @@ def interrupted(labels: Path, mask: Path | None, checkpoint: Path, monkeypatch) 
     """Sample with a checkpoint after each few batches, and stop half-way."""
     asked = itertools.count(1)
     monkeypatch.setattr(Checkpoint, "due", lambda self: next(asked) % 20 == 0)
-    monkeypatch.setattr("axonem_eval.volume.LabelVolume.batch_bytes", 1)
+    monkeypatch.setattr("axonem_eval.volumes.label_volume.LabelVolume.batch_bytes", 1)
 
     def stop(done: int, total: int) -> None:
         if batches_done(checkpoint) >= 40:
@@ -168,13 +168,13 @@ def test_a_checkpoint_of_other_input_is_not_used(tmp_path, monkeypatch, change):
 SLOW = """
 import sys, time
 import numpy as np
-from axonem_eval import checkpoint
-from axonem_eval.sample import sample_nodes
-from axonem_eval.hdf5_volume import Hdf5Chunks
-from axonem_eval.volume import open_labels
-import axonem_eval.volume
+from axonem_eval.sampling import checkpoint
+from axonem_eval.sampling.sample import sample_nodes
+from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
+from axonem_eval.volumes.label_volume import open_labels
+import axonem_eval.volumes.label_volume
 checkpoint.EVERY_S, checkpoint.MOST_OF_TIME = 0.02, 1.0
-axonem_eval.volume.LabelVolume.batch_bytes = 1
+axonem_eval.volumes.label_volume.LabelVolume.batch_bytes = 1
 read = Hdf5Chunks.read_chunks
 def slow(self, chunks, scratch):
     time.sleep(0.03)
@@ -197,7 +197,7 @@ def test_after_kill_9_the_same_call_goes_on_and_finds_the_same(tmp_path):
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL, "it was killed while it worked"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("axonem_eval.volume.LabelVolume.batch_bytes", 1)
+        patch.setattr("axonem_eval.volumes.label_volume.LabelVolume.batch_bytes", 1)
         found, chunks = chunks_read(labels, None, file)
     np.testing.assert_array_equal(found.node_segment, sample(labels).node_segment)
     np.testing.assert_array_equal(found.node_segment, WANTED)

@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from axonem_eval import skeleton_tasks
 from axonem_eval.errors import InputError
-from axonem_eval.measured import MeasuredSkeletons
-from axonem_eval.skeletonize import skeletonize_labels, skeletonize_volume
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletonize import skeletonize_labels, skeletonize_volume, tasks
+from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
 from axonem_eval.synthetic import make_tissue, write_labels
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import open_labels
 
 VOXEL_NM = (40.0, 16.0, 16.0)
 TUBE_NM = (30.0, 30.0, 30.0)
@@ -30,8 +28,8 @@ def tissue(tmp_path_factory):
 
 @pytest.fixture
 def small_tasks(monkeypatch):
-    monkeypatch.setattr("axonem_eval.downsample.BLOCK_VOXELS", 1 << 17)
-    monkeypatch.setattr(skeleton_tasks, "BATCH_VOXELS", 20_000)
+    monkeypatch.setattr("axonem_eval.volumes.downsample.BLOCK_VOXELS", 1 << 17)
+    monkeypatch.setattr(tasks, "BATCH_VOXELS", 20_000)
 
 
 def tubes(tmp_path, *ids, length=60):
@@ -66,7 +64,7 @@ def test_any_executor_with_map_will_do(tissue, small_tasks, tmp_path):
 KILLED = """
 import os, signal, sys
 from axonem_eval import downsample, skeleton_tasks
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize.volume import skeletonize_labels
 downsample.BLOCK_VOXELS, skeleton_tasks.BATCH_VOXELS = 1 << 17, 20_000
 name, last, calls = sys.argv[3], int(sys.argv[4]), []
 original = getattr(skeleton_tasks, name)
@@ -97,7 +95,7 @@ def test_the_same_call_after_kill_9_goes_on_to_the_same_result(
 def test_a_finished_work_folder_is_not_done_again(tissue, tmp_path, monkeypatch):
     path, whole = tissue
     skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
-    monkeypatch.setattr(skeleton_tasks, "trace", None)
+    monkeypatch.setattr(tasks, "trace", None)
     assert skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path).checksum() == whole.graph.checksum()
 
 
@@ -172,7 +170,7 @@ def test_every_node_stands_on_its_own_label(tissue):
 def test_a_giant_at_twice_the_voxel_keeps_length_and_place(tmp_path, monkeypatch):
     path = tubes(tmp_path, 3, length=80)
     exact = skeletonize_labels(path, TUBE_NM)
-    monkeypatch.setattr(skeleton_tasks, "MAX_VOXELS", 3000)
+    monkeypatch.setattr(tasks, "MAX_VOXELS", 3000)
     coarse = skeletonize_labels(path, TUBE_NM)
     assert coarse.n_nodes == exact.n_nodes // 2
     assert coarse.skeleton_length_nm[0] == pytest.approx(exact.skeleton_length_nm[0], abs=60)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from axonem_eval.files import write_atomically
-from axonem_eval.runs import RunReader, has_block, index_blocks, write_block
+from axonem_eval.skeletonize.label_runs import RunReader, has_block, index_blocks, write_block
 
 
 @pytest.fixture

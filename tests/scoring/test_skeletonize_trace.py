@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize import Teasar, skeletonize_labels
+from axonem_eval.skeletonize.teasar import coarsen, face_targets, find_voxels, trace
 from axonem_eval.synthetic import make_tissue
-from axonem_eval.trace import Teasar, coarsen, face_targets, find_voxels, trace
 
 pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
 
@@ -127,7 +127,7 @@ def test_a_box_too_large_is_traced_in_parts_that_meet(monkeypatch):
     for i in range(190):
         mask[7:13, i : i + 9, i : i + 9] = True
     whole = skeleton_of(mask)
-    monkeypatch.setattr("axonem_eval.trace.MAX_BOX_VOXELS", mask.size // 20)
+    monkeypatch.setattr("axonem_eval.skeletonize.teasar.MAX_BOX_VOXELS", mask.size // 20)
     parts = skeleton_of(mask)
     assert len(parts.node_zyx) - len(parts.edges) == 1
     assert cable_nm(parts) == pytest.approx(cable_nm(whole), rel=0.02)

@@ -7,8 +7,7 @@ import tifffile
 import zarr
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.check import check_labels
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import check_labels, open_labels
 from tests.scoring.test_formats import LABELS, SHAPE, ome, tiff
 from tests.scoring.volumes import SHAPE as SMALL
 from tests.scoring.volumes import VOXEL_NM, two_axons, write_h5

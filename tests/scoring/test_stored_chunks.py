@@ -9,9 +9,8 @@ import pytest
 import zarr
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.check import check_labels
 from axonem_eval.cli import main
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import check_labels, open_labels
 from tests.scoring.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array
 from tests.scoring.volumes import straight_graph, two_axons
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval.errors import InputError
-from axonem_eval.swc import read_swc
+from axonem_eval.skeletons.swc import read_swc
 
 ROWS = ["1 0 100.0 84.0 165.0 50.0 -1", "2 0 200.0 84.0 165.0 50.0 1", "3 2 300.0 84.5 165.0 50.0 2"]
 PLACES = [[100, 84, 165], [200, 84, 165], [300, 84.5, 165]]

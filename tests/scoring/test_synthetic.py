@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt, label
 from scipy.spatial import cKDTree
 
-from axonem_eval.erl import score_nodes
+from axonem_eval.scoring import score_nodes
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.synthetic import (
     Imaging,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.tables import demand_table_path, write_table
+from axonem_eval.cli.tables import demand_table_path, write_table
 
 COLUMNS = {"id": np.array([2**64 - 1, 7], np.uint64), "kind": np.array(["split", "merger"]), "nm": np.array([1.5, 2.0])}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from axonem_eval.volume import open_labels
+from axonem_eval.volumes import open_labels
 from tests.scoring.test_formats import complaint, tiff, zipped
 
 N = 12

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval import confined_process as process
-from axonem_eval.confine import sample_confined
-from axonem_eval.confined_volume import ConfinedVolume
-from axonem_eval.landlock import landlock_abi
-from axonem_eval.seccomp import seccomp_available
+from axonem_eval.sandbox import process, sample_confined
+from axonem_eval.sandbox.confined_volume import ConfinedVolume
+from axonem_eval.sandbox.landlock import landlock_abi
+from axonem_eval.sandbox.seccomp import seccomp_available
 from axonem_eval.spec import VolumeSpec
 from tests.scoring.volumes import two_axons, write_h5
 
@@ -29,8 +28,8 @@ pytestmark = pytest.mark.skipif(
 # Takes the place of the child's check of the file, and so runs behind the walls; what it answers comes out as
 # complaints, as a file that took the reader over could send them.
 TAKEN_OVER = """
-import axonem_eval.confined_child as child
-import axonem_eval.confined_process
+import axonem_eval.sandbox.child as child
+import axonem_eval.sandbox.process
 import sys
 from axonem_eval.errors import InputError
 
@@ -280,8 +279,8 @@ def test_a_reader_that_shrinks_the_shared_memory_does_not_kill_us(monkeypatch, t
 def test_threads_that_run_before_the_walls_stand_are_an_error(tmp_path):
     program = (
         "import threading, time\n"
-        "from axonem_eval.walls import confine\n"
-        "from axonem_eval.confined_process import Limits\n"
+        "from axonem_eval.sandbox.protection import confine\n"
+        "from axonem_eval.sandbox.process import Limits\n"
         "threading.Thread(target=time.sleep, args=(5,), daemon=True).start()\n"
         "confine([], [], Limits())\n"
     )

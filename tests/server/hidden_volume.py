@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from axonem_eval.sample import NodeSample
+from axonem_eval.sampling import NodeSample
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import Phase
 from evalserver.submissions import comparison, scoring

@@ -6,7 +6,7 @@ import numpy as np
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from axonem_eval.sample import NodeSample
+from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.models import Phase
 from evalserver.submissions import scoring
 from evalserver.submissions.models import NodeLabels, Submission

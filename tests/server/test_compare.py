@@ -3,8 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from axonem_eval.compare import compare_samples
-from axonem_eval.sample import NodeSample
+from axonem_eval.sampling import NodeSample
+from axonem_eval.scoring import compare_samples
 from evalserver.submissions import comparison as service
 from evalserver.submissions.models import Comparison
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph, tiny_labels

@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from axonem_eval.full_report import full_report
-from axonem_eval.sample import NodeSample
+from axonem_eval.report import full_report
+from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.disclosure import Disclosure
 from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 from evalserver.submissions.disclosure import shown_report

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from axonem_eval.erl import score_nodes
+from axonem_eval.scoring import score_nodes
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import make_current, register_ground_truth
 from evalserver.submissions import scoring, services

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from axonem_eval.bootstrap import erl_interval
-from axonem_eval.erl import score_nodes
+from axonem_eval.scoring import erl_interval, score_nodes
 from evalserver.markdown import render_markdown
 from evalserver.submissions.models import Evaluation, Submission
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph

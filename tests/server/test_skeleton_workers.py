@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from django.conf import settings as installation
 
-from axonem_eval.skeleton_tasks import has_read_block, prepare, read_block
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize import has_read_block, read_block, skeletonize_labels
+from axonem_eval.skeletonize.tasks import prepare
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import register_ground_truth
 from evalserver.benchmarks.skeleton_workers import WorkerMapper

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from axonem_eval import walls
+from axonem_eval.sandbox import protection
 from evalserver import checks, env, start
 from tests.server.conftest import ROOT, manage
 
@@ -136,7 +136,7 @@ def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(up)
 
 def test_a_public_server_without_walls_around_its_reader_is_warned_about(settings, monkeypatch):
     settings.ALLOWED_HOSTS = ["bench.example.org"]
-    monkeypatch.setattr(walls, "landlock_abi", lambda: 0)
+    monkeypatch.setattr(protection, "landlock_abi", lambda: 0)
     (warning,) = checks.check_reader_protection()
     assert (warning.id, "Landlock: files: NO" in warning.msg) == ("evalserver.W005", True)
     settings.ALLOWED_HOSTS = settings.LOCAL_HOSTS

@@ -164,7 +164,7 @@ def test_the_method_page_is_one_that_the_client_reads(tmp_path):
     from baselines.common.provenance import Provenance
     from baselines.common.submit import method_page
 
-    method = pytest.importorskip("axonem_client.method")
+    method = pytest.importorskip("axonem_eval.client.method")
     provenance = Provenance(tmp_path / "p.json", config_from(SMALL), 'baselines reproduce "small"')
     provenance.note("data", "train-0", {"volume": "tissue", "shape": [8, 64, 64]})
     provenance.note("seconds", "train", 12.5)

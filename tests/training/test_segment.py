@@ -155,8 +155,8 @@ def test_pieces_are_one_where_half_of_both_is_shared():
 
 
 def test_the_written_file_is_what_the_server_takes(store, tmp_path):
-    from axonem_eval.check import check_labels
     from axonem_eval.spec import VolumeSpec
+    from axonem_eval.volumes import check_labels
 
     work = tmp_path / "work"
     hierarchy = build_hierarchy(store, work, CONFIG, quiet=True)

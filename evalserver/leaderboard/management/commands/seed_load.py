@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from axonem_eval.erl import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION
 from evalserver.accounts.models import Membership, Team, User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile

@@ -1,0 +1,166 @@
+"""`axonem-eval report` and `compare`: their options and what they do."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from axonem_eval.cli.options import add_label_options, warn
+from axonem_eval.cli.tables import demand_folder, demand_table_path, write_table
+from axonem_eval.errors import InputError
+
+AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+
+def add_report_commands(add: AddCommand) -> None:
+    """Add both commands to the command line. ``add(name, run, text)`` makes one command."""
+    report = add(
+        "report", run_report, "Write one HTML page about a segmentation: its score, and where the score is lost."
+    )
+    report.add_argument("segmentation", metavar="SEG")
+    _add_ground_truth(report)
+    report.add_argument(
+        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
+    )
+    report.add_argument("-o", "--output", metavar="HTML", help="page to write (one self-contained file)")
+    report.add_argument(
+        "--axons", metavar="TABLE", help="also write a table with a row per axon: .csv, .json or .parquet"
+    )
+    report.add_argument("--errors", metavar="TABLE", help="also write a table with a row per error and its position")
+    report.add_argument(
+        "--aggregates-only", action="store_true", help="leave out everything about single axons, and all positions"
+    )
+
+    compare = add(
+        "compare",
+        run_compare,
+        "Compare two segmentations of one volume, and test whether their difference is more than chance.",
+    )
+    compare.add_argument("a", metavar="A")
+    compare.add_argument("b", metavar="B")
+    _add_ground_truth(compare)
+
+
+def _add_ground_truth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
+    parser.add_argument(
+        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
+    )
+    parser.add_argument(
+        "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
+    parser.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    add_label_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """`axonem-eval report`."""
+    from axonem_eval.cli.main import ProgressBar
+    from axonem_eval.report import ReportViews, full_report, render_report
+    from axonem_eval.scoring import run_table, sample_and_count
+    from axonem_eval.skeletons import SkeletonGraph
+
+    _demand_output(arguments)
+    graph = SkeletonGraph.load(arguments.ground_truth)
+    bar = ProgressBar()
+    sample, dense = sample_and_count(
+        arguments.segmentation,
+        graph,
+        no_merge_mask=arguments.no_merge_mask,
+        dense_ground_truth=arguments.dense_ground_truth,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
+        threads=arguments.threads,
+        on_progress=bar,
+        on_warning=warn,
+    )
+    bar.close()
+    public = not arguments.aggregates_only
+    report = full_report(
+        graph, sample, tolerance_nodes=arguments.tolerance, dense=dense, public=public, seed=arguments.seed
+    )
+    views = ReportViews.of(graph, sample, run_table(graph, sample), arguments.tolerance) if public else None
+    if views and arguments.axons:
+        write_table(Path(arguments.axons), views.axons.columns())
+    if views and arguments.errors:
+        write_table(Path(arguments.errors), views.errors.columns())
+    if arguments.output:
+        page = render_report(
+            report,
+            title=Path(arguments.segmentation).name,
+            subtitle=f"scored against {Path(arguments.ground_truth).name}",
+            longest=views.longest if views else (),
+            drawings=views.worst_drawn if views else (),
+            command=shown_command(),
+        )
+        Path(arguments.output).write_text(page, encoding="utf-8")
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    elif arguments.output:
+        print(f"written to {arguments.output}")
+
+
+def shown_command() -> str:
+    """The command line with the names of files only: a report must not reveal where they lie."""
+    words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
+    return shlex.join(["axonem-eval", *words])
+
+
+def _demand_output(arguments: argparse.Namespace) -> None:
+    if not (arguments.output or arguments.json or arguments.axons or arguments.errors):
+        raise InputError.of(
+            "no_output", "report has nothing to write: give -o REPORT.html, --axons, --errors or --json"
+        )
+    if arguments.output:
+        demand_folder(arguments.output)
+    for table in (arguments.axons, arguments.errors):
+        if table and arguments.aggregates_only:
+            raise InputError.of(
+                "aggregates_only",
+                f"{table}: --aggregates-only makes no table of axons or errors; leave one of the two out",
+            )
+        if table:
+            demand_table_path(table)
+
+
+def run_compare(arguments: argparse.Namespace) -> None:
+    """`axonem-eval compare`."""
+    from axonem_eval.cli.main import ProgressBar
+    from axonem_eval.scoring import compare_samples, sample_file
+    from axonem_eval.skeletons import SkeletonGraph
+
+    graph = SkeletonGraph.load(arguments.ground_truth)
+    bar = ProgressBar()
+    samples = [
+        sample_file(
+            path,
+            graph,
+            no_merge_mask=arguments.no_merge_mask,
+            background_ids=arguments.background_ids,
+            trust_voxel_size=arguments.trust_voxel_size,
+            threads=arguments.threads,
+            on_progress=bar,
+            on_warning=warn,
+        )
+        for path in (arguments.a, arguments.b)
+    ]
+    bar.close()
+    compared = compare_samples(graph, *samples, tolerance_nodes=arguments.tolerance, seed=arguments.seed)
+    if arguments.json:
+        print(json.dumps(compared.to_json(), indent=2))
+    else:
+        print("\n".join(compared.lines(*_names(arguments.a, arguments.b))))
+
+
+def _names(a: str, b: str) -> tuple[str, str]:
+    """File names, or as much of the paths as distinguishes them."""
+    names = Path(a).name, Path(b).name
+    if names[0] != names[1]:
+        return names
+    common = os.path.commonpath([os.path.abspath(a), os.path.abspath(b)])
+    return os.path.relpath(a, common), os.path.relpath(b, common)

@@ -1,0 +1,19 @@
+"""Reports of a score and of a diagnosis: as JSON, and as pages with SVG plots."""
+
+from axonem_eval.report import diagnosis_page, plots, svg
+from axonem_eval.report.diagnosis_page import render_diagnosis
+from axonem_eval.report.full_report import full_report
+from axonem_eval.report.plots import bin_name
+from axonem_eval.report.score_page import render_report
+from axonem_eval.report.views import ReportViews
+
+__all__ = [
+    "ReportViews",
+    "bin_name",
+    "diagnosis_page",
+    "full_report",
+    "plots",
+    "render_diagnosis",
+    "render_report",
+    "svg",
+]

@@ -1,0 +1,84 @@
+"""Everything about one result as one JSON object: what a server stores, and what the HTML report shows.
+
+Keys are stable under ``schema``; a change of meaning raises its number. Lengths are nm, shares 0 to 1. Ids are
+strings, because JSON numbers in a browser are exact only to 2^53.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.sampling import NodeSample
+from axonem_eval.scoring import (
+    DEFAULT_RESAMPLES,
+    DEFAULT_TOLERANCE_NODES,
+    DenseScores,
+    axon_table,
+    erl_interval,
+    erl_lost_nm,
+    error_counts,
+    half_cable_run_nm,
+    length_bins,
+    locate_errors,
+    run_survival,
+    score_nodes,
+    tolerance_curve,
+)
+from axonem_eval.skeletons import SkeletonGraph
+
+SCHEMA = "axonem-report/1"
+WORST_AXONS = 20
+TOP_ERRORS = 50
+
+
+def full_report(
+    graph: SkeletonGraph,
+    sample: NodeSample,
+    *,
+    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    dense: DenseScores | None = None,
+    public: bool = False,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The score with everything derived from it, as plain JSON.
+
+    Without ``public`` the object holds aggregates over the volume alone: no value of a single axon, no position, no
+    id. They are exact, and for hidden ground truth still too fine to hand out: a server rounds them
+    first (docs/metric.md). With ``public`` the worst axons and the worst errors with their positions are
+    in it, as ``worst_axons`` and ``top_errors``.
+    """
+    report = score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)
+    table = report.table
+    assert table is not None
+    full: dict[str, Any] = {
+        "schema": SCHEMA,
+        "public": public,
+        **report.to_json(),
+        "erl_interval": erl_interval(table, tolerance_nodes, resamples=resamples, seed=seed).to_json(),
+        "erl_lost_nm": erl_lost_nm(table, tolerance_nodes),
+        "error_counts": asdict(error_counts(graph, sample, table, tolerance_nodes)),
+        "tolerance_curve": [asdict(p) for p in tolerance_curve(table, graph.mean_node_spacing_nm)],
+        "length_bins": [asdict(b) for b in length_bins(table, tolerance_nodes)],
+        "half_cable_run_nm": half_cable_run_nm(table, tolerance_nodes),
+        "run_survival": asdict(run_survival(table, tolerance_nodes)),
+        "dense": None if dense is None else dense.to_json(),
+    }
+    if public:
+        axons = axon_table(graph, sample, table, tolerance_nodes)
+        worst = axons.worst(WORST_AXONS)
+        full["worst_axons"] = json_rows({name: column[worst] for name, column in axons.columns().items()})
+        top = locate_errors(graph, sample, table, tolerance_nodes).top(TOP_ERRORS)
+        full["top_errors"] = json_rows(top.columns())
+    return full
+
+
+def json_rows(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Columns as a list of objects; 64-bit ids become strings."""
+    lists = {
+        name: [str(v) for v in column.tolist()] if column.dtype == np.uint64 else column.tolist()
+        for name, column in columns.items()
+    }
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]

@@ -1,0 +1,234 @@
+"""The report's plots. Each function takes a part of the full report and returns markup for a <figure>."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from axonem_eval.report.axons import AxonDrawing, AxonRuns
+from axonem_eval.report.svg import Frame, figure, legend, number, svg, tag, text, ticks, tip
+
+# One colour for each class of edge, the same in every plot; the style sheet has the colours for light and dark.
+CLASSES = (("correct", "correct"), ("merged", "merged"), ("split", "split"), ("omitted", "omitted"))
+
+
+def um(nm: float) -> str:
+    """Length for people: 3.65 µm, 42 nm."""
+    value = nm / 1000
+    if value >= 100:
+        return f"{value:,.0f} µm"
+    return f"{value:.3g} µm" if value >= 0.1 or value == 0 else f"{nm:.2g} nm"
+
+
+def percent(share: float) -> str:
+    """Share for people: 40.0%."""
+    return f"{100 * share:.1f}%"
+
+
+def stacked_bar(parts: Sequence[tuple[str, str, float]], total: float, unit: str, label: str, description: str) -> str:
+    """One bar made of (class, name, value); its axis runs from 0 to ``total`` in ``unit``, µm or %."""
+
+    def words(name: str, value: float) -> str:
+        share = percent(value / total)
+        return f"{name}: {share}" if unit == "%" else f"{name}: {um(1000 * value)} ({share})"
+
+    def draw(width: int) -> tuple[int, str]:
+        height, top, bar = 104, 8, 42
+        frame = Frame.of(width, height, total, 1, left=14)
+        at = frame.x.start
+        pieces = []
+        for class_, name, value in parts:
+            wide = frame.x(value) - frame.x(0)
+            if wide <= 0:
+                continue
+            shape = tag(
+                "rect", tip(words(name, value)), x=at, y=top, width=max(wide, 1), height=bar, class_=f"bar {class_}"
+            )
+            pieces.append(shape)
+            if wide > 52:
+                pieces.append(text(at + wide / 2, top + 26, percent(value / total), f"on-bar on-{class_}", "middle"))
+            at += wide
+        places = [(v, number(v)) for v in ticks(total, 8 if width > 500 else 4) if v <= total * 1.0001]
+        axis = frame.x_axis(places, label)
+        return height, "".join(pieces) + axis
+
+    entries = [(class_, words(name, value)) for class_, name, value in parts]
+    return figure(draw, description) + legend(entries)
+
+
+def loss_bar(report: dict[str, Any]) -> str:
+    """From the ceiling to the score."""
+    lost, ceiling = report["erl_lost_nm"], report["gt_erl_nm"]
+    parts = [
+        ("correct", "ERL reached", report["erl_nm"] / 1000),
+        ("merged", "lost to mergers", lost["merged"] / 1000),
+        ("split", "lost to splits", lost["split"] / 1000),
+        ("omitted", "lost to omissions", lost["omitted"] / 1000),
+    ]
+    words = ", ".join(f"{name} {value:.2f} µm" for _, name, value in parts)
+    return stacked_bar(parts, ceiling / 1000, "µm", "ERL (µm); the full bar is the ceiling", f"Ceiling: {words}.")
+
+
+def edge_bar(report: dict[str, Any]) -> str:
+    """Share of the cable in each class of edge."""
+    edges = report["edges_nm"]
+    parts = [(class_, name, 100 * edges[name] / edges["total"]) for class_, name in CLASSES]
+    words = ", ".join(f"{name} {value:.1f}%" for _, name, value in parts)
+    return stacked_bar(parts, 100, "%", "share of the ground-truth cable (%)", f"Cable: {words}.")
+
+
+def survival_plot(survival: dict[str, list[float]]) -> str:
+    """Cable on runs of at least a length, ground truth and segmentation."""
+    xs = [v / 1000 for v in survival["length_nm"]]
+    truth = [100 * v for v in survival["ground_truth"]]
+    reached = [100 * v for v in survival["segmentation"]]
+
+    def draw(width: int) -> tuple[int, str]:
+        height = 300 if width > 500 else 260
+        frame = Frame.of(width, height, xs[-1], 100, left=52)
+        places = [(v, number(v)) for v in ticks(xs[-1], 8 if width > 500 else 4) if v <= xs[-1] * 1.0001]
+        content = frame.y_axis((0, 25, 50, 75, 100), "cable on runs of at least that length", "%")
+        content += frame.area(xs, reached, "area correct")
+        content += frame.line(xs, truth, "line truth") + frame.line(xs, reached, "line correct-line")
+        return height, content + frame.x_axis(places, "run length (µm)")
+
+    description = (
+        f"Share of cable by run length, from 0 to {number(round(xs[-1], 1))} µm: the segmentation's curve starts at "
+        f"{reached[0]:.0f}% and lies below the ground truth's."
+    )
+    entries = [
+        ("truth-line", "ground-truth axons, whole"),
+        ("correct", "runs in the segmentation; the area is the ERL"),
+    ]
+    return figure(draw, description) + legend(entries)
+
+
+def tolerance_plot(report: dict[str, Any]) -> str:
+    """ERL against the merge tolerance, with the benchmark's tolerance marked."""
+    points = report["tolerance_curve"]
+    names = ["∞" if p["tolerance_nodes"] is None else number(p["tolerance_nodes"]) for p in points]
+    values = [p["erl_nm"] / 1000 for p in points]
+    ceiling = report["gt_erl_nm"] / 1000
+
+    def draw(width: int) -> tuple[int, str]:
+        height = 280 if width > 500 else 250
+        levels = ticks(ceiling, 5)
+        frame = Frame.of(width, height, len(points) - 0.5, levels[-1] * 1.02, left=46)
+        places = [(i + 0.25, name) for i, name in enumerate(names)]
+        content = frame.y_axis(levels, "ERL (µm)")
+        content += frame.level(ceiling, "ceiling", f"ceiling {ceiling:.2f} µm")
+        for (x, name), point in zip(places, points, strict=True):
+            if point["tolerance_nodes"] == report["tolerance_nodes"]:
+                at = frame.x(x)
+                content += tag("line", x1=at, x2=at, y1=frame.y.start, y2=frame.y.stop, class_="mark")
+                content += text(at + 5, frame.y.start - 6, f"scored at {name}", "note")
+        content += frame.line([x for x, _ in places], values, "line correct-line")
+        for (x, name), value, point in zip(places, values, points, strict=True):
+            words = f"T = {name}: ERL {value:.2f} µm, {point['mergers']:,} mergers"
+            content += tag("circle", tip(words), cx=frame.x(x), cy=frame.y(value), r=4, class_="dot correct")
+        return height, content + frame.x_axis(places, "merge tolerance T (nodes, not to scale)")
+
+    description = f"ERL rises from {values[0]:.2f} µm at T = {names[0]} to {values[-1]:.2f} µm at infinite tolerance."
+    return figure(draw, description)
+
+
+def bin_name(bin_: dict[str, Any]) -> str:
+    """0-1, or >200."""
+    lower, upper = number(bin_["lower_um"]), bin_["upper_um"]
+    return f"≥{lower}" if upper is None else f"{lower}–{number(upper)}"
+
+
+def bin_names(edges_um: Sequence[float]) -> list[str]:
+    """Names of the bins between edges; the last is open."""
+    uppers = [*edges_um[1:], None]
+    return [bin_name({"lower_um": lower, "upper_um": upper}) for lower, upper in zip(edges_um, uppers, strict=True)]
+
+
+def bins_plot(bins: Sequence[dict[str, Any]]) -> str:
+    """Normalised ERL of each length class."""
+    shown = [b for b in bins if b["axons"]]
+
+    def draw(width: int) -> tuple[int, str]:
+        height = 280 if width > 500 else 250
+        frame = Frame.of(width, height, len(shown), 100, left=52)
+        content = frame.y_axis((0, 25, 50, 75, 100), "ERL, share of the class's ceiling", "%")
+        step = frame.x(1) - frame.x(0)
+        for i, b in enumerate(shown):
+            value = 100 * b["normalized_erl"]
+            words = f"{bin_name(b)} µm: {b['axons']:,} axons, ERL {um(b['erl_nm'])} of {um(b['gt_erl_nm'])}"
+            left, wide = frame.x(i) + 0.18 * step, 0.64 * step
+            full = frame.y(0) - frame.y(100)
+            content += tag("rect", x=left, y=frame.y(100), width=wide, height=full, class_="rest")
+            high = frame.y(0) - frame.y(value)
+            content += tag("rect", tip(words), x=left, y=frame.y(value), width=wide, height=high, class_="bar correct")
+            # Within the bar where there is room, so that a full bar's number stays inside the plot.
+            inside = value > 85
+            y = frame.y(value) + (16 if inside else -5)
+            content += text(left + wide / 2, y, f"{value:.0f}", "on-bar on-correct" if inside else "tick", "middle")
+        places = [(i + 0.5, bin_name(b)) for i, b in enumerate(shown)]
+        return height, content + frame.x_axis(places, "length of the axon (µm)")
+
+    words = "; ".join(f"{bin_name(b)} µm {percent(b['normalized_erl'])}" for b in shown)
+    entries = [("correct", "ERL reached"), ("rest", "ceiling of the class (100%)")]
+    return figure(draw, f"Share of the ceiling by axon length: {words}.") + legend(entries)
+
+
+def strips(axons: Sequence[AxonRuns]) -> str:
+    """The longest axons as bars to scale, cut into their runs."""
+
+    def draw(width: int) -> tuple[int, str]:
+        row, top = 20, 4
+        height = top + row * len(axons) + 44
+        longest = max(a.length_nm for a in axons) / 1000
+        left = 52 if width > 500 else 40
+        frame = Frame.of(width, height, longest, 1, left=left)
+        content = ""
+        for i, axon in enumerate(axons):
+            y = top + i * row
+            content += text(left - 6, y + 13, str(i + 1), "tick", "end")
+            content += _strip(frame, axon, y, row - 5)
+        places = [(v, number(v)) for v in ticks(longest, 8 if width > 500 else 4) if v <= longest * 1.0001]
+        return height, content + frame.x_axis(places, "length along the axon's branches (µm)")
+
+    description = "The longest axons to scale, each cut into its runs: " + "; ".join(
+        f"axon {i + 1}, {um(a.length_nm)}, {a.n_runs} runs, the longest {um(a.runs_nm[0] if a.runs_nm else 0)}"
+        for i, a in enumerate(axons)
+    )
+    entries = [
+        ("correct", "a run: cable in one segment (longest first)"),
+        ("merged", "merged"),
+        ("split", "split"),
+        ("omitted", "omitted"),
+    ]
+    return figure(draw, description) + legend(entries)
+
+
+def _strip(frame: Frame, axon: AxonRuns, y: float, high: float) -> str:
+    parts = []
+    at = 0.0
+    pieces = [("correct", nm, "run of one segment") for nm in axon.runs_nm]
+    pieces += [("correct", axon.other_runs_nm, "shorter runs"), ("merged", axon.merged_nm, "merged")]
+    pieces += [("split", axon.split_nm, "split"), ("omitted", axon.omitted_nm, "omitted")]
+    for class_, nm, words in pieces:
+        left, right = frame.x(at / 1000), frame.x((at + nm) / 1000)
+        at += nm
+        if right - left < 0.05:
+            continue
+        # A gap of a pixel parts neighbouring runs, as far as they are wide enough to show it.
+        gap = min(1.0, (right - left) / 3)
+        shape = tag(
+            "rect", tip(f"{words}: {um(nm)}"), x=left, y=y, width=right - left - gap, height=high, class_=class_
+        )
+        parts.append(shape)
+    return "".join(parts)
+
+
+def drawing(axon: AxonDrawing) -> str:
+    """One axon projected to a plane, each run in a colour of its own, errors numbered."""
+    parts = [tag("path", d=path, class_=class_) for class_, path in axon.paths]
+    for name, x, y in axon.marks:
+        parts.append(tag("circle", cx=x, cy=y, r=8, class_="error"))
+        parts.append(text(x, y + 4, name, "error-number", "middle"))
+    bar_px, bar_name = axon.scale_bar
+    low = axon.height - 8
+    parts.append(tag("line", x1=8, x2=8 + bar_px, y1=low, y2=low, class_="scale-bar"))
+    parts.append(text(8, low - 6, bar_name, "note"))
+    return svg(axon.width, axon.height, "".join(parts), axon.description, "drawing")

@@ -1,0 +1,12 @@
+"""The label at each node of the skeletons, in one pass over a volume."""
+
+from axonem_eval.sampling.contingency import PairCounter, index_pairs
+from axonem_eval.sampling.sample import NodeSample, sample_nodes, warm_kernels
+
+__all__ = [
+    "NodeSample",
+    "PairCounter",
+    "index_pairs",
+    "sample_nodes",
+    "warm_kernels",
+]

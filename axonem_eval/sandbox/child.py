@@ -1,0 +1,182 @@
+"""The confined child: reads a request on stdin, confines itself, then does what is asked.
+
+It is the only process that opens uploads, and it knows of nothing else: no node, no mask, no other file.
+"""
+
+import json
+import mmap
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba.core.caching import Cache
+
+from axonem_eval.errors import InputError
+from axonem_eval.processes import die_with_parent
+from axonem_eval.sampling import warm_kernels
+from axonem_eval.sandbox.confined_volume import MAX_REPLY_BYTES, serve
+from axonem_eval.sandbox.process import Limits
+from axonem_eval.sandbox.protection import confine
+from axonem_eval.spec import VolumeSpec
+from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
+
+_PROGRESS_EVERY_S = 0.25
+
+
+def main() -> None:
+    """Confine this process, then do what stdin asks."""
+    die_with_parent()
+    request = json.loads(sys.stdin.buffer.read())
+    _import_readers(Path(request["path"]))
+    work = _work_of(request)
+    compile_in_memory()
+    limits = Limits(**request["limits"])
+    # The shared memory is not the child's to waste, so it does not count.
+    limits = replace(limits, memory_bytes=limits.memory_bytes + request.get("memory_bytes", 0))
+    _say({"confined": confine([Path(request["path"])], request["writable"], limits)})
+    try:
+        work()
+    except InputError as error:
+        _say({"complaints": _said(error)})
+    except MemoryError:
+        raise  # the parent knows the limit and says it
+    except Exception as error:
+        _say({"complaints": _said(unreadable(request["path"], error))})
+
+
+def _import_readers(path: Path) -> None:
+    """Load every library that reading such a file may need while there is room: some open files of their own."""
+    of_many_files = path.is_dir()
+    if not of_many_files:
+        with open(path, "rb") as file:
+            of_many_files = file.read(2) == b"PK"
+    readers = ("zarr_volume", "precomputed_volume", "tiff_volume") if of_many_files else ("hdf5.open", "tiff_volume")
+    for reader in readers:
+        import_module(f"axonem_eval.volumes.{reader}")
+    for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
+        with suppress(ImportError):  # a format whose library is not installed is refused in words
+            import_module(library)
+    warm_filters()
+
+
+def compile_in_memory() -> None:
+    """From here on numba keeps in memory what it compiles: a confined process may not write to the cache, nor
+    everywhere read it, and would fail at the first kernel that was not compiled before."""
+    Cache.load_overload = lambda *_: None
+    Cache.save_overload = lambda *_: None
+
+
+def _work_of(request: dict[str, Any]) -> Callable[[], None]:
+    """What is asked, with all that it needs imported and compiled."""
+    if request["work"] == "read":
+        memory = mmap.mmap(request["memory"], request["memory_bytes"])
+        return partial(_read, request, memoryview(memory))
+    from axonem_eval.sandbox.child_diagnosis import rehearse, write_diagnosis
+
+    warm_kernels()
+    rehearse()
+    return partial(_diagnose, write_diagnosis, request)
+
+
+def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:
+    write_diagnosis(request, _StageReporter())
+    _say({"done": True})
+
+
+def _read(request: dict[str, Any], memory: memoryview) -> None:
+    """Check the file, tell what it is, and decode chunks for as long as the parent asks for some."""
+    spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
+    with open_for(spec, request["path"], request["dataset"]) as volume:
+        checked = check_volume(volume, spec, on_progress=_Reporter("check"))
+        rank, stored = volume.storage_rank(), volume.stored_chunks()
+        in_order = bool((np.diff(rank) > 0).all())
+        n = volume.n_chunks
+        if not in_order:
+            memory[: 8 * n] = np.ascontiguousarray(rank, np.int64).view(np.uint8).data
+        if stored is not None:
+            memory[8 * n : 9 * n] = stored.astype(np.uint8).data
+        _say(
+            {
+                "info": asdict(checked),
+                "shape_zyx": volume.shape_zyx,
+                "chunk_shape_zyx": volume.chunk_shape_zyx,
+                "dtype": volume.dtype.str,
+                "sequential": volume.sequential,
+                "fill_value": volume.fill_value,
+                "in_order": in_order,
+                "stored_known": stored is not None,
+            }
+        )
+        _serve_lanes(volume, memory, request)
+
+
+def _serve_lanes(volume: LabelVolume, memory: memoryview, request: dict[str, Any]) -> None:
+    def failed(error: Exception) -> bytes:
+        known = error if isinstance(error, InputError) else unreadable(request["path"], error)
+        return json.dumps(_said(known)[:20]).encode()[:MAX_REPLY_BYTES]
+
+    lanes = [
+        threading.Thread(target=serve, args=(volume, memory, reads, writes, failed), name=f"lane-{i}", daemon=True)
+        for i, (reads, writes) in enumerate(request["lanes"])
+    ]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+
+
+def unreadable(path: str, error: Exception) -> InputError:
+    """The complaint about a file on which a parser failed in a way that nobody foresaw."""
+    text = re.sub(r"\s+", " ", str(error)).replace(path, Path(path).name)[:200]
+    if isinstance(error, MemoryError):
+        return InputError.of("too_much_memory", "reading the file took too much memory. Store it in smaller chunks")
+    return InputError.of(
+        "unreadable",
+        f"{Path(path).name}: the file cannot be read ({type(error).__name__}: {text}). It is damaged, or uses what is "
+        "not read here: write it again, in HDF5 with gzip compression",
+    )
+
+
+def _said(error: InputError) -> list[dict[str, str]]:
+    return [{"code": c.code, "message": c.message} for c in error.complaints]
+
+
+class _Reporter:
+    """Progress lines, a few a second."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next or done == total:
+            self._next = time.monotonic() + _PROGRESS_EVERY_S
+            _say({"stage": self._stage, "done": done, "total": total})
+
+
+class _StageReporter:
+    """The same for work of several stages."""
+
+    def __init__(self) -> None:
+        self._reporters: dict[str, _Reporter] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._reporters.setdefault(stage, _Reporter(stage))(done, total)
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the confined child does for ``confine.diagnose_confined``; apart, since sampling needs none of it."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from axonem_eval.diagnosis import diagnose
+from axonem_eval.skeletonize import skeletonize_volume
+from axonem_eval.skeletons import export_precomputed
+from axonem_eval.volumes import StageProgress, open_labels, write_precomputed
+
+# Of skeletons in the viewer: each is a file.
+VIEW_LEAST_UM = 0.5
+
+
+def rehearse() -> None:
+    """Do once what will be done, before this process is confined: kernels get compiled into the cache, and some
+    libraries try out at import what they may open."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
+            labels = np.zeros((8, 8, 40), dtype)
+            labels[2:6, 2:6] = 1
+            path = Path(folder) / f"{np.dtype(dtype).name}.h5"
+            with h5py.File(path, "w") as file:
+                file["main"] = labels
+            diagnose(skeletonize_volume(path, (30.0, 30.0, 15.0)))
+
+
+def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None:
+    """Leave skeletons, diagnosis and what the viewer shows in the folder ``out``."""
+    size, out = tuple(request["voxel_size_nm_zyx"]), Path("out")
+    skeletons = skeletonize_volume(
+        request["path"], size, dataset=request["dataset"], work_dir="work", on_progress=on_progress
+    )
+    out.mkdir()
+    skeletons.save(out / "skeletons.npz")
+    if request["view"]:
+        export_precomputed(skeletons.longer_than(VIEW_LEAST_UM), out / "view" / "skeletons")
+        with open_labels(request["path"], request["dataset"]) as volume:
+            write_precomputed(
+                volume,
+                out / "view",
+                size,
+                skeletons="skeletons",
+                on_progress=lambda done, total: on_progress("view", done, total),
+            )
+    (out / "diagnosis.json").write_text(json.dumps(diagnose(skeletons).to_json()))

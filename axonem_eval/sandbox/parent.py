@@ -1,0 +1,177 @@
+"""Open an untrusted file in a child process that can do nothing but read it, and that knows nothing else.
+
+A segmentation is opened by HDF5 and a dozen codecs written in C; a crafted file may take them over. So a child opens,
+checks and decodes it; this process, which holds the nodes and masks of the ground truth, looks labels up. The child has
+
+- no environment, no inherited files but its pipes, and a working directory of its own that is removed afterwards;
+- Landlock rules (Linux 5.13 on): it reads the upload and the Python installation and writes nothing (a diagnosis: only
+  into its working directory); no TCP, and from Linux 6.12 on no signal and no abstract socket beyond itself;
+- a seccomp filter: no socket of any kind, no other process, no change to a file by its name;
+- limits on memory, CPU time, written bytes and open files, and a limit on time that grows with the file's size.
+
+``axonem_eval.sandbox.protection`` says which of these the machine has.
+"""
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.sampling import NodeSample, sample_nodes
+from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
+from axonem_eval.sandbox.process import ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.spec import VolumeSpec
+from axonem_eval.volumes import LabelInfo, Labels, StageProgress, open_labels, split_dataset
+
+__all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
+
+MAX_REPORT_BYTES = 16 << 20
+# Looking at every voxel beside the child, as a no-merge mask needs it, takes this long.
+VOXELS_A_SECOND = 25e6
+
+
+@contextmanager
+def open_confined(
+    path: str | Path,
+    spec: VolumeSpec,
+    *,
+    dataset: str | None = None,
+    limits: Limits | None = None,
+    extra_seconds: float = 0.0,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
+) -> Iterator[ConfinedVolume]:
+    """A checked label file whose chunks are decoded by a confined child.
+
+    extra_seconds : time that this process takes beside the child, added to what a file of its size may take.
+    on_progress : called with ("check", done, total) in this process.
+    poll : called every second from a thread; an error that it raises ends the child and is raised here.
+    Raises InputError for whatever is wrong with the file, its cost included, and ConfinedCrash where the child died by
+    no fault of the file. So does reading.
+    """
+    file, named = split_dataset(path)
+    allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
+    lanes = Lanes(2 * min(8, os.cpu_count() or 1) + 1)
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset or named, spec)}
+        try:
+            with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
+                lanes.close_childs()
+                answer = process.answer(on_progress)
+                with ConfinedVolume(file, spec, process, lanes, answer) as volume:
+                    yield volume
+        finally:
+            lanes.close()
+
+
+def sample_confined(
+    path: str | Path,
+    spec: VolumeSpec,
+    node_voxel_zyx: NDArray[np.int32],
+    *,
+    dataset: str | None = None,
+    no_merge_mask: str | Path | None = None,
+    also: Callable[[int, Labels], None] | None = None,
+    limits: Limits | None = None,
+    on_open: Callable[[LabelInfo], None] | None = None,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
+) -> NodeSample:
+    """Check a label file in a confined child, and look up the labels at the nodes here.
+
+    no_merge_mask : a file of the ground truth's own, opened in this process.   also : as of ``sample_nodes``.
+    on_open : called with what the file is, its warnings among it, once it is checked.
+    on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
+    ends the child and is raised here.   poll : as of ``open_confined``.
+    Raises as ``open_confined`` does.
+    """
+    every_voxel = no_merge_mask is not None or also is not None
+    extra = spec.voxels / VOXELS_A_SECOND if every_voxel else 0.0
+    opened = partial(open_confined, path, spec, dataset=dataset, limits=limits, extra_seconds=extra)
+    sampled = partial(on_progress, "sample") if on_progress else None
+    with opened(on_progress=on_progress, poll=poll) as volume:
+        if on_open:
+            on_open(volume.info)
+        if no_merge_mask is None:
+            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
+        with open_labels(no_merge_mask, mask=True) as mask:
+            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
+
+
+def diagnose_confined(
+    path: str | Path,
+    spec: VolumeSpec,
+    out: str | Path,
+    *,
+    dataset: str | None = None,
+    view: bool = False,
+    limits: Limits | None = None,
+    on_progress: StageProgress | None = None,
+    poll: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Skeletonize and diagnose a label file in a confined child; returns ``Diagnosis.to_json``.
+
+    out : a new folder, which gets ``skeletons.npz`` and, with ``view``, a folder ``view`` with segmentation and
+    skeletons as precomputed. What a file broke out of its reader would write here is as hostile as the file: hand it
+    on as bytes.
+    on_progress, poll : as in ``sample_confined``, stages read, skeletonize, place, view.
+    Raises as ``open_confined`` does.
+    """
+    file, named = split_dataset(path)
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        work = Path(folder)
+        asked = {"work": "diagnose", "writable": [folder], "view": view}
+        request = {**asked, **_file_request(file, dataset or named, spec)}
+        with ConfinedProcess(request, limits or Limits(), work, poll=poll) as process:
+            process.answer(on_progress)
+        _require_plain(work / "out")
+        report = _read_report(work / "out" / "diagnosis.json")
+        (work / "out" / "diagnosis.json").unlink()
+        shutil.move(work / "out", out)
+    return report
+
+
+def _file_request(file: Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:
+    return {
+        "path": str(file.resolve()),
+        "dataset": dataset,
+        "shape_zyx": spec.shape_zyx,
+        "voxel_size_nm_zyx": spec.voxel_size_nm_zyx,
+    }
+
+
+def _stored_bytes(path: Path) -> int:
+    """Size of a file, or of all files of a folder."""
+    if not path.is_dir():
+        return path.stat().st_size if path.exists() else 0
+    return sum(os.lstat(os.path.join(at, name)).st_size for at, _, names in os.walk(path) for name in names)
+
+
+def _require_plain(path: Path) -> None:
+    """Raises ConfinedCrash unless there are only files and folders: a link would be followed with our rights."""
+    inside = [Path(folder) / name for folder, *names in os.walk(path) for name in (*names[0], *names[1])]
+    for found in (path, *inside):
+        mode = found.lstat().st_mode if found.is_symlink() or found.exists() else 0
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ConfinedCrash(f"the reader left no plain file at {found.name}")
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_REPORT_BYTES:
+        raise ConfinedCrash("the reader left a diagnosis of more than 16 MiB")
+    # Here, because sampling needs nothing of what diagnoses.
+    from axonem_eval.diagnosis import SCHEMA
+
+    report: dict[str, Any] = json.loads(path.read_bytes())
+    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
+        raise ConfinedCrash("the reader left a diagnosis of another schema")
+    return report

@@ -1,0 +1,60 @@
+"""Scores of a segmentation: tolerant ERL, voxel metrics, where errors are and what they cost."""
+
+from axonem_eval.scoring.analysis import (
+    AxonTable,
+    axon_table,
+    erl_lost_nm,
+    error_counts,
+    half_cable_run_nm,
+    length_bins,
+    run_survival,
+    tolerance_curve,
+)
+from axonem_eval.scoring.bootstrap import (
+    DEFAULT_LEVEL,
+    DEFAULT_RESAMPLES,
+    Interval,
+    erl_interval,
+    paired_bootstrap,
+    resampled_sums,
+)
+from axonem_eval.scoring.compare import compare_samples
+from axonem_eval.scoring.dense import DenseScores, OverlapTable, dense_scores, score_dense
+from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
+from axonem_eval.scoring.files import sample_and_count, sample_file
+from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
+
+__all__ = [
+    "COLORS",
+    "DEFAULT_LEVEL",
+    "DEFAULT_RESAMPLES",
+    "DEFAULT_TOLERANCE_NODES",
+    "KINDS",
+    "MERGER",
+    "METRIC_VERSION",
+    "AxonTable",
+    "DenseScores",
+    "ErlReport",
+    "Interval",
+    "LocatedErrors",
+    "OverlapTable",
+    "RunTable",
+    "axon_table",
+    "compare_samples",
+    "dense_scores",
+    "erl_interval",
+    "erl_lost_nm",
+    "error_counts",
+    "half_cable_run_nm",
+    "length_bins",
+    "locate_errors",
+    "paired_bootstrap",
+    "resampled_sums",
+    "run_survival",
+    "run_table",
+    "sample_and_count",
+    "sample_file",
+    "score_dense",
+    "score_nodes",
+    "tolerance_curve",
+]

@@ -1,0 +1,119 @@
+"""Check, sample and score one segmentation: the whole evaluation of a volume in one call."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from axonem_eval.sampling import NodeSample, sample_nodes
+from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
+from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
+from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.volumes import (
+    LabelVolume,
+    Progress,
+    StageProgress,
+    check_volume,
+    demand_voxel_size,
+    open_labels,
+    reserved_of,
+    reserved_warning,
+)
+
+CORRECT_OR_TRUST = "Correct the file, or give --trust-voxel-size where it is wrong and the ground truth right"
+
+
+def sample_file(
+    path: str | Path,
+    graph: SkeletonGraph,
+    **options: Any,
+) -> NodeSample:
+    """Check a label file and read it at the nodes of the ground truth; stages check and sample.
+
+    options : those of ``sample_and_count``.
+    Raises InputError with every complaint about the file.
+    """
+    sample, _ = sample_and_count(path, graph, **options)
+    return sample
+
+
+def sample_and_count(
+    path: str | Path,
+    graph: SkeletonGraph,
+    *,
+    no_merge_mask: str | Path | None = None,
+    dense_ground_truth: str | Path | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+    on_warning: Callable[[str], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> tuple[NodeSample, DenseScores | None]:
+    """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
+
+    background_ids : labels of the segmentation that count as 0.
+    trust_voxel_size : the ground truth's voxel size is right, whatever the files state.
+    on_warning : called with each line about what may be wrong with the file.
+    checkpoint : file that lets a killed call go on (see ``sample_nodes``); not together with dense ground truth.
+    Raises InputError with every complaint about the file, and for a mask or dense ground truth of another shape or
+    voxel size.
+    """
+
+    def report(stage: str) -> Progress:
+        return lambda done, total: on_progress(stage, done, total) if on_progress else None
+
+    with ExitStack() as files:
+        volume = files.enter_context(open_labels(path, background_ids=background_ids))
+        info = check_volume(volume, graph.spec, trust_voxel_size=trust_voxel_size, on_progress=report("check"))
+        mask = None if no_merge_mask is None else files.enter_context(open_labels(no_merge_mask, mask=True))
+        truth = None if dense_ground_truth is None else files.enter_context(open_labels(dense_ground_truth))
+        warnings = info.warnings
+        for other in filter(None, (mask, truth)):
+            warnings += other.info.warnings
+            if not trust_voxel_size:
+                demand_voxel_size(other, graph.voxel_size_nm_zyx, CORRECT_OR_TRUST)
+        counter = OverlapCounter(volume, truth) if truth else None
+        sample = sample_nodes(
+            volume,
+            graph.node_voxel_zyx,
+            no_merge_mask=mask,
+            threads=threads,
+            on_progress=report("sample"),
+            checkpoint=checkpoint,
+            also=counter.add if counter else None,
+        )
+        if on_warning:
+            for line in (*warnings, *_reserved_at_nodes(volume, sample)):
+                on_warning(line)
+        return sample, dense_scores(counter.table()) if counter else None
+
+
+def _reserved_at_nodes(volume: LabelVolume, sample: NodeSample) -> list[str]:
+    """A warning for each reserved id that lies at nodes of the ground truth."""
+    at = {label: int(np.count_nonzero(sample.node_segment == label)) for label in reserved_of(volume.dtype)}
+    return [
+        reserved_warning(volume.path.name, label, f"at {n:,} of {len(sample.node_segment):,} ground-truth nodes")
+        for label, n in at.items()
+        if n
+    ]
+
+
+def score_file(
+    path: str | Path,
+    ground_truth: str | Path,
+    *,
+    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    no_merge_mask: str | Path | None = None,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+) -> ErlReport:
+    """Tolerant ERL of a label file against a skeleton bundle.
+
+    Raises InputError where the file or the bundle is at fault.
+    """
+    graph = SkeletonGraph.load(ground_truth)
+    sample = sample_file(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
+    return score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)

@@ -1,0 +1,333 @@
+"""Skeletonizing a label volume in tasks that share nothing but a work folder.
+
+    prepare          -> plan.json: the source's checksum, shape, voxel size and parameters
+    read_block       -> blocks/: the runs of the labels of one block of the volume, downsampled
+    make_batches     -> index.npz, targets.npz, batches.npz: where each label lies, where it leaves the volume, and
+                        which labels are done together
+    skeletonize_batch-> skeletons/: the skeletons of one batch
+    collect          -> all of them
+
+``read_block`` and ``skeletonize_batch`` take the folder and a number, so that a process pool, a Celery task or a loop
+can call them; each writes its file whole or not at all and does nothing where it exists. A run that was killed goes on
+where it stood, and a task delivered twice does no harm. Every label is skeletonized by itself from all its voxels,
+whatever the blocks, so the result does not depend on how the work was shared.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.files import write_atomically
+from axonem_eval.skeletonize.label_runs import (
+    RunIndex,
+    RunReader,
+    has_block,
+    index_blocks,
+    read_arrays,
+    read_face,
+    write_arrays,
+    write_block,
+)
+from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
+from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.volumes import (
+    Box,
+    LabelVolume,
+    blocks,
+    demand_voxel_size,
+    near_isotropic_factor,
+    open_labels,
+    read_small,
+    small_shape,
+)
+
+# Changes when other skeletons come out of the same labels and parameters.
+SKELETON_VERSION = "2"
+# About ten seconds of work: enough to outweigh a task's start, little enough to be lost without regret.
+BATCH_VOXELS = 4 << 20
+BATCH_LABELS = 20_000
+# A label with more voxels is skeletonized at twice the voxel size, again until it fits. At 30 nm these are 430 um3,
+# which somata and glia reach and no axon does.
+MAX_VOXELS = 16 << 20
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the tasks on a work folder have to know; axes z,y,x, sizes in nm."""
+
+    path: str
+    dataset: str
+    source_sha256: str
+    shape: Triple
+    chunk_shape: Triple
+    voxel_size_nm: FloatTriple
+    factor: Triple
+    teasar: Teasar
+    background_ids: tuple[int, ...] = ()
+    version: str = SKELETON_VERSION
+
+    @property
+    def small_shape(self) -> Triple:
+        return small_shape(self.shape, self.factor)
+
+    @property
+    def small_voxel_nm(self) -> FloatTriple:
+        z, y, x = (v * f for v, f in zip(self.voxel_size_nm, self.factor, strict=True))
+        return z, y, x
+
+    @property
+    def boxes(self) -> list[Box]:
+        """The blocks, in voxels of the full volume."""
+        return list(blocks(self.shape, self.chunk_shape, self.factor))
+
+    def open_labels(self) -> LabelVolume:
+        """The labels, which may lie on another machine's disk."""
+        return open_labels(self.path, self.dataset, background_ids=self.background_ids)
+
+    def save(self, work_dir: Path) -> None:
+        text = json.dumps(asdict(self), indent=2)
+        write_atomically(work_dir / "plan.json", lambda file: file.write(text.encode()))
+
+    @classmethod
+    def load(cls, work_dir: str | Path) -> "Plan":
+        data: dict[str, Any] = json.loads((Path(work_dir) / "plan.json").read_text())
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        fields["teasar"] = Teasar(**data["teasar"])
+        return cls(**fields)
+
+
+def prepare(
+    path: str | Path,
+    voxel_size_nm_zyx: FloatTriple,
+    work_dir: str | Path,
+    *,
+    dataset: str | None = None,
+    target_voxel_nm: float = 30.0,
+    parameters: Teasar | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+) -> Plan:
+    """Begin or resume in a work folder.
+
+    Raises InputError where it holds the work on other labels or parameters, or the labels state another voxel size.
+    """
+    program()  # said before hours of reading, if kimimaro is not there
+    with open_labels(path, dataset) as volume:
+        plan = Plan(
+            path=str(volume.path.resolve()),
+            dataset=volume.info.dataset,
+            source_sha256=source_checksum(volume.path),
+            shape=volume.shape_zyx,
+            chunk_shape=volume.chunk_shape_zyx,
+            voxel_size_nm=voxel_size_nm_zyx,
+            factor=near_isotropic_factor(voxel_size_nm_zyx, target_voxel_nm),
+            teasar=parameters or Teasar(),
+            background_ids=tuple(background_ids),
+        )
+        if not trust_voxel_size:
+            demand_voxel_size(volume, voxel_size_nm_zyx)
+    folder = Path(work_dir)
+    for part in ("blocks", "skeletons"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    if (folder / "plan.json").exists():
+        before = Plan.load(folder)
+        differ = [name for name, value in asdict(plan).items() if name != "path" and asdict(before)[name] != value]
+        if differ:
+            raise InputError.of(
+                "other_work",
+                f"{folder}: the work folder belongs to another run, its {', '.join(differ)} differs. Remove the "
+                "folder, or name another with --work-dir",
+            )
+    plan.save(folder)
+    return plan
+
+
+def source_checksum(path: Path) -> str:
+    """SHA-256 of a file; of a folder that of its files' names and contents."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{part.relative_to(path)}\0{source_checksum(part)}\0".encode())
+    return digest.hexdigest()
+
+
+def has_read_block(work_dir: str | Path, block: int) -> bool:
+    """Whether ``read_block`` has nothing left to do."""
+    return has_block(Path(work_dir) / "blocks", block)
+
+
+def has_skeletonized_batch(work_dir: str | Path, batch: int) -> bool:
+    """Whether ``skeletonize_batch`` has nothing left to do."""
+    return _batch_path(work_dir, batch).exists()
+
+
+def read_block(work_dir: str | Path, block: int) -> None:
+    """Downsample one block of the labels and write its runs. Raises InputError for a damaged file."""
+    plan = Plan.load(work_dir)
+    if not has_read_block(work_dir, block):
+        with plan.open_labels() as volume:
+            read_block_of(plan, volume, work_dir, block)
+
+
+def read_block_of(plan: Plan, volume: LabelVolume, work_dir: str | Path, block: int) -> None:
+    """As ``read_block``, of a volume that is open."""
+    folder = Path(work_dir) / "blocks"
+    if has_block(folder, block):
+        return
+    box = plan.boxes[block]
+    z, y, x = (s.start // f for s, f in zip(box, plan.factor, strict=True))
+    write_block(folder, block, read_small(volume, box, plan.factor), (z, y, x), plan.small_shape)
+
+
+def make_batches(work_dir: str | Path) -> NDArray[np.int64]:
+    """Share out the labels above the dust size, the largest first; returns (n_batches,) the voxels of each batch.
+
+    All blocks must have been read.
+    """
+    folder = Path(work_dir)
+    if not (folder / "batches.npz").exists():
+        plan = Plan.load(folder)
+        index, voxels = index_blocks(folder / "blocks", len(plan.boxes), plan.teasar.dust_voxels)
+        index.save(folder / "index.npz")
+        write_arrays(folder / "targets.npz", _exits(folder / "blocks", plan))
+        label, row = np.unique(index.label, return_index=True)
+        voxels = voxels[row]
+        order = np.argsort(-voxels, kind="stable")
+        batch = _batch_of(voxels[order])
+        table = {"label": label[order], "voxels": voxels[order], "batch": batch}
+        write_arrays(folder / "batches.npz", table)
+    batches = read_arrays(folder / "batches.npz")
+    return np.bincount(batches["batch"], weights=batches["voxels"]).astype(np.int64)
+
+
+def _exits(folder: Path, plan: Plan) -> dict[str, NDArray[Any]]:
+    """Where labels leave the volume, in the order in which kimimaro goes over the faces: label and zyx, by label."""
+    shape, size = plan.small_shape, plan.small_voxel_nm
+    label, zyx = [np.empty(0, np.uint64)], [np.empty((0, 3), np.int32)]
+    for axis in range(3):
+        rows, columns = (a for a in range(3) if a != axis)
+        for at in (0, shape[axis] - 1):
+            face = read_face(folder, _blocks_at(plan, axis, at), shape, axis, at)
+            pixel = face_targets(face, (size[rows], size[columns]))
+            place = np.full((len(pixel), 3), at, np.int32)
+            place[:, [rows, columns]] = pixel
+            label.append(face[tuple(pixel.T)])
+            zyx.append(place)
+    labels = np.concatenate(label)
+    order = np.argsort(labels, kind="stable")
+    return {"label": labels[order], "zyx": np.concatenate(zyx)[order]}
+
+
+def _blocks_at(plan: Plan, axis: int, at: int) -> list[int]:
+    """The blocks that hold the plane where the downsampled coordinate of an axis is ``at``."""
+    factor = plan.factor[axis]
+    return [i for i, box in enumerate(plan.boxes) if box[axis].start <= at * factor < box[axis].stop]
+
+
+def _batch_of(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Batch of each label: the next begins where the last has enough voxels or labels."""
+    batch = np.zeros(len(voxels), np.int64)
+    current, filled, labels = 0, 0, 0
+    for i, n in enumerate(voxels.tolist()):
+        if labels and (filled + n > BATCH_VOXELS or labels >= BATCH_LABELS):
+            current, filled, labels = current + 1, 0, 0
+        batch[i] = current
+        filled, labels = filled + n, labels + 1
+    return batch
+
+
+def _batch_path(work_dir: str | Path, batch: int) -> Path:
+    return Path(work_dir) / "skeletons" / f"{batch:06d}.npz"
+
+
+def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
+    """Skeletonize the labels of one batch and write their skeletons."""
+    if has_skeletonized_batch(work_dir, batch):
+        return
+    folder, plan = Path(work_dir), Plan.load(work_dir)
+    batches = read_arrays(folder / "batches.npz")
+    mine = np.flatnonzero(batches["batch"] == batch)
+    mine = mine[np.argsort(batches["label"][mine])]  # as the runs lie on disk
+    reader = RunReader(folder / "blocks", RunIndex.load(folder / "index.npz"), plan.small_shape)
+    exits = read_arrays(folder / "targets.npz")
+    trees = []
+    for label in batches["label"][mine]:
+        own = slice(*(int(np.searchsorted(exits["label"], label, side=side)) for side in _SIDES))
+        trees.append(skeletonize_voxels(reader.voxels(int(label)), exits["zyx"][own], plan))
+    table = {
+        "label": batches["label"][mine],
+        "voxels": batches["voxels"][mine],
+        "nodes": np.array([len(t.node_zyx) for t in trees], np.int64),
+        "edges": np.array([len(t.edges) for t in trees], np.int64),
+        "node_zyx": np.concatenate([t.node_zyx for t in trees]),
+        "edge": np.concatenate([t.edges for t in trees]),
+        "radius_nm": np.concatenate([t.radius_nm for t in trees]),
+    }
+    write_arrays(_batch_path(work_dir, batch), table)
+
+
+def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], plan: Plan) -> Tree:
+    """Skeleton of one label from its voxels and its places on the volume's faces; a giant's at a coarser voxel."""
+    shape, size, parameters = plan.small_shape, plan.small_voxel_nm, plan.teasar
+    factor = 1
+    while len(zyx) > MAX_VOXELS * factor**3:
+        factor *= 2
+    exits = [(z, y, x) for z, y, x in (exits_zyx // factor).tolist()]
+    if factor == 1:
+        return trace(zyx, shape, size, parameters, exits)
+    coarse, member = coarsen(zyx, factor)
+    z, y, x = (v * factor for v in size)
+    tree = trace(coarse, small_shape(shape, (factor,) * 3), (z, y, x), parameters, exits)
+    return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
+
+
+def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeletons:
+    """The skeletons of all batches, ascending by label; those without an edge are left out.
+
+    Nodes stand at the middle of their downsampled voxels. Edge lengths are measured between those, whose positions are
+    smoother than those of the full-resolution voxels that ``place_nodes`` picks.
+    """
+    plan = Plan.load(work_dir)
+    parts = [read_arrays(_batch_path(work_dir, batch)) for batch in range(len(make_batches(work_dir)))]
+    kept: list[tuple[int, int, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+    for part in parts:
+        cut_node, cut_edge = np.cumsum(part["nodes"])[:-1], np.cumsum(part["edges"])[:-1]
+        columns = (part["node_zyx"], cut_node), (part["edge"], cut_edge), (part["radius_nm"], cut_node)
+        split = [np.split(values, cut) for values, cut in columns]
+        kept += [
+            (int(label), int(voxels), *arrays)
+            for label, voxels, *arrays in zip(part["label"], part["voxels"], *split, strict=True)
+            if len(arrays[1])
+        ]
+    kept.sort(key=lambda skeleton: skeleton[0])
+    count = np.array([len(node) for _, _, node, _, _ in kept], np.int64)
+    first = np.cumsum(count) - count
+    node = np.concatenate([np.empty((0, 3), np.int32), *(k[2] for k in kept)])
+    edge = np.concatenate([np.empty((0, 2), np.int64), *(k[3] + f for k, f in zip(kept, first, strict=True))])
+    step = (node[edge[:, 0]] - node[edge[:, 1]]) * np.asarray(plan.small_voxel_nm)
+    center = node * np.asarray(plan.factor) + np.asarray(plan.factor) // 2
+    graph = SkeletonGraph(
+        skeleton_id=np.array([k[0] for k in kept], np.uint64),
+        node_skeleton=np.repeat(np.arange(len(kept), dtype=np.int32), count),
+        node_voxel_zyx=np.minimum(center, np.asarray(plan.shape) - 1).astype(np.int32),
+        edge_u=edge[:, 0].astype(np.int32),
+        edge_v=edge[:, 1].astype(np.int32),
+        edge_length_nm=np.sqrt(np.square(step).sum(axis=1)),
+        shape_zyx=plan.shape,
+        voxel_size_nm_zyx=plan.voxel_size_nm,
+        provenance=provenance,
+    )
+    voxel_um3 = float(np.prod(plan.small_voxel_nm)) / 1e9
+    radius = np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)])
+    return MeasuredSkeletons(graph, radius, np.array([k[1] for k in kept], np.float64) * voxel_um3)

@@ -1,0 +1,230 @@
+"""Skeletons of a label volume, whole, with one process or many, resumable.
+
+The work is that of `skeleton_tasks.py`; here it is run in order, and nodes are put on full-resolution voxels of their
+own label.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.processes import die_with_parent
+from axonem_eval.sampling import sample_nodes
+from axonem_eval.skeletonize.tasks import (
+    SKELETON_VERSION,
+    Plan,
+    collect,
+    make_batches,
+    prepare,
+    read_block,
+    read_block_of,
+    skeletonize_batch,
+)
+from axonem_eval.skeletonize.teasar import Teasar, program
+from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.volumes import Progress, StageProgress, reserved_id_warnings
+
+# Of positions looked up at once while nodes are placed.
+_MAX_CANDIDATES = 16 << 20
+
+
+class Mapper(Protocol):
+    """Whatever runs tasks: `concurrent.futures` executors and their like."""
+
+    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]: ...
+
+
+class _Here:
+    """Runs tasks in this process, one after the other."""
+
+    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]:
+        return map(work, numbers)
+
+
+def skeletonize_labels(
+    path: str | Path,
+    voxel_size_nm_zyx: FloatTriple,
+    *,
+    dataset: str | None = None,
+    min_length_um: float = 0.0,
+    target_voxel_nm: float = 30.0,
+    processes: int = 1,
+    work_dir: str | Path | None = None,
+    executor: Mapper | None = None,
+    on_progress: StageProgress | None = None,
+) -> SkeletonGraph:
+    """Skeletonize every label of a volume into a ground-truth graph; see ``skeletonize_volume``."""
+    return skeletonize_volume(
+        path,
+        voxel_size_nm_zyx,
+        dataset=dataset,
+        min_length_um=min_length_um,
+        target_voxel_nm=target_voxel_nm,
+        processes=processes,
+        work_dir=work_dir,
+        executor=executor,
+        on_progress=on_progress,
+    ).graph
+
+
+def skeletonize_volume(
+    path: str | Path,
+    voxel_size_nm_zyx: FloatTriple,
+    *,
+    dataset: str | None = None,
+    min_length_um: float = 0.0,
+    target_voxel_nm: float = 30.0,
+    parameters: Teasar | None = None,
+    processes: int = 1,
+    work_dir: str | Path | None = None,
+    executor: Mapper | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+    on_progress: StageProgress | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> MeasuredSkeletons:
+    """Skeletonize every label of a volume, with the radius at each node and the volume of each label.
+
+    Labels are downsampled to near-isotropic voxels of about ``target_voxel_nm`` by the most frequent label, because
+    the tolerance counts nodes; nodes are then placed on full-resolution voxels of their own label.
+    processes : worker processes, unless an ``executor`` is given: anything with ``map(function, numbers)``.
+    work_dir : a folder to keep the work in; the same call on it after a kill goes on where it stood. It must be
+        reachable by the executor's workers. By default a temporary one.
+    background_ids : labels that count as 0.   trust_voxel_size : the size given is right, whatever the file states.
+    on_progress : called with (stage, done, total); stages read, skeletonize, place.
+    on_warning : called at the start with each line about what may be wrong with the labels.
+    Raises InputError for unreadable labels, another voxel size in the file, another run's work folder, no skeleton.
+    """
+
+    def report(stage: str) -> Progress:
+        return lambda done, total: on_progress(stage, done, total) if on_progress else None
+
+    with ExitStack() as stack:
+        if work_dir is None:
+            work_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="axonem-"))
+        plan = prepare(
+            path,
+            voxel_size_nm_zyx,
+            work_dir,
+            dataset=dataset,
+            target_voxel_nm=target_voxel_nm,
+            parameters=parameters,
+            background_ids=background_ids,
+            trust_voxel_size=trust_voxel_size,
+        )
+        _warn(plan, on_warning)
+        if executor is None and processes > 1:
+            executor = stack.enter_context(
+                # Killed, this process must not leave workers behind that go on tracing for nobody.
+                ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
+            )
+        read_blocks(plan, work_dir, executor, report("read"))
+        skeletonize_batches(work_dir, executor, report("skeletonize"))
+        skeletons = collect(work_dir, provenance(plan, Path(path).name))
+        with plan.open_labels() as volume:
+            kept = _long_enough(skeletons, min_length_um, volume.path.name)
+            graph = place_nodes(
+                kept.graph, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place")
+            )
+    return kept.with_graph(graph)
+
+
+def _warn(plan: Plan, on_warning: Callable[[str], None] | None) -> None:
+    if on_warning is None:
+        return
+    with plan.open_labels() as volume:
+        for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
+            on_warning(line)
+
+
+def read_blocks(plan: Plan, work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
+    """Read all blocks; in this process where the file can only be read from front to back."""
+    numbers = range(len(plan.boxes))
+    with plan.open_labels() as volume:
+        alone = executor is None or volume.sequential
+        work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
+        mapper = _Here() if executor is None or alone else executor
+        for done, _ in enumerate(mapper.map(work, numbers), start=1):
+            report(done, len(numbers))
+
+
+def skeletonize_batches(work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
+    """Skeletonize all batches of labels; progress counts voxels."""
+    voxels = make_batches(work_dir)
+    results = (executor or _Here()).map(partial(skeletonize_batch, str(work_dir)), range(len(voxels)))
+    done, total = np.cumsum(voxels), int(voxels.sum())
+    for batch, _ in enumerate(results):
+        report(int(done[batch]), total)
+
+
+def provenance(plan: Plan, source: str) -> dict[str, Any]:
+    """How the skeletons were made, for the bundle."""
+    return {
+        "source": source,
+        "source_sha256": plan.source_sha256,
+        "dataset": plan.dataset,
+        "background_ids": plan.background_ids,
+        "program": f"{program()}, plan version {SKELETON_VERSION}",
+        "teasar": asdict(plan.teasar),
+        "downsample_zyx": plan.factor,
+        "skeleton_voxel_nm_zyx": plan.small_voxel_nm,
+    }
+
+
+def _long_enough(skeletons: MeasuredSkeletons, min_length_um: float, name: str) -> MeasuredSkeletons:
+    kept = skeletons.longer_than(min_length_um) if min_length_um > 0 else skeletons
+    if kept.graph.n_edges == 0:
+        graph = skeletons.graph
+        raise InputError.of(
+            "no_skeletons",
+            f"{name}: no skeleton of at least {min_length_um:g} um; the longest of {graph.n_skeletons} is "
+            f"{graph.skeleton_length_nm.max(initial=0.0) / 1000.0:.2f} um. Lower --min-length-um, or check the labels "
+            f"and the voxel size {graph.voxel_size_nm_zyx} nm (z,y,x)",
+        )
+    return kept
+
+
+def place_nodes(
+    graph: SkeletonGraph,
+    factor: Triple,
+    sample: Callable[[NDArray[np.int32]], NDArray[np.uint64]],
+    on_progress: Progress | None = None,
+) -> SkeletonGraph:
+    """Move each node to the voxel of its block that carries its label and lies nearest to the block's centre.
+
+    sample : the labels at (n, 3) voxels z,y,x. It is asked for the centres first, which settles most nodes, and then
+    for the other voxels of the rest, in as few calls as memory allows: each is a pass over the file.
+    """
+    offsets = np.stack(np.meshgrid(*(np.arange(f) for f in factor), indexing="ij"), axis=-1).reshape(-1, 3)
+    center = np.asarray(factor) // 2
+    distance = np.square((offsets - center) * np.asarray(graph.voxel_size_nm_zyx)).sum(axis=1)
+    offsets = (offsets[np.argsort(distance, kind="stable")] - center).astype(np.int32)
+    wanted = graph.skeleton_id[graph.node_skeleton]
+    block = (graph.node_voxel_zyx // np.asarray(factor) * np.asarray(factor) + center).astype(np.int32)
+    position = graph.node_voxel_zyx.copy()
+    open_nodes, tried = np.arange(graph.n_nodes), 0
+    while len(open_nodes) and tried < len(offsets):
+        more = 1 if tried == 0 else max(1, _MAX_CANDIDATES // len(open_nodes))
+        candidate = block[open_nodes, None] + offsets[None, tried : tried + more]
+        tried += more
+        inside = (candidate < np.asarray(graph.shape_zyx)).all(axis=2)
+        match = np.zeros(inside.shape, np.bool_)
+        label = np.broadcast_to(wanted[open_nodes, None], inside.shape)
+        match[inside] = sample(candidate[inside]) == label[inside]
+        found, nearest = match.any(axis=1), match.argmax(axis=1)
+        position[open_nodes[found]] = candidate[found, nearest[found]]
+        open_nodes = open_nodes[~found]
+        if on_progress:
+            on_progress(graph.n_nodes - len(open_nodes), graph.n_nodes)
+    return replace(graph, node_voxel_zyx=position)

@@ -1,0 +1,113 @@
+"""Skeletons for other programs: a folder of SWC files, or Neuroglancer precomputed skeletons.
+
+Both hold x,y,z; a node stands at the centre of its voxel. `importers.py` reads either back: the same voxels and edges;
+the edge lengths are then those between the nodes, because neither format has any.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.skeletons.arms import arms_of, parents
+from axonem_eval.skeletons.graph import PerSkeleton, SkeletonGraph, doubled_ids
+from axonem_eval.skeletons.measured import MeasuredSkeletons
+
+_NM_PER = {"nm": 1.0, "um": 1000.0}
+_INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are nm already
+
+
+def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path, *, unit: str = "nm") -> int:
+    """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
+
+    unit : nm or um, of positions and radii. The radius is 0 where none was measured. The type is 0, undefined.
+    Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
+    folder that holds other files.
+    """
+    graph, radius = _parts(skeletons)
+    _demand_own_ids(graph)
+    folder = _empty_folder(folder)
+    order, parent = parents(arms_of(graph))
+    closing = graph.n_nodes - int((parent < 0).sum()) - graph.n_edges
+    if closing:
+        raise InputError.of(
+            "cycle",
+            f"{-closing} edges close a cycle, and SWC holds trees only; export precomputed skeletons instead",
+        )
+    parts = PerSkeleton.of(graph, order)
+    line = parts.place + 1  # of each node in its file
+    up = np.where(parent < 0, -1, line[parent])
+    size = _NM_PER[unit]
+    table = np.column_stack([line, np.zeros(len(line)), _centre_xyz_nm(graph) / size, radius / size, up])
+    digits = 1 if unit == "nm" else 4
+    form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
+    for k, label in enumerate(graph.skeleton_id.tolist()):
+        header = f"skeleton {label}, {unit}; id type x y z radius parent"
+        with open(folder / f"{label}.swc", "x") as file:
+            np.savetxt(file, table[parts.nodes(k)], fmt=form, header=header)
+    return graph.n_skeletons
+
+
+def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path) -> int:
+    """Write an unsharded source of precomputed skeletons, ``precomputed://…/FOLDER`` to Neuroglancer. Returns how many.
+
+    Raises InputError for two skeletons with one id, and for a folder that holds other files.
+    """
+    graph, radius = _parts(skeletons)
+    _demand_own_ids(graph)
+    folder = _empty_folder(folder)
+    measured = isinstance(skeletons, MeasuredSkeletons)
+    attribute = {"id": "radius", "data_type": "float32", "num_components": 1}
+    info = {
+        "@type": "neuroglancer_skeletons",
+        "transform": _INTO_NM,
+        "vertex_attributes": [attribute] if measured else [],
+        "segment_properties": "segment_properties",
+    }
+    xyz, parts = _centre_xyz_nm(graph).astype("<f4"), PerSkeleton.of(graph)
+    for k, label in enumerate(graph.skeleton_id.tolist()):
+        nodes, edges = parts.nodes(k), parts.edges(k).astype("<u4")
+        counts = np.array([len(nodes), len(edges)], "<u4")
+        arrays = [counts, xyz[nodes], edges, radius[nodes].astype("<f4") if measured else counts[:0]]
+        with open(folder / str(label), "xb") as file:
+            file.write(b"".join(array.tobytes() for array in arrays))
+    (folder / "segment_properties").mkdir(exist_ok=True)
+    (folder / "segment_properties" / "info").write_text(json.dumps(_lengths(graph)))
+    (folder / "info").write_text(json.dumps(info))
+    return graph.n_skeletons
+
+
+def _lengths(graph: SkeletonGraph) -> dict[str, object]:
+    """The skeletons' lengths, by which Neuroglancer can sort its list."""
+    values = np.round(graph.skeleton_length_nm / 1000.0, 3).tolist()
+    column = {"id": "length_um", "type": "number", "data_type": "float32", "values": values}
+    ids = [str(label) for label in graph.skeleton_id.tolist()]
+    return {"@type": "neuroglancer_segment_properties", "inline": {"ids": ids, "properties": [column]}}
+
+
+def _parts(skeletons: SkeletonGraph | MeasuredSkeletons) -> tuple[SkeletonGraph, NDArray[np.float32]]:
+    if isinstance(skeletons, MeasuredSkeletons):
+        return skeletons.graph, skeletons.node_radius_nm
+    return skeletons, np.zeros(skeletons.n_nodes, np.float32)
+
+
+def _demand_own_ids(graph: SkeletonGraph) -> None:
+    """Files are named by id: two skeletons with one id would overwrite each other."""
+    complaints = doubled_ids(graph)
+    if complaints:
+        raise InputError(complaints)
+
+
+def _empty_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError.of("not_empty", f"{folder}: expected a new or an empty folder, because it may hold other ids")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _centre_xyz_nm(graph: SkeletonGraph) -> NDArray[np.float64]:
+    centre: NDArray[np.float64] = (graph.node_voxel_zyx + 0.5) * np.asarray(graph.voxel_size_nm_zyx)
+    return centre[:, ::-1]

@@ -1,0 +1,299 @@
+"""Reads SWC: one line a node, ``id type x y z radius parent``, in the dialects that have one reading.
+
+A line may begin or end with blanks, have tabs, commas or semicolons between its columns, further columns and a comment;
+line ends, encoding, order of nodes and gaps in ids do not matter. Any negative parent means a root, and so does 0 where
+no node has that id. ``# SCALE x y z`` and ``# OFFSET x y z`` are applied: coordinate * scale + offset. What has no
+reading, or two, is refused with its line.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.skeletons.swc_text import NUMBER, SwcText, swc_text
+
+_COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
+# Longer is no number; it also bounds the table of a column, which is as wide as its longest entry.
+_LONGEST = 60
+_NOT_MEASURED = frozenset((b"na", b"n/a", b"nan", b"none", b"null", b"inf", b"-inf", b"-"))
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class SwcTree:
+    """Nodes of one SWC file, in the order of the file.
+
+    vertex_xyz : (n, 3) float64, with SCALE and OFFSET applied, in the file's unit.
+    edges : (m, 2) int64, node and parent, indices of nodes.
+    unit : nm, um or voxel, or a multiple such as ``8 nm``, where a comment states it.
+    voxel_size_xyz : nm, where the writing program states it.
+    notes : what was done beyond reading, for people.
+    """
+
+    vertex_xyz: NDArray[np.float64]
+    edges: NDArray[np.int64]
+    unit: str | None
+    voxel_size_xyz: tuple[float, float, float] | None
+    notes: tuple[str, ...]
+
+
+def read_swc(data: bytes, name: str) -> SwcTree:
+    """Read the bytes of an SWC file; ``name`` is what complaints call it.
+
+    Raises InputError with the line, what was found and what was expected: fewer than seven columns, text in place of a
+    number, a coordinate that is not finite, an id that stands twice, a parent that is not there, a ring, no node.
+    """
+    text = swc_text(data, name)
+    table = _Table.of(text, name)
+    _raise(table.short_lines())
+    id_, parent = table.whole_numbers(0), table.whole_numbers(6)
+    xyz = np.column_stack([table.numbers(k, finite=True) for k in (2, 3, 4)])
+    for unused in (1, 5):
+        table.numbers(unused, finite=False)
+    _raise(table.complaints)
+    up = _parents(table, id_, parent)
+    child = np.flatnonzero(up >= 0)
+    notes = []
+    if text.scale_xyz not in (None, (1.0, 1.0, 1.0)) or text.offset_xyz not in (None, (0.0, 0.0, 0.0)):
+        scale, offset = text.scale_xyz or (1.0, 1.0, 1.0), text.offset_xyz or (0.0, 0.0, 0.0)
+        xyz = xyz * scale + offset
+        notes.append(
+            f"{name}: its header is applied, coordinate * {_words(scale)} + {_words(offset)}, x y z in the file's unit"
+        )
+    if text.node_in_comment:
+        notes.append(f"{name}, line {text.node_in_comment}: a comment that ends like a node; it is not read as one")
+    if not np.isfinite(xyz).all():
+        raise InputError.of(
+            "not_finite", f"{name}: SCALE and OFFSET make coordinates that are not finite; correct them"
+        )
+    return SwcTree(xyz, np.column_stack([child, up[child]]), text.unit, text.voxel_size_xyz, tuple(notes))
+
+
+@dataclass
+class _Table:
+    """Entries of a text by line and column, found without a loop over lines.
+
+    line : (n,) the number of each data line.   first, count : (n,) its first entry, and how many it has.
+    start, end : (n_entries,) places in ``raw``.
+    """
+
+    name: str
+    text: SwcText
+    raw: NDArray[np.uint8]
+    line: NDArray[np.int64]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    complaints: list[Complaint]
+
+    @classmethod
+    def of(cls, text: SwcText, name: str) -> "_Table":
+        raw = np.frombuffer(b"\n" + text.body.encode("utf-8") + b"\n", np.uint8)
+        blank = (raw == 32) | (raw == 10)
+        change = np.flatnonzero(blank[1:] != blank[:-1]) + 1
+        start, end = change[::2], change[1::2]
+        line = np.searchsorted(np.flatnonzero(raw == 10), start)
+        first = np.flatnonzero(np.diff(line, prepend=-1))
+        if not first.size:
+            hint = (
+                f"; line {text.node_in_comment} is a comment that ends like a node: put the node on a line of its own"
+                if text.node_in_comment
+                else "; expected lines of id type x y z radius parent. Leave the file out if its axon is empty"
+            )
+            raise InputError.of("no_node", f"{name}: holds no node{hint}")
+        return cls(name, text, raw, line[first], first, np.diff(first, append=len(start)), start, end, [])
+
+    def short_lines(self) -> list[Complaint]:
+        """Lines with fewer than seven columns."""
+        short = np.flatnonzero(self.count < len(_COLUMNS))
+        if not short.size:
+            return []
+        i = int(short[0])
+        last = self.first[i] + self.count[i] - 1
+        found = self.raw[self.start[self.first[i]] : self.end[last]].tobytes().decode("utf-8", "replace")
+        what = f"{self.count[i]} columns, {found[:60]!r}; expected id type x y z radius parent"
+        return [self.complaint("columns", short, lambda _: what)]
+
+    def numbers(self, column: int, *, finite: bool) -> NDArray[np.float64]:
+        """A column as float64; what is no number is a complaint. ``finite`` also refuses nan, inf and NA."""
+        entry = self._entries(column)
+        plain = _made_of(entry, b"0123456789+-.eE")
+        try:
+            value = entry.astype(np.float64) if plain.all() else None
+        except ValueError:
+            value = None
+        if value is None:
+            value, wrong = self._numbers_one_by_one(entry, finite)
+            self._complain(column, entry, wrong, "a number")
+        if finite and not np.isfinite(value).all():
+            self._complain(column, entry, np.flatnonzero(np.isinf(value)), "a finite number")
+        return value
+
+    @staticmethod
+    def _numbers_one_by_one(entry: NDArray[np.bytes_], finite: bool) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Values, nan where there is none, and which entries are no numbers."""
+        kinds, of = np.unique(entry, return_inverse=True)
+        value = np.full(len(kinds), np.nan)
+        wrong = np.zeros(len(kinds), np.bool_)
+        for k, text in enumerate(kinds.tolist()):
+            if re.fullmatch(NUMBER.encode(), text):
+                value[k] = float(text)
+            else:
+                wrong[k] = finite or text.lower() not in _NOT_MEASURED
+        return value[of], np.flatnonzero(wrong[of])
+
+    def whole_numbers(self, column: int) -> NDArray[np.int64]:
+        """A column of ids as int64; ``7.0`` is 7."""
+        entry = self._entries(column)
+        fraction = ~_made_of(entry, b"0123456789+-")
+        value = np.zeros(len(entry), np.int64)
+        wanted = "a whole number of at most 18 digits" + (", -1 for a root" if column == 6 else "")
+        try:
+            value[~fraction] = entry[~fraction].astype(np.int64)
+            as_float = (
+                entry[fraction].astype(np.float64) if _made_of(entry[fraction], b"0123456789+-.eE").all() else None
+            )
+        except (ValueError, OverflowError):
+            as_float = None
+        if as_float is None:
+            form = re.compile(rb"[-+]?[0-9]{1,18}(\.0*)?")
+            wrong = np.flatnonzero([not form.fullmatch(text) for text in entry.tolist()])
+            self._complain(column, entry, wrong, wanted)
+            return value
+        exact = (as_float == np.rint(as_float)) & (np.abs(as_float) < 2.0**53)
+        self._complain(column, entry, np.flatnonzero(fraction)[~exact], wanted)
+        value[np.flatnonzero(fraction)[exact]] = as_float[exact].astype(np.int64)
+        return value
+
+    def _entries(self, column: int) -> NDArray[np.bytes_]:
+        start = self.start[self.first + column]
+        length = np.minimum(self.end[self.first + column] - start, _LONGEST + 1)
+        place = np.arange(length.max())
+        inside = place < length[:, None]
+        # What is cut off here must not be read as a shorter number.
+        characters = np.where(inside, self.raw[np.minimum(start[:, None] + place, len(self.raw) - 1)], 0)
+        characters[length > _LONGEST, _LONGEST:] = ord("~")
+        entry: NDArray[np.bytes_] = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{len(place)}")[:, 0]
+        return entry
+
+    def _complain(self, column: int, entry: NDArray[np.bytes_], rows: NDArray[np.intp], wanted: str) -> None:
+        if rows.size:
+            found = [entry[i].decode("utf-8", "replace") for i in rows[:_SHOWN]]
+            self.complaints.append(
+                self.complaint(
+                    "not_a_number",
+                    rows,
+                    lambda k: f"{_COLUMNS[column]} is {found[k]!r}, expected {wanted}",
+                )
+            )
+
+    def complaint(self, code: str, rows: NDArray[np.intp], what: Callable[[int], str]) -> Complaint:
+        """The first line of several with the same fault, and how many more there are."""
+        more = f" (and so on {len(rows) - 1:,} more lines)" if len(rows) > 1 else ""
+        return Complaint(code, f"{self.name}, line {self.line[rows[0]]}: {what(0)}{more}")
+
+
+def _made_of(entry: NDArray[np.bytes_], characters: bytes) -> NDArray[np.bool_]:
+    """(n,) bool, the entries that have no other characters."""
+    allowed = np.zeros(256, np.bool_)
+    allowed[[0, *characters]] = True
+    if not entry.size:
+        return np.empty(0, np.bool_)
+    return np.asarray(allowed[entry.view(np.uint8).reshape(len(entry), -1)].all(axis=1), np.bool_)
+
+
+def _parents(table: _Table, id_: NDArray[np.int64], parent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) index of each node's parent, -1 for a root. Raises InputError where they make no forest."""
+    order = np.argsort(id_, kind="stable")
+    ranked = id_[order]
+    root = (parent < 0) | ((parent == 0) & ~(id_ == 0).any())
+    place = np.minimum(np.searchsorted(ranked, parent), len(ranked) - 1)
+    up = np.where(root, -1, order[place])
+    _raise(_doubled(table, ranked, order) + _negative(table, id_) + _unknown(table, id_, parent, root, ranked[place]))
+    _raise(_own_parent(table, id_, up) or _ring(table, id_, up))
+    return up
+
+
+def _doubled(table: _Table, ranked: NDArray[np.int64], order: NDArray[np.intp]) -> list[Complaint]:
+    again = np.flatnonzero(ranked[1:] == ranked[:-1])
+    if not again.size:
+        return []
+    k = again[0]
+    line = table.line[order[k]]
+    return [
+        table.complaint(
+            "doubled_id",
+            order[again + 1],
+            lambda _: f"id {ranked[k]} stands on line {line} already; expected each id once",
+        )
+    ]
+
+
+def _negative(table: _Table, id_: NDArray[np.int64]) -> list[Complaint]:
+    rows = np.flatnonzero(id_ < 0)
+    what = "expected 0 or more, because a negative parent means a root"
+    return [table.complaint("negative_id", rows, lambda _: f"id {id_[rows[0]]}, {what}")] if rows.size else []
+
+
+def _unknown(
+    table: _Table,
+    id_: NDArray[np.int64],
+    parent: NDArray[np.int64],
+    root: NDArray[np.bool_],
+    nearest: NDArray[np.int64],
+) -> list[Complaint]:
+    rows = np.flatnonzero(~root & (nearest != parent))
+    if not rows.size:
+        return []
+    i = rows[0]
+    hint = (
+        f". Line {table.text.node_in_comment} is a comment that ends like a node: put the node on a line of its own"
+        if table.text.node_in_comment
+        else "; expected the id of a node, or -1 for a root"
+    )
+    return [
+        table.complaint(
+            "missing_parent", rows, lambda _: f"node {id_[i]} has parent {parent[i]}, which is not in the file{hint}"
+        )
+    ]
+
+
+def _own_parent(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[Complaint]:
+    rows = np.flatnonzero(up == np.arange(len(up)))
+    what = "is its own parent; expected another node, or -1 for a root"
+    return [table.complaint("own_parent", rows, lambda _: f"node {id_[rows[0]]} {what}")] if rows.size else []
+
+
+def _ring(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[Complaint]:
+    """A complaint where nodes have no root above them: each pass doubles how far every node looks up."""
+    top = np.where(up < 0, np.arange(len(up)), up)
+    for _ in range(len(up).bit_length()):
+        top = top[top]
+    lost = np.flatnonzero(up[top] >= 0)
+    if not lost.size:
+        return []
+    start = int(top[lost[0]])
+    ring = [start]
+    while (following := int(up[ring[-1]])) != start:
+        ring.append(following)
+    first = min(ring)
+    shown = ", ".join(str(id_[i]) for i in sorted(ring)[:_SHOWN]) + (", …" if len(ring) > _SHOWN else "")
+    what = (
+        f"node {id_[first]} and its parents close a ring of {len(ring):,} nodes ({shown}); SWC holds trees. Make one "
+        "of them a root with parent -1"
+    )
+    return [table.complaint("ring", np.array([first]), lambda _: what)]
+
+
+def _raise(complaints: list[Complaint]) -> None:
+    if complaints:
+        raise InputError(complaints)
+
+
+def _words(xyz: tuple[float, float, float]) -> str:
+    return "(" + ", ".join(f"{v:g}" for v in xyz) + ")"

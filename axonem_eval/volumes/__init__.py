@@ -1,0 +1,68 @@
+"""Label volumes of every format behind one face: open, check, read in chunks, downsample, write."""
+
+from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
+from axonem_eval.volumes.check import (
+    check_labels,
+    check_volume,
+    demand_voxel_size,
+    header_complaints,
+    open_for,
+    reserved_id_warnings,
+)
+from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
+from axonem_eval.volumes.hdf5.filters import warm_filters
+from axonem_eval.volumes.label_info import LabelInfo
+from axonem_eval.volumes.label_volume import (
+    MAX_CHUNK_BYTES,
+    MAX_CHUNKS,
+    MEMORY_BUDGET_BYTES,
+    Labels,
+    LabelVolume,
+    Progress,
+    Scratch,
+    StageProgress,
+    for_each_chunk,
+    open_labels,
+    reading_threads,
+    run_threads,
+    split_dataset,
+)
+from axonem_eval.volumes.native import native_unsigned, read_only
+from axonem_eval.volumes.precomputed_writer import write_precomputed
+from axonem_eval.volumes.store import look_over
+
+__all__ = [
+    "MAX_CHUNKS",
+    "MAX_CHUNK_BYTES",
+    "MEMORY_BUDGET_BYTES",
+    "Box",
+    "LabelInfo",
+    "LabelVolume",
+    "Labels",
+    "Progress",
+    "Scratch",
+    "StageProgress",
+    "blocks",
+    "check_labels",
+    "check_volume",
+    "demand_voxel_size",
+    "downsample_block",
+    "for_each_chunk",
+    "header_complaints",
+    "look_over",
+    "native_unsigned",
+    "near_isotropic_factor",
+    "open_for",
+    "open_labels",
+    "read_only",
+    "read_small",
+    "reading_threads",
+    "reserved_id_warnings",
+    "reserved_of",
+    "reserved_warning",
+    "run_threads",
+    "small_shape",
+    "split_dataset",
+    "warm_filters",
+    "write_precomputed",
+]

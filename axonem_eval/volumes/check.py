@@ -1,0 +1,305 @@
+"""Is a file what a volume demands? All complaints at once, each with its remedy.
+
+The participant's `axonem-eval check` and the server run this same code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import Complaint, InputError
+from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
+from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
+from axonem_eval.volumes.label_info import LabelInfo
+from axonem_eval.volumes.label_volume import LabelVolume, Progress, for_each_chunk, open_labels, split_dataset
+from axonem_eval.volumes.native import native_unsigned, negative_label
+from axonem_eval.volumes.select_array import NoLabelArray
+
+VOXEL_SIZE_TOLERANCE = 0.01
+# Of a volume this much is looked at, in as many places as it takes, but no more and no fewer than so many chunks.
+_LOOKED_AT_BYTES = 32 << 20
+_LEAST_CHUNKS, _MOST_CHUNKS = 3, 64
+
+
+def check_labels(
+    path: str | Path,
+    spec: VolumeSpec,
+    *,
+    dataset: str | None = None,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+    on_progress: Progress | None = None,
+) -> LabelInfo:
+    """What the file holds, if a segmentation of the volume may look like that; its ``warnings`` say what may be wrong.
+
+    Reads the header and as many chunks as it takes to meet two labels; files of a signed dtype are read whole in
+    search of negative labels.
+    background_ids : labels that count as 0.   trust_voxel_size : the spec's is right, whatever the file states.
+    Raises InputError with every complaint found.
+    """
+    with open_for(spec, path, dataset, background_ids=background_ids, trust_voxel_size=trust_voxel_size) as volume:
+        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
+
+
+def open_for(
+    spec: VolumeSpec,
+    path: str | Path,
+    dataset: str | None = None,
+    *,
+    background_ids: Sequence[int] = (),
+    trust_voxel_size: bool = False,
+) -> LabelVolume:
+    """Open a label file that is meant for the volume. Where it holds no labels, its shape is complained of too."""
+    try:
+        return open_labels(path, dataset, background_ids=background_ids)
+    except NoLabelArray as error:
+        name = split_dataset(path)[0].name
+        complaints = _shape_complaints(name, error.shape, spec)
+        if not trust_voxel_size:
+            complaints += _size_complaints(name, error.stated.voxel_size_nm_zyx, spec)
+        raise InputError([*error.complaints, *complaints]) from None
+
+
+def check_volume(
+    volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False, on_progress: Progress | None = None
+) -> LabelInfo:
+    """As ``check_labels``, of a volume that is open."""
+    complaints = header_complaints(volume, spec, trust_voxel_size=trust_voxel_size)
+    warnings = volume.info.warnings
+    if not any(c.code in ("wrong_shape", "swapped_axes", "no_voxels") for c in complaints):
+        content = look_inside(volume, on_progress)
+        complaints += content.complaints
+        warnings += content.warnings
+    if complaints:
+        raise InputError(complaints)
+    return replace(volume.info, warnings=warnings)
+
+
+def header_complaints(volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False) -> list[Complaint]:
+    """Complaints about shape, axis order and voxel size."""
+    name = volume.path.name
+    complaints = _shape_complaints(name, volume.shape_zyx, spec)
+    if not trust_voxel_size:
+        complaints += _size_complaints(name, volume.info.voxel_size_nm_zyx, spec)
+    return complaints
+
+
+def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> list[Complaint]:
+    """About the shape, of more than three axes without those of length 1; none where three axes are not left."""
+    found = shape if len(shape) == 3 else tuple(n for n in shape if n != 1)
+    if len(found) != 3 or found == spec.shape_zyx:
+        return []
+    if 0 in found:
+        what = (
+            f"the labels have shape {format_triple(found)} and so no voxel; expected {format_triple(spec.shape_zyx)} "
+        )
+        return [Complaint("no_voxels", f"{name}: {what}(z,y,x). Write the labels, not only the dataset")]
+    return [_shape_complaint(name, found, spec)]
+
+
+def _size_complaints(name: str, stated: FloatTriple | None, spec: VolumeSpec) -> list[Complaint]:
+    if stated is None or _close(stated, spec.voxel_size_nm_zyx):
+        return []
+    return [_voxel_size_complaint(name, stated, spec.voxel_size_nm_zyx)]
+
+
+def demand_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
+    """Raise InputError where the file states another voxel size than the one that is given for it.
+
+    remedy : what the caller's user can do besides correcting the file.
+    """
+    stated = volume.info.voxel_size_nm_zyx
+    if stated is not None and not _close(stated, given_nm_zyx):
+        otherwise = remedy or (
+            f"Give --voxel-size {','.join(f'{v:g}' for v in stated)}, correct the file, or give --trust-voxel-size "
+            "where the file is wrong"
+        )
+        raise InputError(_voxel_size_complaint(volume.path.name, stated, given_nm_zyx, otherwise))
+
+
+def _shape_complaint(name: str, found: tuple[int, ...], spec: VolumeSpec) -> Complaint:
+    wanted = spec.shape_zyx
+    if sorted(found) == sorted(wanted):
+        order = _axes_to(wanted, found)
+        return Complaint(
+            "swapped_axes",
+            f"{name}: the axes are swapped: labels have shape {format_triple(found)}, expected {format_triple(wanted)} "
+            f"in the order z, y, x. Write labels.transpose{order} instead",
+        )
+    remedy = "Predict the whole test volume, uncropped and at full resolution"
+    ratio = np.asarray(wanted) / np.asarray(found)
+    whole = np.rint(ratio)
+    if (whole >= 1).all() and (whole > 1).any() and (np.abs(wanted - whole * found) < whole).all():
+        remedy = f"It looks downsampled by {format_triple(tuple(int(r) for r in whole))}: upsample it (nearest label)"
+    return Complaint(
+        "wrong_shape",
+        f"{name}: labels have shape {format_triple(found)}, expected {format_triple(wanted)} (z,y,x). {remedy}",
+    )
+
+
+def _axes_to(wanted: tuple[int, ...], found: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes for ``transpose`` that turn ``found`` into ``wanted``; reversal (x,y,z order) where several do."""
+    if found[::-1] == wanted:
+        return (2, 1, 0)
+    free = list(range(3))
+    order = []
+    for size in wanted:
+        axis = next(a for a in free if found[a] == size)
+        free.remove(axis)
+        order.append(axis)
+    return tuple(order)
+
+
+def _close(a: FloatTriple, b: FloatTriple) -> bool:
+    return bool(np.allclose(a, b, rtol=VOXEL_SIZE_TOLERANCE, atol=0))
+
+
+def _voxel_size_complaint(name: str, stated: FloatTriple, wanted: FloatTriple, remedy: str = "") -> Complaint:
+    like = _reads_like(stated, wanted)
+    if not remedy:
+        remedy = (
+            "Write the attribute in nm, and it and the labels in the order z, y, x"
+            if like
+            else "Resample the labels to the volume's voxels, or correct the attribute (voxel_size_nm or resolution)"
+        )
+    return Complaint(
+        "wrong_voxel_size",
+        f"{name}: the file states voxels of {format_triple(stated)} nm, expected {format_triple(wanted)} (z,y,x). "
+        f"{like}{remedy}",
+    )
+
+
+def _reads_like(stated: FloatTriple, wanted: FloatTriple) -> str:
+    """What the stated size reads like, where another order or unit makes it the wanted one."""
+    for order, said in ((stated, ""), (stated[::-1], "x, y, z")):
+        for unit, nm in (("", 1.0), ("um", 1e3), ("m", 1e9), ("mm", 1e6), ("angstrom", 0.1)):
+            z, y, x = (v * nm for v in order)
+            if _close((z, y, x), wanted) and (said or unit):
+                return f"It reads like {' in '.join(filter(None, (said, unit)))}. "
+    return ""
+
+
+class _Enough(Exception):
+    """Enough was read: the volume is neither empty nor of one label."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is wrong with the labels themselves, and what may be."""
+
+    complaints: list[Complaint]
+    warnings: tuple[str, ...] = ()
+
+
+def look_inside(volume: LabelVolume, on_progress: Progress | None = None) -> Contents:
+    """Look at some chunks: all background, all one label, negative labels are complaints, reserved ids warnings.
+
+    Chunks without data in the file are not read.
+    """
+    name, signed = volume.path.name, volume.dtype.kind == "i"
+    chunks = _chunks_to_read(volume)
+    seen: set[int] = set()
+    if len(chunks) < volume.n_chunks:
+        if volume.fill_value < 0:
+            return Contents(list(negative_label(volume, volume.fill_value, (0, 0, 0)).complaints))
+        seen.add(volume.fill_value)
+    looked_at, enough = _LookedAt(volume), _looked_at_first(volume)
+
+    def visit(position: int, labels: NDArray[np.generic]) -> None:
+        box = volume.chunk_box(int(chunks[position]))
+        inside = labels[tuple(slice(0, s.stop - s.start) for s in box)]
+        inside = native_unsigned(volume, inside, volume.chunk_origin(int(chunks[position])))
+        seen.update((int(inside.min()), int(inside.max())))
+        if position < enough:
+            looked_at.add(inside)
+        if not signed and len(seen) > 1 and looked_at.chunks >= min(enough, len(chunks)):
+            raise _Enough
+
+    try:
+        for_each_chunk(volume, chunks, visit, on_progress=on_progress)
+    except _Enough:
+        pass
+    except InputError as error:
+        return Contents(list(error.complaints))
+    return Contents([] if len(seen) > 1 else [_too_few(name, seen, len(chunks))], looked_at.warnings())
+
+
+def reserved_id_warnings(volume: LabelVolume) -> tuple[str, ...]:
+    """Warnings about reserved ids in the chunks that ``check_labels`` looks at first."""
+    looked_at = _LookedAt(volume)
+    if looked_at.reserved:
+        for chunk in _chunks_to_read(volume)[: _looked_at_first(volume)]:
+            looked_at.add(volume.read(volume.chunk_box(int(chunk))))
+    return looked_at.warnings()
+
+
+def _looked_at_first(volume: LabelVolume) -> int:
+    """How many chunks are looked at in any case; one where the file can only be read from front to back."""
+    if volume.sequential:
+        return 1
+    return min(_MOST_CHUNKS, max(_LEAST_CHUNKS, _LOOKED_AT_BYTES // volume.chunk_bytes))
+
+
+def _chunks_to_read(volume: LabelVolume) -> NDArray[np.int64]:
+    """Chunks with data in the file: the middle one, which alone settles nearly every file, the corners, where what lies
+    outside the tissue is, some at random, then the others in the order of the file."""
+    stored = volume.stored_chunks()
+    there = np.arange(volume.n_chunks) if stored is None else np.flatnonzero(stored)
+    if not len(there):
+        return there
+    wanted = [there[len(there) // 2], there[0], there[-1]]
+    n = min(_looked_at_first(volume), len(there))
+    drawn = np.random.default_rng(0).choice(len(there), n, replace=False)
+    ahead = np.array(list(dict.fromkeys([*wanted, *there[drawn]]))[:n])
+    in_order = there[np.argsort(volume.storage_rank()[there], kind="stable")]
+    return np.concatenate([ahead, in_order[~np.isin(in_order, ahead)]])
+
+
+class _LookedAt:
+    """Voxels of reserved ids in the chunks that were looked at."""
+
+    def __init__(self, volume: LabelVolume) -> None:
+        self._name = volume.path.name
+        self.reserved = reserved_of(volume.dtype)
+        self.chunks = self._voxels = 0
+        self._count = dict.fromkeys(self.reserved, 0)
+
+    def add(self, labels: NDArray[Any]) -> None:
+        """Count in the labels of one chunk."""
+        self._voxels += labels.size
+        if self.reserved and labels.size and labels.max() >= min(self.reserved):
+            for label in self.reserved:
+                self._count[label] += int(np.count_nonzero(labels == label))
+        self.chunks += 1
+
+    def warnings(self) -> tuple[str, ...]:
+        """A line for each reserved id that was met."""
+        met = [(label, count) for label, count in self._count.items() if count]
+        return tuple(
+            reserved_warning(self._name, label, f"at {100 * count / self._voxels:.2g}% of the voxels looked at")
+            for label, count in met
+        )
+
+
+def _too_few(name: str, seen: set[int], n_read: int) -> Complaint:
+    if not n_read:
+        return Complaint(
+            "all_background",
+            f"{name}: none of its chunks was ever written, so that every voxel is {seen.pop()}; expected segment ids. "
+            "Write the labels, not only the dataset",
+        )
+    if seen == {0}:
+        return Complaint(
+            "all_background",
+            f"{name}: every voxel is 0, the background; expected segment ids. Check that the labels, not an empty "
+            "array, were written",
+        )
+    return Complaint(
+        "one_label",
+        f"{name}: every voxel has label {seen.pop()}; expected one id for each segment. Threshold and label the "
+        "prediction (connected components or agglomeration) before writing it",
+    )

@@ -1,0 +1,196 @@
+"""Which chunks of an array have a file in its folder or archive, told from the names alone.
+
+Zarr and precomputed volumes read a chunk without a file as background, whether it was left out on purpose or lost.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.spec import Triple
+from axonem_eval.volumes.bounds import require_few_chunks
+from axonem_eval.volumes.store import Store
+
+_PRECOMPUTED = re.compile(r"(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+")
+# Beyond 18 digits no chunk is meant, and int() would take long.
+_INDEX = r"(0|[1-9]\d{0,17})"
+
+
+@dataclass(frozen=True)
+class ChunkFiles:
+    """The files that the chunks of an array may lie in; a shard counts as one.
+
+    shape_zyx : voxels that one file covers.   present : (z, y, x) bool, which there are; None where names do not tell.
+    looked_for : the name of the first, as the metadata lead to it.   kind : "chunks" or "shards".
+    others : some of the files that lie there instead, and what to do about them; told where none of ours is there.
+    """
+
+    shape_zyx: Triple
+    present: NDArray[np.bool_] | None
+    looked_for: str
+    others: str = ""
+    kind: str = "chunks"
+
+    def demand_some(self, store: Store) -> None:
+        """Raise InputError where no chunk has a file: all would read as background, whatever was meant."""
+        if self.present is not None and self.present.size and not self.present.any():
+            raise store.error(
+                "no_chunks",
+                f"none of its {self.kind} has a file: the metadata lead to {self.looked_for}, "
+                + (self.others or "and no other file lies there. Write the labels, and copy all files"),
+            )
+
+    def total(self, shape_zyx: Triple) -> int:
+        """How many files a volume of that shape has where none is missing."""
+        return math.prod(-(-n // c) for n, c in zip(shape_zyx, self.shape_zyx, strict=True))
+
+    def of_grid(self, chunk_zyx: Triple, grid_zyx: Triple) -> NDArray[np.bool_] | None:
+        """(n_chunks,) whether any file has data for the chunk of that shape; None where names do not tell."""
+        if self.present is None:
+            return None
+        present = self.present
+        for axis, (chunk, n, size) in enumerate(zip(chunk_zyx, grid_zyx, self.shape_zyx, strict=True)):
+            first = np.arange(n) * chunk // size
+            present = np.logical_or.reduceat(present, first, axis) if chunk > size else present.take(first, axis)
+        return present.ravel()
+
+
+def zarr_chunk_files(
+    store: Store, folder: str, metadata: dict[str, Any], sharded: bool, axes: Sequence[int]
+) -> ChunkFiles:
+    """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
+    shape, chunk, before, separator = _zarr_keys(metadata)
+    extent = tuple(shape[i] for i in axes)
+    covered = _within([chunk[i] for i in axes], extent)
+    names = list(store.names_below(folder))
+    places = _zarr_places(names, before, separator, len(shape))
+    first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
+    present = _marked(store, [[p[i] for i in axes] for p in first], covered, extent)
+    return ChunkFiles(
+        covered,
+        present,
+        before + separator.join("0" * len(shape)),
+        "" if places else _zarr_others(names, metadata, before, separator),
+        "shards" if sharded else "chunks",
+    )
+
+
+def _zarr_places(names: Iterable[str], before: str, separator: str, n_axes: int) -> list[list[int]]:
+    pattern = re.compile(re.escape(before) + re.escape(separator).join([_INDEX] * n_axes))
+    return [[int(n) for n in match.groups()] for match in map(pattern.fullmatch, names) if match]
+
+
+def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separator: str) -> str:
+    """What lies there instead, and how to make the metadata lead to it."""
+    if not names:
+        return ""
+    n_axes = len(metadata["shape"])
+    version = 3 if metadata.get("zarr_format") == 3 else 2
+    for prefix, other in (("", "/"), ("", "."), ("c/", "/"), ("c.", ".")):
+        if (prefix, other) == (before, separator) or not _zarr_places(names, prefix, other, n_axes):
+            continue
+        if version == 2 and prefix:
+            remedy = "the names are those of Zarr v3: write the array again, or rename them"
+        elif version == 2:
+            remedy = f'add "dimension_separator": "{other}" to .zarray'
+        else:
+            encoding = f'{{"name": "{"default" if prefix else "v2"}", "configuration": {{"separator": "{other}"}}}}'
+            remedy = f'write "chunk_key_encoding": {encoding} in zarr.json'
+        return f"and there lies {prefix}{other.join('0' * n_axes)} or its like: {remedy}"
+    return f"and there lies {_some(names)}. Write the array again, or rename the files"
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(islice(names, 3))
+
+
+def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
+    """Shape, what one file covers, what its name begins with, and what stands between the numbers."""
+    shape = tuple(metadata["shape"])
+    if metadata.get("zarr_format") != 3:
+        return shape, tuple(metadata["chunks"]), "", str(metadata.get("dimension_separator") or ".")
+    chunk = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+    encoding = metadata.get("chunk_key_encoding") or {}
+    name = encoding.get("name", "default") if isinstance(encoding, dict) else str(encoding)
+    configuration = (encoding.get("configuration") if isinstance(encoding, dict) else None) or {}
+    separator = str(configuration.get("separator") or ("." if name == "v2" else "/"))
+    return shape, chunk, "" if name == "v2" else f"c{separator}", separator
+
+
+def precomputed_chunk_files(store: Store, folder: str, scale: dict[str, Any]) -> ChunkFiles:
+    """The chunk files of one scale of a precomputed volume; of shards only whether there is none."""
+    shape = tuple(scale["size"][::-1])
+    names = list(store.names_below(folder))
+    inside = f"{scale['key']}/"
+    if scale.get("sharding"):
+        there = any(name.endswith(".shard") for name in names)
+        return ChunkFiles(
+            _triple(shape),
+            None if there else np.zeros((1, 1, 1), np.bool_),
+            f"{inside}NUMBER.shard",
+            "" if there else _precomputed_others(store, names, folder, inside),
+            "shards",
+        )
+    chunk = _within(scale["chunk_sizes"][0][::-1], shape)
+    offset = [int(o) for o in scale.get("voxel_offset") or (0, 0, 0)]
+    places = []
+    for name in names:
+        match = _PRECOMPUTED.fullmatch(name)
+        place = (
+            [(int(n) - o) // c for n, o, c in zip(match.groups(), offset, chunk[::-1], strict=True)] if match else []
+        )
+        if place and name == _precomputed_name(place, chunk[::-1], shape[::-1], offset):
+            places.append(place[::-1])
+    return ChunkFiles(
+        chunk,
+        _marked(store, places, chunk, shape),
+        inside + _precomputed_name([0, 0, 0], chunk[::-1], shape[::-1], offset),
+        "" if places else _precomputed_others(store, names, folder, inside),
+    )
+
+
+def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: list[int]) -> str:
+    """The name of a chunk's file; all in the order x, y, z."""
+    axes = zip(place, chunk, shape, offset, strict=True)
+    return "_".join(f"{p * c + o}-{min((p + 1) * c, n) + o}" for p, c, n, o in axes)
+
+
+def _precomputed_others(store: Store, names: list[str], folder: str, inside: str) -> str:
+    if names:
+        return (
+            f"and there lies {inside}{_some(names)}. Correct size, chunk_sizes and voxel_offset in the info file, or "
+            "write the volume again"
+        )
+    for other, files in store.others.items():
+        found = next((n for n in files if _PRECOMPUTED.fullmatch(n) or n.endswith(".shard")), None)
+        if found:
+            key = other.rpartition("/")[2]
+            return f'and there lies {key}/{found}: write "key": "{key}" in the info file, or rename that folder'
+    return ""
+
+
+def _marked(store: Store, places: list[list[int]], chunk: Triple, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    require_few_chunks(store.path.name, _triple(shape), chunk, store.file_bytes)
+    grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
+    present = np.zeros(grid, np.bool_)
+    if places:
+        where = np.array(places, np.int64)
+        where = where[((where >= 0) & (where < grid)).all(axis=1)]
+        present[tuple(where.T)] = True
+    return present
+
+
+def _within(chunk: Any, shape: tuple[int, ...]) -> Triple:
+    """What a file covers, where it is more than the volume the volume."""
+    return _triple([max(1, min(int(c), int(n))) for c, n in zip(chunk, shape, strict=True)])
+
+
+def _triple(values: Any) -> Triple:
+    z, y, x = values
+    return int(z), int(y), int(x)

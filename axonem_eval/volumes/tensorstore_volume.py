@@ -1,0 +1,189 @@
+"""Chunked volumes that tensorstore reads: Zarr and Neuroglancer precomputed.
+
+Measured on Zarr v2, v3 and sharded v3 of 64-cubed chunks, two threads: tensorstore takes 0.5 ms of CPU time a chunk,
+zarr-python 1.5 to 2.4 ms (benchmarks/README.md).
+"""
+
+import math
+import os
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.errors import InputError
+from axonem_eval.spec import Triple
+from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
+from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
+from axonem_eval.volumes.label_volume import Labels, LabelVolume
+from axonem_eval.volumes.stated import Stated
+from axonem_eval.volumes.store import Store
+from axonem_eval.volumes.store_chunks import ChunkFiles
+
+# Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
+_READ_BYTES = 1 << 20
+_CHUNKS_A_READ = 4096  # each costs some 5 KB while it is read, whatever its size
+_SHARD_INDEX_BYTES = 32 << 20
+
+
+def tensorstore_module() -> Any:
+    """The tensorstore package. Raises InputError where it is not installed."""
+    try:
+        import tensorstore
+    except ImportError:
+        raise missing_extra("Zarr and precomputed volumes", "tensorstore") from None
+    return tensorstore
+
+
+def missing_extra(what: str, package: str) -> InputError:
+    """The complaint about a format whose reader is not installed."""
+    return InputError.of(
+        "missing_extra",
+        f"{what} are read by the package {package}, which is not installed here: "
+        "pip install 'axonem[formats]', or convert the labels to HDF5",
+    )
+
+
+def open_store(
+    store: Store, folder: str, spec: dict[str, Any], *, sharded: bool, metadata: dict[str, Any] | None = None
+) -> Any:
+    """The tensorstore of an array in a folder of the store.
+
+    metadata : to take in place of those in the store.
+    Raises InputError with tensorstore's reason.
+    """
+    ts = tensorstore_module()
+    cores = os.cpu_count() or 1
+    context = ts.Context(
+        {
+            # Chunks are read once, so nothing is kept, but for the index that all chunks of a shard share.
+            "cache_pool": {"total_bytes_limit": _SHARD_INDEX_BYTES if sharded else 0},
+            "data_copy_concurrency": {"limit": cores},
+            "file_io_concurrency": {"limit": cores},
+        }
+    )
+    instead: dict[str, Any] = {} if metadata is None else {"metadata": metadata, "recheck_cached_metadata": False}
+    try:
+        return ts.open(
+            {**spec, **instead, "kvstore": store.kvstore(folder)},
+            open=True,
+            read=True,
+            assume_metadata=bool(instead),
+            context=context,
+        ).result()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise store.error("unreadable", f"{folder or 'the array'} cannot be opened: {reason(error, store)}") from None
+
+
+def reason(error: BaseException, store: Store) -> str:
+    """tensorstore's message without the places of our files and of its source."""
+    text = str(error).split(" [")[0].replace(f"{store.path.absolute()}/", "").replace(str(store.path.absolute()), "")
+    return re.sub(r"\s+", " ", text)[:300]
+
+
+class StoreVolume(LabelVolume):
+    """A three-dimensional tensorstore with its origin at 0, axes z,y,x."""
+
+    copies_per_thread = 4
+
+    def __init__(
+        self,
+        store: Store,
+        array: Any,
+        *,
+        form: str,
+        dataset: str,
+        stored_dtype: str,
+        compression: str,
+        stated: Stated,
+        files: ChunkFiles,
+        fill_value: int = 0,
+    ) -> None:
+        super().__init__()
+        self.path, self._store, self._array, self._files = store.path, store, array, files
+        self.fill_value = fill_value
+        z, y, x = (int(n) for n in array.shape)
+        self.shape_zyx = (z, y, x)
+        self.dtype = np.dtype(array.dtype.numpy_dtype)
+        layout = array.chunk_layout
+        stored = _within(layout.read_chunk.shape, self.shape_zyx)
+        self._shard_zyx = _within(layout.write_chunk.shape, self.shape_zyx)
+        self.chunk_shape_zyx = _enlarged(stored, self._shard_zyx, self.shape_zyx, self.dtype.itemsize)
+        require_small_chunk(self.path.name, stored, self.dtype.itemsize, store.file_bytes)
+        require_few_chunks(self.path.name, self.shape_zyx, self.chunk_shape_zyx, store.file_bytes)
+        total = files.total(self.shape_zyx)
+        there = None if files.present is None else int(np.count_nonzero(files.present))
+        self.info = LabelInfo(
+            format=form,
+            dataset=dataset,
+            shape_zyx=self.shape_zyx,
+            dtype=stored_dtype,
+            chunk_shape_zyx=stored,
+            compression=compression,
+            voxel_size_nm_zyx=stated.voxel_size_nm_zyx,
+            stored_bytes=store.stored_bytes,
+            chunks_total=total,
+            chunks_stored=there,
+            offset=stated.offset,
+            warnings=(
+                *(f"{self.path.name}: {note}" for note in stated.notes),
+                *missing_chunks(self.path.name, there, total, f"{files.kind} have no file", fill_value),
+            ),
+        )
+
+    def stored_chunks(self) -> NDArray[np.bool_] | None:
+        return self._files.of_grid(self.chunk_shape_zyx, self.grid_zyx)
+
+    def storage_rank(self) -> NDArray[np.int64]:
+        """Chunks shard by shard, in the grid's order within each."""
+        place = np.unravel_index(np.arange(self.n_chunks), self.grid_zyx)
+        shards = zip(place, self.chunk_shape_zyx, self._shard_zyx, strict=True)
+        keys = [p * c // s for p, c, s in shards]
+        rank = np.empty(self.n_chunks, np.int64)
+        rank[np.lexsort((*place[::-1], *keys[::-1]))] = np.arange(self.n_chunks)
+        return rank
+
+    def read_chunk(self, chunk: int) -> Labels:
+        return self._read(self.chunk_box(chunk))
+
+    def read(self, box: tuple[slice, slice, slice]) -> Labels:
+        return self._read(box)
+
+    def _read(self, box: tuple[slice, slice, slice]) -> Labels:
+        try:
+            return np.asarray(self._array[box].read(order="C").result())
+        except MemoryError:
+            raise
+        except Exception as error:
+            first = tuple(s.start or 0 for s in box)
+            raise self._store.error(
+                "damaged_chunk",
+                f"the chunk at voxel {first} (z,y,x) cannot be decompressed ({reason(error, self._store)}). The file "
+                "is damaged: write it again and compare checksums after copying",
+            ) from None
+
+    def close(self) -> None:
+        self._array = None
+        self._store.close()
+
+
+def _within(chunk: Any, shape_zyx: Triple) -> Triple:
+    """A chunk shape, where it is larger than the volume that of the volume."""
+    z, y, x = (max(1, min(int(c or n), n)) for c, n in zip(chunk, shape_zyx, strict=True))
+    return (z, y, x)
+
+
+def _enlarged(chunk: Triple, shard: Triple, shape_zyx: Triple, itemsize: int) -> Triple:
+    """Twice the chunk along some axis, again and again, within one shard where there are shards."""
+    size = list(chunk)
+    most = min(_READ_BYTES, math.prod(chunk) * itemsize * _CHUNKS_A_READ)
+    limit = shard if shard != chunk else shape_zyx
+    for axis in (2, 1, 0):
+        while 2 * math.prod(size) * itemsize <= most and 2 * size[axis] <= limit[axis]:
+            if shard != chunk and shard[axis] % (2 * size[axis]):
+                break
+            size[axis] *= 2
+    return (size[0], size[1], size[2])
