@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init
 from django.core.exceptions import ImproperlyConfigured
 
-from evalserver.processes import die_with_parent
+from evalserver.embedded import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalserver.settings")
 
@@ -28,7 +28,7 @@ def end_with_the_worker(**_: Any) -> None:
 @worker_init.connect
 def start_worker(**_: Any) -> None:
     _prepare("The worker")
-    from evalserver.health import protection_in_words
+    from evalserver.jobs.health import protection_in_words
 
     logger.info("walls around the process that reads uploads: %s", protection_in_words())
 

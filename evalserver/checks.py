@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from evalserver.mail import writes_mail_to_files
-from evalserver.redis_server import redis_binary
+from evalserver.embedded import redis_binary
+from evalserver.site import writes_mail_to_files
 
 
 @register()
@@ -79,7 +79,7 @@ def check_public_hosts(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_reader_protection(**_: Any) -> list[CheckMessage]:
-    from evalserver.health import protection_in_words, reader_protection
+    from evalserver.jobs.health import protection_in_words, reader_protection
 
     public = set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS)
     missing = [wall for wall in reader_protection() if not wall.given]

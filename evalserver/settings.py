@@ -9,8 +9,8 @@ from pathlib import Path
 
 import dj_database_url
 
+from evalserver.embedded import private_redis_url
 from evalserver.env import env_bool, env_bucket, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
-from evalserver.redis_server import private_redis_url
 
 # Whatever this process and its children write is for its own user: database, log, uploads, the files of Redis.
 os.umask(0o077)
@@ -25,7 +25,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 HTTPS = env_bool("HTTPS", False)
 
 INSTALLED_APPS = [
-    "evalserver.admin_site.EvalserverAdminConfig",
+    "evalserver.site.admin_site.EvalserverAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -47,13 +47,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "evalserver.middleware.security_headers",
-    "evalserver.middleware.api_errors",
+    "evalserver.site.middleware.security_headers",
+    "evalserver.site.middleware.api_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "evalserver.middleware.upload_gate",
+    "evalserver.site.middleware.upload_gate",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -70,7 +70,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "evalserver.middleware.site_context",
+                "evalserver.site.middleware.site_context",
             ],
         },
     },

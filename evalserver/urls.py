@@ -4,13 +4,15 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from evalserver import docs, views
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
-from evalserver.submissions import compare_views, result_views, team_page, viewer_views
+from evalserver.site import documentation, views
+from evalserver.submissions import team_page
 from evalserver.submissions import views as submissions
+from evalserver.submissions.results import compare_views, viewer_views
+from evalserver.submissions.results import views as result_views
 from evalserver.uploads import views as uploads
 
 # Organisers log in where everybody does: with a second factor, and not without end.
@@ -58,9 +60,9 @@ urlpatterns = [
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
     path("compare/", compare_views.compare, name="compare"),
     path("teams/<int:pk>/", team_page.team, name="team"),
-    path("docs/", docs.index, name="docs"),
-    path("docs/img/<str:name>", docs.image, name="docs_image"),
-    path("docs/<slug:name>/", docs.page, name="docs_page"),
+    path("docs/", documentation.index, name="docs"),
+    path("docs/img/<str:name>", documentation.image, name="docs_image"),
+    path("docs/<slug:name>/", documentation.page, name="docs_page"),
     path("", include("evalserver.accounts.urls")),
     path("uploads/", uploads.my_uploads, name="my_uploads"),
     path("uploads/<slug:code>/remove/", uploads.remove, name="remove_upload"),

@@ -17,7 +17,7 @@ from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
 from evalserver.benchmarks.models import Benchmark, GroundTruth, GroundTruthPreview, Phase, Volume
 from evalserver.benchmarks.preview import figures_of
-from evalserver.submissions import scoring
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
 
 SHAPE = (24, 64, 96)

@@ -16,7 +16,7 @@ from django.contrib.sites.shortcuts import get_current_site
 from django.core.mail import EmailMessage
 from kombu.exceptions import OperationalError
 
-from evalserver.mail import as_json
+from evalserver.site import as_json
 
 logger = logging.getLogger("evalserver.accounts")
 

@@ -2,7 +2,7 @@ import smtplib
 
 from celery import shared_task
 
-from evalserver.mail import send_message
+from evalserver.site import send_message
 
 
 @shared_task(autoretry_for=(OSError, smtplib.SMTPException), retry_backoff=10, max_retries=6)

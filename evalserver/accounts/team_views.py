@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from evalserver.accounts import teams
 from evalserver.accounts.forms import InvitationForm, RoleForm, TeamForm
 from evalserver.accounts.models import Invitation, Membership, Team, User
-from evalserver.mail import mail_folder_to_show
+from evalserver.site import mail_folder_to_show
 
 
 @login_required

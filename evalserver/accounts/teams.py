@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evalserver.accounts.models import Invitation, Membership, Team, User
-from evalserver.mail import send_templated, site_url
+from evalserver.site import send_templated, site_url
 
 logger = logging.getLogger("evalserver.accounts")
 

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from evalserver import docs
 from evalserver.accounts import services
 from evalserver.accounts.forms import DeleteAccountForm, MailForm, ProfileForm, TokenForm
 from evalserver.accounts.models import ApiToken
+from evalserver.site import documentation
 
 
 @login_required
@@ -51,7 +51,11 @@ def mail_preferences(request: HttpRequest) -> HttpResponse:
 def tokens(request: HttpRequest) -> HttpResponse:
     """List and make tokens. The answer to the post is the only page that ever shows a new key."""
     form = TokenForm(request.POST or None)
-    context: dict[str, Any] = {"form": form, "client_docs": docs.url_of("submitting"), "api_docs": docs.url_of("api")}
+    context: dict[str, Any] = {
+        "form": form,
+        "client_docs": documentation.url_of("submitting"),
+        "api_docs": documentation.url_of("api"),
+    }
     if request.method == "POST" and form.is_valid():
         days = form.cleaned_data["days"]
         context["new_token"], context["new_key"] = services.create_token(

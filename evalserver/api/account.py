@@ -10,7 +10,7 @@ from ninja import Router
 from evalserver.accounts.models import Team
 from evalserver.api import schemas
 from evalserver.api.auth import reader
-from evalserver.api.present import upload_out
+from evalserver.api.outputs import upload_out
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.uploads import services, store
 from evalserver.uploads.models import Upload

@@ -13,7 +13,7 @@ from ninja.security.apikey import APIKeyCookie
 from ninja.throttling import BaseThrottle
 
 from evalserver.accounts.models import User
-from evalserver.http import READ, SUBMIT, check_csrf, token_user
+from evalserver.api.problems import READ, SUBMIT, check_csrf, token_user
 
 PUBLIC_SECURITY: dict[str, Any] = {"security": [{}, {"Token": []}, {"Session": []}]}
 

@@ -8,11 +8,11 @@ from ninja import Query, Router
 
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public
+from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.views import current_figures, phase_or_404, visible_benchmark_or_404
-from evalserver.http import Problem
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore

@@ -8,13 +8,13 @@ from ninja import Router
 
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader
+from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
-from evalserver.http import Problem
 from evalserver.jobs import FAILED, REJECTED
-from evalserver.submissions import comparison as service
 from evalserver.submissions import selectors
-from evalserver.submissions.compare_page import PairedResult, volume_pairs
+from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Comparison, Submission
+from evalserver.submissions.results.compare import PairedResult, volume_pairs
 
 router = Router(tags=["comparisons"])
 

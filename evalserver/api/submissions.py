@@ -11,12 +11,12 @@ from ninja import Router, Status
 from evalserver.accounts.models import Team, User
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
-from evalserver.api.present import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
+from evalserver.api.outputs import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
+from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file, csv_text
-from evalserver.http import Problem
 from evalserver.submissions import metadata, selectors, services
 from evalserver.submissions.models import Submission
 from evalserver.uploads.models import Upload

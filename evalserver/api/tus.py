@@ -19,8 +19,8 @@ from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.accounts.models import Team, User
+from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
-from evalserver.http import SUBMIT, Problem, authenticated_user
 from evalserver.submissions.services import refuse_reason
 from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload

@@ -9,7 +9,7 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 
 from evalserver.api import account, benchmarks, comparisons, submissions
 from evalserver.api.auth import rate
-from evalserver.http import Problem
+from evalserver.api.problems import Problem
 from evalserver.jobs import new_incident_id
 
 logger = logging.getLogger("evalserver.api")

@@ -1,0 +1,1 @@
+"""Benchmarks, their phases, volumes and ground truth."""

@@ -18,9 +18,7 @@ from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
-from evalserver.complaints import under_own_name
-from evalserver.jobs import Lease
-from evalserver.running import Rejection, run_job
+from evalserver.jobs import Lease, Rejection, run_job, under_own_name
 from evalserver.uploads import local_path
 
 logger = logging.getLogger("evalserver.benchmarks")

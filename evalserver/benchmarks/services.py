@@ -22,8 +22,7 @@ from evalserver.benchmarks.models import (
     TrainingFile,
     Volume,
 )
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
-from evalserver.queue import send
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
 
 

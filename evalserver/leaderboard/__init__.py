@@ -1,0 +1,1 @@
+"""The table of published results: ranking, page, CSV and JSON."""

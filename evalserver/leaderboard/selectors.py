@@ -15,7 +15,7 @@ from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, Publi
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
-from evalserver.submissions import scoring
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Submission
 
 PAGE_SIZE = 50

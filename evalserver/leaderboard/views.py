@@ -8,11 +8,11 @@ from evalserver.benchmarks.models import Benchmark, Phase
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
+from evalserver.leaderboard.anonymous_cache import Moment, is_stranger, kept_for_strangers
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
-from evalserver.leaderboard.fragments import history_html, options_html, rows_html
-from evalserver.leaderboard.moment import Moment, is_stranger, kept_for_strangers
 from evalserver.leaderboard.query import BoardQuery
+from evalserver.leaderboard.row_cache import history_html, options_html, rows_html
 
 # A view may have as many rows as there are entries.
 WHOLE = 1_000_000

@@ -1,0 +1,1 @@
+"""Submissions: what a team hands in, its quota, metadata and pages."""

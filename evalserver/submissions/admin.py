@@ -13,7 +13,7 @@ from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
-from evalserver.submissions.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 

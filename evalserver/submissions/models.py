@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
-from evalserver.complaints import under_own_name
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
+from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job, under_own_name
 from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.

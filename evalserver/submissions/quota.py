@@ -6,8 +6,7 @@ from django.db import IntegrityError, transaction
 
 from evalserver.accounts.models import Team
 from evalserver.benchmarks.models import Phase
-from evalserver.complaints import is_costly
-from evalserver.jobs import REJECTED
+from evalserver.jobs import REJECTED, is_costly
 from evalserver.submissions.models import QuotaSlot, Submission
 
 

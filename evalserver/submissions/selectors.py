@@ -12,10 +12,11 @@ from evalserver.accounts.models import User
 from evalserver.benchmarks.disclosure import NOTED, PICTURES
 from evalserver.benchmarks.models import Volume
 from evalserver.jobs import UPLOADED
-from evalserver.submissions import disclosure, scoring
-from evalserver.submissions.disclosure import Headline
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile, shown_to_all
-from evalserver.submissions.result_page import VolumeResult
+from evalserver.submissions.results import disclosure
+from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results.result_page import VolumeResult
 
 
 def visible_submissions(user: Any) -> QuerySet[Submission]:

@@ -16,10 +16,9 @@ from django.utils import timezone
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 from evalserver.benchmarks.services import may_take_part
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status
-from evalserver.queue import send
-from evalserver.running import Sweep, no_release, stop_job, sweep
-from evalserver.submissions import notifications, quota, scoring
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, Sweep, change_status, no_release, send, stop_job, sweep
+from evalserver.submissions import quota
+from evalserver.submissions.evaluation import notifications, scoring
 from evalserver.submissions.metadata import may_be_superseded_by
 from evalserver.submissions.models import Comparison, Diagnosis, Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256

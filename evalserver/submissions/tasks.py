@@ -1,11 +1,12 @@
 from celery import shared_task
 
-from evalserver.submissions import comparison, diagnosis, evaluation, notifications, services
+from evalserver.submissions import services
+from evalserver.submissions.evaluation import comparison, diagnosis, job, notifications
 
 
 @shared_task
 def evaluate_submission_task(submission_id: int) -> None:
-    evaluation.evaluate_submission(submission_id)
+    job.evaluate_submission(submission_id)
 
 
 @shared_task

@@ -17,9 +17,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from evalserver.accounts.models import User
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, change_status
-from evalserver.queue import send
-from evalserver.running import Rejection, run_job
+from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, Rejection, change_status, run_job, send
 from evalserver.uploads import store
 from evalserver.uploads.files import display_name
 from evalserver.uploads.models import Upload

@@ -9,7 +9,7 @@ from evalserver.accounts.services import create_token
 from evalserver.accounts.teams import create_team, invite
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, TrainingFile
 from evalserver.benchmarks.preview import make_preview, store_preview
-from evalserver.submissions import comparison
+from evalserver.submissions.evaluation import comparison
 from evalserver.submissions.models import Comparison, Submission
 from evalserver.uploads.services import create_upload
 from tests.factories import make_benchmark, make_submission, make_team, make_user, tiny_graph

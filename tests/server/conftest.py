@@ -16,10 +16,10 @@ from django.db import connection
 from django.test import override_settings
 
 from evalserver.celery import app as celery_app
-from evalserver.processes import Child, Family
-from evalserver.queue import JOB_QUEUE, QUEUES, redis_client
-from evalserver.redis_server import private_redis_url, start_private_redis
-from evalserver.submissions.scoring import code_version
+from evalserver.embedded import Child, Family, private_redis_url, start_private_redis
+from evalserver.jobs import redis_client
+from evalserver.jobs.broker import JOB_QUEUE, QUEUES
+from evalserver.submissions.evaluation.scoring import code_version
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2

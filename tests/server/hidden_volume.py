@@ -16,9 +16,9 @@ from django.utils import timezone
 from axonem_eval.sampling import NodeSample
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import Phase
-from evalserver.submissions import comparison, scoring
+from evalserver.submissions.evaluation import comparison, scoring
+from evalserver.submissions.evaluation.notifications import mail_result
 from evalserver.submissions.models import Comparison, Evaluation, NodeLabels, Submission
-from evalserver.submissions.notifications import mail_result
 from tests.factories import TOLERANCE, add_ground_truth, make_benchmark, make_submission
 
 AXONS = 263

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.models import Phase
-from evalserver.submissions import scoring
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import NodeLabels, Submission
 from tests.factories import make_submission, tiny_graph, tiny_labels
 

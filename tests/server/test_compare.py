@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import compare_samples
-from evalserver.submissions import comparison as service
+from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Comparison
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph, tiny_labels
 from tests.server.real_scores import merged_axons, score_for_real, split_axons

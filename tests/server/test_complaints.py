@@ -4,12 +4,12 @@ import pytest
 from django.urls import reverse
 
 from axonem_eval.errors import Complaint, InputError
-from evalserver.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded, under_own_name
-from evalserver.jobs import REJECTED
-from evalserver.running import Rejection, run_job
-from evalserver.submissions import notifications, quota, services
+from evalserver.jobs import REJECTED, Rejection, run_job, under_own_name
+from evalserver.jobs.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded
+from evalserver.submissions import quota, services
+from evalserver.submissions.evaluation import notifications
+from evalserver.submissions.evaluation.notifications import mail_result
 from evalserver.submissions.models import Submission
-from evalserver.submissions.notifications import mail_result
 from tests.factories import make_benchmark, make_submission, make_user, upload
 from tests.server.people import plain_site
 

@@ -7,8 +7,9 @@ import pytest
 from django.urls import reverse
 from django.utils.html import escape
 
-from evalserver.queue import DIAGNOSIS_QUEUE, redis_client
-from evalserver.submissions.diagnosis import request_diagnoses
+from evalserver.jobs import redis_client
+from evalserver.jobs.broker import DIAGNOSIS_QUEUE
+from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.models import Diagnosis
 from tests.factories import make_benchmark, make_user, upload
 from tests.server.real_scores import score_for_real, split_axons

@@ -12,8 +12,8 @@ from axonem_eval.report import full_report
 from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.disclosure import Disclosure
 from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
-from evalserver.submissions.disclosure import shown_report
 from evalserver.submissions.models import Comparison, Evaluation, Score
+from evalserver.submissions.results.disclosure import shown_report
 from tests.factories import make_benchmark
 from tests.server.hidden_volume import (
     CODES,

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from evalserver import docs
+from evalserver.site import documentation
 from tests.server.people import plain_site
 
 pytestmark = pytest.mark.django_db
-PRESENT = [page for pages in docs.navigation().values() for page in pages]
+PRESENT = [page for pages in documentation.navigation().values() for page in pages]
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _site(settings):
 def html_of(tmp_path, text):
     path = tmp_path / "page.md"
     path.write_text(text)
-    return docs.render_markdown(path, 1)[0]
+    return documentation.render_markdown(path, 1)[0]
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
@@ -98,9 +98,9 @@ def test_links_to_other_pages_stay_inside_the_site(tmp_path):
 def test_an_edited_page_is_rendered_anew(tmp_path):
     path = tmp_path / "page.md"
     path.write_text("one")
-    before = docs.render_markdown(path, path.stat().st_mtime_ns)[0]
+    before = documentation.render_markdown(path, path.stat().st_mtime_ns)[0]
     path.write_text("two")
-    assert docs.render_markdown(path, path.stat().st_mtime_ns + 1)[0] != before
+    assert documentation.render_markdown(path, path.stat().st_mtime_ns + 1)[0] != before
 
 
 def test_every_page_links_to_the_documentation():
@@ -111,4 +111,4 @@ def test_every_page_links_to_the_documentation():
 
 def test_participants_and_organisers_have_their_page():
     assert {"participants", "organisers"} <= {page.name for page in PRESENT}
-    assert Path(docs.DOCS_DIR, "participants.md").is_file()
+    assert Path(documentation.DOCS_DIR, "participants.md").is_file()

@@ -16,7 +16,8 @@ from evalserver.api.urls import api
 from evalserver.benchmarks.admin import PhaseForm, VolumeForm
 from evalserver.benchmarks.models import Phase
 from evalserver.benchmarks.services import load_benchmark
-from evalserver.submissions import evaluation, services
+from evalserver.submissions import services
+from evalserver.submissions.evaluation import job
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
 
@@ -156,7 +157,7 @@ def test_what_is_scored_after_the_freeze_stays_out_of_the_ranking():
     listed = make_scored(phase, 2000)
     queued = make_submission(phase, publish_when_scored=True)
     Phase.objects.update(frozen_at=timezone.now() - timedelta(seconds=1))
-    evaluation.evaluate_submission(queued.pk)
+    job.evaluate_submission(queued.pk)
     queued.refresh_from_db()
     assert (queued.status, queued.published_at) == ("scored", None)
     assert not services.publish_submission(queued)

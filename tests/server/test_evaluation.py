@@ -9,7 +9,8 @@ import pytest
 from axonem_eval.scoring import score_nodes
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import make_current, register_ground_truth
-from evalserver.submissions import scoring, services
+from evalserver.submissions import services
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Evaluation, NodeLabels, QuotaSlot
 from tests.factories import (
     TOLERANCE,

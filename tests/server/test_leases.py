@@ -9,10 +9,22 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from evalserver.celery import app as celery_app
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, LeaseLost, change_status, claim
-from evalserver.queue import JOB_QUEUE, redis_client, send, waiting_task_ids
-from evalserver.running import Rejection, release_all_leases, run_job
-from evalserver.submissions import evaluation, quota, scoring, services
+from evalserver.jobs import (
+    FAILED,
+    REJECTED,
+    RUNNING,
+    UPLOADED,
+    Rejection,
+    change_status,
+    redis_client,
+    release_all_leases,
+    run_job,
+    send,
+)
+from evalserver.jobs.broker import JOB_QUEUE, waiting_task_ids
+from evalserver.jobs.model import LeaseLost, claim
+from evalserver.submissions import quota, services
+from evalserver.submissions.evaluation import job, scoring
 from evalserver.submissions.models import Evaluation, QuotaSlot, Score, Submission
 from tests.factories import make_benchmark, make_submission, make_user, upload
 
@@ -156,7 +168,7 @@ def test_results_of_a_lost_lease_are_not_stored(submission, empty_queue):
     volume_file = submission.files.get()
     ground_truth = scoring.current_ground_truths(submission.phase)[volume_file.volume_id]
     graph = scoring.load_graph(ground_truth)
-    labels = evaluation.sample_file(volume_file, ground_truth, graph)
+    labels = job.sample_file(volume_file, ground_truth, graph)
     measured = [scoring.score_labels(labels, graph)]
     make_stale(submission)
     services.requeue_stale()

@@ -7,12 +7,12 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from evalserver.jobs import FAILED, REJECTED, UPLOADED
-from evalserver.queue import CONTROL_QUEUE, redis_client
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, redis_client
+from evalserver.jobs.broker import CONTROL_QUEUE
 from evalserver.submissions import services
-from evalserver.submissions.evaluation import evaluate_submission
+from evalserver.submissions.evaluation.job import evaluate_submission
+from evalserver.submissions.evaluation.notifications import TASK, mail_result, queue_overdue_mail
 from evalserver.submissions.models import Submission
-from evalserver.submissions.notifications import TASK, mail_result, queue_overdue_mail
 from evalserver.submissions.tasks import mail_result_task
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
 from tests.server.people import plain_site

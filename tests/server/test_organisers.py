@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from evalserver.benchmarks import services as benchmark_services
 from evalserver.benchmarks.models import Participation, Phase, TrainingFile
-from evalserver.queue import send
+from evalserver.jobs import send
 from evalserver.submissions import services
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_submission, make_team, make_user, upload
 

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 
 from axonem_eval.scoring import erl_interval, score_nodes
-from evalserver.markdown import render_markdown
+from evalserver.site import render_markdown
 from evalserver.submissions.models import Evaluation, Submission
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph
 from tests.server.real_scores import merged_axons, score_for_real, split_axons

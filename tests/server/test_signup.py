@@ -25,7 +25,7 @@ from evalserver.accounts.tasks import send_mail_task
 from evalserver.celery import app as celery_app
 from evalserver.checks import check_public_hosts
 from evalserver.env import env_mail
-from evalserver.mail import mail_folder_to_show
+from evalserver.site import mail_folder_to_show
 from tests.server.people import PASSWORD, FormClient, link_in, mail_to, person, plain_site
 
 pytestmark = pytest.mark.django_db

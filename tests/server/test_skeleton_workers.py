@@ -13,8 +13,9 @@ from axonem_eval.skeletonize.tasks import prepare
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import register_ground_truth
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
-from evalserver.queue import JOB_QUEUE, redis_client
-from evalserver.submissions import scoring
+from evalserver.jobs import redis_client
+from evalserver.jobs.broker import JOB_QUEUE
+from evalserver.submissions.evaluation import scoring
 from tests.factories import VOXEL_NM, h5_bytes, make_benchmark, tiny_labels, upload
 
 pytestmark = pytest.mark.slow

@@ -13,13 +13,12 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from evalserver import health
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.jobs import FAILED, REJECTED, RUNNING, LeaseLost, claim
-from evalserver.queue import send
-from evalserver.running import run_job
-from evalserver.submissions import comparison, services
-from evalserver.submissions.evaluation import evaluate_submission
+from evalserver.jobs import FAILED, REJECTED, RUNNING, health, run_job, send
+from evalserver.jobs.model import LeaseLost, claim
+from evalserver.submissions import services
+from evalserver.submissions.evaluation import comparison
+from evalserver.submissions.evaluation.job import evaluate_submission
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_user

@@ -1,7 +1,7 @@
 from django import template
 from django.utils.safestring import SafeString
 
-from evalserver.markdown import render_markdown
+from evalserver.site import render_markdown
 
 register = template.Library()
 

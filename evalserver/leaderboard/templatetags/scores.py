@@ -9,7 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from evalserver.markdown import render_markdown
+from evalserver.site import render_markdown
 
 register = template.Library()
 

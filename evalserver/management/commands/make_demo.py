@@ -3,8 +3,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from evalserver import demo
 from evalserver.benchmarks.models import Benchmark
+from evalserver.embedded import demo
 
 
 class Command(BaseCommand):

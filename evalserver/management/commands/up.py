@@ -17,9 +17,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.processes import Child, Family, die_with_parent
-from evalserver.redis_server import start_private_redis
-from evalserver.running import release_all_leases
+from evalserver.embedded import Child, Family, die_with_parent, start_private_redis
+from evalserver.jobs import release_all_leases
 from evalserver.start import close_folders
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
@@ -177,7 +176,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\nThe server runs: {url}")
         if demo:
             # Not at the top: the generator's compiler is slow to import, and the server needs none of it.
-            from evalserver.demo import ENTRIES, demo_password
+            from evalserver.embedded.demo import ENTRIES, demo_password
 
             self.stdout.write(f"Leaderboard:     {url}/benchmarks/demo/leaderboard/")
             emails = sorted({entry.email for entry in ENTRIES})

@@ -12,8 +12,8 @@ from django.utils import timezone
 from axonem_eval.scoring import METRIC_VERSION
 from evalserver.accounts.models import Membership, Team, User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.submissions.evaluation.scoring import ruler_of
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
-from evalserver.submissions.scoring import ruler_of
 
 SLUG = "load"
 GT_ERL_NM = (28_500.0, 43_600.0)

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalserver.benchmarks.models import Benchmark
-from evalserver.submissions.export import export_benchmark
+from evalserver.submissions.results.archive import export_benchmark
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from axonem_eval.scoring import axon_table, locate_errors, run_table
 from evalserver.csv_text import csv_text
-from evalserver.submissions import scoring
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
 from evalserver.submissions.selectors import Result
 

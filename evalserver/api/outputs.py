@@ -5,9 +5,10 @@ from typing import Any
 from django.urls import reverse
 
 from evalserver.api import schemas
-from evalserver.submissions import downloads, selectors
+from evalserver.submissions import selectors
 from evalserver.submissions.models import Submission, VolumeFile
-from evalserver.submissions.result_page import VolumeResult
+from evalserver.submissions.results import downloads
+from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.uploads.models import Upload
 
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")

@@ -20,7 +20,7 @@ from django.core.files.storage import default_storage
 from axonem_eval.scoring import COLORS
 from axonem_eval.skeletons import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
-from evalserver.submissions import scoring
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Evaluation, VolumeFile
 
 # Names of files in precomputed volumes and skeletons.

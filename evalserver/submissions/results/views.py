@@ -6,10 +6,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonRe
 from django.shortcuts import get_object_or_404, redirect, render
 
 from evalserver.csv_text import csv_file
-from evalserver.submissions import downloads, metadata, selectors
+from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Submission
-from evalserver.submissions.result_page import VolumeResult
+from evalserver.submissions.results import downloads
+from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.selectors import Result
 
 TABLES = ("axons", "errors")

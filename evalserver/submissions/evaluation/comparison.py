@@ -5,10 +5,8 @@ from typing import Any
 from django.db import transaction
 
 from axonem_eval.scoring import compare_samples, paired_bootstrap
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, change_status
-from evalserver.queue import send
-from evalserver.running import Rejection, run_job
-from evalserver.submissions import scoring
+from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, Rejection, change_status, run_job, send
+from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Comparison, Submission
 
 MAX_WAITING = 50

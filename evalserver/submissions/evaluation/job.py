@@ -20,9 +20,8 @@ from axonem_eval.sandbox import sample_confined
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import LabelInfo
 from evalserver.benchmarks.models import GroundTruth, Phase
-from evalserver.jobs import Lease
-from evalserver.running import Rejection, run_job
-from evalserver.submissions import diagnosis, notifications, scoring
+from evalserver.jobs import Lease, Rejection, run_job
+from evalserver.submissions.evaluation import diagnosis, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.uploads import local_path
 

@@ -26,7 +26,7 @@ from django.core.validators import MaxValueValidator
 from django.db import DatabaseError, connection, models
 from django.utils import timezone
 
-from evalserver.complaints import bounded
+from evalserver.jobs.complaints import bounded
 
 logger = logging.getLogger("evalserver.jobs")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from evalserver.submissions import compare_plots as plots
-from evalserver.submissions.disclosure import WITHHELD, shown_comparison, shown_report
 from evalserver.submissions.models import Comparison, Evaluation
+from evalserver.submissions.results import compare_plots as plots
+from evalserver.submissions.results.disclosure import WITHHELD, shown_comparison, shown_report
 from evalserver.submissions.selectors import Result
 
 

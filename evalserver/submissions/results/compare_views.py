@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from evalserver.submissions import comparison as service
 from evalserver.submissions import selectors
-from evalserver.submissions.compare_page import PairedResult, VolumePair, volume_pairs
+from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.compare import PairedResult, VolumePair, volume_pairs
 
 CODE = re.compile(r"(?:^|/submissions/)([a-z0-9]{4,16})/?\s*$")
 

@@ -10,7 +10,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-from evalserver.jobs import Job
+from evalserver.jobs.model import Job
 
 logger = logging.getLogger("evalserver.queue")
 

@@ -11,9 +11,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.views import visible_benchmark_or_404
-from evalserver.submissions import selectors, viewer
+from evalserver.submissions import selectors
 from evalserver.submissions.models import Submission
-from evalserver.submissions.result_views import volume_result
+from evalserver.submissions.results import viewer
+from evalserver.submissions.results.views import volume_result
 
 # Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
 CLIENT_POLICY = "; ".join(

@@ -12,11 +12,9 @@ from django.db import transaction
 
 from axonem_eval.errors import InputError
 from axonem_eval.sandbox import Limits, diagnose_confined
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, change_status
-from evalserver.queue import send
-from evalserver.running import Rejection, run_job
-from evalserver.submissions import viewer
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.models import Diagnosis, Submission
+from evalserver.submissions.results import viewer
 from evalserver.uploads import local_path
 
 STAGES = {

@@ -8,7 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from evalserver.mail import mail_folder_to_show
+from evalserver.site.mail import mail_folder_to_show
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

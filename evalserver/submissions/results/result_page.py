@@ -6,9 +6,9 @@ from typing import Any
 from django.utils.safestring import SafeString, mark_safe
 
 from axonem_eval.report import diagnosis_page, plots
-from evalserver.submissions import disclosure, viewer
-from evalserver.submissions.disclosure import ShownScore
 from evalserver.submissions.models import Diagnosis, Evaluation
+from evalserver.submissions.results import disclosure, viewer
+from evalserver.submissions.results.disclosure import ShownScore
 
 WORST_SHOWN = 10
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from evalserver.processes import Child, Family
+from evalserver.embedded.processes import Child, Family
 
 # sockaddr_un holds 108 bytes; a checkout in a deep folder does not fit.
 LONGEST_SOCKET_PATH = 100

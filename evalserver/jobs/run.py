@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
-from evalserver.complaints import STOPPED
-from evalserver.jobs import (
+from evalserver.jobs.broker import LAST_SWEEP_KEY, redis_client, send, waiting_task_ids
+from evalserver.jobs.complaints import STOPPED
+from evalserver.jobs.model import (
     FAILED,
     REJECTED,
     RUNNING,
@@ -25,7 +26,6 @@ from evalserver.jobs import (
     is_stale,
     new_incident_id,
 )
-from evalserver.queue import LAST_SWEEP_KEY, redis_client, send, waiting_task_ids
 
 logger = logging.getLogger("evalserver.jobs")
 

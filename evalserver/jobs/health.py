@@ -15,9 +15,9 @@ from kombu.exceptions import OperationalError
 from axonem_eval.sandbox import Wall, walls
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.jobs import FAILED, RUNNING, UPLOADED, Job
-from evalserver.queue import LAST_SWEEP_KEY, QUEUES, redis_client
-from evalserver.running import stop_job
+from evalserver.jobs.broker import LAST_SWEEP_KEY, QUEUES, redis_client
+from evalserver.jobs.model import FAILED, RUNNING, UPLOADED, Job
+from evalserver.jobs.run import stop_job
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.submissions.services import stop_submission
 from evalserver.uploads.models import Upload

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from evalserver.benchmarks.models import Benchmark
-from evalserver.queue import redis_client
+from evalserver.jobs import redis_client
 from evalserver.submissions.models import Submission, shown_to_all
 
 

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evalserver.jobs import FAILED, REJECTED
-from evalserver.mail import send_templated, site_url
+from evalserver.site import send_templated, site_url
 from evalserver.submissions import quota, selectors
 from evalserver.submissions.models import Submission
 

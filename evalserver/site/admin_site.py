@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 
 class EvalserverAdminConfig(AdminConfig):
-    default_site = "evalserver.admin_site.OrganiserSite"
+    default_site = "evalserver.site.admin_site.OrganiserSite"
 
 
 class OrganiserSite(admin.AdminSite):
@@ -31,7 +31,7 @@ class OrganiserSite(admin.AdminSite):
     def queue_view(self, request: HttpRequest) -> HttpResponse:
         """Workers, waiting and running jobs, and when the reconciler last ran."""
         # Models are not loaded yet when this module is.
-        from evalserver.health import queue_health
+        from evalserver.jobs.health import queue_health
 
         context: dict[str, Any] = {
             **self.each_context(request),
@@ -42,7 +42,7 @@ class OrganiserSite(admin.AdminSite):
 
     def stop_view(self, request: HttpRequest) -> HttpResponse:
         """End one job that waits or runs."""
-        from evalserver.health import NotStopped, stop
+        from evalserver.jobs.health import NotStopped, stop
 
         try:
             job = stop(request.POST.get("job", ""), by=request.user)  # type: ignore[arg-type]  # admin_view lets users in

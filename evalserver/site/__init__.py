@@ -1,0 +1,23 @@
+"""What every page shares: home, documentation, Markdown, mail, middleware, the organisers' site."""
+
+from evalserver.site import documentation
+from evalserver.site.mail import (
+    as_json,
+    mail_folder_to_show,
+    send_message,
+    send_templated,
+    site_url,
+    writes_mail_to_files,
+)
+from evalserver.site.markdown import render_markdown
+
+__all__ = [
+    "as_json",
+    "documentation",
+    "mail_folder_to_show",
+    "render_markdown",
+    "send_message",
+    "send_templated",
+    "site_url",
+    "writes_mail_to_files",
+]

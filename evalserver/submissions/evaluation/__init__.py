@@ -1,0 +1,1 @@
+"""What a worker does with a submission: score, rescore, diagnose, compare, notify."""

@@ -1,0 +1,1 @@
+"""What readers get of a result: pages, downloads, archive, comparison, viewer."""
