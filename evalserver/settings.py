@@ -63,7 +63,8 @@ WSGI_APPLICATION = "evalserver.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        # Of our own, and those that take the place of a library's.
+        "DIRS": [BASE_DIR / "templates", BASE_DIR / "templates" / "library"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
