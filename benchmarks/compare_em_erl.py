@@ -3,7 +3,7 @@
     python benchmarks/compare_em_erl.py EM_ERL_CHECKOUT [--fib25 FOLDER] [--generated]
 
 EM_ERL_CHECKOUT: a clone of github.com/PytorchConnectomics/em_erl; it is only imported, nothing of it is kept.
-FOLDER: FIB-25 as tests/scoring/fib25_files.py writes it: ffn.h5 and overseg.h5 with gt.npz and mask.h5 (skeletons),
+FOLDER: FIB-25 as tests/fib25_files.py writes it: ffn.h5 and overseg.h5 with gt.npz and mask.h5 (skeletons),
 lines.npz and lines_mask.h5 (centre lines, which the tests hold numbers of), or both.
 
 Without a mask the two agree to rounding. em_erl's loader of its older files cuts edge lengths to float32, which moves

@@ -16,9 +16,9 @@ from tests.browser.conftest import free_port
 from tests.browser.person import Person, link_in, mails_to
 from tests.browser.running_server import ORGANISER, RunningServer
 from tests.browser.running_server import PASSWORD as ORGANISERS_PASSWORD
+from tests.fib25_files import write_fib25
 from tests.live.slow_line import SlowLine
-from tests.scoring.conftest import SHARED_DATA
-from tests.scoring.fib25_files import write_fib25
+from tests.public_volumes import SHARED_DATA
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

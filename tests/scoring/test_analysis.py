@@ -19,7 +19,7 @@ from axonem_eval.scoring import (
     tolerance_curve,
 )
 from axonem_eval.scoring.omissions import find_gaps
-from tests.scoring.chains import chains, masked, u64
+from tests.chains import chains, masked, u64
 from tests.scoring.test_metric_properties import TOLERANCES, cases
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from axonem_eval import InputError, NodeSample
 from axonem_eval.scoring import compare_samples, erl_interval, paired_bootstrap, resampled_sums, run_table
-from tests.scoring.chains import chains, u64
+from tests.chains import chains, u64
 
 
 def table(graph, labels):

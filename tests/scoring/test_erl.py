@@ -7,7 +7,7 @@ import pytest
 
 from axonem_eval import InputError, NodeSample, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
-from tests.scoring.chains import chains, masked, u64
+from tests.chains import chains, masked, u64
 
 
 def erl(graph, labels, tolerance=50):

@@ -12,7 +12,7 @@ from axonem_eval.report.full_report import json_rows
 from axonem_eval.scoring import MERGER, locate_errors, run_table
 from axonem_eval.scoring.located_errors import OMISSION, SPLIT
 from axonem_eval.scoring.merge_sites import closest_pairs
-from tests.scoring.chains import chains, masked, u64
+from tests.chains import chains, masked, u64
 from tests.scoring.test_metric_properties import TOLERANCES, cases
 
 

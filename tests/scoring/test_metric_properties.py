@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
-from tests.scoring.chains import chains
+from tests.chains import chains
 
 TOLERANCES = st.integers(0, 14)
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from axonem_eval.volumes import open_labels
-from tests.scoring.test_formats import complaint, tiff, zipped
+from tests.volumes.test_formats import complaint, tiff, zipped
 
 N = 12
 # Section z holds z + 1 everywhere.

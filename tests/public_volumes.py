@@ -1,4 +1,4 @@
-"""Fixtures shared by the scorer's tests."""
+"""Fixtures of public EM volumes, and how long hypothesis may take."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("scorer", deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("scorer")
 
-SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def fib25(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with FIB-25 training sample 2: gt.h5, ffn.h5, overseg.h5, centre lines lines.npz and lines_mask.h5."""
-    from tests.scoring.fib25_files import write_fib25_lines
+    from tests.fib25_files import write_fib25_lines
 
     if not (shared_data / "fib25").is_dir():
         pytest.skip(f"no FIB-25 volume at {shared_data / 'fib25'}; it is not part of the repository")

@@ -6,7 +6,7 @@ import pytest
 
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.volumes import check_labels
-from tests.scoring.volumes import SHAPE, VOXEL_NM, two_axons, write_h5
+from tests.label_files import SHAPE, VOXEL_NM, two_axons, write_h5
 
 SPEC = VolumeSpec(SHAPE, VOXEL_NM)
 

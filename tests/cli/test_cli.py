@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from axonem_eval.cli import main
-from tests.scoring.test_formats import tiff, zarr_array
-from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
+from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
+from tests.volumes.test_formats import tiff, zarr_array
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from axonem_eval.sandbox.confined_volume import ConfinedVolume
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.sandbox.seccomp import seccomp_available
 from axonem_eval.spec import VolumeSpec
-from tests.scoring.volumes import two_axons, write_h5
+from tests.label_files import two_axons, write_h5
 
 SPEC = VolumeSpec((8, 48, 48), (30.0, 8.0, 8.0))
 pytestmark = pytest.mark.skipif(

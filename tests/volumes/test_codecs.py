@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import numcodecs as zarr_numcodecs
 
 from axonem_eval.volumes import open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, complaint, precomputed, zarr_array
+from tests.volumes.test_formats import LABELS, SHAPE, complaint, precomputed, zarr_array
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, SkeletonGraph
-from tests.scoring.volumes import straight_graph
+from tests.label_files import straight_graph
 
 
 def changed(**fields):

@@ -11,8 +11,8 @@ import zarr
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.cli import main
 from axonem_eval.volumes import check_labels, open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array
-from tests.scoring.volumes import straight_graph, two_axons
+from tests.label_files import straight_graph, two_axons
+from tests.volumes.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array
 
 # Voxels that hold something; all else was never written.
 WRITTEN = (slice(0, 8), slice(0, 16), slice(16, 32))

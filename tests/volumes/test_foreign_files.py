@@ -9,8 +9,8 @@ import pytest
 from axonem_eval import InputError, SkeletonGraph
 from axonem_eval.cli import main
 from axonem_eval.volumes import open_labels
-from tests.scoring.test_formats import complaint, tiff
-from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
+from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
+from tests.volumes.test_formats import complaint, tiff
 
 FOREIGN = {
     "a web page": b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>",

@@ -3,7 +3,7 @@ import pytest
 
 from axonem_eval.errors import InputError
 from axonem_eval.volumes import blocks, downsample_block, near_isotropic_factor, open_labels, read_small
-from tests.scoring.volumes import write_h5
+from tests.label_files import write_h5
 
 
 @pytest.mark.parametrize(

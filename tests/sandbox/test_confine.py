@@ -14,7 +14,7 @@ from axonem_eval import InputError, open_labels, sample_nodes
 from axonem_eval.sandbox import Limits, diagnose_confined, sample_confined
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.spec import VolumeSpec
-from tests.scoring.volumes import SHAPE, straight_graph, two_axons, write_h5
+from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
 
 GRAPH = straight_graph()
 

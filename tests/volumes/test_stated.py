@@ -8,9 +8,9 @@ import zarr
 
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.volumes import check_labels, open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, ome, tiff
-from tests.scoring.volumes import SHAPE as SMALL
-from tests.scoring.volumes import VOXEL_NM, two_axons, write_h5
+from tests.label_files import SHAPE as SMALL
+from tests.label_files import VOXEL_NM, two_axons, write_h5
+from tests.volumes.test_formats import LABELS, SHAPE, ome, tiff
 
 SPEC = VolumeSpec(SMALL, VOXEL_NM)
 

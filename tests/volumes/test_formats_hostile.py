@@ -15,16 +15,7 @@ import zarr
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sandbox import sample_confined
 from axonem_eval.volumes import open_labels
-from tests.scoring.test_formats import (
-    LABELS,
-    SHAPE,
-    complaint,
-    folder_of_tiffs,
-    precomputed,
-    tiff,
-    zarr_array,
-    zipped,
-)
+from tests.volumes.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array, zipped
 
 SPEC = VolumeSpec(SHAPE, (30.0, 8.0, 8.0))
 NODES = np.array([(0, 0, 0), (19, 32, 46), (3, 20, 7)], np.int32)

@@ -15,8 +15,8 @@ from axonem_eval.report.plots import um
 from axonem_eval.report.score_page import verdict
 from axonem_eval.report.svg import Scale, ticks
 from axonem_eval.scoring import OverlapTable, dense_scores, run_table
-from tests.scoring.chains import chains, u64
-from tests.scoring.volumes import straight_graph, two_axons, write_h5
+from tests.chains import chains, u64
+from tests.label_files import straight_graph, two_axons, write_h5
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from axonem_eval.volumes import open_labels
-from tests.scoring.test_formats import LABELS, SHAPE, complaint, zarr_array, zipped
+from tests.volumes.test_formats import LABELS, SHAPE, complaint, zarr_array, zipped
 
 
 def reads_the_labels(path) -> bool:

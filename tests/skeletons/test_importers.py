@@ -9,7 +9,7 @@ import pytest
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.skeletons import import_skeletons
 from axonem_eval.skeletons.importers import from_osteoid, to_voxels
-from tests.scoring.volumes import straight_graph
+from tests.label_files import straight_graph
 
 osteoid = pytest.importorskip("osteoid", reason="the extra [groundtruth] is not installed")
 
