@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_schemathesis_finds_no_breach(live, tmp_path):
-    """A short run; `benchmarks/run_schemathesis.sh` with more examples is the long one."""
+    """A short run; `benchmarks/server/run_schemathesis.sh` with more examples is the long one."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
-    command = ["bash", "benchmarks/run_schemathesis.sh", live.url, live.token, "3"]
+    command = ["bash", "benchmarks/server/run_schemathesis.sh", live.url, live.token, "3"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stdout[-4000:]
     # Each operation of the description was called, and the description is not empty.

@@ -1,6 +1,6 @@
 """A generated case on which em_erl and our scorer were both run: fixed for ever, so that its numbers stay true.
 
-``python benchmarks/compare_em_erl.py CHECKOUT --generated`` prints em_erl's numbers for it.
+``python benchmarks/scorer/compare_em_erl.py CHECKOUT --generated`` prints em_erl's numbers for it.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Our ERL beside em_erl's, whose numbers are recorded here.
 
-Obtained with em_erl at commit cd1ad8b by ``python benchmarks/compare_em_erl.py CHECKOUT --generated --fib25 FOLDER``.
+Obtained with em_erl at commit cd1ad8b by ``python benchmarks/scorer/compare_em_erl.py CHECKOUT --generated --fib25
+FOLDER``.
 Without a mask the two define ERL alike. With one they differ where T > 1: a merger that only the mask found is struck
 by em_erl from those skeletons alone in which it has T nodes or more, or that touch another merger; there background
 shared by two skeletons counts as one. We strike it from every skeleton that it touches. ``em_erl_with_mask`` shows

@@ -1,6 +1,6 @@
 """ERL from node labels at full size: ours, em_erl and funlib.evaluate on what each can hold.
 
-    python benchmarks/bench_erl.py [--em-erl CHECKOUT] [--funlib CHECKOUT] [--repeat 3]
+    python benchmarks/scorer/bench_erl.py [--em-erl CHECKOUT] [--funlib CHECKOUT] [--repeat 3]
 
 About 10 M nodes: the skeletons of ``tiles.py`` over a whole AxonEM volume, with labels that split every few hundred
 nodes, vanish at 1% of the nodes and merge some neighbours. Each measurement is a process of its own, with the graph in
@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tiles
-from bench_sampling import Clock
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from axonem_eval import SkeletonGraph, score_nodes
+from benchmarks.data import tiles
+from benchmarks.scorer.bench_sampling import Clock
 
 TOLERANCE = 50
 SKELETONS_PER_TILE = 228

@@ -1,6 +1,6 @@
 """Inference through the whole pipeline beside the bare forward loop, in voxels of patches a second.
 
-    python benchmarks/bench_unet_inference.py --config synthetic --shape 64,256,256
+    python benchmarks/baselines/bench_unet_inference.py --config synthetic --shape 64,256,256
 
 Both run the same patches. The pipeline also reads, blends, converts to uint8, compresses and stores.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.affinity_unet.predict import forward, predict
 from baselines.cli import find_config

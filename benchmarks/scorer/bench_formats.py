@@ -1,6 +1,6 @@
 """Reading every chunk of one cube of labels: our reader and the plain one, for each format and filter.
 
-    python benchmarks/bench_formats.py [--repeat 3]
+    python benchmarks/scorer/bench_formats.py [--repeat 3]
 
 (256, 512, 512) uint32 cortex labels in 64-cubed chunks, as many threads as cores. The plain reader is h5py for HDF5 and
 zarr-python for Zarr, by chunk-shaped slices. CPU time, because other work on the machine stretches wall time; h5py's
@@ -9,6 +9,7 @@ lock keeps it to one core besides.
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,10 +20,12 @@ import h5py
 import hdf5plugin
 import numpy as np
 import tensorstore
-import tiles
 import zarr
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from axonem_eval.volumes import for_each_chunk, open_labels, run_threads, warm_filters
+from benchmarks.data import tiles
 
 CHUNK = (64, 64, 64)
 HDF5 = {

@@ -1,6 +1,6 @@
 """ERL and everything derived from it at the size of a whole AxonEM volume: 18,000 axons, 10 M nodes.
 
-    python benchmarks/bench_analysis.py [--nodes 10000000] [--axons 18000]
+    python benchmarks/scorer/bench_analysis.py [--nodes 10000000] [--axons 18000]
 
 Skeletons are chains of log-normal length; their labels break, vanish and merge at random. Prints wall and CPU seconds.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
 from axonem_eval.report import full_report

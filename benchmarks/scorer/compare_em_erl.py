@@ -1,6 +1,6 @@
 """Our ERL beside em_erl's, on the same skeletons and node labels.
 
-    python benchmarks/compare_em_erl.py EM_ERL_CHECKOUT [--fib25 FOLDER] [--generated]
+    python benchmarks/scorer/compare_em_erl.py EM_ERL_CHECKOUT [--fib25 FOLDER] [--generated]
 
 EM_ERL_CHECKOUT: a clone of github.com/PytorchConnectomics/em_erl; it is only imported, nothing of it is kept.
 FOLDER: FIB-25 as tests/fib25_files.py writes it: ffn.h5 and overseg.h5 with gt.npz and mask.h5 (skeletons),
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval import NodeSample, SkeletonGraph, VolumeSpec, open_labels, sample_nodes, score_nodes  # noqa: E402

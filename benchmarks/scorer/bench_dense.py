@@ -1,6 +1,6 @@
 """ARAND and VOI of a pair of 512-cubes: ours beside scikit-image, in one run.
 
-    python benchmarks/bench_dense.py [--size 512] [--labels FILE.npy]
+    python benchmarks/scorer/bench_dense.py [--size 512] [--labels FILE.npy]
 
 The ground truth is a label cube (the real cortex labels as .npy, z,y,x, or generated blobs); the segmentation is the
 same with its labels shifted by three voxels and one label in five cut along a plane. Ours runs on one thread in memory,
@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval import open_labels  # noqa: E402

@@ -1,8 +1,9 @@
 """Watershed and agglomeration: ours beside waterz and others where installed: CPU time, peak memory, quality.
 
     pip install higra==0.6.13 bioimage-cpp==0.10.0 mwatershed==0.5.4
-    python benchmarks/bench_segment.py --shapes 32,192,192 64,256,256 100,384,384
-    python benchmarks/bench_segment.py --threshold 0.15 --size 200 --affinities runs/fib25/validate-affinities.zarr \\
+    python benchmarks/baselines/bench_segment.py --shapes 32,192,192 64,256,256 100,384,384
+    python benchmarks/baselines/bench_segment.py --threshold 0.15 --size 200 --affinities
+    runs/fib25/validate-affinities.zarr \\
         --labels runs/fib25/truth/validate-*-labels.h5
 
 Affinities are made from the labels of synthetic tissue: links smoothed and with noise, so that there is a truth to
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from baselines.common.config import SegmentConfig
 from baselines.common.provenance import usable_cores
 

@@ -1,6 +1,6 @@
 """How much of what is wrong the diagnosis finds, without ground truth: known errors made in labels, then looked for.
 
-    python benchmarks/bench_diagnosis.py [--splits 30] [--merges 15] [--edge 320]
+    python benchmarks/scorer/bench_diagnosis.py [--splits 30] [--merges 15] [--edge 320]
 
 Axons of 5 um or more of synthetic tissue, and of the cortex cube where it is there, are cut in two or joined with a
 neighbour. A place in the list counts as right where both its segments are halves of one axon (a split), or its segment
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval.diagnosis import diagnose
 from axonem_eval.skeletonize import skeletonize_volume
 from axonem_eval.synthetic import Merge, Split, make_tissue, with_errors, write_labels
-from benchmarks.tiles import VOXEL_NM_ZYX, load_cube
+from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
 
 LONG_UM = 5.0
 DEPTHS = (10, 20, 50, 100)

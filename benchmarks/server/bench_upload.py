@@ -1,6 +1,6 @@
 """A file of gigabytes from a stock tus client through a server whose web processes are killed, and what that costs.
 
-    python benchmarks/bench_upload.py [--gigabytes 2] [--kills 4] [--chunk-mb 16]
+    python benchmarks/server/bench_upload.py [--gigabytes 2] [--kills 4] [--chunk-mb 16]
 
 Starts a whole server in a folder of its own, uploads with tuspy, kills every web process (kill -9) a few times on the
 way, and prints the rate, the peak memory of the web processes, and whether the checksum that the server's worker
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import httpx
 from tusclient.client import TusClient

@@ -1,7 +1,7 @@
 """How fast the leaderboard answers with 10,000 entries and 2,000 users, under the server that `make up` starts.
 
-    python benchmarks/bench_leaderboard.py [--rate 50] [--seconds 30] [--database-url postgres://...]
-    python tests/with_postgres.py python benchmarks/bench_leaderboard.py
+    python benchmarks/server/bench_leaderboard.py [--rate 50] [--seconds 30] [--database-url postgres://...]
+    python tests/with_postgres.py python benchmarks/server/bench_leaderboard.py
 
 Seeds a data folder of its own (kept with --var, else removed), starts `manage.py up` on it, and sends requests at a
 fixed rate whether or not earlier ones have been answered (an open loop: a slow server cannot slow its own load). Pages
@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BOARD = "/benchmarks/load/leaderboard/"
 COUNT_QUERIES = """
 import os, django

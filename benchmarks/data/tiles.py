@@ -1,7 +1,7 @@
 """A cube of real or synthetic labels, its skeletons, and both tiled to the size of a whole volume.
 
 The cube comes from AXONEM_CORTEX (a folder with `connectomics.npy.ckl.gz` of seung-lab/kimimaro) or, where that is
-absent, from the synthetic tissue generator. What is made once is kept in ``benchmarks/data``.
+absent, from the synthetic tissue generator. What is made once is kept in ``benchmarks/data/made``.
 """
 
 import gzip
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from axonem_eval.skeletons import SkeletonGraph
 
-DATA = Path(__file__).parent / "data"
-CORTEX = Path(os.environ.get("AXONEM_CORTEX", Path(__file__).parents[2] / "shared" / "data" / "cortex"))
+DATA = Path(__file__).parent / "made"
+CORTEX = Path(os.environ.get("AXONEM_CORTEX", Path(__file__).parents[3] / "shared" / "data" / "cortex"))
 CUBE = 512
 VOXEL_NM_ZYX = (40.0, 16.0, 16.0)
 AXONEM_SHAPE_ZYX = (750, 4286, 4286)

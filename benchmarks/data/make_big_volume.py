@@ -1,6 +1,6 @@
 """Make a label file and skeletons of the size of an AxonEM volume, for the other benchmarks.
 
-    python benchmarks/make_big_volume.py [--dtype uint64] [--shape 750,4286,4286]
+    python benchmarks/data/make_big_volume.py [--dtype uint64] [--shape 750,4286,4286]
 
 Tiles the label cube of ``tiles.py`` with distinct labels in each tile: 13.8 Gvoxel in 64-cubed gzip-4 chunks, and
 8-10 M skeleton nodes. Chunks are compressed by several threads and written with ``write_direct_chunk``. What is
@@ -9,6 +9,7 @@ there already is kept.
 
 import argparse
 import os
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import tiles
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.data import tiles
 
 CHUNK = 64
 

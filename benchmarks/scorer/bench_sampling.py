@@ -1,6 +1,6 @@
 """How near sampling comes to bare decompression, and how em_erl's look-up compares.
 
-    python benchmarks/bench_sampling.py [--dtype uint64] [--repeat 3] [--em-erl CHECKOUT [--sections 128]]
+    python benchmarks/scorer/bench_sampling.py [--dtype uint64] [--repeat 3] [--em-erl CHECKOUT [--sections 128]]
 
 On the file of ``make_big_volume.py`` (made if absent). Each measurement is a process of its own; they take turns, and
 the best of the repeats is printed, because other work on the machine can only slow them.
@@ -23,9 +23,11 @@ import time
 from pathlib import Path
 
 import h5py
-import make_big_volume
 import numpy as np
-import tiles
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.data import make_big_volume, tiles
 
 
 def _nodes_file(bundle: Path, sections: int | None) -> Path:

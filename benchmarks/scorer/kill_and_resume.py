@@ -1,7 +1,7 @@
 """Kill -9 in the middle of a big job, then the same command again: is the result that of an undisturbed run?
 
-    python benchmarks/kill_and_resume.py score          scoring a whole AxonEM volume
-    python benchmarks/kill_and_resume.py skeletonize    making skeletons of the cortex cube
+    python benchmarks/scorer/kill_and_resume.py score          scoring a whole AxonEM volume
+    python benchmarks/scorer/kill_and_resume.py skeletonize    making skeletons of the cortex cube
 
 Prints how much of the work the second run found done.
 """
@@ -16,9 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import make_big_volume
 import numpy as np
-import tiles
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.data import make_big_volume, tiles
 
 
 def command(labels: Path, bundle: Path, *options: str) -> list[str]:

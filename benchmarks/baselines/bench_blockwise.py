@@ -1,7 +1,7 @@
 """Segmentation by blocks: how time and memory grow with the volume, on one and on two processes, beside one block.
 
-    python benchmarks/bench_blockwise.py --shapes 64,256,256 64,512,512 128,512,1024
-    python benchmarks/bench_blockwise.py --compare fib25 runs/fib25/fib25-affinities.zarr
+    python benchmarks/baselines/bench_blockwise.py --shapes 64,256,256 64,512,512 128,512,1024
+    python benchmarks/baselines/bench_blockwise.py --compare fib25 runs/fib25/fib25-affinities.zarr
 
 Affinities are made as in bench_segment.py; larger volumes are mirrored copies of one piece of synthetic tissue. Each
 run is a process of its own. Peak memory is that of the largest process, libraries (about 0.2 GB) included; the VOI is
@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from baselines.common.config import SegmentConfig
 from baselines.common.provenance import usable_cores
+from benchmarks.baselines.bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
 
 PIECE = (64, 256, 256)
 

@@ -1,6 +1,6 @@
 """Skeletons of the cortex cube: kimimaro on the whole volume beside ours on one and two processes, in one run.
 
-    python benchmarks/bench_skeletonize.py [--crop 512] [--processes 1 2]
+    python benchmarks/scorer/bench_skeletonize.py [--crop 512] [--processes 1 2]
 
 All start from the same HDF5 file (64-cubed gzip chunks, 16 x 16 x 40 nm), bring it to 32 x 32 x 40 nm by the most
 frequent label and use the same parameters. Each variant is a process of its own; CPU seconds and the peak memory of
@@ -21,12 +21,12 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval.skeletonize import Teasar, skeletonize_labels  # noqa: E402
 from axonem_eval.volumes import downsample_block, near_isotropic_factor  # noqa: E402
-from benchmarks.tiles import CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
+from benchmarks.data.tiles import CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
 
 LONG_NM = 5000.0
 
