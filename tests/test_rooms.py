@@ -1,0 +1,382 @@
+"""The rooms of each package: their order, what they show to others, and how long files and functions are.
+
+A room is a folder of a package. Rooms stand in an order, and a module imports from its own room and from earlier ones;
+an import inside a function counts as well. Where the code does not keep a rule yet, the exception is listed here: the
+lists are to become empty, and an entry that is no longer needed fails its test.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULE_LINES, FUNCTION_LINES = 400, 60  # docs/style.md gives the same numbers
+
+# From the bottom upwards. Several names in one entry are one floor: they do not import each other.
+ORDER = {
+    "axonem_eval": """errors <
+        spec file_kinds processes extras <
+        files <
+        volumes <
+        sampling skeletons <
+        skeletonize diagnosis scoring <
+        report viewer sandbox client <
+        cli synthetic""",
+    "evalserver": """env cache log_mask csv_text <
+        embedded <
+        jobs <
+        site <
+        accounts <
+        uploads <
+        benchmarks <
+        submissions <
+        submissions.evaluation <
+        submissions.results <
+        leaderboard <
+        api""",
+}
+# Rooms whose __init__ names all that others may import. Django imports the __init__ of an app before there are models,
+# so the apps of evalserver show modules instead: SHOWN.
+FACES = {
+    "axonem_eval.cli",
+    "axonem_eval.client",
+    "axonem_eval.diagnosis",
+    "axonem_eval.report",
+    "axonem_eval.sampling",
+    "axonem_eval.sandbox",
+    "axonem_eval.scoring",
+    "axonem_eval.skeletonize",
+    "axonem_eval.skeletons",
+    "axonem_eval.synthetic",
+    "axonem_eval.viewer",
+    "axonem_eval.volumes",
+    "evalserver.embedded",
+    "evalserver.jobs",
+    "evalserver.site",
+}
+# Modules that put the whole together: they import from any room, and no room imports them.
+ABOVE = {
+    "evalserver.apps",
+    "evalserver.celery",
+    "evalserver.checks",
+    "evalserver.embedded.demo",
+    "evalserver.jobs.health",
+    "evalserver.settings",
+    "evalserver.site.admin_site",
+    "evalserver.site.views",
+    "evalserver.start",
+    "evalserver.submissions.admin",
+    "evalserver.submissions.tasks",
+    "evalserver.urls",
+    "evalserver.wsgi",
+}
+
+# What breaks a rule today.
+UPWARDS = {
+    "evalserver.submissions.evaluation.diagnosis -> evalserver.submissions.results.viewer",
+    "evalserver.submissions.selectors -> evalserver.submissions.evaluation.scoring",
+    "evalserver.submissions.selectors -> evalserver.submissions.results.disclosure",
+    "evalserver.submissions.selectors -> evalserver.submissions.results.result_page",
+    "evalserver.submissions.services -> evalserver.submissions.evaluation.notifications",
+    "evalserver.submissions.services -> evalserver.submissions.evaluation.scoring",
+}
+CIRCLES = {
+    ("axonem_eval.cli.main", "axonem_eval.cli.report", "axonem_eval.cli.skeletons"),
+    ("axonem_eval.diagnosis.diagnose", "axonem_eval.diagnosis.to_json"),
+    (
+        "axonem_eval.volumes.background_ids",
+        "axonem_eval.volumes.bounds",
+        "axonem_eval.volumes.hdf5.chunks",
+        "axonem_eval.volumes.hdf5.filters",
+        "axonem_eval.volumes.hdf5.index",
+        "axonem_eval.volumes.hdf5.open",
+        "axonem_eval.volumes.hdf5.slabs",
+        "axonem_eval.volumes.label_volume",
+        "axonem_eval.volumes.precomputed_volume",
+        "axonem_eval.volumes.store",
+        "axonem_eval.volumes.store_chunks",
+        "axonem_eval.volumes.tensorstore_volume",
+        "axonem_eval.volumes.tiff_structure",
+        "axonem_eval.volumes.tiff_volume",
+        "axonem_eval.volumes.zarr_volume",
+    ),
+}
+PAST_THE_ROOM = set()
+SHOWN = {
+    "evalserver.accounts": {
+        "forms",
+        "models",
+        "services",
+        "teams",
+    },
+    "evalserver.benchmarks": {
+        "disclosure",
+        "models",
+        "services",
+        "views",
+    },
+    "evalserver.leaderboard": {
+        "query",
+        "rows",
+        "selectors",
+    },
+    "evalserver.submissions": {
+        "edit_form",
+        "metadata",
+        "models",
+        "quota",
+        "selectors",
+        "services",
+    },
+    "evalserver.submissions.evaluation": {
+        "comparison",
+        "notifications",
+        "scoring",
+    },
+    "evalserver.submissions.results": {
+        "compare",
+        "disclosure",
+        "downloads",
+        "result_page",
+        "viewer",
+    },
+    "evalserver.uploads": {
+        "models",
+        "selectors",
+        "services",
+        "store",
+    },
+}
+LONG_MODULES = {
+    "evalserver.api.schemas",
+}
+LONG_FUNCTIONS = {
+    "axonem_eval.client.cli.build_parser",
+    "axonem_eval.synthetic.fill._fill",
+}
+
+
+@cache
+def modules(package: str) -> dict[str, Path]:
+    """Dotted name and file of each module below a folder; migrations and management commands apart."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if not {"migrations", "management"} & set(parts):
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def known() -> dict[str, Path]:
+    return {name: path for package in ORDER for name, path in modules(package).items()}
+
+
+def rooms(package: str) -> list[list[str]]:
+    """Floors from the bottom upwards, each a list of rooms by dotted name."""
+    return [[f"{package}.{room}" for room in floor.split()] for floor in ORDER[package].split("<")]
+
+
+def room_of(module: str) -> str:
+    """The innermost room that a module lies in; its package where it lies in none."""
+    package = module.split(".")[0]
+    inside = [room for floor in rooms(package) for room in floor if f"{module}.".startswith(f"{room}.")]
+    return max(inside, key=len, default=package)
+
+
+def imported(path: Path) -> Iterator[tuple[str, str | None]]:
+    """(module, name) for each import in a file, wherever it stands; name is None where a module is imported."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names if alias.name in known())
+        elif isinstance(node, ast.ImportFrom) and node.module in known():
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield (full, None) if full in known() and full not in shown(node.module) else (node.module, alias.name)
+
+
+@cache
+def shown(module: str) -> dict[str, str]:
+    """Names that an __init__ imports from modules, under ``module.name``, each with its module."""
+    path = known()[module]
+    if path.name != "__init__.py":
+        return {}
+    return {
+        f"{module}.{alias.asname or alias.name}": node.module
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if node.module != module
+    }
+
+
+@cache
+def public(room: str) -> frozenset[str]:
+    """`__all__` of a room."""
+    for node in ast.parse(known()[room].read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return frozenset(ast.literal_eval(node.value))
+    return frozenset()
+
+
+@cache
+def arrows(package: str) -> frozenset[tuple[str, str]]:
+    """(module, module it imports) inside a package, through the __init__ of rooms to where a name is made."""
+    found = set()
+    for module, path in modules(package).items():
+        for target, name in imported(path):
+            if name is not None:
+                target = shown(target).get(f"{target}.{name}", target)
+            if target.split(".")[0] == package and target != module:
+                found.add((module, target))
+    return frozenset(found)
+
+
+def upwards(package: str) -> set[str]:
+    floor_of = {room: (floor, room) for floor, names in enumerate(rooms(package)) for room in names}
+    found = set()
+    for module, target in arrows(package):
+        here, there = room_of(module), room_of(target)
+        if package in (module, target) or module in ABOVE:
+            continue
+        if target in ABOVE:
+            found.add(f"{module} -> {target}")
+        elif here == there or package == here:
+            continue
+        elif there == package or floor_of[there] >= (floor_of[here][0], ""):
+            found.add(f"{module} -> {target}")
+    return found
+
+
+def circles(package: str) -> set[tuple[str, ...]]:
+    """Groups of modules that import each other, directly or through others."""
+    to: dict[str, set[str]] = {module: set() for module in modules(package)}
+    for module, target in arrows(package):
+        if known()[module].name != "__init__.py":  # the __init__ of a room imports the room, which imports past it
+            to[module].add(target)
+
+    @cache
+    def reached(module: str) -> frozenset[str]:
+        seen, stack = set(), list(to[module])
+        while stack:
+            if (target := stack.pop()) not in seen:
+                seen.add(target)
+                stack += to[target]
+        return frozenset(seen)
+
+    return {
+        tuple(sorted(other for other in reached(module) if module in reached(other)))
+        for module in to
+        if module in reached(module)
+    }
+
+
+def importers() -> Iterator[tuple[str, Path]]:
+    """All code but the tests, which may look inside a room."""
+    for package in (*ORDER, "baselines", "benchmarks"):
+        yield from modules(package).items()
+
+
+def past_the_room() -> set[str]:
+    """Imports from outside of a room with a face of what its __init__ does not name."""
+    found = set()
+    for module, path in importers():
+        for target, name in imported(path):
+            room = room_of(target)
+            if room not in FACES or target in ABOVE or f"{module}.".startswith(f"{room}."):
+                continue
+            if target == room and name in public(room):
+                continue
+            if target != room and target.removeprefix(f"{room}.") in public(room):  # a file that is public as a whole
+                continue
+            found.add(f"{module} -> {target}" + (f".{name}" if name and target == room else ""))
+    return found
+
+
+def shown_modules() -> dict[str, set[str]]:
+    """For each room without a face, the modules of it that code outside imports."""
+    found: dict[str, set[str]] = {}
+    for module, path in importers():
+        for target, _ in imported(path):
+            room = room_of(target)
+            if room in ORDER or room in FACES or target == room or module in ABOVE or room_of(module) == room:
+                continue
+            found.setdefault(room, set()).add(target.removeprefix(f"{room}."))
+    return found
+
+
+def long_modules() -> dict[str, int]:
+    lines = {
+        name: len(path.read_text().splitlines()) for name, path in importers() if not name.startswith("benchmarks")
+    }
+    return {name: n for name, n in lines.items() if n > MODULE_LINES}
+
+
+def long_functions() -> dict[str, int]:
+    """Lines of each function past the limit, its docstring apart."""
+    found = {}
+    for module, path in importers():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or module.startswith("benchmarks"):
+                continue
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            if lines > FUNCTION_LINES:
+                found[f"{module}.{node.name}"] = lines
+    return found
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_every_module_lies_in_a_room(package):
+    top = {name.split(".")[1] for name in modules(package) if "." in name}
+    placed = {room.split(".")[1] for floor in rooms(package) for room in floor}
+    above = {name.split(".")[1] for name in ABOVE if name.startswith(f"{package}.")}
+    assert top - placed - above == set()
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_rooms_import_from_earlier_rooms_alone(package):
+    assert upwards(package) == {arrow for arrow in UPWARDS if arrow.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("package", [*ORDER])
+def test_no_modules_import_each_other_in_a_circle(package):
+    assert circles(package) == {circle for circle in CIRCLES if circle[0].startswith(f"{package}.")}
+
+
+def test_others_import_what_a_room_names_as_public():
+    assert past_the_room() == PAST_THE_ROOM
+
+
+def test_others_import_the_modules_that_an_app_shows():
+    assert shown_modules() == SHOWN
+
+
+@pytest.mark.parametrize("room", sorted(FACES))
+def test_a_room_imports_all_that_it_names(room):
+    imports = {name.removeprefix(f"{room}.") for name in shown(room)}
+    own = {name.removeprefix(f"{room}.") for name in known() if name.startswith(f"{room}.")}
+    assert public(room) - imports - own == set()
+    assert ast.get_docstring(ast.parse(known()[room].read_text()))
+
+
+def test_modules_are_short():
+    assert long_modules().keys() == LONG_MODULES
+
+
+def test_functions_are_short():
+    assert long_functions().keys() == LONG_FUNCTIONS
+
+
+def test_the_style_guide_gives_the_same_limits():
+    guide = (ROOT / "docs" / "style.md").read_text()
+    module = re.search(r"lines of a module \| (\d+) \|", guide)
+    function = re.search(r"lines of a function[^|]* \| (\d+) \|", guide)
+    assert module
+    assert function
+    assert (int(module[1]), int(function[1])) == (MODULE_LINES, FUNCTION_LINES)
