@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.files import read_npz
+from axonem_eval.progress import Progress
 from axonem_eval.sampling import kernels
 from axonem_eval.sampling.checkpoint import Checkpoint, WalkState
 from axonem_eval.sampling.contingency import PairCounter
@@ -23,7 +24,6 @@ from axonem_eval.spec import Triple, format_triple
 from axonem_eval.volumes import (
     Labels,
     LabelVolume,
-    Progress,
     Scratch,
     native_unsigned,
     read_only,

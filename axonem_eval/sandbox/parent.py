@@ -26,11 +26,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.processes import usable_cores
+from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
 from axonem_eval.sandbox.process import ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import LabelInfo, Labels, StageProgress, open_labels, split_dataset
+from axonem_eval.volumes import LabelInfo, Labels, open_labels, split_dataset
 
 __all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
 
@@ -60,7 +62,7 @@ def open_confined(
     """
     file, named = split_dataset(path)
     allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
-    lanes = Lanes(2 * min(8, os.cpu_count() or 1) + 1)
+    lanes = Lanes(2 * min(8, usable_cores()) + 1)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset or named, spec)}
         try:

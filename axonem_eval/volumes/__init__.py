@@ -1,5 +1,6 @@
 """Label volumes of every format behind one face: open, check, read in chunks, downsample, write."""
 
+from axonem_eval.progress import Progress, StageProgress
 from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
 from axonem_eval.volumes.check import (
     check_labels,
@@ -18,18 +19,13 @@ from axonem_eval.volumes.label_volume import (
     MEMORY_BUDGET_BYTES,
     Labels,
     LabelVolume,
-    Progress,
     Scratch,
-    StageProgress,
-    for_each_chunk,
-    open_labels,
-    reading_threads,
-    run_threads,
-    split_dataset,
 )
 from axonem_eval.volumes.native import native_unsigned, read_only
+from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.precomputed_writer import write_precomputed
 from axonem_eval.volumes.store import look_over
+from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
 __all__ = [
     "MAX_CHUNKS",

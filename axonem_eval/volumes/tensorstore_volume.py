@@ -5,7 +5,6 @@ zarr-python 1.5 to 2.4 ms (benchmarks/README.md).
 """
 
 import math
-import os
 import re
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.processes import usable_cores
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
@@ -54,7 +54,7 @@ def open_store(
     Raises InputError with tensorstore's reason.
     """
     ts = tensorstore_module()
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     context = ts.Context(
         {
             # Chunks are read once, so nothing is kept, but for the index that all chunks of a shard share.
