@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.files import read_npz
+from axonem_eval.files import read_npz, require_target, write_atomically
 from axonem_eval.volumes import LabelVolume
 
 EVERY_S = 10.0
@@ -72,8 +72,7 @@ class Checkpoint:
         }
         self._key = hashlib.sha256(json.dumps(key).encode()).digest()
         self._next = time.monotonic() + EVERY_S
-        if not path.absolute().parent.is_dir():
-            raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
+        require_target(path)
 
     def due(self) -> bool:
         """Whether it is time to write."""
@@ -96,19 +95,14 @@ class Checkpoint:
         """Write the state; no visit may be under way."""
         began = time.monotonic()
         mask_segment, mask_voxels = state.mask_counts()
-        part = self._path.with_name(self._path.name + ".part")
-        with open(part, "wb") as file:
-            np.savez(
-                file,
-                key=np.frombuffer(self._key, np.uint8),
-                batches_done=np.int64(batches_done),
-                node_segment=state.node_segment,
-                mask_segment=mask_segment,
-                mask_voxels=mask_voxels,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
+        arrays = {
+            "key": np.frombuffer(self._key, np.uint8),
+            "batches_done": np.int64(batches_done),
+            "node_segment": state.node_segment,
+            "mask_segment": mask_segment,
+            "mask_voxels": mask_voxels,
+        }
+        write_atomically(self._path, lambda file: np.savez(file, allow_pickle=False, **arrays))
         now = time.monotonic()
         self._next = now + max(EVERY_S, (now - began) / MOST_OF_TIME)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.files import read_npz
+from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.progress import Progress
 from axonem_eval.sampling import kernels
 from axonem_eval.sampling.checkpoint import Checkpoint, WalkState
@@ -66,8 +66,7 @@ class NodeSample:
         arrays = {"node_segment": self.node_segment}
         if self.mask_segment is not None and self.mask_voxels is not None:
             arrays |= {"mask_segment": self.mask_segment, "mask_voxels": self.mask_voxels.astype(np.uint64)}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     @classmethod
     def load(cls, path: str | Path) -> "NodeSample":
