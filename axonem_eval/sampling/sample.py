@@ -179,14 +179,14 @@ def sample_nodes(
     if also is not None and checkpoint is not None:
         raise ValueError("a checkpoint cannot hold what `also` has learnt")
     nodes = np.ascontiguousarray(node_voxel_zyx, np.int32)
-    _demand_inside(nodes, volume.shape_zyx)
+    _require_inside(nodes, volume.shape_zyx)
     if no_merge_mask is not None and no_merge_mask.shape_zyx != volume.shape_zyx:
         raise InputError.of(
             "mask_shape",
             f"the no-merge mask has shape {no_merge_mask.shape_zyx}, the labels {volume.shape_zyx} (z,y,x)",
         )
     if no_merge_mask is not None and no_merge_mask.sequential:
-        _demand_small(no_merge_mask)
+        _require_small_mask(no_merge_mask)
     n_threads = reading_threads(volume, threads)
     plan = _plan(volume, nodes, no_merge_mask, n_threads, every_chunk=also is not None)
     walk = _Walk(volume, nodes, plan, no_merge_mask, also)
@@ -269,7 +269,7 @@ def _fill_label(volume: LabelVolume) -> int:
     return max(0, volume.fill_value)
 
 
-def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
+def _require_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
     if len(nodes) and kernels.any_outside(nodes, np.asarray(shape_zyx, np.int64)):
         raise InputError.of(
             "node_outside",
@@ -278,7 +278,7 @@ def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
         )
 
 
-def _demand_small(mask: LabelVolume) -> None:
+def _require_small_mask(mask: LabelVolume) -> None:
     """Where a mask is one long stream, labels must not come back to what it has passed."""
     mask_bytes = math.prod(mask.shape_zyx) * mask.dtype.itemsize
     if mask_bytes > MASK_KEPT_BYTES:

@@ -5,9 +5,9 @@ from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
 from axonem_eval.volumes.check import (
     check_labels,
     check_volume,
-    demand_voxel_size,
     header_complaints,
     open_for,
+    require_voxel_size,
     reserved_id_warnings,
 )
 from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
@@ -41,7 +41,6 @@ __all__ = [
     "blocks",
     "check_labels",
     "check_volume",
-    "demand_voxel_size",
     "downsample_block",
     "for_each_chunk",
     "header_complaints",
@@ -53,6 +52,7 @@ __all__ = [
     "read_only",
     "read_small",
     "reading_threads",
+    "require_voxel_size",
     "reserved_id_warnings",
     "reserved_of",
     "reserved_warning",

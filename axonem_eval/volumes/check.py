@@ -110,7 +110,7 @@ def _size_complaints(name: str, stated: FloatTriple | None, spec: VolumeSpec) ->
     return [_voxel_size_complaint(name, stated, spec.voxel_size_nm_zyx)]
 
 
-def demand_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
+def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
     """Raise InputError where the file states another voxel size than the one that is given for it.
 
     remedy : what the caller's user can do besides correcting the file.

@@ -45,7 +45,7 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
     folder = name.rpartition("/")[0]
     info = store.read_json(name)
     scale = _first_scale(store, info)
-    key = store.demand_inside(scale.get("key"), "its info file")
+    key = store.inner_path(scale.get("key"), "its info file")
     encoding = str(scale.get("encoding"))
     dtype = str(info.get("data_type"))
     stated = _stated(scale)
@@ -72,7 +72,7 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
         store.path, "its info file", lambda: precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale)
     )
     if not mask:
-        files.demand_some(store)
+        files.require_some(store)
     array = array[ts.d["channel"][0]][ts.d["z", "y", "x"].transpose[0, 1, 2]][ts.d[:].translate_to[0]]
     return StoreVolume(
         store,
