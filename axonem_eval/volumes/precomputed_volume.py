@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from axonem_eval.errors import guarded
 from axonem_eval.volumes.select_array import Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes
@@ -77,12 +75,10 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
     return StoreVolume(
         store,
         array,
+        only,
+        files,
         form="Neuroglancer precomputed",
-        dataset=key,
-        stored_dtype=str(np.dtype(dtype)),
         compression=encoding + (", sharded" if scale.get("sharding") else ""),
-        stated=stated,
-        files=files,
     )
 
 

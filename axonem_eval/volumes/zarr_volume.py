@@ -49,12 +49,10 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -
     return StoreVolume(
         store,
         array,
+        chosen,
+        files,
         form=f"Zarr v{version}",
-        dataset=chosen.name,
-        stored_dtype=str(_dtype(metadata)),
         compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
-        stated=chosen.stated(),
-        files=files,
         fill_value=int(fill) if isinstance(fill, int) else 0,
     )
 
