@@ -1,4 +1,4 @@
-"""What a benchmark volume demands of a submitted segmentation."""
+"""The shape and voxel size that a submitted segmentation must have."""
 
 from dataclasses import dataclass
 

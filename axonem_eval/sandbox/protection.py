@@ -34,7 +34,7 @@ def walls() -> list[Wall]:
 
 
 def confine(readable: Iterable[Path], writable: Iterable[str], limits: Limits) -> dict[str, bool]:
-    """Confine this process for good; says which walls stand.
+    """Confine this process for good; returns which walls stand.
 
     readable : files that it may read beside the Python installation.   writable : folders that it may write below.
     """
