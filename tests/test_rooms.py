@@ -110,6 +110,7 @@ SHOWN = {
     "evalserver.accounts": {
         "forms",
         "models",
+        "requests",
         "services",
         "teams",
     },

@@ -1,6 +1,6 @@
 """From rows to the API's answers."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.urls import reverse
 
@@ -94,7 +94,7 @@ def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) ->
     places = selectors.may_see_places(user, submission, volume_file.volume)
     return schemas.DiagnosisOut(
         volume=volume_file.volume.slug,
-        status=diagnosis.status,
+        status=cast(schemas.DiagnosisStatus, diagnosis.status),
         stage=diagnosis.stage,
         percent=diagnosis.percent,
         complaints=[c["message"] for c in diagnosis.complaints],

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 
 from evalserver.accounts.models import Team, User
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
 from evalserver.api.outputs import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
@@ -37,7 +38,7 @@ ActionName = Literal["publish", "unpublish", "withdraw", "cancel"]
 
 @router.get("", auth=reader, response={200: schemas.SubmissionPage, PROBLEMS: ProblemOut})
 def list_submissions(
-    request: HttpRequest,
+    request: AuthenticatedRequest,
     benchmark: schemas.Slug | None = None,
     status: StatusName | None = None,
     page: schemas.PageNumber = 1,
@@ -58,7 +59,7 @@ def list_submissions(
 
 
 @router.post("", auth=submitter, response={201: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Status:
+def create_submission(request: AuthenticatedRequest, data: schemas.SubmissionIn) -> "Status[schemas.SubmissionOut]":
     """Submit finished uploads, one for each volume of the phase. A worker evaluates them."""
     benchmark = visible_benchmark_or_404(request, data.benchmark)
     phase = phase_or_404(benchmark, data.phase)
@@ -99,7 +100,7 @@ def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
 
 
 @router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
+def edit_submission(request: AuthenticatedRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
     """Rename a submission of your team or change its description. A field that is left out does not change."""
     submission = _managed(request, code)
     changes = data.dict(exclude_none=True)
@@ -168,7 +169,7 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
+def make_reference(request: AuthenticatedRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
     """Mark an entry as a reference that anybody can reproduce. Only organisers can do this."""
     submission = _managed(request, code)
     if not request.user.is_staff:
@@ -181,7 +182,7 @@ def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -
 
 # Last, because every word would fit its address.
 @router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
+def act_on_submission(request: AuthenticatedRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
     """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
     submission = _managed(request, code)
     if not ACTIONS[action](submission):

@@ -204,9 +204,9 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
     teams = Team.objects.filter(members=user)
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))
-    reasons = [refuse_reason(team=team, phase=phase) for team in teams]
+    reasons = [refuse_reason(team=team, phase=phase) for team in teams] or ["You belong to no such team."]
     if all(reasons):
-        raise Problem(403, "not_accepted", reasons[0] if reasons else "You belong to no such team.")
+        raise Problem(403, "not_accepted", reasons[0] or "")
 
 
 def parse_metadata(raw: str) -> dict[str, str]:

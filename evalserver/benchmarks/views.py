@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
 from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase, Volume
@@ -58,7 +59,7 @@ def _participations(request: HttpRequest, benchmark: Benchmark) -> list[tuple[Te
 
 @require_POST
 @login_required
-def participate(request: HttpRequest, slug: str) -> HttpResponse:
+def participate(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Ask the organisers to let a team take part."""
     benchmark = visible_benchmark_or_404(request, slug)
     team_id = request.POST.get("team", "")

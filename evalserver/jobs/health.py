@@ -67,8 +67,8 @@ def queue_health() -> QueueHealth:
         client = redis_client()
         health.queued_tasks = {name: client.llen(name) for name in QUEUES}
         stamp = client.get(LAST_SWEEP_KEY)
-        health.last_sweep = datetime.fromisoformat(stamp.decode()) if stamp else None
-        health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) for reply in row)
+        health.last_sweep = datetime.fromisoformat(stamp.decode()) if isinstance(stamp, bytes) else None
+        health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) or [] for reply in row)
     except (redis.RedisError, OperationalError):
         health.alarms.append("Redis does not answer: nothing is evaluated until it is back.")
     _add_alarms(health)

@@ -43,7 +43,7 @@ class Leaderboard:
     columns: list[Column]
     rows: list[Row]
     published: list[PublishedRow]
-    page: Page
+    page: "Page[Any]"
     total: int
     superseded: int
     metric_version: str

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -43,7 +44,7 @@ def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selector
 @kept_for_strangers
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
-    context = {"benchmark": benchmark, "phase": phase}
+    context: dict[str, Any] = {"benchmark": benchmark, "phase": phase}
     if not selectors.may_see_ranking(request.user, phase):
         return render(request, "leaderboard/embargo.html", context)
     query = BoardQuery.of(request.GET)

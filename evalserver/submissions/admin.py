@@ -97,7 +97,7 @@ class SubmissionAdmin(admin.ModelAdmin):
         *["is_reference", "reproduce_command", "provenance"],
         *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
     ]
-    readonly_fields = [name for name in fields if name not in CHANGEABLE]
+    readonly_fields = [name for name in fields if isinstance(name, str) and name not in CHANGEABLE]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
         return super().get_queryset(request).prefetch_related("scores")

@@ -134,7 +134,7 @@ class VolumeFile(models.Model):
 
     def complaint(self, code: str, message: str) -> dict[str, str]:
         """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-        words = under_own_name(message, self.file.name, self.original_name)
+        words = under_own_name(message, self.file.name or "", self.original_name)
         return {"volume": self.volume.name, "code": code, "message": words}
 
 

@@ -59,7 +59,7 @@ def create_submission(
     user: User,
     phase: Phase,
     method_name: str,
-    files: Mapping[Volume, File],
+    files: Mapping[Volume, "File[bytes]"],
     description: str = "",
     publish: bool = False,
     about: Mapping[str, Any] | None = None,
@@ -101,7 +101,7 @@ def create_submission(
     return submission
 
 
-def _missing_or_empty(phase: Phase, files: Mapping[Volume, File]) -> str | None:
+def _missing_or_empty(phase: Phase, files: Mapping[Volume, "File[bytes]"]) -> str | None:
     wanted = set(phase.volumes.all())
     if set(files) != wanted:
         names = ", ".join(volume.name for volume in phase.volumes.order_by("position", "pk"))
@@ -110,14 +110,14 @@ def _missing_or_empty(phase: Phase, files: Mapping[Volume, File]) -> str | None:
     return f"The file for {', '.join(empty)} is empty." if empty else None
 
 
-def _take_uploads(submission: Submission, files: Mapping[Volume, File]) -> None:
+def _take_uploads(submission: Submission, files: Mapping[Volume, "File[bytes]"]) -> None:
     for file in files.values():
         if isinstance(file, UploadedBefore) and not take(file.upload, used_by=submission.code):
             raise NotAccepted(f"Another submission has taken the upload of {file.upload.file_name}.")
 
 
 @contextmanager
-def _stored(submission: Submission, files: Mapping[Volume, File]) -> Iterator[list[VolumeFile]]:
+def _stored(submission: Submission, files: Mapping[Volume, "File[bytes]"]) -> Iterator[list[VolumeFile]]:
     """The uploads under names of our own; removed again when the block fails."""
     volume_files: list[VolumeFile] = []
     try:

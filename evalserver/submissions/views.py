@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions import quota, selectors, services
 from evalserver.submissions.forms import SubmissionForm
@@ -16,7 +17,7 @@ from evalserver.uploads.selectors import uploads_of
 
 
 @login_required
-def upload(request: HttpRequest, slug: str) -> HttpResponse:
+def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     benchmark = visible_benchmark_or_404(request, slug)
     phase = phase_or_404(benchmark, request.GET.get("phase"))
     if phase is None:
@@ -59,7 +60,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @login_required
-def my_submissions(request: HttpRequest) -> HttpResponse:
+def my_submissions(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "submissions": selectors.with_headlines(selectors.team_submissions(request.user)[:200]),
         "uploads": uploads_of(request.user),
@@ -101,7 +102,7 @@ ACTIONS = {
 
 @require_POST
 @login_required
-def act(request: HttpRequest, code: str, action: str) -> HttpResponse:
+def act(request: AuthenticatedRequest, code: str, action: str) -> HttpResponse:
     """One of a team's own actions on its submission."""
     submission = get_object_or_404(Submission, code=code)
     if not selectors.may_manage(request.user, submission) or action not in ACTIONS:

@@ -100,7 +100,7 @@ def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:
     value: Any = report
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)

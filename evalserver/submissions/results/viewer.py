@@ -104,10 +104,10 @@ def state(evaluation: Evaluation, *, segmentation: str, ground_truth: str) -> St
     segmentation, ground_truth : absolute addresses below which the stored files are served.
     """
     volume = evaluation.volume_file.volume
-    report = evaluation.volume_file.diagnosis.report
+    report: State = evaluation.volume_file.diagnosis.report or {}
     longest = [row["segment"] for row in report["longest_segments"][:MOST_SEGMENTS]]
     axons = [row["skeleton_id"] for row in evaluation.report.get("worst_axons", [])]
-    layers = [
+    layers: list[State] = [
         {
             "type": "segmentation",
             "name": "segmentation",

@@ -4,6 +4,7 @@ import mimetypes
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.templatetags.static import static
 from django.urls import reverse
@@ -34,14 +35,14 @@ CLIENT_POLICY = "; ".join(
 YEAR_S = 365 * 24 * 3600
 
 
-def client(request: HttpRequest, name: str) -> HttpResponse:
+def client(request: HttpRequest, name: str) -> HttpResponseBase:
     """A file of the client; without a name its page, with a script of ours before its own."""
     path = viewer.client_files().get(name or "index.html")
     if path is None:
         raise Http404
     if name:
-        content_type, _ = mimetypes.guess_type(path.name)
-        response: HttpResponse = FileResponse(path.open("rb"), content_type=content_type or "application/octet-stream")
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        response: HttpResponseBase = FileResponse(path.open("rb"), content_type=kind)
         # The digest of its content is part of the name.
         response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable"
     else:
@@ -70,7 +71,7 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     return JsonResponse(viewer.state(found.evaluation, **absolute))
 
 
-def view_file(request: HttpRequest, code: str, volume: str, name: str) -> HttpResponse:
+def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:
     """A file of the segmentation or of its skeletons."""
     rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
     volume_file = get_object_or_404(
@@ -81,7 +82,7 @@ def view_file(request: HttpRequest, code: str, volume: str, name: str) -> HttpRe
     return _stored(f"{viewer.folder_of(volume_file)}-view/{name}")
 
 
-def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> HttpResponse:
+def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> FileResponse:
     """A file of the skeletons of public ground truth."""
     benchmark = visible_benchmark_or_404(request, slug)
     rows = GroundTruth.objects.filter(volume__benchmark=benchmark, volume__ground_truth_public=True, is_current=True)
@@ -91,7 +92,7 @@ def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> Ht
     return _stored(f"{viewer.ground_truth_folder(ground_truth)}/{name}")
 
 
-def _stored(name: str) -> HttpResponse:
+def _stored(name: str) -> FileResponse:
     try:
         file = default_storage.open(name)
     except FileNotFoundError:

@@ -5,10 +5,11 @@ from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.selectors import Result
@@ -17,7 +18,7 @@ TABLES = ("axons", "errors")
 
 
 @login_required
-def edit(request: HttpRequest, code: str) -> HttpResponse:
+def edit(request: AuthenticatedRequest, code: str) -> HttpResponse:
     submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
     if not selectors.may_manage(request.user, submission):
         raise Http404
@@ -48,11 +49,11 @@ def volume_result(request: HttpRequest, code: str, volume: str) -> tuple[Submiss
     return submission, found
 
 
-def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
+def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult, Diagnosis]:
     submission, found = volume_result(request, code, volume)
     if found.diagnosis is None:
         raise Http404
-    return submission, found
+    return submission, found, found.diagnosis
 
 
 def result_json(request: HttpRequest, code: str) -> HttpResponse:
@@ -77,26 +78,25 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
 
 def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     """The part of the result page that waits for the diagnosis."""
-    submission, found = _diagnosed(request, code, volume)
+    submission, found, job = _diagnosed(request, code, volume)
     context = {
         "submission": submission,
         "volume": found,
-        "diagnosis": found.diagnosis,
+        "diagnosis": job,
         "may_manage": selectors.may_manage(request.user, submission),
     }
     return render(request, "submissions/_diagnosis.html", context)
 
 
 def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
-    submission, found = _diagnosed(request, code, volume)
+    submission, found, job = _diagnosed(request, code, volume)
     places = selectors.may_see_places(request.user, submission, found.volume)
-    return JsonResponse(downloads.diagnosis_json(found.diagnosis, places=places))
+    return JsonResponse(downloads.diagnosis_json(job, places=places))
 
 
-def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> FileResponse:
     """The segmentation's own skeletons, for its team."""
-    submission, found = _diagnosed(request, code, volume)
-    job = found.diagnosis
+    submission, _, job = _diagnosed(request, code, volume)
     if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
         raise Http404
     return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")
