@@ -16,10 +16,11 @@ from evalserver.api.outputs import ABOUT, diagnosis_out, evaluation_out, evaluat
 from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file, csv_text
 from evalserver.submissions import metadata, selectors, services
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.selectors import result_of
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
 
@@ -63,8 +64,6 @@ def create_submission(request: AuthenticatedRequest, data: schemas.SubmissionIn)
     """Submit finished uploads, one for each volume of the phase. A worker evaluates them."""
     benchmark = visible_benchmark_or_404(request, data.benchmark)
     phase = phase_or_404(benchmark, data.phase)
-    if phase is None:
-        raise Http404
     team = _team(request.user, data.team)
     uploads = _ready_uploads(request.user, phase, data.files)
     files = {volume: UploadedBefore(upload) for volume, upload in uploads.items()}
@@ -158,7 +157,7 @@ CSV_COLUMNS = (
 def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     """The result as CSV, one line per volume."""
     submission = _visible(request, code)
-    result = selectors.result_of(submission)
+    result = result_of(submission)
     rows = []
     for volume in result.volumes if result else []:
         row = evaluation_out(volume).dict()

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark, Phase
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.anonymous_cache import Moment, is_stranger, kept_for_strangers
@@ -21,10 +21,7 @@ WHOLE = 1_000_000
 
 def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     benchmark = visible_benchmark_or_404(request, slug)
-    phase = phase_or_404(benchmark, request.GET.get("phase"))
-    if phase is None:
-        raise Http404
-    return benchmark, phase
+    return benchmark, phase_or_404(benchmark, request.GET.get("phase"))
 
 
 _states: Moment[selectors.BoardState] = Moment(32)

@@ -161,7 +161,7 @@ class Diagnosis(Job):
     """What a segmentation's own skeletons tell, without ground truth. Made after the score, which it never touches.
 
     report : axonem_eval.diagnosis.diagnose.Diagnosis.to_json.
-    view_files : stored files that the viewer shows (see viewer.py); 0 where there are none.
+    view_files : stored files that the viewer shows (see `evaluation.view_files`); 0 where there are none.
     """
 
     DONE_STATUS = "ready"

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from evalserver.submissions.models import Comparison, Evaluation
 from evalserver.submissions.results import compare_plots as plots
 from evalserver.submissions.results.disclosure import WITHHELD, shown_comparison, shown_report
-from evalserver.submissions.selectors import Result
+from evalserver.submissions.results.selectors import Result
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.benchmarks.views import visible_benchmark_or_404
+from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.submissions import selectors
+from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import viewer
 from evalserver.submissions.results.views import volume_result
@@ -77,9 +78,9 @@ def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileRe
     volume_file = get_object_or_404(
         selectors.files_of(get_object_or_404(rows, code=code)), volume__slug=volume, diagnosis__view_files__gt=0
     )
-    if not viewer.VIEW_NAME.fullmatch(name) or not viewer.is_shown(volume_file.volume):
+    if not view_files.VIEW_NAME.fullmatch(name) or not view_files.is_shown(volume_file.volume):
         raise Http404
-    return _stored(f"{viewer.folder_of(volume_file)}-view/{name}")
+    return _stored(f"{view_files.folder_of(volume_file)}-view/{name}")
 
 
 def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> FileResponse:
@@ -87,9 +88,9 @@ def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> Fi
     benchmark = visible_benchmark_or_404(request, slug)
     rows = GroundTruth.objects.filter(volume__benchmark=benchmark, volume__ground_truth_public=True, is_current=True)
     ground_truth = get_object_or_404(rows.select_related("volume__benchmark"), volume__slug=volume)
-    if not viewer.SKELETON_NAME.fullmatch(name):
+    if not view_files.SKELETON_NAME.fullmatch(name):
         raise Http404
-    return _stored(f"{viewer.ground_truth_folder(ground_truth)}/{name}")
+    return _stored(f"{view_files.ground_truth_folder(ground_truth)}/{name}")
 
 
 def _stored(name: str) -> FileResponse:

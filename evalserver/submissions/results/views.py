@@ -1,4 +1,6 @@
-"""Actions on an entry besides reading its page: edit its description, download."""
+"""Pages of submissions: the team's list, one submission, its description, its downloads."""
+
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,9 +14,43 @@ from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
-from evalserver.submissions.selectors import Result
+from evalserver.submissions.results.selectors import Result, result_of, with_headlines
+from evalserver.uploads.selectors import uploads_of
 
 TABLES = ("axons", "errors")
+
+
+@login_required
+def my_submissions(request: AuthenticatedRequest) -> HttpResponse:
+    context = {
+        "submissions": with_headlines(selectors.team_submissions(request.user)[:200]),
+        "uploads": uploads_of(request.user),
+    }
+    return render(request, "submissions/list.html", context)
+
+
+def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
+    submission = get_object_or_404(
+        selectors.visible_submissions(request.user).select_related("team", "phase__benchmark"), code=code
+    )
+    return {
+        "submission": submission,
+        "benchmark": submission.phase.benchmark,
+        "result": result_of(submission) if not submission.is_active else None,
+        "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
+        "files": selectors.files_of(submission),
+        "may_manage": selectors.may_manage(request.user, submission),
+        **selectors.versions_around(submission, request.user),
+    }
+
+
+def detail(request: HttpRequest, code: str) -> HttpResponse:
+    return render(request, "submissions/detail.html", _detail_context(request, code))
+
+
+def progress(request: HttpRequest, code: str) -> HttpResponse:
+    """The part of the detail page that changes while a submission is evaluated."""
+    return render(request, "submissions/_progress.html", _detail_context(request, code))
 
 
 @login_required
@@ -34,7 +70,7 @@ def edit(request: AuthenticatedRequest, code: str) -> HttpResponse:
 def _visible_result(request: HttpRequest, code: str) -> tuple[Submission, Result]:
     rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
     submission = get_object_or_404(rows.select_related("team", "phase__benchmark"), code=code)
-    result = selectors.result_of(submission)
+    result = result_of(submission)
     if result is None:
         raise Http404
     return submission, result

@@ -5,6 +5,7 @@ from evalserver.accounts import teams
 from evalserver.accounts.forms import InvitationForm, TeamForm
 from evalserver.accounts.models import Membership, Team
 from evalserver.submissions import selectors
+from evalserver.submissions.results.selectors import with_headlines
 
 
 def team(request: HttpRequest, pk: int) -> HttpResponse:
@@ -22,7 +23,7 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     owns = membership is not None and membership.role == Membership.Role.OWNER
     context = {
         "team": team,
-        "submissions": selectors.with_headlines(shown),
+        "submissions": with_headlines(shown),
         "is_member": is_member,
         "is_owner": owns,
         "shows_members": is_member or request.user.is_staff,
