@@ -25,7 +25,8 @@ import httpx
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
-from tests.live.conftest import LiveServer, free_port
+from tests.browser.running_server import free_port
+from tests.live.live_server import LiveServer
 
 BLOCK = 2**22
 
