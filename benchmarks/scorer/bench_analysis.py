@@ -6,12 +6,8 @@ Skeletons are chains of log-normal length; their labels break, vanish and merge 
 """
 
 import argparse
-import resource
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
 from axonem_eval.report import full_report
 from axonem_eval.scoring import axon_table, erl_interval, locate_errors, paired_bootstrap
+from benchmarks.harness import timed
 
 SHAPE = (750, 4286, 4286)
 VOXEL_NM = (40.0, 7.0, 7.0)
@@ -57,15 +54,6 @@ def _labels(random: np.random.Generator, skeleton: np.ndarray, breaks: float) ->
     labels = name[piece]
     labels[random.uniform(size=len(labels)) < 0.002] = 0
     return labels
-
-
-def timed(name: str, work: Callable[[], Any]) -> Any:
-    start, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{name:46}{seconds:8.2f} s, {cpu:6.2f} s of CPU   peak RSS so far {peak:5.1f} GB")
-    return result
 
 
 def main() -> None:
