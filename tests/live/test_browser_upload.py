@@ -10,7 +10,7 @@ from tests.label_files import labels_file
 from tests.live.live_server import USER_PASSWORD
 from tests.live.slow_line import SlowLine
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 
 
 def open_form(page, line, live) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.factories import tiny_labels
 from tests.label_files import labels_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from baselines.common.submit import submit
 from tests.factories import tiny_labels
 from tests.label_files import labels_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 STAFF = "from evalserver.accounts.models import User; User.objects.filter(email={email!r}).update(is_staff={staff})"
 
