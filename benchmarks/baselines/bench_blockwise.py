@@ -86,14 +86,14 @@ def compare(name: str, store: Path) -> None:
 
     config = load_config(find_config(name)).segment
     shape = zarr.open_array(store, mode="r").shape[1:]
-    box = tuple(slice(0, n) for n in shape)
+    z, y, x = (slice(0, n) for n in shape)
     with tempfile.TemporaryDirectory() as place:
         found = {}
         for kind, block in (("blocks", config.block), ("one", shape)):
             work = Path(place) / kind
             found[kind] = (
                 build_hierarchy(store, work, replace(config, block=block), quiet=True),
-                WorkFolder(work).read(box),
+                WorkFolder(work).read((z, y, x)),
             )
     counts = [len(found[kind][0].voxels) - 1 for kind in ("blocks", "one")]
     print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}")

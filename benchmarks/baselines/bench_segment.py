@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -69,12 +70,11 @@ def run_ours(affinity: np.ndarray, threshold: float, size: int) -> np.ndarray:
 def run_waterz(affinity: np.ndarray, threshold: float, bins: int) -> np.ndarray:
     import waterz
 
-    links = affinity.astype(np.float32) / 255
-    return next(
-        waterz.agglomerate(
-            links, [1 - threshold], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
-        )
+    links = (affinity / 255).astype(np.float32)
+    found: Any = waterz.agglomerate(
+        links, [1 - threshold], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
     )
+    return next(found)
 
 
 def run_mwatershed(affinity: np.ndarray, threshold: float) -> np.ndarray:

@@ -43,7 +43,8 @@ def synthetic(n_nodes: int, n_axons: int) -> tuple[SkeletonGraph, NodeSample, No
         shape_zyx=SHAPE,
         voxel_size_nm_zyx=VOXEL_NM,
     )
-    return graph, *(NodeSample(_labels(random, skeleton, breaks)) for breaks in (1 / 2000, 1 / 300))
+    good, bad = (NodeSample(_labels(random, skeleton, breaks)) for breaks in (1 / 2000, 1 / 300))
+    return graph, good, bad
 
 
 def _labels(random: np.random.Generator, skeleton: np.ndarray, breaks: float) -> np.ndarray:
@@ -72,6 +73,7 @@ def main() -> None:
     print("\n".join(report.lines()[:4]))
     table, other = report.table, score_nodes(graph, worse).table
     assert table is not None
+    assert other is not None
     timed("bootstrap, 10,000 resamples", lambda: erl_interval(table, 50))
     paired = timed("paired bootstrap, 10,000 resamples", lambda: paired_bootstrap([(table, other)], 50))
     print(f"  difference {paired.difference_nm / 1e3:.3f} um, p = {paired.p_value:.2g}")

@@ -18,6 +18,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -61,6 +62,7 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
     from axonem_eval.volumes import Scratch, open_labels, run_threads
 
     nodes = np.load(nodes_file)
+    volume: Any
     with open_labels(labels) as volume:
         place = nodes // np.asarray(volume.chunk_shape_zyx)
         chunks = np.unique(np.ravel_multi_index(tuple(place.T), volume.grid_zyx))
@@ -72,7 +74,8 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
         descriptor = os.open(labels, os.O_RDONLY)
 
         def inflate(i: int, scratch: Scratch) -> None:
-            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=scratch.bytes("out", chunk_bytes))
+            out: Any = scratch.bytes("out", chunk_bytes)
+            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=out)
 
         clock = Clock()
         run_threads(0, len(address), inflate, os.cpu_count() or 1)
@@ -169,7 +172,7 @@ def main() -> None:
         name, labels, nodes, checkout = arguments.one
         print(json.dumps(RUNS[name](Path(labels), Path(nodes), checkout)))
         return
-    shape = tuple(int(n) for n in arguments.shape.split(","))
+    shape = tiles.shape_of(arguments.shape)
     bundle = make_big_volume.make_skeletons(shape)
     labels = make_big_volume.make_labels(arguments.dtype, shape)
     print(f"{labels.name}: {labels.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")

@@ -39,6 +39,7 @@ class LiveServer(RunningServer):
 
     def web_workers(self) -> list[int]:
         """Processes that answer requests: the children of gunicorn's master."""
+        assert self.process is not None
         masters = [pid for pid in children(self.process.pid) if "gunicorn" in command_line(pid)]
         return [pid for master in masters for pid in children(master)]
 
