@@ -19,6 +19,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,15 @@ from numpy.typing import NDArray
 
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelInfo, Labels, StageProgress, open_labels, split_dataset
 
 __all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
 
 MAX_REPORT_BYTES = 16 << 20
+# A child that only reads writes nothing else.
+MAX_STDERR_BYTES = 1 << 20
 # Looking at every voxel beside the child, as a no-merge mask needs it, takes this long.
 VOXELS_A_SECOND = 25e6
 
@@ -60,6 +63,7 @@ def open_confined(
     """
     file, named = split_dataset(path)
     allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
+    allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
     lanes = Lanes(2 * min(8, os.cpu_count() or 1) + 1)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset or named, spec)}
@@ -67,7 +71,11 @@ def open_confined(
             with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
                 lanes.close_childs()
                 answer = process.answer(on_progress)
-                with ConfinedVolume(file, spec, process, lanes, answer) as volume:
+                try:
+                    volume = ConfinedVolume(file, spec, process, lanes, answer)
+                except MISREAD:
+                    raise ConfinedCrash("the reader's answer is not readable") from None
+                with volume:
                     yield volume
         finally:
             lanes.close()
