@@ -174,6 +174,12 @@ def rows_of_the_map() -> Iterator[tuple[Path, list[str]]]:
                 yield folder, re.findall(r"`([\w/]+\.\w+)`", files)
 
 
+@pytest.mark.parametrize("package", [*ORDER, "baselines"])
+def test_the_map_has_a_row_for_each_folder(package):
+    folders = {path.parent for path in (ROOT / package).glob("*/__init__.py")} - {ROOT / package / "management"}
+    assert folders - {folder for folder, _ in rows_of_the_map()} == set()
+
+
 def test_the_map_names_files_of_the_room_in_its_row():
     rows = list(rows_of_the_map())
     assert len(rows) > 25
