@@ -161,6 +161,8 @@ def rooms(package: str) -> list[list[str]]:
 def room_of(module: str) -> str:
     """The innermost room that a module lies in; its package where it lies in none."""
     package = module.split(".")[0]
+    if package not in ORDER:
+        return package
     inside = [room for floor in rooms(package) for room in floor if f"{module}.".startswith(f"{room}.")]
     return max(inside, key=len, default=package)
 
