@@ -34,7 +34,7 @@ from evalserver.benchmarks.models import (  # noqa: E402
     PublishedScore,
     Volume,
 )
-from evalserver.submissions.evaluation.scoring import ruler_of  # noqa: E402
+from evalserver.benchmarks.selectors import ruler_of  # noqa: E402
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile  # noqa: E402
 
 SLUG = "load"
