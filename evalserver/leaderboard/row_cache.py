@@ -10,10 +10,9 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from evalserver.leaderboard.cache import KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import Record, Row
-
-KEPT_ROWS = 8192
 
 
 @lru_cache(maxsize=KEPT_ROWS)
@@ -40,7 +39,7 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
     return mark_safe("".join(choices))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT_PLOTS)
 def history_html(records: tuple[Record, ...], until: datetime, ceiling_nm: float | None) -> SafeString:
     """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time."""
     if not records:
