@@ -42,7 +42,8 @@ def request_comparison(a: Submission, b: Submission) -> Comparison:
     Raises TooManyWaiting.
     """
     ruler = current_ruler(a.phase)
-    assert ruler is not None
+    if ruler is None:
+        raise ValueError(f"{a} and {b} are not comparable")
     if Comparison.objects.filter(status__in=(WAITING, RUNNING)).count() >= MAX_WAITING:
         raise TooManyWaiting
     comparison, made = Comparison.objects.get_or_create(
