@@ -19,7 +19,7 @@ MODULE_LINES, FUNCTION_LINES = 400, 60  # docs/style.md gives the same numbers
 # From the bottom upwards. Several names in one entry are one floor: they do not import each other.
 ORDER = {
     "axonem_eval": """errors <
-        spec file_kinds processes extras <
+        spec file_kinds processes progress extras <
         files <
         volumes <
         sampling skeletons <
@@ -79,23 +79,6 @@ UPWARDS: set[str] = set()
 CIRCLES = {
     ("axonem_eval.cli.main", "axonem_eval.cli.report", "axonem_eval.cli.skeletons"),
     ("axonem_eval.diagnosis.diagnose", "axonem_eval.diagnosis.to_json"),
-    (
-        "axonem_eval.volumes.background_ids",
-        "axonem_eval.volumes.bounds",
-        "axonem_eval.volumes.hdf5.chunks",
-        "axonem_eval.volumes.hdf5.filters",
-        "axonem_eval.volumes.hdf5.index",
-        "axonem_eval.volumes.hdf5.open",
-        "axonem_eval.volumes.hdf5.slabs",
-        "axonem_eval.volumes.label_volume",
-        "axonem_eval.volumes.precomputed_volume",
-        "axonem_eval.volumes.store",
-        "axonem_eval.volumes.store_chunks",
-        "axonem_eval.volumes.tensorstore_volume",
-        "axonem_eval.volumes.tiff_structure",
-        "axonem_eval.volumes.tiff_volume",
-        "axonem_eval.volumes.zarr_volume",
-    ),
 }
 PAST_THE_ROOM = set()
 SHOWN = {
@@ -176,6 +159,8 @@ def rooms(package: str) -> list[list[str]]:
 def room_of(module: str) -> str:
     """The innermost room that a module lies in; its package where it lies in none."""
     package = module.split(".")[0]
+    if package not in ORDER:
+        return package
     inside = [room for floor in rooms(package) for room in floor if f"{module}.".startswith(f"{room}.")]
     return max(inside, key=len, default=package)
 

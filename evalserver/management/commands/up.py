@@ -16,7 +16,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from evalserver.embedded import Child, Family, die_with_parent, start_private_redis
+from axonem_eval.processes import die_with_parent
+from evalserver.embedded import Child, Family, start_private_redis
 from evalserver.jobs import release_all_leases
 from evalserver.start import close_folders
 

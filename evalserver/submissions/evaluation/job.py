@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from axonem_eval.errors import InputError
+from axonem_eval.progress import StageProgress
 from axonem_eval.sandbox import sample_confined
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import LabelInfo
@@ -25,8 +26,6 @@ from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
 from evalserver.submissions.evaluation import diagnosis, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.uploads import local_path
-
-StageProgress = Callable[[str, int, int], None]
 
 
 def evaluate_submission(submission_id: int) -> None:
