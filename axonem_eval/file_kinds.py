@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,12 +100,25 @@ def foreign_content(data: bytes) -> str | None:
 
 
 def _kind_of(head: bytes) -> FileKind | None:
+    if head.startswith(b"\x1f\x8b"):
+        inside = _kind_of(_unpacked(head))
+        if inside and not inside.fetches:
+            return FileKind(f"{inside.what}, packed with gzip", inside.remedy)
     for magic, place, what, remedy in _MAGIC:
         if head[place : place + len(magic)] == magic and (magic != b"BM" or b"\0" in head[:32]):
             return FileKind(what, remedy)
     if _PICKLE.match(head):
         return FileKind("a pickle, which is never loaded because unpickling runs code", _WRITE_H5)
     return _kind_of_text(head)
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes of what gzip packed, without another packing of gzip; empty where they cannot be had."""
+    try:
+        data = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
+    except zlib.error:
+        return b""
+    return b"" if data.startswith(b"\x1f\x8b") else data
 
 
 def _kind_of_text(head: bytes) -> FileKind | None:

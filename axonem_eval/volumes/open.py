@@ -48,6 +48,13 @@ def open_labels(
         volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
     except PermissionError as error:
         raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
+    if dataset and volume.info.format.startswith(("TIFF", "Neuroglancer")) and dataset != volume.info.dataset:
+        volume.close()
+        raise InputError.of(
+            "no_dataset",
+            f"{file.name}: {volume.info.format} is read as {volume.info.dataset!r}, and {dataset!r} cannot be chosen; "
+            f"give {file.name} without it",
+        )
     if background_ids:
         return WithoutIds(volume, background_ids)
     return volume

@@ -5,7 +5,7 @@ Zarr and precomputed volumes read a chunk without a file as background, whether 
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -123,8 +123,13 @@ def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
     return shape, chunk, "" if name == "v2" else f"c{separator}", separator
 
 
-def precomputed_chunk_files(store: Store, folder: str, scale: dict[str, Any]) -> ChunkFiles:
-    """The chunk files of one scale of a precomputed volume; of shards only whether there is none."""
+def precomputed_chunk_files(
+    store: Store, folder: str, scale: dict[str, Any], other_keys: Container[str] = ()
+) -> ChunkFiles:
+    """The chunk files of one scale of a precomputed volume; of shards only whether there is none.
+
+    other_keys : those of its other scales.
+    """
     shape = tuple(scale["size"][::-1])
     names = list(store.names_below(folder))
     inside = f"{scale['key']}/"
@@ -134,7 +139,7 @@ def precomputed_chunk_files(store: Store, folder: str, scale: dict[str, Any]) ->
             _triple(shape),
             None if there else np.zeros((1, 1, 1), np.bool_),
             f"{inside}NUMBER.shard",
-            "" if there else _precomputed_others(store, names, folder, inside),
+            "" if there else _precomputed_others(store, names, inside, other_keys),
             "shards",
         )
     chunk = _within(scale["chunk_sizes"][0][::-1], shape)
@@ -151,7 +156,7 @@ def precomputed_chunk_files(store: Store, folder: str, scale: dict[str, Any]) ->
         chunk,
         _marked(store, places, chunk, shape),
         inside + _precomputed_name([0, 0, 0], chunk[::-1], shape[::-1], offset),
-        "" if places else _precomputed_others(store, names, folder, inside),
+        "" if places else _precomputed_others(store, names, inside, other_keys),
     )
 
 
@@ -161,7 +166,7 @@ def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int
     return "_".join(f"{p * c + o}-{min((p + 1) * c, n) + o}" for p, c, n, o in axes)
 
 
-def _precomputed_others(store: Store, names: list[str], folder: str, inside: str) -> str:
+def _precomputed_others(store: Store, names: list[str], inside: str, other_keys: Container[str]) -> str:
     if names:
         return (
             f"and there lies {inside}{_some(names)}. Correct size, chunk_sizes and voxel_offset in the info file, or "
@@ -171,6 +176,11 @@ def _precomputed_others(store: Store, names: list[str], folder: str, inside: str
         found = next((n for n in files if _PRECOMPUTED.fullmatch(n) or n.endswith(".shard")), None)
         if found:
             key = other.rpartition("/")[2]
+            if key in other_keys:
+                return (
+                    f"and there lies {key}/{found}, which is of another scale. Only the first scale is read: remove "
+                    "the scales before it from the info file"
+                )
             return f'and there lies {key}/{found}: write "key": "{key}" in the info file, or rename that folder'
     return ""
 

@@ -16,7 +16,7 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
-from axonem_eval.volumes.label_volume import Labels, LabelVolume
+from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, Labels, LabelVolume
 from axonem_eval.volumes.select_array import Candidate
 from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import ChunkFiles
@@ -158,11 +158,21 @@ class StoreVolume(LabelVolume):
             raise
         except Exception as error:
             first = tuple(s.start or 0 for s in box)
+            why = reason(error, self._store)
+            remedy = "The file is damaged: write it again and compare checksums after copying"
+            if self.info.format == "Neuroglancer precomputed" and self._packed_by_a_server(why):
+                remedy = "It is packed with gzip, as a web server keeps it: unpack all chunk files, `gunzip <FILE >NEW`"
             raise self._store.error(
-                "damaged_chunk",
-                f"the chunk at voxel {first} (z,y,x) cannot be decompressed ({reason(error, self._store)}). The file "
-                "is damaged: write it again and compare checksums after copying",
+                "damaged_chunk", f"the chunk at voxel {first} (z,y,x) cannot be decompressed ({why}). {remedy}"
             ) from None
+
+    def _packed_by_a_server(self, why: str) -> bool:
+        """Whether the file that an error names is packed with gzip, which its name does not say."""
+        named = re.search(r'file "([^"]+)"', why)
+        try:
+            return named is not None and self._store.read_bytes(named[1], MAX_CHUNK_BYTES).startswith(b"\x1f\x8b")
+        except (InputError, OSError):
+            return False
 
     def close(self) -> None:
         self._array = None

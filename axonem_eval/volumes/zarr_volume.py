@@ -1,4 +1,7 @@
-"""Label volumes in Zarr v2 and v3: a folder or a zip archive, one array or groups of them, OME-Zarr, sharded."""
+"""Label volumes in Zarr v2 and v3: a folder or a zip archive, one array or groups of them, OME-Zarr, sharded.
+
+This module finds the array and reads its metadata; ``tensorstore_volume.py`` decodes its chunks.
+"""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,5 +1,6 @@
 """Files that are no label volume, or none that is read, are called by their name."""
 
+import gzip
 from contextlib import suppress
 
 import h5py
@@ -23,6 +24,7 @@ FOREIGN = {
     "an NML file": b'<?xml version="1.0"?>\n<things><thing id="1"/></things>',
     "a web store": b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
     "a NIfTI": b"\x5c\x01\0\0" + bytes(340) + b"n+1\0",
+    "a NIfTI or Analyze header, packed with gzip": gzip.compress(b"\x5c\x01\0\0" + bytes(400)),
     "a pickle": b"\x80\x04\x95\0",
     "-v7.3": b"MATLAB 5.0 MAT-file, Platform: GLNXA64",
     "an MRC volume": bytes(208) + b"MAP ",

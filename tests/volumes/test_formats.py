@@ -1,5 +1,6 @@
 """The same labels through every format: shape, axes, voxel size and labels come out alike."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 import zarr
 
-from axonem_eval import VolumeSpec
+from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.volumes import check_labels, open_labels
 from tests.volumes.written_labels import (
@@ -144,6 +145,29 @@ def test_precomputed_chunks_packed_by_a_web_server_are_not_read_as_background(tm
     for chunk in (path / json.loads((path / "info").read_text())["scales"][0]["key"]).iterdir():
         chunk.rename(f"{chunk}.gz")
     assert "gunzip" in assert_refused(path, "packed_chunks")
+
+
+def test_precomputed_chunks_packed_under_their_own_names_are_told_from_damaged_ones(tmp_path):
+    path = precomputed(tmp_path / "a")
+    chunks = list((path / json.loads((path / "info").read_text())["scales"][0]["key"]).iterdir())
+    for chunk in chunks:
+        chunk.write_bytes(gzip.compress(chunk.read_bytes()))
+    with open_labels(path) as volume, pytest.raises(InputError, match=r"packed with gzip.*gunzip <FILE >NEW"):
+        volume.read_chunk(0)
+    for chunk in chunks:
+        chunk.write_bytes(gzip.decompress(chunk.read_bytes()))
+    with open_labels(path) as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in SHAPE)), LABELS)
+    chunks[0].write_bytes(b"")
+    with open_labels(path) as volume, pytest.raises(InputError, match="damaged"):
+        volume.read(tuple(slice(0, n) for n in SHAPE))
+
+
+@pytest.mark.parametrize("make", [precomputed, tiff, folder_of_tiffs])
+def test_a_name_of_an_array_is_refused_where_none_can_be_chosen(tmp_path, make):
+    path = make(tmp_path / "a")
+    with pytest.raises(InputError, match="'16_32_30' cannot be chosen; give a without it"):
+        open_labels(f"{path}:16_32_30")
 
 
 def test_without_the_extra_the_complaint_names_it(tmp_path, monkeypatch):

@@ -167,6 +167,21 @@ def test_a_wrong_key_of_a_scale_is_named_and_the_remedy_works(tmp_path):
         assert volume.stored_chunks().all()
 
 
+def test_files_of_a_later_scale_are_named_and_the_remedy_works(tmp_path):
+    path = precomputed(tmp_path / "a")
+
+    def put_before(info):
+        (scale,) = info["scales"]
+        info["scales"] = [{**scale, "key": "4_8_30", "size": [2 * n for n in scale["size"]]}, scale]
+
+    edited(path / "info", put_before)
+    assert "lies 8_16_30/" in (message := complaint(path, "no_chunks"))
+    assert "of another scale. Only the first scale is read: remove the scales before it" in message
+    edited(path / "info", lambda info: info["scales"].pop(0))
+    with open_labels(path) as volume:
+        assert volume.stored_chunks().all()
+
+
 def test_a_wrong_offset_is_named(tmp_path):
     path = precomputed(tmp_path / "a")
     edited(path / "info", lambda info: info["scales"][0].update(voxel_offset=[7, 7, 7]))
