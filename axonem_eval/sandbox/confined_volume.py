@@ -117,11 +117,11 @@ class Lanes:
 class ConfinedVolume(LabelVolume):
     """Chunks of a file that a child decodes. What comes from the child is believed only so far as types and sizes.
 
-    ``coarse`` tells the sampler to ask for whole cells of chunks (``_plan`` in sample.py): the list of chunks is all
-    that the child learns, and with chunks of a few voxels it would be the nodes.
+    ``visited_whole`` tells the sampler to ask for all chunks (``_plan`` in sample.py): the list of chunks is all that
+    the child learns, and would tell where nodes are. So would a damaged chunk, by whether the file is rejected.
     """
 
-    coarse = True
+    visited_whole = True
 
     def __init__(
         self, path: Path, spec: VolumeSpec, process: ConfinedProcess, lanes: Lanes, answer: dict[str, Any]

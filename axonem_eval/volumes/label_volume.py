@@ -90,8 +90,8 @@ class LabelVolume(ABC):
     file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
     chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored,
     ``background_ids`` are labels of the file that are read as 0. ``batch_bytes`` is how much of small chunks is asked
-    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``coarse`` says that whoever reads for
-    us must not learn which chunks hold nodes.
+    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``visited_whole`` says that which
+    chunks hold nodes must not be learnt from which are read.
     """
 
     path: Path
@@ -105,7 +105,7 @@ class LabelVolume(ABC):
     fill_value: int = 0
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
-    coarse: bool = False
+    visited_whole: bool = False
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
