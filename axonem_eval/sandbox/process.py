@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.volumes import StageProgress
+from axonem_eval.processes import usable_cores
+from axonem_eval.progress import StageProgress
 
 MAX_LINE_BYTES = 4 << 20
 MAX_COMPLAINTS = 200
@@ -47,7 +48,7 @@ class Limits:
     def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
         """These limits, with no more time than a file of that size can need."""
         wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + extra_seconds)
-        cpu = min(self.cpu_seconds, int(wall * (os.cpu_count() or 1)) + 1)
+        cpu = min(self.cpu_seconds, int(wall * usable_cores()) + 1)
         return replace(self, wall_seconds=wall, cpu_seconds=cpu)
 
 

@@ -77,7 +77,7 @@ def open_view(
     volumes = [labels]
     spec = VolumeSpec(labels.shape_zyx, _voxel_size(labels, voxel_size_nm_zyx, ground_truth, predicted))
     if not trust_voxel_size:
-        labels.demand_voxel_size(spec.voxel_size_nm_zyx)
+        labels.require_voxel_size(spec.voxel_size_nm_zyx)
     layers: list[tuple[str, Any]] = []
     if raw is not None:
         volumes.append(LazyVolume(raw))

@@ -9,11 +9,8 @@ then from chunked HDF5 files on all cores. scikit-image excludes pairs of a voxe
 """
 
 import argparse
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from axonem_eval import open_labels  # noqa: E402
 from axonem_eval.sampling import PairCounter  # noqa: E402
 from axonem_eval.scoring import OverlapTable, dense_scores, score_dense  # noqa: E402
+from benchmarks.harness import timed  # noqa: E402
 
 
 def labels_of(arguments: argparse.Namespace) -> np.ndarray:
@@ -36,16 +34,6 @@ def labels_of(arguments: argparse.Namespace) -> np.ndarray:
     z, y, x = np.meshgrid(*[np.arange(size, dtype=np.float32)] * 3, indexing="ij", sparse=True)
     parts = [(a + 9 * np.sin(b / 17) + 5 * np.sin(c / 11)) // 40 + 2 for a, b, c in ((z, y, x), (y, x, z), (x, z, y))]
     return (1 + parts[0] * 400 + parts[1] * 20 + parts[2]).astype(np.uint32)
-
-
-def timed(name: str, work: Callable[[], Any], voxels: int) -> Any:
-    start, cpu_start = time.perf_counter(), time.process_time()
-    result = work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    speed = voxels / seconds / 1e6
-    print(f"{name:38}{seconds:8.2f} s, {cpu:6.2f} s of CPU {speed:7.0f} Mvoxel/s   peak RSS so far {peak:5.1f} GB")
-    return result
 
 
 def main() -> None:

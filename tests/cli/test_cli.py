@@ -9,7 +9,7 @@ import pytest
 
 from axonem_eval.cli import main
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
-from tests.volumes.test_formats import tiff, zarr_array
+from tests.volumes.written_labels import tiff, zarr_array
 
 
 @pytest.fixture

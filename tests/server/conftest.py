@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +20,6 @@ from evalserver.jobs import redis_client
 from evalserver.jobs.broker import JOB_QUEUE, QUEUES
 from evalserver.submissions.evaluation.scoring import code_version
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2
 
 
@@ -185,15 +183,3 @@ def until(job, condition: Callable[[object], bool], timeout_s: float):
             return job
         time.sleep(0.02)
     raise AssertionError(f"{job} is still {job.status} ({job.stage}) after {timeout_s} s")
-
-
-def manage(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run manage.py in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
