@@ -273,6 +273,26 @@ def test_a_reply_of_another_form_ends_in_a_crash_that_has_a_name(monkeypatch, tm
         sample_confined(path, SPEC, np.array([(1, 2, 3)], np.int32))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="the kernel does not hold root to a number of threads")
+def test_it_starts_no_thread_for_every_process_number_of_the_machine(monkeypatch, tmp_path):
+    answers = answers_of(
+        monkeypatch,
+        tmp_path,
+        """
+        import threading
+        threading.stack_size(32768)
+        halt = threading.Event()
+        def bomb():
+            for _ in range(5000):
+                threading.Thread(target=halt.wait, daemon=True).start()
+        said = outcome(bomb)
+        halt.set()
+        tell(threads=said)
+        """,
+    )
+    assert answers["threads"].startswith("RuntimeError")
+
+
 def test_what_it_writes_to_stderr_fills_no_disk(monkeypatch, tmp_path):
     answers = answers_of(
         monkeypatch,
