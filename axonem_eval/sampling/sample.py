@@ -1,7 +1,7 @@
 """Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes.
 
-Another process may decode the volume (``confined_volume.py``), and it must not learn where nodes are. It is only asked
-for whole cells of chunks, of at least CELL_VOXELS along each axis.
+Neither a process that decodes the volume for us (``confined_volume.py``) nor who made its file may learn where nodes
+are. Then all chunks are visited: one that is damaged, or takes long, would tell by the outcome whether it has a node.
 """
 
 import math
@@ -34,7 +34,6 @@ from axonem_eval.volumes import (
 
 # Memory for chunks of a mask that differ from those of the labels, so that each is decoded about once.
 MASK_KEPT_BYTES = 512 << 20
-CELL_VOXELS = 64
 MAX_BATCH = 4096
 
 
@@ -104,9 +103,8 @@ def _plan(
 ) -> _Plan:
     chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
     count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
-    needed = np.ones(volume.n_chunks, bool) if every_chunk or mask is not None or volume.sequential else count > 0
-    if volume.coarse:
-        needed = _whole_cells(volume, needed)
+    all_of_them = every_chunk or mask is not None or volume.sequential or volume.visited_whole
+    needed = np.ones(volume.n_chunks, bool) if all_of_them else count > 0
     stored = volume.stored_chunks()
     # A chunk that is not stored reads as the fill value; it is visited where that is negative or a mask counts it.
     droppable = volume.fill_value == 0 or (volume.fill_value > 0 and mask is None)
@@ -135,18 +133,6 @@ def _first_of_each_chunk(
     place = start[-1] + np.cumsum(rest) - rest
     place[chunks] = start[:-1]
     return np.asarray(place, np.int64)
-
-
-def _whole_cells(volume: LabelVolume, needed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whole cells, of CELL_VOXELS or more along each axis: all chunks of each cell with a needed chunk."""
-    chunks_a_cell = [-(-CELL_VOXELS // c) for c in volume.chunk_shape_zyx]
-    cells = needed.reshape(volume.grid_zyx)
-    for axis, n in enumerate(chunks_a_cell):
-        if n > 1:
-            first = np.arange(0, cells.shape[axis], n)
-            any_of = np.logical_or.reduceat(cells, first, axis=axis)
-            cells = np.repeat(any_of, n, axis=axis).take(range(cells.shape[axis]), axis=axis)
-    return np.ascontiguousarray(cells).reshape(-1)
 
 
 def _chunk_of_mask(volume: LabelVolume, mask: LabelVolume, chunks: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -117,11 +117,11 @@ class Lanes:
 class ConfinedVolume(LabelVolume):
     """Chunks of a file that a child decodes. Types, sizes and ranges of the child's answers are checked.
 
-    ``coarse`` makes the sampler request whole cells of chunks (``_plan`` in sample.py). The list of chunks is all that
-    the child learns, and with chunks of a few voxels that list would be the nodes.
+    ``visited_whole`` makes the sampler request all chunks (``_plan`` in sample.py). The list of chunks is all that the
+    child learns, and it would tell where nodes are. So would a damaged chunk, by whether the file is rejected.
     """
 
-    coarse = True
+    visited_whole = True
 
     def __init__(
         self, path: Path, spec: VolumeSpec, process: ConfinedProcess, lanes: Lanes, answer: dict[str, Any]

@@ -37,13 +37,17 @@ SECONDS_PER_MB = 4.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What the child may use. memory_bytes counts address space; cpu_seconds over all threads."""
+    """What the child may use. memory_bytes counts address space; cpu_seconds over all threads.
+
+    threads : it starts none where the user's processes together have so many; the kernel does not hold root to it.
+    """
 
     memory_bytes: int = 6 << 30
     cpu_seconds: int = 4 * 3600
     wall_seconds: float = 2 * 3600
     written_bytes: int = 4 << 30
     open_files: int = 128
+    threads: int = 4096
 
     def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
         """These limits, with no more time than a file of that size needs."""

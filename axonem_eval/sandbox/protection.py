@@ -59,6 +59,7 @@ def limit_resources(limits: Limits) -> None:
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_FSIZE, limits.written_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_NPROC, limits.threads),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (value, value))

@@ -84,7 +84,7 @@ class LabelVolume(ABC):
     fill_value : the label where nothing is stored.   background_ids : labels of the file that are read as 0.
     batch_bytes : small chunks are read this much at a time.
     reads_at_once : number of threads that may read; None: one for each core.
-    coarse : another process decodes the chunks and must not learn which of them hold nodes.
+    visited_whole : which chunks hold nodes must not be learnt from which are read, so all are.
     """
 
     path: Path
@@ -98,7 +98,7 @@ class LabelVolume(ABC):
     fill_value: int = 0
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
-    coarse: bool = False
+    visited_whole: bool = False
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
