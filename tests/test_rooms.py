@@ -357,3 +357,12 @@ def test_the_style_guide_gives_the_same_limits():
     assert module
     assert function
     assert (int(module[1]), int(function[1])) == (MODULE_LINES, FUNCTION_LINES)
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_contributing_gives_the_folders_in_the_same_order(package):
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (block,) = re.findall(rf"^### `{package}/`[^\n]*\n+((?: {{4}}[^\n]*\n)+)", text, re.MULTILINE)
+    known_folders = [{room for room in floor if known()[room].name == "__init__.py"} for floor in rooms(package)]
+    given = [{f"{package}.{name}" for name in re.findall(r"[\w.]+", floor)} for floor in block.split("<")]
+    assert given == [floor for floor in known_folders if floor]
