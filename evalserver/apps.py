@@ -7,3 +7,6 @@ class EvalserverConfig(AppConfig):
 
     def ready(self) -> None:
         from evalserver import checks  # noqa: F401  (registers the start-up checks)
+        from evalserver.start import make_folders
+
+        make_folders()

@@ -52,15 +52,7 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
         # For clients behind proxies that let only GET and POST through.
         method = request.headers.get("X-HTTP-Method-Override", method).upper()
     try:
-        if method not in handlers:
-            raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
-        if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
-            raise Problem(
-                412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
-                Tus_Version=VERSION,
-            )  # fmt: skip
-        if method != "OPTIONS":
-            _refuse_extensions(request)
+        _check_request(request, method, handlers)
         response = handlers[method](request, **path)
     except Problem as problem:
         response = problem.response()
@@ -83,6 +75,19 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _check_request(request: HttpRequest, method: str, handlers: dict[str, Handler]) -> None:
+    """Raise Problem for a method or an extension that this server does not have, or another protocol version."""
+    if method not in handlers:
+        raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
+    if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
+        raise Problem(
+            412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
+            Tus_Version=VERSION,
+        )  # fmt: skip
+    if method != "OPTIONS":
+        _refuse_extensions(request)
 
 
 def _options(request: HttpRequest, **path: str) -> HttpResponse:

@@ -4,6 +4,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -73,14 +74,20 @@ class PhaseInline(admin.StackedInline):
     ]
 
 
+# A link that is typed without a scheme is one to https.
+ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
+
+
 class TrainingFileInline(admin.StackedInline):
     model = TrainingFile
+    formfield_overrides = ASSUME_HTTPS
     extra = 0
     fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
 
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
@@ -284,6 +291,7 @@ class PublishedScoreInline(admin.TabularInline):
 
 @admin.register(PublishedEntry)
 class PublishedEntryAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["method", "benchmark", "source", "is_ground_truth"]
     list_filter = ["benchmark"]
     search_fields = ["method", "source"]

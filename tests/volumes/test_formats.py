@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import zarr
 
-from axonem_eval import VolumeSpec
+from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.volumes import check_labels, open_labels
 from tests.volumes.written_labels import (
