@@ -1,3 +1,5 @@
+"""What every process of the server does when Django is ready."""
+
 from django.apps import AppConfig
 
 

@@ -91,14 +91,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_server(sending)
 
     status = add("status", run_status, "List the submissions of your teams, or show one.")
-    status.add_argument("code", metavar="CODE", nargs="?")
+    status.add_argument("code", metavar="CODE", nargs="?", help="code of a submission (default: list all)")
     status.add_argument("--watch", action="store_true", help="follow the evaluation to its end")
     _add_server(status)
 
     board = add("leaderboard", run_leaderboard, "Print a benchmark's leaderboard.")
     board.add_argument("slug", metavar="SLUG", help="short name of the benchmark, as in its address")
     board.add_argument("--phase", default="", help="short name of the phase (default: the current one)")
-    board.add_argument("--page", type=int, default=1)
+    board.add_argument("--page", type=int, default=1, help="page of the table (default 1)")
     board.add_argument(
         "--sort",
         default="rank",
@@ -112,8 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     pair = add(
         "compare", run_compare, "Compare two entries of a phase, and test whether their difference is more than chance."
     )
-    pair.add_argument("a", metavar="A", help="code of an entry")
-    pair.add_argument("b", metavar="B")
+    pair.add_argument("a", metavar="A", help="code of the first entry")
+    pair.add_argument("b", metavar="B", help="code of the second entry")
     _add_server(pair)
     return parser
 

@@ -15,6 +15,7 @@ from evalserver.api.schemas.results import (
     HeadlineOut,
 )
 from evalserver.api.schemas.submissions import FileOut, SubmissionOut
+from evalserver.jobs import WAITING
 from evalserver.submissions import selectors
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.submissions.results import downloads
@@ -44,7 +45,7 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         stage=submission.stage,
         percent=submission.percent,
         seconds_left=submission.seconds_left,
-        waiting_before=selectors.waiting_before(submission) if submission.status == "uploaded" else None,
+        waiting_before=selectors.waiting_before(submission) if submission.status == WAITING else None,
         complaints=[ComplaintOut(**row) for row in submission.complaints] if may_manage else [],
         incident_id=submission.incident_id if may_manage else "",
         visibility=visibility(submission),

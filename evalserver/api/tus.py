@@ -21,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from evalserver.accounts.models import Team, User
 from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
+from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
 from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
@@ -192,7 +193,7 @@ def _own_upload(request: HttpRequest, code: str) -> Upload:
     upload = Upload.objects.filter(code=code, user=user).first()
     if upload is None:
         raise Problem(404, "not_found", "You have no upload of this name.")
-    if upload.expires_at < timezone.now() or upload.status in (Upload.USED, "rejected"):
+    if upload.expires_at < timezone.now() or upload.status in (Upload.USED, REJECTED):
         raise Problem(410, "gone", "The upload has expired or is submitted. Begin a new one.", {"state": upload.state})
     return upload
 

@@ -1,3 +1,5 @@
+"""Organisers' pages of benchmarks, volumes, phases and ground truth."""
+
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -23,6 +25,7 @@ from evalserver.benchmarks.models import (
     TrainingFile,
     Volume,
 )
+from evalserver.jobs import FAILED
 
 
 class VolumeForm(forms.ModelForm):
@@ -257,7 +260,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     def state(self, obj: GroundTruth) -> str:
         if obj.is_active:
             return f"{obj.status}, {obj.percent}%: {obj.stage}"
-        return f"failed, incident {obj.incident_id}: see the worker's log" if obj.status == "failed" else obj.status
+        return f"failed, incident {obj.incident_id}: see the worker's log" if obj.status == FAILED else obj.status
 
     @admin.display(description="reasons for rejection")
     def problems(self, obj: GroundTruth) -> str:

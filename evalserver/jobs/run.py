@@ -161,7 +161,7 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
     for job in model._default_manager.filter(status=WAITING, queued_at__lt=now - just_sent):
         if job.task_id in queued or (job.task_id in held and now - job.queued_at < held_too_long):
             continue
-        # Only who moves queued_at sends, so that two reconcilers do not both send.
+        # Only the reconciler that changes queued_at sends the task: two of them do not both send it.
         if model._default_manager.filter(pk=job.pk, status=WAITING, queued_at=job.queued_at).update(queued_at=now):
             send(job)
             result.sent_again += 1

@@ -1,3 +1,5 @@
+"""The leaderboard as a page and as a download."""
+
 import time
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Organisers' pages of submissions and evaluations, and what organisers have changed."""
+
 from typing import Any
 
 from django.contrib import admin, messages

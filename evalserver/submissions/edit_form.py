@@ -1,3 +1,5 @@
+"""The form that edits an entry's description."""
+
 from typing import Any, cast
 
 from django import forms

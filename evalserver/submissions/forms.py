@@ -1,3 +1,5 @@
+"""The form that makes a submission."""
+
 from dataclasses import dataclass
 from typing import Any, cast
 

@@ -1,3 +1,5 @@
+"""`manage.py up`: the whole server by one command."""
+
 import fcntl
 import os
 import signal
