@@ -85,8 +85,6 @@ UPWARDS = {
     "evalserver.submissions.services -> evalserver.submissions.evaluation.scoring",
 }
 CIRCLES = {
-    ("axonem_eval.cli.main", "axonem_eval.cli.report", "axonem_eval.cli.skeletons"),
-    ("axonem_eval.diagnosis.diagnose", "axonem_eval.diagnosis.to_json"),
     (
         "axonem_eval.volumes.background_ids",
         "axonem_eval.volumes.bounds",

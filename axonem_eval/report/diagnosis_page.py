@@ -11,7 +11,7 @@ PLACES_SHOWN = 25
 
 
 def render_diagnosis(data: dict[str, Any], *, title: str, command: str = "") -> str:
-    """The page of ``Diagnosis.to_json``; ``title`` names the segmentation and is escaped."""
+    """The page of ``diagnosis_json``; ``title`` names the segmentation and is escaped."""
     content = [_header(data, title), _lengths(data), _splits(data), _mergers(data), _ends(data), _longest(data)]
     if command:
         content.append(section("How it was made", tag("p", tag("code", escape(command)))))

@@ -36,7 +36,7 @@ from axonem_eval.skeletonize.label_runs import (
     write_block,
 )
 from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
-from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import (
     Box,
@@ -292,7 +292,7 @@ def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], pla
     return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
 
 
-def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeletons:
+def collect(work_dir: str | Path, provenance: dict[str, Any]) -> SkeletonGraph:
     """The skeletons of all batches, ascending by label; those without an edge are left out.
 
     Nodes stand at the middle of their downsampled voxels. Edge lengths are measured between those, whose positions are
@@ -317,7 +317,8 @@ def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeleto
     edge = np.concatenate([np.empty((0, 2), np.int64), *(k[3] + f for k, f in zip(kept, first, strict=True))])
     step = (node[edge[:, 0]] - node[edge[:, 1]]) * np.asarray(plan.small_voxel_nm)
     center = node * np.asarray(plan.factor) + np.asarray(plan.factor) // 2
-    graph = SkeletonGraph(
+    voxel_um3 = float(np.prod(plan.small_voxel_nm)) / 1e9
+    return SkeletonGraph(
         skeleton_id=np.array([k[0] for k in kept], np.uint64),
         node_skeleton=np.repeat(np.arange(len(kept), dtype=np.int32), count),
         node_voxel_zyx=np.minimum(center, np.asarray(plan.shape) - 1).astype(np.int32),
@@ -327,7 +328,6 @@ def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeleto
         shape_zyx=plan.shape,
         voxel_size_nm_zyx=plan.voxel_size_nm,
         provenance=provenance,
+        node_radius_nm=np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)]),
+        volume_um3=np.array([k[1] for k in kept], np.float64) * voxel_um3,
     )
-    voxel_um3 = float(np.prod(plan.small_voxel_nm)) / 1e9
-    radius = np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)])
-    return MeasuredSkeletons(graph, radius, np.array([k[1] for k in kept], np.float64) * voxel_um3)

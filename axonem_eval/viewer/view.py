@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.diagnosis import Diagnosis, diagnose
+from axonem_eval.diagnosis import Diagnosis, diagnose, diagnosis_json
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import COLORS, KINDS, LocatedErrors, locate_errors, run_table, sample_file
 from axonem_eval.skeletons import SkeletonGraph
@@ -149,7 +149,7 @@ def _segments(errors: LocatedErrors, i: int) -> str:
 
 def suspect_marks(diagnosis: Diagnosis) -> dict[str, list[Mark]]:
     """The places that look wrong by shape alone."""
-    data = diagnosis.to_json(top=MOST_MARKS)
+    data = diagnosis_json(diagnosis, top=MOST_MARKS)
     splits = [
         Mark(
             _middle(row["ends_voxel"][0]),
