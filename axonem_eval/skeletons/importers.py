@@ -5,10 +5,8 @@ just short of it. No pickle is ever loaded.
 """
 
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,26 +105,6 @@ def from_em_erl(path: str | Path, spec: VolumeSpec, *, unit: str = "nm", anyway:
         voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
         provenance={"source": Path(path).name, "program": "em_erl graph", "unit": unit, "notes": notes},
     )
-
-
-def from_osteoid(
-    skeletons: Mapping[int, Any], spec: VolumeSpec, *, axes: str = "zyx", provenance: dict[str, Any] | None = None
-) -> SkeletonGraph:
-    """A kimimaro or osteoid skeleton set, {label: skeleton with ``vertices`` in nm and ``edges``}.
-
-    axes : order of the vertices' coordinates; kimimaro keeps the order of the array that it was given.
-    """
-    options = ImportOptions("nm", axes)
-    as_nm = [
-        NmSkeleton(
-            int(label),
-            options.nm_zyx(np.asarray(s.vertices, np.float64), spec),
-            np.asarray(s.edges, np.int64),
-            f"skeleton {label}",
-        )
-        for label, s in sorted(skeletons.items())
-    ]
-    return from_skeletons(as_nm, spec, provenance or {"program": "osteoid skeletons"}, options)
 
 
 def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> SkeletonGraph:
