@@ -1,7 +1,7 @@
-"""Files of our own: written whole or not at all, and read without running what is in them."""
+"""Write a file whole or not at all; read an .npz without running code from it."""
 
 import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,15 +55,35 @@ def _require_archive(path: Path) -> None:
         )
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file that appears under its name only when it is whole and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def require_target(path: str | Path) -> Path:
+    """The file to write: ``path``, or what it points at where it is a symbolic link.
+
+    Raises InputError where the folder is missing, or where a folder or a device such as /dev/null has that name.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "a device or a pipe"
+        raise InputError.of("no_regular_file", f"{path}: this is {what}, not a file; give another name")
+    return target
+
+
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
+    """Write a file that appears under its name only when it is whole and on disk.
+
+    write : fills the open draft it is given; ``draft.name`` is its path, for libraries that open files by name.
+    mode : permissions, of which the process's umask takes some away.
+    Raises InputError as ``require_target`` does.
+    """
+    target = require_target(path)
+    draft = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(draft, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        draft.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise

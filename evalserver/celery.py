@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init
 from django.core.exceptions import ImproperlyConfigured
 
-from evalserver.embedded import die_with_parent
+from axonem_eval.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalserver.settings")
 

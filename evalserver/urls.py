@@ -9,10 +9,9 @@ from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import views as leaderboard
 from evalserver.site import documentation, views
-from evalserver.submissions import team_page
 from evalserver.submissions import views as submissions
-from evalserver.submissions.results import compare_views, viewer_views
-from evalserver.submissions.results import views as result_views
+from evalserver.submissions.results import compare_views, team_page, viewer_views
+from evalserver.submissions.results import views as results
 from evalserver.uploads import views as uploads
 
 # Organisers log in where everybody does: with a second factor, and not without end.
@@ -31,18 +30,18 @@ urlpatterns = [
         name="leaderboard_download",
     ),
     path("benchmarks/<slug:slug>/submit/", submissions.upload, name="upload"),
-    path("submissions/", submissions.my_submissions, name="my_submissions"),
-    path("submissions/<slug:code>/", submissions.detail, name="submission"),
-    path("submissions/<slug:code>/progress/", submissions.progress, name="submission_progress"),
-    path("submissions/<slug:code>/edit/", result_views.edit, name="submission_edit"),
-    path("submissions/<slug:code>/result.json", result_views.result_json, name="result_json"),
-    path("submissions/<slug:code>/result.csv", result_views.result_csv, name="result_csv"),
-    path("submissions/<slug:code>/<slug:volume>/<str:table>.csv", result_views.volume_table, name="volume_table"),
-    path("submissions/<slug:code>/<slug:volume>/diagnosis/", result_views.diagnosis, name="diagnosis"),
-    path("submissions/<slug:code>/<slug:volume>/diagnosis.json", result_views.diagnosis_json, name="diagnosis_json"),
+    path("submissions/", results.my_submissions, name="my_submissions"),
+    path("submissions/<slug:code>/", results.detail, name="submission"),
+    path("submissions/<slug:code>/progress/", results.progress, name="submission_progress"),
+    path("submissions/<slug:code>/edit/", results.edit, name="submission_edit"),
+    path("submissions/<slug:code>/result.json", results.result_json, name="result_json"),
+    path("submissions/<slug:code>/result.csv", results.result_csv, name="result_csv"),
+    path("submissions/<slug:code>/<slug:volume>/<str:table>.csv", results.volume_table, name="volume_table"),
+    path("submissions/<slug:code>/<slug:volume>/diagnosis/", results.diagnosis, name="diagnosis"),
+    path("submissions/<slug:code>/<slug:volume>/diagnosis.json", results.diagnosis_json, name="diagnosis_json"),
     path(
         "submissions/<slug:code>/<slug:volume>/skeletons.npz",
-        result_views.diagnosis_skeletons,
+        results.diagnosis_skeletons,
         name="diagnosis_skeletons",
     ),
     path("submissions/<slug:code>/<slug:volume>/view.json", viewer_views.state, name="view_state"),

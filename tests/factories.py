@@ -17,7 +17,7 @@ from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
 from evalserver.benchmarks.models import Benchmark, GroundTruth, GroundTruthPreview, Phase, Volume
 from evalserver.benchmarks.preview import figures_of
-from evalserver.submissions.evaluation import scoring
+from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
 
 SHAPE = (24, 64, 96)
@@ -152,7 +152,7 @@ def make_scored(phase: Phase, erl_nm: float, *, team: Team | None = None, **fiel
         team=team or make_team(),
         **{"method_name": f"erl {erl_nm}", "status": "scored", "published_at": timezone.now(), **fields},
     )
-    for volume_id, ground_truth in scoring.current_ground_truths(phase).items():
+    for volume_id, ground_truth in current_ground_truths(phase).items():
         row = VolumeFile.objects.create(
             submission=submission, volume_id=volume_id, file="none", original_name="x", size_bytes=1, sha256="0" * 64
         )
@@ -170,7 +170,7 @@ def make_scored(phase: Phase, erl_nm: float, *, team: Team | None = None, **fiel
         )
     Score.objects.create(
         submission=submission,
-        ruler=scoring.current_ruler(phase),
+        ruler=current_ruler(phase),
         metric_version=METRIC_VERSION,
         mean_erl_nm=erl_nm,
         mean_normalized_erl=erl_nm / 10_000,

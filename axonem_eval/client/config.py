@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.client.errors import ClientError
+from axonem_eval.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,7 @@ def save_login(login: Login) -> Path:
     known = _read(path)
     known["servers"] = {**known.get("servers", {}), login.url: login.token}
     known["default"] = login.url
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(known, file, indent=2)
-    os.replace(draft, path)
+    write_atomically(path, lambda file: file.write(json.dumps(known, indent=2).encode()), mode=0o600)
     return path
 
 

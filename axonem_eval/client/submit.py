@@ -1,7 +1,6 @@
 """The steps of a submission: check, upload, create, follow. A script can call them as the command line does."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from axonem_eval.client.errors import ClientError, ServerRefused
 from axonem_eval.client.method import ABOUT, Method
 from axonem_eval.client.server import Server
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.progress import StageProgress
 from axonem_eval.spec import VolumeSpec
 
-# progress(stage, done, total): what runs now, and how much of it is done.
-Progress = Callable[[str, int, int], None]
 END_STATES = frozenset({"scored", "rejected", "failed"})
 
 
@@ -41,7 +39,7 @@ def team_id(server: Server, wanted: str) -> int | None:
     raise ClientError(f"You belong to no team {wanted!r}; yours are: {', '.join(t['name'] for t in teams)}.")
 
 
-def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: Progress) -> list[Complaint]:
+def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: StageProgress) -> list[Complaint]:
     """What the server would reject, found here by the same code. Empty if the files are right."""
     from axonem_eval.volumes import check_labels
 
@@ -58,7 +56,7 @@ def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: Pro
 
 
 def upload_files(
-    server: Server, method: Method, phase: dict[str, Any], files: dict[str, Path], progress: Progress
+    server: Server, method: Method, phase: dict[str, Any], files: dict[str, Path], progress: StageProgress
 ) -> tuple[dict[str, str], str | None]:
     """Upload what the server does not have: (upload code by volume, code of the submission that has them all).
 
@@ -128,7 +126,7 @@ def create_submission(server: Server, method: Method, phase: dict[str, Any], cod
     return server.patiently(post)
 
 
-def follow(server: Server, code: str, progress: Progress) -> dict[str, Any]:
+def follow(server: Server, code: str, progress: StageProgress) -> dict[str, Any]:
     """Wait until a submission has ended; its last state."""
     while True:
         submission = server.get(f"/submissions/{code}")
@@ -150,7 +148,7 @@ def evaluations(server: Server, code: str) -> list[dict[str, Any]]:
     return list(server.get(f"/submissions/{code}/evaluations")["evaluations"])
 
 
-def compare(server: Server, a: str, b: str, progress: Progress) -> dict[str, Any]:
+def compare(server: Server, a: str, b: str, progress: StageProgress) -> dict[str, Any]:
     """Two entries side by side. Waits until a worker has compared them; `state` says whether it succeeded."""
     pair = dict(server.post(f"/comparisons/{a}/{b}"))
     while pair["state"] == "computing":

@@ -7,7 +7,7 @@ continues where it stopped after a killed client, from another folder, or from a
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import httpx
 
 from axonem_eval.client.errors import ClientError, ServerRefused
 from axonem_eval.client.server import API, LONGEST_PAUSE_S, RETRIED_STATUSES, Server, raise_for_problem
+from axonem_eval.progress import Progress
 
 VERSION = {"Tus-Resumable": "1.0.0"}
 # Size of one request. A proxy that buffers requests holds this much.
 PIECE_BYTES = 2**25
 BLOCK_BYTES = 2**18
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

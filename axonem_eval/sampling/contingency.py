@@ -123,12 +123,19 @@ class PairCounter:
 
     def merge(self, other: "PairCounter") -> None:
         """Add the counts of another counter."""
+        self._merge_rows(other._a, other._b, other._value, other._used)
+
+    def add_counts(self, a: Ids, b: Ids, count: Counts) -> None:
+        """Add pairs that were counted before; the columns of ``table``."""
+        self._merge_rows(a, b, count, len(count))
+
+    def _merge_rows(self, a: Ids, b: Ids, count: Counts, used: int) -> None:
         slots = len(self._value)
-        while slots < 2 * (self._used + other._used):
+        while slots < 2 * (self._used + used):
             slots *= 2
         if slots > len(self._value):
             self._grow(slots)
-        self._used = int(_merge(other._a, other._b, other._value, self._a, self._b, self._value, self._used, _SALT))
+        self._used = int(_merge(a, b, count, self._a, self._b, self._value, self._used, _SALT))
 
     def table(self) -> tuple[Ids, Ids, Counts]:
         """The pairs and their counts, sorted by a, then b."""

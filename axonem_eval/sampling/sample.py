@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.files import read_npz
+from axonem_eval.files import read_npz, write_atomically
+from axonem_eval.progress import Progress
 from axonem_eval.sampling import kernels
-from axonem_eval.sampling.checkpoint import Checkpoint, WalkState
+from axonem_eval.sampling.checkpoint import Checkpoint
 from axonem_eval.sampling.contingency import PairCounter
 from axonem_eval.spec import Triple, format_triple
 from axonem_eval.volumes import (
     Labels,
     LabelVolume,
-    Progress,
     Scratch,
     native_unsigned,
     read_only,
@@ -66,8 +66,7 @@ class NodeSample:
         arrays = {"node_segment": self.node_segment}
         if self.mask_segment is not None and self.mask_voxels is not None:
             arrays |= {"mask_segment": self.mask_segment, "mask_voxels": self.mask_voxels.astype(np.uint64)}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     @classmethod
     def load(cls, path: str | Path) -> "NodeSample":
@@ -180,19 +179,19 @@ def sample_nodes(
     if also is not None and checkpoint is not None:
         raise ValueError("a checkpoint cannot hold what `also` has learnt")
     nodes = np.ascontiguousarray(node_voxel_zyx, np.int32)
-    _demand_inside(nodes, volume.shape_zyx)
+    _require_inside(nodes, volume.shape_zyx)
     if no_merge_mask is not None and no_merge_mask.shape_zyx != volume.shape_zyx:
         raise InputError.of(
             "mask_shape",
             f"the no-merge mask has shape {no_merge_mask.shape_zyx}, the labels {volume.shape_zyx} (z,y,x)",
         )
     if no_merge_mask is not None and no_merge_mask.sequential:
-        _demand_small(no_merge_mask)
+        _require_small_mask(no_merge_mask)
     n_threads = reading_threads(volume, threads)
     plan = _plan(volume, nodes, no_merge_mask, n_threads, every_chunk=also is not None)
-    walk = _Walk(volume, nodes, plan, no_merge_mask, also)
+    found = _Pass(volume, nodes, plan, no_merge_mask, also)
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint), [volume, no_merge_mask], nodes, plan.batch)
-    first = kept.restore(walk.state) if kept else 0
+    first = found.restore(kept.restore()) if kept else 0
 
     def report(batches: int) -> None:
         if on_progress:
@@ -200,16 +199,16 @@ def sample_nodes(
 
     while first < plan.n_batches:
         until = kept.due if kept else None
-        first = run_threads(first, plan.n_batches, walk.visit, n_threads, on_progress=report, until=until)
+        first = run_threads(first, plan.n_batches, found.visit, n_threads, on_progress=report, until=until)
         if kept and first < plan.n_batches:  # no thread is at work now, so labels and counts agree
-            kept.save(first, walk.state)
+            kept.save(found.arrays(first))
     if kept:
         kept.remove()
-    return walk.result()
+    return found.sample()
 
 
-class _Walk:
-    """The visits of one pass: labels at nodes, and voxels of each label under the mask."""
+class _Pass:
+    """What one pass over the chunks has found: the label at each node, and the voxels of each label under the mask."""
 
     def __init__(
         self,
@@ -221,10 +220,9 @@ class _Walk:
     ) -> None:
         self._volume, self._nodes, self._plan, self._mask, self._also = volume, nodes, plan, no_merge_mask, also
         # Nodes in chunks that the file does not hold, which are not visited, keep the fill value.
-        self.state = WalkState(np.full(len(nodes), _fill_label(volume), np.uint64))
+        self._node_segment = np.full(len(nodes), _fill_label(volume), np.uint64)
         self._grid = np.array([*volume.grid_zyx, *volume.chunk_shape_zyx], np.int64)
         self._threads = _PerThread()
-        self.state.count = self._threads.mask_table
         self._same_grid = no_merge_mask is not None and no_merge_mask.chunk_shape_zyx == volume.chunk_shape_zyx
         if no_merge_mask is not None and not self._same_grid:
             no_merge_mask.kept_bytes = MASK_KEPT_BYTES
@@ -237,7 +235,7 @@ class _Walk:
         stack = _unsigned_stack(self._volume, stack, chunks)
         start = self._plan.start[first : first + len(chunks) + 1]
         if start[-1] > start[0]:
-            kernels.gather(stack, chunks, self._grid, self._nodes, self._plan.order, start, self.state.node_segment)
+            kernels.gather(stack, chunks, self._grid, self._nodes, self._plan.order, start, self._node_segment)
         if self._mask is not None:
             for labels, chunk in zip(stack, chunks, strict=True):
                 self._count_under_mask(int(chunk), labels)
@@ -257,12 +255,30 @@ class _Walk:
         # All voxels are counted, with 0 or 1 for the mask: runs make that cheaper than picking the masked ones.
         counter.add(labels[inside], mask != 0)
 
-    def result(self) -> NodeSample:
-        """What the pass found."""
+    def arrays(self, batches_done: int) -> dict[str, NDArray[Any]]:
+        """The state after so many batches, for ``restore``."""
+        segment, voxels = self._threads.voxels_under_mask()
+        return {
+            "batches_done": np.array(batches_done),
+            "node_segment": self._node_segment,
+            "mask_segment": segment,
+            "mask_voxels": voxels,
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]] | None) -> int:
+        """Take over the state of an earlier pass, if there is one; returns the first batch that is still to do."""
+        if arrays is None:
+            return 0
+        self._node_segment[:] = arrays["node_segment"]
+        segment, voxels = arrays["mask_segment"], arrays["mask_voxels"]
+        self._threads.total.add_counts(segment, np.ones_like(segment), voxels)
+        return int(arrays["batches_done"])
+
+    def sample(self) -> NodeSample:
+        """The result of the whole pass."""
         if self._mask is None:
-            return NodeSample(self.state.node_segment)
-        segment, voxels = self.state.mask_counts()
-        return NodeSample(self.state.node_segment, segment, voxels)
+            return NodeSample(self._node_segment)
+        return NodeSample(self._node_segment, *self._threads.voxels_under_mask())
 
 
 def _fill_label(volume: LabelVolume) -> int:
@@ -270,7 +286,7 @@ def _fill_label(volume: LabelVolume) -> int:
     return max(0, volume.fill_value)
 
 
-def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
+def _require_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
     if len(nodes) and kernels.any_outside(nodes, np.asarray(shape_zyx, np.int64)):
         raise InputError.of(
             "node_outside",
@@ -279,7 +295,7 @@ def _demand_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
         )
 
 
-def _demand_small(mask: LabelVolume) -> None:
+def _require_small_mask(mask: LabelVolume) -> None:
     """Where a mask is one long stream, labels must not come back to what it has passed."""
     mask_bytes = math.prod(mask.shape_zyx) * mask.dtype.itemsize
     if mask_bytes > MASK_KEPT_BYTES:
@@ -305,6 +321,7 @@ class _PerThread:
     """A pair counter and buffers for each thread, so that counting needs no lock."""
 
     def __init__(self) -> None:
+        self.total = PairCounter()
         self._local = threading.local()
         self._all: list[PairCounter] = []
 
@@ -315,13 +332,12 @@ class _PerThread:
             self._all.append(self._local.counter)
         return self._local.counter, self._local.scratch
 
-    def mask_table(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """(segment, voxels under the mask) of all threads, ascending; starts the counts anew."""
-        total = PairCounter()
+    def voxels_under_mask(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """(segment, voxels under the mask), segments ascending; no thread may count meanwhile."""
         for counter in self._all:
-            total.merge(counter)
+            self.total.merge(counter)
         self._all, self._local = [], threading.local()
-        segment, masked, voxels = total.table()
+        segment, masked, voxels = self.total.table()
         return segment[masked == 1], voxels[masked == 1]
 
 

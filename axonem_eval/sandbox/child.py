@@ -36,7 +36,7 @@ def main() -> None:
     """Confine this process, then do what stdin asks."""
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
-    _import_readers(Path(request["path"]))
+    _import_libraries(Path(request["path"]))
     work = _work_of(request)
     compile_in_memory()
     limits = Limits(**request["limits"])
@@ -53,15 +53,12 @@ def main() -> None:
         _say({"complaints": _said(unreadable(request["path"], error))})
 
 
-def _import_readers(path: Path) -> None:
+def _import_libraries(path: Path) -> None:
     """Load every library that reading such a file may need while there is room: some open files of their own."""
     of_many_files = path.is_dir()
     if not of_many_files:
         with open(path, "rb") as file:
             of_many_files = file.read(2) == b"PK"
-    readers = ("zarr_volume", "precomputed_volume", "tiff_volume") if of_many_files else ("hdf5.open", "tiff_volume")
-    for reader in readers:
-        import_module(f"axonem_eval.volumes.{reader}")
     for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)

@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 
 from axonem_eval.diagnosis import diagnose, diagnosis_json
+from axonem_eval.progress import StageProgress
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import export_precomputed
-from axonem_eval.volumes import StageProgress, open_labels, write_precomputed
+from axonem_eval.volumes import open_labels, write_precomputed
 
 # Of skeletons in the viewer: each is a file.
 VIEW_LEAST_UM = 0.5

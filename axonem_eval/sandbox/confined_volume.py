@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.sandbox.process import ConfinedCrash, ConfinedProcess
+from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess
 from axonem_eval.spec import Triple, VolumeSpec
 from axonem_eval.volumes import (
     MAX_CHUNK_BYTES,
@@ -137,6 +137,8 @@ class ConfinedVolume(LabelVolume):
             raise ConfinedCrash("the reader states another shape than it checked")
         if self.n_chunks > MAX_CHUNKS:
             raise ConfinedCrash("the reader states too many chunks")
+        if not np.iinfo(self.dtype).min <= self.fill_value <= np.iinfo(self.dtype).max:
+            raise ConfinedCrash("the reader states a fill value that its dtype does not hold")
         self._rank, self._stored = self._index(bool(answer["in_order"]), bool(answer["stored_known"]))
         self._slot_bytes = -(-max(self.chunk_bytes, SLOT_BYTES) // _PAGE) * _PAGE
         usable = max(1, min(len(lanes.lanes), len(lanes.memory.bytes) // self._slot_bytes))
@@ -238,9 +240,12 @@ def _triple(said: Any) -> Triple:
 
 def _complaints(said: bytes) -> list[Complaint]:
     try:
-        return [Complaint(str(c["code"])[:60], str(c["message"])[:2000]) for c in json.loads(said)[:20]]
-    except (ValueError, KeyError, TypeError):
-        raise ConfinedCrash("the reader's complaint is not readable") from None
+        complaints = [Complaint(str(c["code"])[:60], str(c["message"])[:2000]) for c in json.loads(said)[:20]]
+    except MISREAD:
+        complaints = []
+    if not complaints:
+        raise ConfinedCrash("the reader's complaint is not readable")
+    return complaints
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -19,6 +19,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.processes import usable_cores
+from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import LabelInfo, Labels, StageProgress, open_labels, split_dataset
+from axonem_eval.volumes import LabelInfo, open_labels, split_dataset
 
 __all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
 
 MAX_REPORT_BYTES = 16 << 20
+# A child that only reads writes nothing else.
+MAX_STDERR_BYTES = 1 << 20
 # Looking at every voxel beside the child, as a no-merge mask needs it, takes this long.
 VOXELS_A_SECOND = 25e6
 
@@ -44,7 +49,6 @@ def open_confined(
     path: str | Path,
     spec: VolumeSpec,
     *,
-    dataset: str | None = None,
     limits: Limits | None = None,
     extra_seconds: float = 0.0,
     on_progress: StageProgress | None = None,
@@ -58,16 +62,21 @@ def open_confined(
     Raises InputError for whatever is wrong with the file, its cost included, and ConfinedCrash where the child died by
     no fault of the file. So does reading.
     """
-    file, named = split_dataset(path)
+    file, dataset = split_dataset(path)
     allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
-    lanes = Lanes(2 * min(8, os.cpu_count() or 1) + 1)
+    allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
+    lanes = Lanes(2 * min(8, usable_cores()) + 1)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
-        request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset or named, spec)}
+        request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset, spec)}
         try:
             with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
                 lanes.close_childs()
                 answer = process.answer(on_progress)
-                with ConfinedVolume(file, spec, process, lanes, answer) as volume:
+                try:
+                    volume = ConfinedVolume(file, spec, process, lanes, answer)
+                except MISREAD:
+                    raise ConfinedCrash("the reader's answer is not readable") from None
+                with volume:
                     yield volume
         finally:
             lanes.close()
@@ -78,9 +87,7 @@ def sample_confined(
     spec: VolumeSpec,
     node_voxel_zyx: NDArray[np.int32],
     *,
-    dataset: str | None = None,
     no_merge_mask: str | Path | None = None,
-    also: Callable[[int, Labels], None] | None = None,
     limits: Limits | None = None,
     on_open: Callable[[LabelInfo], None] | None = None,
     on_progress: StageProgress | None = None,
@@ -88,23 +95,21 @@ def sample_confined(
 ) -> NodeSample:
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
-    no_merge_mask : a file of the ground truth's own, opened in this process.   also : as of ``sample_nodes``.
+    no_merge_mask : a file of the ground truth, opened in this process.
     on_open : called with what the file is, its warnings among it, once it is checked.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
     ends the child and is raised here.   poll : as of ``open_confined``.
     Raises as ``open_confined`` does.
     """
-    every_voxel = no_merge_mask is not None or also is not None
-    extra = spec.voxels / VOXELS_A_SECOND if every_voxel else 0.0
-    opened = partial(open_confined, path, spec, dataset=dataset, limits=limits, extra_seconds=extra)
+    extra = spec.voxels / VOXELS_A_SECOND if no_merge_mask is not None else 0.0
     sampled = partial(on_progress, "sample") if on_progress else None
-    with opened(on_progress=on_progress, poll=poll) as volume:
+    with open_confined(path, spec, limits=limits, extra_seconds=extra, on_progress=on_progress, poll=poll) as volume:
         if on_open:
             on_open(volume.info)
         if no_merge_mask is None:
-            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
+            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled)
         with open_labels(no_merge_mask, mask=True) as mask:
-            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
+            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled)
 
 
 def diagnose_confined(
@@ -112,7 +117,6 @@ def diagnose_confined(
     spec: VolumeSpec,
     out: str | Path,
     *,
-    dataset: str | None = None,
     view: bool = False,
     limits: Limits | None = None,
     on_progress: StageProgress | None = None,
@@ -126,11 +130,11 @@ def diagnose_confined(
     on_progress, poll : as in ``sample_confined``, stages read, skeletonize, place, view.
     Raises as ``open_confined`` does.
     """
-    file, named = split_dataset(path)
+    file, dataset = split_dataset(path)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         work = Path(folder)
         asked = {"work": "diagnose", "writable": [folder], "view": view}
-        request = {**asked, **_file_request(file, dataset or named, spec)}
+        request = {**asked, **_file_request(file, dataset, spec)}
         with ConfinedProcess(request, limits or Limits(), work, poll=poll) as process:
             process.answer(on_progress)
         _require_plain(work / "out")

@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.volumes import StageProgress
+from axonem_eval.processes import usable_cores
+from axonem_eval.progress import StageProgress
 
 MAX_LINE_BYTES = 4 << 20
 MAX_COMPLAINTS = 200
 MAX_COMPLAINT_CHARACTERS = 2_000
 POLL_EVERY_S = 1.0
 PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
+
+# What reading an answer of another form raises; the child may answer anything.
+MISREAD = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 # What a file may cost: a fixed allowance, and more for each MB that is stored. Real label volumes take 10 ms a MB.
 BASE_SECONDS = 45.0
@@ -44,7 +48,7 @@ class Limits:
     def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
         """These limits, with no more time than a file of that size can need."""
         wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + extra_seconds)
-        cpu = min(self.cpu_seconds, int(wall * (os.cpu_count() or 1)) + 1)
+        cpu = min(self.cpu_seconds, int(wall * usable_cores()) + 1)
         return replace(self, wall_seconds=wall, cpu_seconds=cpu)
 
 
@@ -67,22 +71,23 @@ class ConfinedProcess:
         pass_fds: Sequence[int] = (),
         poll: Callable[[], None] | None = None,
     ) -> None:
-        self._limits, self._stderr = limits, work / "stderr.txt"
+        self._limits = limits
         self._confined = self._late = False
         self._poll = poll
         self._poll_error: BaseException | None = None
         self._ended = threading.Event()
-        with open(self._stderr, "wb") as stderr:
-            self._child = subprocess.Popen(
-                [sys.executable, *PROGRAM],
-                cwd=work,
-                env=_environment(work),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
+        # Held open: where the child may write into the folder, it could put a pipe or a link in the file's place.
+        self._stderr = (work / "stderr.txt").open("w+b")
+        self._child = subprocess.Popen(
+            [sys.executable, *PROGRAM],
+            cwd=work,
+            env=_environment(work),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
         self._watchdog = threading.Thread(target=self._watch, name="confined-watchdog", daemon=True)
         self._watchdog.start()
         assert self._child.stdin is not None
@@ -97,6 +102,7 @@ class ConfinedProcess:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        self._stderr.close()
 
     def answer(self, on_progress: StageProgress | None = None) -> dict[str, Any]:
         """The child's answer. Raises InputError with its complaints, or what ``failure`` says where there is none."""
@@ -105,7 +111,7 @@ class ConfinedProcess:
             line = self._child.stdout.readline(MAX_LINE_BYTES)
             try:
                 message = json.loads(line)
-                if "complaints" in message:
+                if message.get("complaints"):
                     complaints = [_complaint(c) for c in message["complaints"][:MAX_COMPLAINTS]]
                     break
                 if "confined" in message:
@@ -113,7 +119,7 @@ class ConfinedProcess:
                 elif "stage" not in message:
                     return dict(message)
                 step = (str(message.get("stage"))[:40], int(message.get("done", 0)), int(message.get("total", 0)))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except MISREAD:
                 raise self.failure() from None
             if on_progress and "stage" in message:
                 on_progress(*step)
@@ -132,7 +138,7 @@ class ConfinedProcess:
                 f"{limits.cpu_seconds:,} s of CPU time), which grows with the size of the file. Store it in chunks of "
                 "about 64 x 64 x 64 voxels with gzip level 4",
             )
-        tail = self._stderr.read_bytes()[-2000:].decode(errors="replace")
+        tail = self._said_last()
         if any(text in tail for text in ("MemoryError", "Cannot allocate memory", "std::bad_alloc")):
             return InputError.of(
                 "too_much_memory",
@@ -147,6 +153,11 @@ class ConfinedProcess:
                 "HDF5 with gzip compression, and compare checksums after copying",
             )
         return ConfinedCrash(f"the reader ended with code {code}: {tail}")
+
+    def _said_last(self) -> str:
+        """The end of what the child wrote to stderr, which may be very much."""
+        written = os.fstat(self._stderr.fileno()).st_size
+        return os.pread(self._stderr.fileno(), 2000, max(0, written - 2000)).decode(errors="replace")
 
     def end(self, patience_s: float = 0.2) -> int:
         """Return code of the child, which is given a moment to end by itself."""

@@ -20,7 +20,7 @@ _SET_MODE_FILTER, _GET_ACTION_AVAIL = 1, 2
 _FLAG_TSYNC = 1
 _RET_ALLOW, _RET_ERRNO, _RET_KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT, _AT_SECOND_ARGUMENT = 0, 4, 16, 24
 _CLONE_THREAD = 0x00010000
 # System calls of other programs of the same processor (x32) have numbers from here on.
 _FOREIGN_FROM = 0x40000000
@@ -68,6 +68,11 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
 }  # fmt: skip
 _CLONE, _CLONE3, _TGKILL, _PRLIMIT64, _SECCOMP = (56, 220), (435, 435), (234, 131), (302, 261), (317, 277)
+_FCNTL, _PRCTL = (72, 25), (157, 167)
+# It dies with its parent.
+_PR_SET_PDEATHSIG = 1
+# Who gets a signal, of any number, when a file has news: any process. Leases and watches of files hold others up.
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
 _ARCHITECTURE = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -121,6 +126,8 @@ def _program(pid: int) -> bytes:
     code += _only(_CLONE[column], _JUMP_SET, [_CLONE_THREAD])
     code += _only(_TGKILL[column], _JUMP_EQUAL, [pid])
     code += _only(_PRLIMIT64[column], _JUMP_EQUAL, [0, pid])
+    code += _but(_PRCTL[column], _AT_FIRST_ARGUMENT, [_PR_SET_PDEATHSIG])
+    code += _but(_FCNTL[column], _AT_SECOND_ARGUMENT, [_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY])
     code.append(_step(_RETURN, _RET_ALLOW))
     return b"".join(code)
 
@@ -140,4 +147,13 @@ def _only(number: int, jump: int, values: list[int]) -> list[bytes]:
     for value in values:
         inner += _if(jump, value, _RET_ALLOW)
     inner.append(_step(_RETURN, _RET_ERRNO | errno.EPERM))
+    return [_step(_JUMP_EQUAL, number, 0, len(inner)), *inner]
+
+
+def _but(number: int, argument: int, values: list[int]) -> list[bytes]:
+    """Of one system call refuse those with one of the values as the argument at that place."""
+    inner = [_step(_LOAD, argument)]
+    for value in values:
+        inner += _if(_JUMP_EQUAL, value, _RET_ERRNO | errno.EPERM)
+    inner.append(_step(_RETURN, _RET_ALLOW))
     return [_step(_JUMP_EQUAL, number, 0, len(inner)), *inner]

@@ -5,7 +5,6 @@ those of one axon fail together. Draws depend on the seed and on the resample's 
 repeated on any number of threads.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.processes import usable_cores
 from axonem_eval.scoring.erl import RunTable
 
 DEFAULT_RESAMPLES = 10_000
@@ -70,7 +70,7 @@ def resampled_sums(columns: Sequence[NDArray[Any]], *, resamples: int, seed: int
     table = np.zeros((len(columns[0]), WIDTH))
     table[:, : len(columns)] = np.stack(columns, axis=1)
     out = np.empty((resamples, WIDTH))
-    parts = np.array_split(np.arange(resamples), max(1, min(os.cpu_count() or 1, resamples)))
+    parts = np.array_split(np.arange(resamples), max(1, min(usable_cores(), resamples)))
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda p: _sum_resamples(table, seed, p[0], out[p[0] : p[-1] + 1]) if len(p) else None, parts))
     return out[:, : len(columns)]

@@ -15,8 +15,8 @@ from axonem_eval.volumes import (
     Progress,
     StageProgress,
     check_volume,
-    demand_voxel_size,
     open_labels,
+    require_voxel_size,
     reserved_of,
     reserved_warning,
 )
@@ -73,7 +73,7 @@ def sample_and_count(
         for other in filter(None, (mask, truth)):
             warnings += other.info.warnings
             if not trust_voxel_size:
-                demand_voxel_size(other, graph.voxel_size_nm_zyx, CORRECT_OR_TRUST)
+                require_voxel_size(other, graph.voxel_size_nm_zyx, CORRECT_OR_TRUST)
         counter = OverlapCounter(volume, truth) if truth else None
         sample = sample_nodes(
             volume,

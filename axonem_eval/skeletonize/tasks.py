@@ -42,10 +42,10 @@ from axonem_eval.volumes import (
     Box,
     LabelVolume,
     blocks,
-    demand_voxel_size,
     near_isotropic_factor,
     open_labels,
     read_small,
+    require_voxel_size,
     small_shape,
 )
 
@@ -134,7 +134,7 @@ def prepare(
             background_ids=tuple(background_ids),
         )
         if not trust_voxel_size:
-            demand_voxel_size(volume, voxel_size_nm_zyx)
+            require_voxel_size(volume, voxel_size_nm_zyx)
     folder = Path(work_dir)
     for part in ("blocks", "skeletons"):
         (folder / part).mkdir(parents=True, exist_ok=True)

@@ -163,7 +163,17 @@ class _Reader:
         self._scaled: list[str] = []
 
     def read(self, file: SkeletonFile, label: int, *, swc: bool) -> NmSkeleton:
-        """One skeleton. Raises InputError where the file is no skeleton."""
+        """One skeleton. Raises InputError where the file is no skeleton, or nodes without a single edge."""
+        skeleton = self._decoded(file, label, swc=swc)
+        if len(skeleton.vertex_nm_zyx) > 1 and not len(skeleton.edges):
+            raise InputError.of(
+                "no_edge",
+                f"{file.name}: none of its {len(skeleton.vertex_nm_zyx):,} nodes is joined to another, so it has no "
+                "cable; expected edges, in SWC the parent's id in the last column. Leave the file out if it is no axon",
+            )
+        return skeleton
+
+    def _decoded(self, file: SkeletonFile, label: int, *, swc: bool) -> NmSkeleton:
         if not swc:
             try:
                 vertex, edges = decode_skeleton(file.data, self.layer, file.name)

@@ -19,6 +19,7 @@ from axonem_eval.skeletons.swc_text import NUMBER, SwcText, swc_text
 _COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
 # Longer is no number; it also bounds the table of a column, which is as wide as its longest entry.
 _LONGEST = 60
+_NUMERALS = b"0123456789+-.eE"
 _NOT_MEASURED = frozenset((b"na", b"n/a", b"nan", b"none", b"null", b"inf", b"-inf", b"-"))
 _SHOWN = 3
 
@@ -49,7 +50,7 @@ def read_swc(data: bytes, name: str) -> SwcTree:
     """
     text = swc_text(data, name)
     table = _Table.of(text, name)
-    _raise(table.short_lines())
+    _raise([*table.short_lines(), *table.lost_line_ends()])
     id_, parent = table.whole_numbers(0), table.whole_numbers(6)
     xyz = np.column_stack([table.numbers(k, finite=True) for k in (2, 3, 4)])
     for unused in (1, 5):
@@ -119,10 +120,22 @@ class _Table:
         what = f"{self.count[i]} columns, {found[:60]!r}; expected id type x y z radius parent"
         return [self.complaint("columns", short, lambda _: what)]
 
+    def lost_line_ends(self) -> list[Complaint]:
+        """Lines on which more numbers follow than on others, enough for another node whose line end is lost."""
+        usual = int(self.count.min()) if len(self.count) > 1 else len(_COLUMNS)
+        # Without a line end between them, a parent and the next id are one entry.
+        long = np.flatnonzero(self.count >= usual + len(_COLUMNS) - 1)
+        for column in range(usual, usual + len(_COLUMNS) - 1):
+            long = long[_made_of(self._entries(column, long), _NUMERALS)]
+        if not long.size:
+            return []
+        what = f"{self.count[long[0]]} columns of numbers, as of several nodes; expected one node a line"
+        return [self.complaint("columns", long, lambda _: what)]
+
     def numbers(self, column: int, *, finite: bool) -> NDArray[np.float64]:
         """A column as float64; what is no number is a complaint. ``finite`` also refuses nan, inf and NA."""
         entry = self._entries(column)
-        plain = _made_of(entry, b"0123456789+-.eE")
+        plain = _made_of(entry, _NUMERALS)
         try:
             value = entry.astype(np.float64) if plain.all() else None
         except ValueError:
@@ -155,9 +168,7 @@ class _Table:
         wanted = "a whole number of at most 18 digits" + (", -1 for a root" if column == 6 else "")
         try:
             value[~fraction] = entry[~fraction].astype(np.int64)
-            as_float = (
-                entry[fraction].astype(np.float64) if _made_of(entry[fraction], b"0123456789+-.eE").all() else None
-            )
+            as_float = entry[fraction].astype(np.float64) if _made_of(entry[fraction], _NUMERALS).all() else None
         except (ValueError, OverflowError):
             as_float = None
         if as_float is None:
@@ -170,10 +181,11 @@ class _Table:
         value[np.flatnonzero(fraction)[exact]] = as_float[exact].astype(np.int64)
         return value
 
-    def _entries(self, column: int) -> NDArray[np.bytes_]:
-        start = self.start[self.first + column]
-        length = np.minimum(self.end[self.first + column] - start, _LONGEST + 1)
-        place = np.arange(length.max())
+    def _entries(self, column: int, rows: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.bytes_]:
+        number = self.first[rows] + column
+        start = self.start[number]
+        length = np.minimum(self.end[number] - start, _LONGEST + 1)
+        place = np.arange(length.max(initial=1))
         inside = place < length[:, None]
         # What is cut off here must not be read as a shorter number.
         characters = np.where(inside, self.raw[np.minimum(start[:, None] + place, len(self.raw) - 1)], 0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.skeletons import PerSkeleton, SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
-from axonem_eval.volumes import demand_voxel_size, native_unsigned, open_labels
+from axonem_eval.volumes import native_unsigned, open_labels, require_voxel_size
 
 # Up to here a volume is held whole, and its segments get meshes.
 WHOLE_BYTES = 256 << 20
@@ -49,7 +49,7 @@ class LazyVolume:
 
     def require_voxel_size(self, given_nm_zyx: FloatTriple) -> None:
         """Raise InputError where the file states another."""
-        demand_voxel_size(self._volume, given_nm_zyx)
+        require_voxel_size(self._volume, given_nm_zyx)
 
     @property
     def nbytes(self) -> int:

@@ -75,7 +75,7 @@ def open_view(
     def layer_of(kind: str, name: str, source: Any, **options: Any) -> State:
         return layer(kind, name, view.viewer.volume_manager.register_volume(source), **options)
 
-    layers = []
+    layers: list[State] = []
     if raw is not None:
         volumes.append(LazyVolume(raw))
         _require_shape(Path(raw).name, volumes[-1].shape_zyx, spec)

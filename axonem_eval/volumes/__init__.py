@@ -1,12 +1,13 @@
 """Label volumes of every format behind one face: open, check, read in chunks, downsample, write."""
 
+from axonem_eval.progress import Progress, StageProgress
 from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
 from axonem_eval.volumes.check import (
     check_labels,
     check_volume,
-    demand_voxel_size,
     header_complaints,
     open_for,
+    require_voxel_size,
     reserved_id_warnings,
 )
 from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
@@ -18,18 +19,13 @@ from axonem_eval.volumes.label_volume import (
     MEMORY_BUDGET_BYTES,
     Labels,
     LabelVolume,
-    Progress,
     Scratch,
-    StageProgress,
-    for_each_chunk,
-    open_labels,
-    reading_threads,
-    run_threads,
-    split_dataset,
 )
 from axonem_eval.volumes.native import native_unsigned, read_only
+from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.precomputed_writer import write_precomputed
 from axonem_eval.volumes.store import look_over
+from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
 __all__ = [
     "MAX_CHUNKS",
@@ -45,7 +41,6 @@ __all__ = [
     "blocks",
     "check_labels",
     "check_volume",
-    "demand_voxel_size",
     "downsample_block",
     "for_each_chunk",
     "header_complaints",
@@ -57,6 +52,7 @@ __all__ = [
     "read_only",
     "read_small",
     "reading_threads",
+    "require_voxel_size",
     "reserved_id_warnings",
     "reserved_of",
     "reserved_warning",

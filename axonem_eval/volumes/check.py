@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.progress import Progress
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
 from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
 from axonem_eval.volumes.label_info import LabelInfo
-from axonem_eval.volumes.label_volume import LabelVolume, Progress, for_each_chunk, open_labels, split_dataset
+from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.native import native_unsigned, negative_label
+from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.select_array import NoLabelArray
+from axonem_eval.volumes.threads import for_each_chunk
 
 VOXEL_SIZE_TOLERANCE = 0.01
 # Of a volume this much is looked at, in as many places as it takes, but no more and no fewer than so many chunks.
@@ -107,7 +110,7 @@ def _size_complaints(name: str, stated: FloatTriple | None, spec: VolumeSpec) ->
     return [_voxel_size_complaint(name, stated, spec.voxel_size_nm_zyx)]
 
 
-def demand_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
+def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
     """Raise InputError where the file states another voxel size than the one that is given for it.
 
     remedy : what the caller's user can do besides correcting the file.

@@ -1,15 +1,13 @@
-"""One face for label volumes: shape, dtype, voxel size, and storage chunks read each at most once.
+"""The face that every label volume shows: shape, dtype, voxel size, and the chunks it is read in.
 
-A volume is read in its own chunks, by as many threads as there are cores, and never as a whole.
-``hdf5.py`` and its like each add a format.
+A volume is read in its own chunks and never as a whole. Each format is a subclass in a module of its own; ``open.py``
+chooses one of them, ``threads.py`` reads many chunks at a time.
 """
 
 import math
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.label_info import LabelInfo
 
 Labels = NDArray[Any]
-Progress = Callable[[int, int], None]
-StageProgress = Callable[[str, int, int], None]
 
 # A chunk that inflates to more than this is never held whole.
 MAX_CHUNK_BYTES = 1 << 30
@@ -34,9 +29,6 @@ MEMORY_BUDGET_BYTES = 3 << 29
 MAX_CHUNKS = 30_000_000
 # Small chunks are read this much at a time, so that the work outweighs the calls.
 BATCH_BYTES = 1 << 20
-
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class Scratch:
@@ -198,163 +190,6 @@ class LabelVolume(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def split_dataset(path: str | Path) -> tuple[Path, str | None]:
-    """``file.h5:volumes/labels`` -> (file.h5, volumes/labels); a colon that belongs to the name is kept."""
-    text = str(path)
-    if os.path.exists(text) or ":" not in text:
-        return Path(text), None
-    file, _, dataset = text.rpartition(":")
-    return (Path(file), dataset) if file else (Path(text), None)
-
-
-def open_labels(
-    path: str | Path, dataset: str | None = None, *, mask: bool = False, background_ids: Sequence[int] = ()
-) -> LabelVolume:
-    """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
-
-    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages, or a folder or .zip
-    of files); told apart by content.
-    mask : the file holds a mask rather than labels: booleans are taken too, and no chunk need be stored.
-    background_ids : labels that are read as 0.
-    Raises InputError, saying what the file is and what was expected.
-    """
-    file, named = split_dataset(path)
-    dataset = dataset or named
-    if not file.exists():
-        raise InputError.of("no_file", f"{file}: no such file")
-    try:
-        volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
-    except PermissionError as error:
-        raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
-    if background_ids:
-        from axonem_eval.volumes.background_ids import WithoutIds
-
-        return WithoutIds(volume, background_ids)
-    return volume
-
-
-def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
-    if file.stat().st_size == 0:
-        raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
-    with open(file, "rb") as opened:
-        magic = opened.read(4)
-    if magic in _ZIP:
-        return _open_store(file, dataset, mask)
-    if magic in _TIFF:
-        from axonem_eval.volumes.tiff_volume import open_tiff
-
-        return open_tiff(file, mask=mask)
-    from axonem_eval.volumes.hdf5.open import open_hdf5
-
-    return open_hdf5(file, dataset, mask=mask)
-
-
-def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
-    """A folder or zip archive, by what lies in it."""
-    from axonem_eval.volumes.precomputed_volume import is_precomputed, open_precomputed
-    from axonem_eval.volumes.store import look_over
-    from axonem_eval.volumes.tiff_volume import open_tiff_folder
-    from axonem_eval.volumes.zarr_volume import is_zarr, open_zarr
-
-    store = look_over(path)
-    try:
-        if is_zarr(store):
-            return open_zarr(store, dataset, mask=mask)
-        if is_precomputed(store):
-            return open_precomputed(store, mask=mask)
-        if store.pages():
-            return open_tiff_folder(store, mask=mask)
-        raise store.unknown()
-    except BaseException:
-        store.close()
-        raise
-
-
-def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
-    """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
-    if volume.sequential:
-        return 1
-    if volume.reads_at_once is not None:
-        return min(wanted or volume.reads_at_once, volume.reads_at_once)
-    within = MEMORY_BUDGET_BYTES // max(1, volume.copies_per_thread * max(volume.chunk_bytes, BATCH_BYTES))
-    return max(1, min(wanted or os.cpu_count() or 1, within))
-
-
-def for_each_chunk(
-    volume: LabelVolume,
-    chunks: Sequence[int] | NDArray[Any],
-    visit: Callable[[int, Labels], None],
-    *,
-    threads: int | None = None,
-    on_progress: Progress | None = None,
-) -> None:
-    """Call ``visit(position, labels)`` for each chunk of the list once, in its order, from several threads.
-
-    ``position`` counts in ``chunks``. ``visit`` must bear parallel calls. At most one chunk a thread is
-    in memory. The first error stops all threads and is raised here.
-    """
-
-    def work(position: int, _scratch: Scratch) -> None:
-        visit(position, volume.read_chunk(int(chunks[position])))
-
-    report = (lambda done: on_progress(done, len(chunks))) if on_progress else None
-    run_threads(0, len(chunks), work, reading_threads(volume, threads), on_progress=report)
-
-
-def run_threads(
-    first: int,
-    n_items: int,
-    work: Callable[[int, Scratch], None],
-    n_threads: int,
-    *,
-    on_progress: Callable[[int], None] | None = None,
-    until: Callable[[], bool] | None = None,
-) -> int:
-    """Do the items first..n_items - 1, each once and begun in order, by several threads.
-
-    Stops beginning new ones when ``until()`` says so. Returns the first item that is not done; all before it are.
-    The first error stops all threads and is raised here.
-    """
-    state = threading.Lock()
-    taken = finished = first
-    errors: list[BaseException] = []
-
-    def loop() -> None:
-        nonlocal taken, finished
-        scratch = Scratch()
-        while True:
-            with state:
-                if errors or taken >= n_items or (until is not None and until()):
-                    return
-                item, taken = taken, taken + 1
-            try:
-                work(item, scratch)
-                with state:
-                    finished += 1
-                    if on_progress and (finished % 16 == 0 or finished == n_items):
-                        on_progress(finished)
-            except BaseException as error:
-                with state:
-                    errors.append(error)
-                return
-
-    workers = [
-        threading.Thread(target=loop, name=f"chunks-{i}", daemon=True) for i in range(min(n_threads, n_items - first))
-    ]
-    for worker in workers:
-        worker.start()
-    try:
-        for worker in workers:
-            worker.join()
-    except BaseException as error:  # Ctrl-C: the files are closed next, so no thread may be left reading
-        errors.append(error)
-        for worker in workers:
-            worker.join()
-    if errors:
-        raise errors[0]
-    return taken
 
 
 def slab_shape(

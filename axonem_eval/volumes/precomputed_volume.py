@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from axonem_eval.errors import guarded
 from axonem_eval.volumes.select_array import Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes
@@ -45,7 +43,7 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
     folder = name.rpartition("/")[0]
     info = store.read_json(name)
     scale = _first_scale(store, info)
-    key = store.demand_inside(scale.get("key"), "its info file")
+    key = store.inner_path(scale.get("key"), "its info file")
     encoding = str(scale.get("encoding"))
     dtype = str(info.get("data_type"))
     stated = _stated(scale)
@@ -72,17 +70,15 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
         store.path, "its info file", lambda: precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale)
     )
     if not mask:
-        files.demand_some(store)
+        files.require_some(store)
     array = array[ts.d["channel"][0]][ts.d["z", "y", "x"].transpose[0, 1, 2]][ts.d[:].translate_to[0]]
     return StoreVolume(
         store,
         array,
+        only,
+        files,
         form="Neuroglancer precomputed",
-        dataset=key,
-        stored_dtype=str(np.dtype(dtype)),
         compression=encoding + (", sharded" if scale.get("sharding") else ""),
-        stated=stated,
-        files=files,
     )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from axonem_eval.progress import Progress
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes.downsample import blocks, downsample_block
-from axonem_eval.volumes.label_volume import LabelVolume, Progress
+from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.native import native_unsigned
 from axonem_eval.volumes.tensorstore_volume import tensorstore_module
 

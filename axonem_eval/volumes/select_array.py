@@ -60,7 +60,7 @@ def choose(
     if wanted is not None:
         for candidate in found:
             if candidate.name == wanted.strip("/"):
-                _demand_label_volume(path, candidate, kind, kinds)
+                _require_label_volume(path, candidate, kind, kinds)
                 return candidate
         raise InputError.of(
             "no_dataset", f"{path.name}: no {kind} {wanted!r}; the file has {_listing(found) or f'no {kind} at all'}"
@@ -80,7 +80,7 @@ def choose(
     if not volumes:
         for candidate in found:
             if len(found) == 1 or candidate.name in preferred or len(candidate.shape) == 3:
-                _demand_label_volume(path, candidate, kind, kinds)
+                _require_label_volume(path, candidate, kind, kinds)
         raise InputError.of(
             "no_dataset",
             f"{path.name}: none of its {_plural(kind)} is an integer volume (z, y, x); it has {_listing(found)}",
@@ -108,7 +108,7 @@ def _shape(candidate: Candidate) -> str:
     return str(candidate.shape) if len(candidate.shape) <= 32 else f"{str(candidate.shape[:6])[:-1]}, ...)"
 
 
-def _demand_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str) -> None:
+def _require_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str) -> None:
     complaints = []
     if not (candidate.kind and candidate.kind in kinds):
         complaints.append(Complaint("wrong_dtype", f"{path.name}: {kind} {candidate.name!r} {_wrong_dtype(candidate)}"))

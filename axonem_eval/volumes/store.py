@@ -185,7 +185,7 @@ class Store:
             return {"driver": "zip", "base": {"driver": "file", "path": str(self.path.absolute())}, "path": inside}
         return {"driver": "file", "path": f"{self.path.absolute()}/{inside}"}
 
-    def demand_inside(self, name: object, where: str) -> str:
+    def inner_path(self, name: object, where: str) -> str:
         """A relative path that metadata gives, checked. Raises InputError where it leads out of the store."""
         parts = PurePosixPath(name).parts if isinstance(name, str) else ("..",)
         if any(p in ("..", "/") or ":" in p or "\\" in p or "\0" in p for p in parts) or str(name).startswith("/"):
@@ -243,9 +243,9 @@ def _look_over_zip(path: Path) -> Store:
 
 
 def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
-    _demand_plain_names(store, entries)
-    _demand_known_methods(store, entries)
-    _demand_own_places(store, entries)
+    _require_plain_names(store, entries)
+    _require_known_methods(store, entries)
+    _require_own_places(store, entries)
     most = most_chunk_bytes(store.file_bytes)
     for entry in entries:
         if entry.is_dir():
@@ -259,7 +259,7 @@ def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
         store.note(entry.filename, entry.file_size)
 
 
-def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
+def _require_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     seen = set()
     for entry in entries:
         if len(entry.filename) > MAX_NAME:
@@ -268,7 +268,7 @@ def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
                 f"the archive holds a name of {len(entry.filename):,} characters, {entry.filename[:40]!r}...; expected "
                 f"at most {MAX_NAME:,}",
             )
-        store.demand_inside(entry.filename.replace("\\", "/").rstrip("/"), "the archive")
+        store.inner_path(entry.filename.replace("\\", "/").rstrip("/"), "the archive")
         if "\\" in entry.filename:
             raise store.error(
                 "backslash",
@@ -288,7 +288,7 @@ def _demand_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
             raise store.error("link", f"{entry.filename} is a link or a special file; zip the data itself")
 
 
-def _demand_own_places(store: Store, entries: list[zipfile.ZipInfo]) -> None:
+def _require_own_places(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     """Raise InputError where entries lie beyond the end of the archive or on bytes of one another."""
     header = 30  # and the name, before an entry's data
     address = np.fromiter((e.header_offset for e in entries), np.int64, len(entries))
@@ -297,7 +297,7 @@ def _demand_own_places(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     require_apart(store.path, address, size, "files of the archive")
 
 
-def _demand_known_methods(store: Store, entries: list[zipfile.ZipInfo]) -> None:
+def _require_known_methods(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     for entry in entries:
         if entry.flag_bits & 1:
             raise store.error("encrypted", f"{entry.filename} is encrypted; make the archive without a password")

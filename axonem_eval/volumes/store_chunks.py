@@ -37,7 +37,7 @@ class ChunkFiles:
     others: str = ""
     kind: str = "chunks"
 
-    def demand_some(self, store: Store) -> None:
+    def require_some(self, store: Store) -> None:
         """Raise InputError where no chunk has a file: all would read as background, whatever was meant."""
         if self.present is not None and self.present.size and not self.present.any():
             raise store.error(

@@ -5,7 +5,6 @@ zarr-python 1.5 to 2.4 ms (benchmarks/README.md).
 """
 
 import math
-import os
 import re
 from typing import Any
 
@@ -13,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.processes import usable_cores
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
 from axonem_eval.volumes.label_volume import Labels, LabelVolume
-from axonem_eval.volumes.stated import Stated
+from axonem_eval.volumes.select_array import Candidate
 from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import ChunkFiles
 
@@ -54,7 +54,7 @@ def open_store(
     Raises InputError with tensorstore's reason.
     """
     ts = tensorstore_module()
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     context = ts.Context(
         {
             # Chunks are read once, so nothing is kept, but for the index that all chunks of a shard share.
@@ -93,16 +93,15 @@ class StoreVolume(LabelVolume):
         self,
         store: Store,
         array: Any,
+        chosen: Candidate,
+        files: ChunkFiles,
         *,
         form: str,
-        dataset: str,
-        stored_dtype: str,
         compression: str,
-        stated: Stated,
-        files: ChunkFiles,
         fill_value: int = 0,
     ) -> None:
         super().__init__()
+        stated = chosen.stated()
         self.path, self._store, self._array, self._files = store.path, store, array, files
         self.fill_value = fill_value
         z, y, x = (int(n) for n in array.shape)
@@ -118,9 +117,9 @@ class StoreVolume(LabelVolume):
         there = None if files.present is None else int(np.count_nonzero(files.present))
         self.info = LabelInfo(
             format=form,
-            dataset=dataset,
+            dataset=chosen.name,
             shape_zyx=self.shape_zyx,
-            dtype=stored_dtype,
+            dtype=chosen.dtype,
             chunk_shape_zyx=stored,
             compression=compression,
             voxel_size_nm_zyx=stated.voxel_size_nm_zyx,

@@ -25,14 +25,14 @@ def in_order(folder: str, names: list[str]) -> list[str]:
     if len(names) == 1:
         return names
     numbers = [[int(n) for n in _DIGITS.findall(_stem(name))] for name in names]
-    _demand_alike(folder, names, numbers)
+    _require_alike(folder, names, numbers)
     table = np.array(numbers, dtype=object)
     varying = [c for c in range(table.shape[1]) if len(set(table[:, c])) > 1]
     if not varying:
         raise InputError.of("same_number", f"{folder}: {names[0]} and {names[1]} have the same number. {_WRITE}")
     if len(varying) == 1:
         order = _by(table, varying[0])
-        _demand_no_gap(folder, [names[i] for i in order], [table[i, varying[0]] for i in order])
+        _require_no_gap(folder, [names[i] for i in order], [table[i, varying[0]] for i in order])
         return [names[i] for i in order]
     for column in varying:
         order = _by(table, column)
@@ -55,7 +55,7 @@ def _by(table: Any, column: int) -> list[int]:
     return sorted(range(len(table)), key=lambda i: table[i, column])
 
 
-def _demand_alike(folder: str, names: list[str], numbers: list[list[int]]) -> None:
+def _require_alike(folder: str, names: list[str], numbers: list[list[int]]) -> None:
     """Each name must have as many numbers as the others."""
     without = [name for name, found in zip(names, numbers, strict=True) if not found]
     if len(without) == len(names):
@@ -79,7 +79,7 @@ def _demand_alike(folder: str, names: list[str], numbers: list[list[int]]) -> No
         )
 
 
-def _demand_no_gap(folder: str, names: list[str], numbers: list[int]) -> None:
+def _require_no_gap(folder: str, names: list[str], numbers: list[int]) -> None:
     for (a, first), (b, second) in pairwise(zip(numbers, names, strict=True)):
         if b == a:
             raise InputError.of("same_number", f"{folder}: {first} and {second} have the same number. {_WRITE}")

@@ -90,7 +90,7 @@ def _stack(path: Path, file: Any, n_pages: int, mask: bool, heard: list[str]) ->
         shape = (1, *each.shape) if len(each.shape) == 2 else each.shape
         found.append(Candidate(f"series {i}", str(each.dtype), tuple(shape), each, lambda: stated))
     chosen = choose(path, found, None, kind="series", mask=mask)
-    _demand_lossless(path.name, chosen.handle.keyframe)
+    _require_lossless(path.name, chosen.handle.keyframe)
     z, y, x = chosen.shape
     return TiffStack(path, file, chosen.handle, (int(z), int(y), int(x)), stated)
 
@@ -108,7 +108,7 @@ def _compression(page: Any) -> str:
     return "none" if compression == 1 else str(getattr(compression, "name", compression)).lower()
 
 
-def _demand_lossless(name: str, page: Any) -> None:
+def _require_lossless(name: str, page: Any) -> None:
     compression = _compression(page)
     if any(word in compression.upper() for word in _LOSSY):
         raise InputError.of(
@@ -280,7 +280,7 @@ class TiffFolder(LabelVolume):
                     f"{label} has {len(file.pages):,} pages; expected one section a file. A file of many pages is "
                     "read by itself: give it alone, not zipped and not its folder",
                 )
-            _demand_lossless(label, page)
+            _require_lossless(label, page)
             _require_small_page(label, page, self._store.file_bytes)
             return np.ascontiguousarray(page.asarray())
 

@@ -35,31 +35,29 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -
     chosen = choose(store.path, found, dataset, kind="array", preferred=preferred, mask=mask)
     metadata = nodes.array[chosen.handle]
     version = 3 if metadata.get("zarr_format") == 3 else 2
-    names = guarded(store.path, "its codecs", lambda: _demand_codecs(store, metadata, version))
+    names = guarded(store.path, "its codecs", lambda: _require_codecs(store, metadata, version))
     sharded = "sharding_indexed" in names
     driver = {"driver": f"zarr{version}"}
     array = open_store(store, chosen.handle, driver, sharded=sharded, metadata=_without_checksum(metadata, version))
     axes = nodes.zyx_places(chosen.handle)
     array = array[tuple(slice(None) if i in axes else 0 for i in range(array.ndim))]
-    _demand_zyx(store, nodes.axes(chosen.handle))
+    _require_zyx(store, nodes.axes(chosen.handle))
     files = guarded(store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded, axes))
     if not mask:
-        files.demand_some(store)
+        files.require_some(store)
     fill = metadata.get("fill_value")
     return StoreVolume(
         store,
         array,
+        chosen,
+        files,
         form=f"Zarr v{version}",
-        dataset=chosen.name,
-        stored_dtype=str(_dtype(metadata)),
         compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
-        stated=chosen.stated(),
-        files=files,
         fill_value=int(fill) if isinstance(fill, int) else 0,
     )
 
 
-def _demand_codecs(store: Store, metadata: dict[str, Any], version: int) -> list[str]:
+def _require_codecs(store: Store, metadata: dict[str, Any], version: int) -> list[str]:
     """Names of the codecs. Raises InputError for one that is not read."""
     codecs = _codecs(metadata) if version == 3 else [*(metadata.get("filters") or []), metadata.get("compressor")]
     names = [str(c.get("name", c.get("id"))) for c in codecs if isinstance(c, dict)]
@@ -187,7 +185,7 @@ class _Nodes:
     def _named_levels(self, folder: str) -> list[str]:
         datasets = self._multiscale(folder).get("datasets")
         named = [d.get("path") for d in datasets if isinstance(d, dict)] if isinstance(datasets, list) else []
-        inside = [self._store.demand_inside(path, "its multiscales") for path in named]
+        inside = [self._store.inner_path(path, "its multiscales") for path in named]
         return [f"{folder}/{path}".strip("/") for path in inside]
 
     def _full_resolution(self, folder: str) -> str | None:
@@ -229,7 +227,7 @@ class _Nodes:
         return by_ome if by_ome != Stated() else by_attributes
 
 
-def _demand_zyx(store: Store, axes: list[str] | None) -> None:
+def _require_zyx(store: Store, axes: list[str] | None) -> None:
     if axes is not None and set(axes) == set("xyz") and axes != ["z", "y", "x"]:
         raise InputError.of(
             "swapped_axes",

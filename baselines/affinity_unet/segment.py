@@ -9,20 +9,20 @@ Each step leaves files in the work folder and is skipped where they are complete
 """
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
 import zarr
 from tqdm import tqdm
 
+from axonem_eval.files import write_atomically
 from axonem_eval.processes import die_with_parent
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
 from baselines.affinity_unet.hierarchy import Hierarchy
@@ -78,18 +78,20 @@ def write_segmentation(
 ) -> int:
     """Write the labels at a threshold as HDF5, dataset ``main`` (z,y,x) uint32; returns the number of segments."""
     folder, lookup = WorkFolder(work), hierarchy.lookup(threshold, dust)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    with h5py.File(part, "w") as file:
-        labels = file.create_dataset(
-            "main", folder.shape, "uint32", chunks=fitted((64, 64, 64), folder.shape), compression="gzip",
-            compression_opts=4,
-        )  # fmt: skip
-        labels.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
-        for name, value in (attributes or {}).items():
-            labels.attrs[name] = value
-        for block in folder.grid:
-            labels[block.core] = lookup[folder.read(block.core)]
-    os.replace(part, out)
+
+    def write(draft: IO[bytes]) -> None:
+        with h5py.File(draft.name, "w") as file:
+            labels = file.create_dataset(
+                "main", folder.shape, "uint32", chunks=fitted((64, 64, 64), folder.shape), compression="gzip",
+                compression_opts=4,
+            )  # fmt: skip
+            labels.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
+            for name, value in (attributes or {}).items():
+                labels.attrs[name] = value
+            for block in folder.grid:
+                labels[block.core] = lookup[folder.read(block.core)]
+
+    write_atomically(out, write)
     return int(lookup.max(initial=0))
 
 

@@ -7,7 +7,6 @@ can share one folder: each claims a piece by an exclusive lock, which the kernel
 import fcntl
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from axonem_eval.files import write_atomically
 
 Triple = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -86,21 +87,13 @@ def summed_weight(size: int, patch: int, starts: Sequence[int]) -> NDArray[np.fl
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write JSON so that ``path`` is always a whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "w") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_atomically(path, lambda file: file.write(json.dumps(values).encode()))
 
 
 def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
     """Write arrays as .npz so that ``path`` is always a whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    os.replace(part, path)
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def fitted(size: Triple, shape: Triple) -> Triple:

@@ -1,6 +1,5 @@
 """Checkpoints that are whole files even after a kill: written under another name, flushed, renamed."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,13 @@ import torch
 from torch import nn
 
 from axonem_eval.errors import InputError
+from axonem_eval.files import write_atomically
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors, numbers, strings, lists, dicts) so that ``path`` is always a whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_atomically(path, lambda file: torch.save(state, file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

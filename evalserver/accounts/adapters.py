@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.mail import EmailMessage
+from django.utils.encoding import force_bytes
 from kombu.exceptions import OperationalError
 
 from evalserver.site import as_json
@@ -61,5 +62,5 @@ class MfaAdapter(DefaultMFAAdapter):
 def _cipher() -> MultiFernet:
     """Encrypts with the current SECRET_KEY; reads what an earlier one in SECRET_KEY_FALLBACKS wrote, too."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    digests = [hashlib.sha256(b"two-factor secrets:" + key.encode()).digest() for key in keys]
+    digests = [hashlib.sha256(b"two-factor secrets:" + force_bytes(key)).digest() for key in keys]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

@@ -1,11 +1,13 @@
 """Changes of accounts."""
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from evalserver.accounts.models import Membership, Team, User
+from evalserver.accounts.models import ApiToken, Membership, Team, User
 from evalserver.accounts.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = ["authenticate_token", "create_token", "revoke_token", "sign_up"]
@@ -26,7 +28,7 @@ def sign_up(*, email: str, password: str, name: str, team_name: str = "") -> Use
 
 def confirm_address(user: User) -> None:
     """Take the user's own address as confirmed and primary, without a mail."""
-    user.emailaddress_set.exclude(email=user.email.lower()).update(primary=False)
+    EmailAddress.objects.filter(user=user).exclude(email=user.email.lower()).update(primary=False)
     EmailAddress.objects.update_or_create(
         user=user, email=user.email.lower(), defaults={"verified": True, "primary": True}
     )
@@ -71,8 +73,8 @@ def delete_account(user: User) -> None:
         membership.delete()
         if alone:
             _delete_unless_used(team)
-    for related in (user.api_tokens, user.emailaddress_set, user.authenticator_set, user.socialaccount_set):
-        related.all().delete()
+    for personal in (ApiToken, EmailAddress, Authenticator, SocialAccount):
+        personal.objects.filter(user=user).delete()
     user.name, user.affiliation = "Deleted user", ""
     user.email = f"deleted-{user.pk}@invalid.invalid"
     user.is_active = user.is_staff = user.is_superuser = user.mail_when_done = False

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST
 from evalserver.accounts import teams
 from evalserver.accounts.forms import InvitationForm, RoleForm, TeamForm
 from evalserver.accounts.models import Invitation, Membership, Team, User
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.site import mail_folder_to_show
 
 
 @login_required
-def team_list(request: HttpRequest) -> HttpResponse:
+def team_list(request: AuthenticatedRequest) -> HttpResponse:
     form = TeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -33,7 +34,7 @@ def team_list(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/teams.html", context, status=422 if form.errors else 200)
 
 
-def _own_team_or_404(request: HttpRequest, pk: int) -> Team:
+def _own_team_or_404(request: AuthenticatedRequest, pk: int) -> Team:
     """A team that the user owns; 404 for anybody else."""
     team = get_object_or_404(Team, pk=pk)
     if not teams.is_owner(request.user, team):
@@ -54,11 +55,11 @@ def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: st
 
 @require_POST
 @login_required
-def rename(request: HttpRequest, pk: int) -> HttpResponse:
+def rename(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     form = TeamForm(request.POST, instance=team)
     if not form.is_valid():
-        messages.error(request, " ".join(form.errors["name"]))
+        messages.error(request, " ".join(map(str, form.errors["name"])))
         return redirect("team", pk=pk)
     name = form.cleaned_data["name"]
     return _do(request, team, lambda: teams.rename_team(team=team, name=name), f"The team is called {name} now.")
@@ -66,11 +67,11 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def invite(request: HttpRequest, pk: int) -> HttpResponse:
+def invite(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     form = InvitationForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(form.errors["email"]))
+        messages.error(request, " ".join(map(str, form.errors["email"])))
         return redirect("team", pk=pk)
     email = form.cleaned_data["email"]
     done = f"{email} is invited."
@@ -81,7 +82,7 @@ def invite(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def revoke_invitation(request: HttpRequest, pk: int, invitation_pk: int) -> HttpResponse:
+def revoke_invitation(request: AuthenticatedRequest, pk: int, invitation_pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     invitation = get_object_or_404(Invitation, pk=invitation_pk, team=team)
     return _do(request, team, lambda: teams.revoke_invitation(invitation), "The invitation is withdrawn.")
@@ -89,7 +90,7 @@ def revoke_invitation(request: HttpRequest, pk: int, invitation_pk: int) -> Http
 
 @require_POST
 @login_required
-def remove_member(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
+def remove_member(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     return _do(request, team, lambda: teams.remove_member(team=team, user=member), f"{member} is out of the team.")
@@ -97,7 +98,7 @@ def remove_member(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def change_role(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
+def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     form = RoleForm(request.POST)
@@ -110,7 +111,7 @@ def change_role(request: HttpRequest, pk: int, user_pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def leave(request: HttpRequest, pk: int) -> HttpResponse:
+def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     team = get_object_or_404(Team, pk=pk, members=request.user)
     try:
         teams.remove_member(team=team, user=request.user)
@@ -123,7 +124,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def delete(request: HttpRequest, pk: int) -> HttpResponse:
+def delete(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     team = _own_team_or_404(request, pk)
     try:
         teams.delete_team(team=team)

@@ -8,7 +8,7 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -17,11 +17,12 @@ from django.views.decorators.http import require_POST
 from evalserver.accounts import services
 from evalserver.accounts.forms import DeleteAccountForm, MailForm, ProfileForm, TokenForm
 from evalserver.accounts.models import ApiToken
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.site import documentation
 
 
 @login_required
-def profile(request: HttpRequest) -> HttpResponse:
+def profile(request: AuthenticatedRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -38,7 +39,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def mail_preferences(request: HttpRequest) -> HttpResponse:
+def mail_preferences(request: AuthenticatedRequest) -> HttpResponse:
     form = MailForm(request.POST, instance=request.user)
     if form.is_valid():
         form.save()
@@ -48,7 +49,7 @@ def mail_preferences(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @login_required
-def tokens(request: HttpRequest) -> HttpResponse:
+def tokens(request: AuthenticatedRequest) -> HttpResponse:
     """List and make tokens. The answer to the post is the only page that ever shows a new key."""
     form = TokenForm(request.POST or None)
     context: dict[str, Any] = {
@@ -71,7 +72,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
+def revoke_token(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     if services.revoke_token(token):
         messages.success(request, f"The token “{token.name}” is revoked. Programs that use it no longer have access.")
@@ -80,7 +81,7 @@ def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @reauthentication_required(allow_get=True)
-def delete(request: HttpRequest) -> HttpResponse:
+def delete(request: AuthenticatedRequest) -> HttpResponse:
     form = DeleteAccountForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         user = request.user

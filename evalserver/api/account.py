@@ -3,11 +3,11 @@
 from contextlib import suppress
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
 
 from evalserver.accounts.models import Team
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.api import schemas
 from evalserver.api.auth import reader
 from evalserver.api.outputs import upload_out
@@ -21,7 +21,7 @@ MOST_UPLOADS = 200
 
 
 @router.get("", response={200: schemas.MeOut, PROBLEMS: ProblemOut})
-def get_me(request: HttpRequest) -> schemas.MeOut:
+def get_me(request: AuthenticatedRequest) -> schemas.MeOut:
     """Your name, your teams, and what this token may do."""
     token = getattr(request, "auth_token", None)
     teams = Team.objects.filter(members=request.user).order_by("-is_personal", "name")
@@ -35,7 +35,7 @@ def get_me(request: HttpRequest) -> schemas.MeOut:
 
 @router.get("/uploads", response={200: schemas.UploadList, PROBLEMS: ProblemOut})
 def list_uploads(
-    request: HttpRequest,
+    request: AuthenticatedRequest,
     sha256: schemas.Sha256 | None = None,
 ) -> schemas.UploadList:
     """Your uploads, newest first. Filter by declared checksum to find an interrupted one."""
@@ -53,7 +53,7 @@ def list_uploads(
 
 
 @router.get("/uploads/{slug:code}", response={200: schemas.UploadOut, PROBLEMS: ProblemOut})
-def get_upload(request: HttpRequest, code: str) -> schemas.UploadOut:
+def get_upload(request: AuthenticatedRequest, code: str) -> schemas.UploadOut:
     """How much of a file has arrived, and whether its checksum is right."""
     upload = get_object_or_404(Upload, user=request.user, code=code)
     with suppress(store.Missing):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router
 
@@ -12,7 +12,7 @@ from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark
-from evalserver.benchmarks.views import current_figures, phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import current_figures, phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
@@ -51,8 +51,6 @@ def get_leaderboard(
     """One page of the ranking, sorted and filtered as on the site. The first page also has the published results."""
     benchmark = visible_benchmark_or_404(request, slug)
     chosen = phase_or_404(benchmark, phase)
-    if chosen is None:
-        raise Http404
     if not leaderboards.may_see_ranking(request.user, chosen):
         until = chosen.ranking_hidden_until
         raise Problem(403, "embargo", f"The ranking of this phase is shown from {until:%Y-%m-%d %H:%M} UTC.")

@@ -15,6 +15,7 @@ from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Comparison, Submission
 from evalserver.submissions.results.compare import PairedResult, volume_pairs
+from evalserver.submissions.results.selectors import result_of
 
 router = Router(tags=["comparisons"])
 
@@ -56,7 +57,7 @@ def _pair(request: HttpRequest, a: str, b: str) -> tuple[Submission, Submission]
 
 def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
     """What is known of a comparable pair, rounded as on the page where the ground truth is hidden."""
-    results = [selectors.result_of(entry) for entry in (a, b)]
+    results = [result_of(entry) for entry in (a, b)]
     pairs = volume_pairs(*results)
     known = service.comparison_of(a, b)
     paired = PairedResult.of(known, pairs) if known else None

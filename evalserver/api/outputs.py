@@ -1,6 +1,6 @@
 """From rows to the API's answers."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.urls import reverse
 
@@ -9,6 +9,7 @@ from evalserver.submissions import selectors
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
+from evalserver.submissions.results.selectors import Result, result_of
 from evalserver.uploads.models import Upload
 
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
@@ -41,7 +42,7 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         finished_at=submission.finished_at,
         published_at=submission.published_at,
         withdrawn_at=submission.withdrawn_at,
-        headline=headline_out(submission, selectors.result_of(submission)) if not submission.is_active else None,
+        headline=headline_out(submission, result_of(submission)) if not submission.is_active else None,
         files=_files_out(submission) if may_manage else None,
         page=reverse("submission", args=[submission.code]),
     )
@@ -69,7 +70,7 @@ def _files_out(submission: Submission) -> list[schemas.FileOut]:
     ]
 
 
-def headline_out(submission: Submission, result: selectors.Result | None) -> schemas.HeadlineOut | None:
+def headline_out(submission: Submission, result: Result | None) -> schemas.HeadlineOut | None:
     if result is None:
         return None
     return schemas.HeadlineOut(
@@ -81,7 +82,7 @@ def headline_out(submission: Submission, result: selectors.Result | None) -> sch
 
 
 def evaluations_out(submission: Submission) -> schemas.EvaluationsOut:
-    result = selectors.result_of(submission)
+    result = result_of(submission)
     return schemas.EvaluationsOut(
         submission=submission.code,
         headline=headline_out(submission, result),
@@ -94,7 +95,7 @@ def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) ->
     places = selectors.may_see_places(user, submission, volume_file.volume)
     return schemas.DiagnosisOut(
         volume=volume_file.volume.slug,
-        status=diagnosis.status,
+        status=cast(schemas.DiagnosisStatus, diagnosis.status),
         stage=diagnosis.stage,
         percent=diagnosis.percent,
         complaints=[c["message"] for c in diagnosis.complaints],

@@ -38,7 +38,7 @@ def check_csrf(request: HttpRequest) -> None:
     """Raises Problem unless the request shows the token of its session's page, or is one that changes nothing."""
     check = _CsrfCheck(lambda request: HttpResponse())
     check.process_request(request)
-    reason = check.process_view(request, None, (), {})
+    reason = check.process_view(request, HttpResponse, (), {})
     if reason:
         raise Problem(403, "csrf_failed", f"Reload the page and try again. ({reason})")
 

@@ -263,12 +263,15 @@ class EvaluationOut(Schema):
     created_at: datetime
 
 
+DiagnosisStatus = Literal["uploaded", "running", "ready", "rejected", "failed"]
+
+
 class DiagnosisOut(Schema):
     """report : as `axonem-eval diagnose --json` prints it, null until `status` is ready. Places of likely errors are
     listed for the team, and for everybody where the volume's ground truth is public."""
 
     volume: str
-    status: Literal["uploaded", "running", "ready", "rejected", "failed"]
+    status: DiagnosisStatus
     stage: str
     percent: int
     complaints: list[str]

@@ -9,16 +9,18 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 
 from evalserver.accounts.models import Team, User
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
 from evalserver.api.outputs import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
 from evalserver.api.problems import Problem
 from evalserver.api.schemas import PROBLEMS, ProblemOut
 from evalserver.benchmarks.models import Phase, Volume
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file, csv_text
 from evalserver.submissions import metadata, selectors, services
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.selectors import result_of
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
 
@@ -37,7 +39,7 @@ ActionName = Literal["publish", "unpublish", "withdraw", "cancel"]
 
 @router.get("", auth=reader, response={200: schemas.SubmissionPage, PROBLEMS: ProblemOut})
 def list_submissions(
-    request: HttpRequest,
+    request: AuthenticatedRequest,
     benchmark: schemas.Slug | None = None,
     status: StatusName | None = None,
     page: schemas.PageNumber = 1,
@@ -58,12 +60,10 @@ def list_submissions(
 
 
 @router.post("", auth=submitter, response={201: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def create_submission(request: HttpRequest, data: schemas.SubmissionIn) -> Status:
+def create_submission(request: AuthenticatedRequest, data: schemas.SubmissionIn) -> "Status[schemas.SubmissionOut]":
     """Submit finished uploads, one for each volume of the phase. A worker evaluates them."""
     benchmark = visible_benchmark_or_404(request, data.benchmark)
     phase = phase_or_404(benchmark, data.phase)
-    if phase is None:
-        raise Http404
     team = _team(request.user, data.team)
     uploads = _ready_uploads(request.user, phase, data.files)
     files = {volume: UploadedBefore(upload) for volume, upload in uploads.items()}
@@ -99,7 +99,7 @@ def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
 
 
 @router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def edit_submission(request: HttpRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
+def edit_submission(request: AuthenticatedRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
     """Rename a submission of your team or change its description. A field that is left out does not change."""
     submission = _managed(request, code)
     changes = data.dict(exclude_none=True)
@@ -157,7 +157,7 @@ CSV_COLUMNS = (
 def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     """The result as CSV, one line per volume."""
     submission = _visible(request, code)
-    result = selectors.result_of(submission)
+    result = result_of(submission)
     rows = []
     for volume in result.volumes if result else []:
         row = evaluation_out(volume).dict()
@@ -168,7 +168,7 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
+def make_reference(request: AuthenticatedRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
     """Mark an entry as a reference that anybody can reproduce. Only organisers can do this."""
     submission = _managed(request, code)
     if not request.user.is_staff:
@@ -181,7 +181,7 @@ def make_reference(request: HttpRequest, code: str, data: schemas.ReferenceIn) -
 
 # Last, because every word would fit its address.
 @router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def act_on_submission(request: HttpRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
+def act_on_submission(request: AuthenticatedRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
     """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
     submission = _managed(request, code)
     if not ACTIONS[action](submission):

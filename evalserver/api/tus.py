@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.accounts.models import Team, User
 from evalserver.api.problems import SUBMIT, Problem, authenticated_user
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions.services import refuse_reason
 from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
@@ -198,15 +198,15 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
         return
     benchmark = visible_benchmark_or_404(request, metadata["benchmark"])
     phase = phase_or_404(benchmark, metadata.get("phase"))
-    volumes = {volume.slug for volume in phase.volumes.all()} if phase else set()
-    if phase is None or (metadata.get("volume") and metadata["volume"] not in volumes):
+    volumes = {volume.slug for volume in phase.volumes.all()}
+    if metadata.get("volume") and metadata["volume"] not in volumes:
         raise Problem(400, "bad_metadata", f"{benchmark} has no such volume in this phase.", {"volumes": list(volumes)})
     teams = Team.objects.filter(members=user)
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))
-    reasons = [refuse_reason(team=team, phase=phase) for team in teams]
+    reasons = [refuse_reason(team=team, phase=phase) for team in teams] or ["You belong to no such team."]
     if all(reasons):
-        raise Problem(403, "not_accepted", reasons[0] if reasons else "You belong to no such team.")
+        raise Problem(403, "not_accepted", reasons[0] or "")
 
 
 def parse_metadata(raw: str) -> dict[str, str]:

@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class BenchmarksConfig(AppConfig):
     name = "evalserver.benchmarks"
     verbose_name = "Benchmarks"
+
+    def ready(self) -> None:
+        from evalserver.benchmarks.models import GroundTruth
+        from evalserver.jobs import JobKind, register_job
+
+        register_job(JobKind(GroundTruth, named_by=("volume",)))

@@ -126,9 +126,12 @@ class Disclosure:
     def normalized(self, erl_nm: Lengths, gt_erl_nm: Any) -> Lengths:
         """Share of the ceiling: of the two rounded figures, so that it tells nothing beyond them."""
         if self.is_exact:
-            return erl_nm / gt_erl_nm
+            exact: Lengths = erl_nm / gt_erl_nm
+            return exact
         shown, ceiling = self.erl_nm(erl_nm), self.erl_nm(gt_erl_nm)
-        share = np.round(np.divide(shown, ceiling, out=np.zeros(np.shape(shown)), where=np.asarray(ceiling) > 0), 3)
+        share: NDArray[np.float64] = np.divide(
+            shown, ceiling, out=np.zeros(np.shape(shown)), where=np.asarray(ceiling) > 0
+        ).round(3)
         return share if isinstance(erl_nm, np.ndarray) else float(share)
 
     def count(self, value: int) -> int:

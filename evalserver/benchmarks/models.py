@@ -42,7 +42,7 @@ class Benchmark(models.Model):
         """The phase that a page shows when none is asked for: the last one that has begun."""
         phases = list(self.phases.all())
         begun = [phase for phase in phases if phase.opens_at <= timezone.now()]
-        return (begun or phases or [None])[-1]
+        return (begun or phases)[-1] if phases else None
 
 
 class Volume(models.Model):

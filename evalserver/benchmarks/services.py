@@ -30,10 +30,10 @@ from evalserver.uploads import display_name, file_sha256, label_suffix
 def register_ground_truth(
     *,
     volume: Volume,
-    source_file: File,
+    source_file: "File[bytes]",
     source_kind: str,
     dataset: str = "",
-    no_merge_mask: File | None = None,
+    no_merge_mask: "File[bytes] | None" = None,
     created_by: User | None = None,
 ) -> GroundTruth:
     """Store an organiser's labels or bundle as the volume's next version; a worker makes the skeletons."""
@@ -174,7 +174,7 @@ def decide_participation(*, participation: Participation, status: str, by: User)
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
     """Save a training file with its size and checksum. Raises ValidationError where a stated checksum differs."""
     upload = training_file.file
-    if upload and not upload._committed:
+    if upload and not getattr(upload, "_committed", True):
         found = file_sha256(upload.file)
         if training_file.sha256 and training_file.sha256.lower() != found:
             raise ValidationError(f"The file's SHA-256 is {found}, not the one stated: it did not arrive whole.")

@@ -17,6 +17,7 @@ from celery import current_app
 from django.conf import settings
 
 from axonem_eval.errors import Complaint, InputError
+from axonem_eval.files import write_atomically
 from axonem_eval.skeletonize import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
 
 TASK = "evalserver.benchmarks.tasks.skeleton_part_task"
@@ -82,9 +83,8 @@ def _errors(work_dir: str | Path) -> Path:
 
 
 def _leave_error(work_dir: str, number: int, complaints: list[dict[str, Any]]) -> None:
-    part = _errors(work_dir) / f".{number}"
-    part.write_text(json.dumps(complaints))
-    part.rename(_errors(work_dir) / f"{number}.json")
+    text = json.dumps(complaints)
+    write_atomically(_errors(work_dir) / f"{number}.json", lambda file: file.write(text.encode()))
 
 
 def _raise_errors(work_dir: str | Path) -> None:

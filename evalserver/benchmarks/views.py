@@ -1,36 +1,15 @@
-from collections.abc import Iterable
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
-from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase, Volume
-
-
-def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
-    benchmark = get_object_or_404(Benchmark.objects.prefetch_related("phases"), slug=slug)
-    if not benchmark.is_visible and not request.user.is_staff:
-        raise Http404
-    return benchmark
-
-
-def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase | None:
-    """The phase of that name; the default one when none is named."""
-    if not slug:
-        return benchmark.default_phase
-    return get_object_or_404(benchmark.phases, slug=slug)
-
-
-def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
-    """What everybody is told of the ground truth that scores now, by volume id."""
-    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume", NOTED)
-    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows.defer(*PICTURES)}
+from evalserver.benchmarks.models import Benchmark, Participation
+from evalserver.benchmarks.selectors import current_figures, visible_benchmark_or_404
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
@@ -58,7 +37,7 @@ def _participations(request: HttpRequest, benchmark: Benchmark) -> list[tuple[Te
 
 @require_POST
 @login_required
-def participate(request: HttpRequest, slug: str) -> HttpResponse:
+def participate(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Ask the organisers to let a team take part."""
     benchmark = visible_benchmark_or_404(request, slug)
     team_id = request.POST.get("team", "")

@@ -1,12 +1,11 @@
 """The server that is complete in itself: child processes, a private Redis, the demo."""
 
-from evalserver.embedded.processes import Child, Family, die_with_parent
+from evalserver.embedded.processes import Child, Family
 from evalserver.embedded.redis_server import private_redis_url, redis_binary, start_private_redis
 
 __all__ = [
     "Child",
     "Family",
-    "die_with_parent",
     "private_redis_url",
     "redis_binary",
     "start_private_redis",

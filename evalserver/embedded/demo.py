@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from axonem_eval.files import write_atomically
 from axonem_eval.synthetic import Tissue, make_tissue, with_errors, write_labels
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
@@ -138,9 +139,7 @@ class _Tissues:
         if not path.exists():
             tissue = self.of(volume)
             _say(f"Writing {path.name}")
-            draft = path.with_suffix(".part")
-            make(draft, tissue)
-            draft.rename(path)
+            write_atomically(path, lambda draft: make(Path(draft.name), tissue))
         return path
 
 

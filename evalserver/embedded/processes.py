@@ -1,29 +1,16 @@
 """Child processes that end with this one: start, watch and stop them together."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent(signal_number: int = signal.SIGKILL, *, parent: int | None = None) -> None:
-    """Ask Linux to signal this process when its parent dies, however the parent dies.
-
-    parent : pid that the parent should have. If it died before we could ask, we end at once.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal_number))
-        if parent is not None and os.getppid() != parent:
-            os._exit(1)
+from axonem_eval.processes import die_with_parent
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from evalserver.jobs.broker import redis_client, send
 from evalserver.jobs.complaints import is_costly, under_own_name
 from evalserver.jobs.model import FAILED, REJECTED, RUNNING, UPLOADED, Job, Lease, change_status, new_incident_id
-from evalserver.jobs.run import Rejection, Sweep, no_release, release_all_leases, run_job, stop_job, sweep
+from evalserver.jobs.registry import JobKind, register_job
+from evalserver.jobs.run import Rejection, Sweep, release_all_leases, run_job, stop_job, sweep
 
 __all__ = [
     "FAILED",
@@ -11,14 +12,16 @@ __all__ = [
     "RUNNING",
     "UPLOADED",
     "Job",
+    "JobKind",
     "Lease",
     "Rejection",
     "Sweep",
     "change_status",
+    "health",
     "is_costly",
     "new_incident_id",
-    "no_release",
     "redis_client",
+    "register_job",
     "release_all_leases",
     "run_job",
     "send",

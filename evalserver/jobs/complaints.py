@@ -60,7 +60,8 @@ def _fitting(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
     for row in rows:
         repeated.append(row["code"] in seen)
         seen.add(row["code"])
-    kept, used = set(), 0
+    kept: set[int] = set()
+    used = 0
     for i in sorted(range(len(rows)), key=lambda i: (repeated[i], i)):
         # The first one always stays: it says something.
         if kept and used + sizes[i] > room:

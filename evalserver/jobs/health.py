@@ -8,28 +8,16 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from axonem_eval.sandbox import Wall, walls
-from evalserver.accounts.models import User
-from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs.broker import LAST_SWEEP_KEY, QUEUES, redis_client
 from evalserver.jobs.model import FAILED, RUNNING, UPLOADED, Job
+from evalserver.jobs.registry import KINDS
 from evalserver.jobs.run import stop_job
-from evalserver.submissions.models import Comparison, Diagnosis, Submission
-from evalserver.submissions.services import stop_submission
-from evalserver.uploads.models import Upload
-
-# Every kind of job, and what its name needs from other tables.
-NAMED_BY: dict[type[Job], tuple[str, ...]] = {
-    GroundTruth: ("volume",),
-    Submission: ("team",),
-    Comparison: ("a", "b"),
-    Upload: (),
-    Diagnosis: ("volume_file__volume",),
-}
 
 
 class NotStopped(Exception):
@@ -67,8 +55,8 @@ def queue_health() -> QueueHealth:
         client = redis_client()
         health.queued_tasks = {name: client.llen(name) for name in QUEUES}
         stamp = client.get(LAST_SWEEP_KEY)
-        health.last_sweep = datetime.fromisoformat(stamp.decode()) if stamp else None
-        health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) for reply in row)
+        health.last_sweep = datetime.fromisoformat(stamp.decode()) if isinstance(stamp, bytes) else None
+        health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) or [] for reply in row)
     except (redis.RedisError, OperationalError):
         health.alarms.append("Redis does not answer: nothing is evaluated until it is back.")
     _add_alarms(health)
@@ -89,28 +77,26 @@ def _add_alarms(health: QueueHealth) -> None:
 
 def _jobs(status: str, limit: int = 50) -> list[Job]:
     found: list[Job] = []
-    for model, named in NAMED_BY.items():
-        # Diagnoses may wait: they come last on purpose.
-        if model is not Diagnosis or status != UPLOADED:
-            found += model._default_manager.filter(status=status).select_related(*named)[:limit]
+    for kind in KINDS.values():
+        if not kind.may_wait or status != UPLOADED:
+            found += kind.model._default_manager.filter(status=status).select_related(*kind.named_by)[:limit]
     return sorted(found, key=lambda job: job.queued_at)
 
 
-def stop(task_id: str, *, by: User) -> Job:
+def stop(task_id: str, *, by: AbstractUser) -> Job:
     """Stop a job that waits or runs, and note who did. Raises NotStopped.
 
     task_id : as Job.task_id.
     """
     label, _, pk = task_id.rpartition("-")
-    model = next((model for model in NAMED_BY if model._meta.label_lower == label), None)
-    job = model._default_manager.filter(pk=pk if pk.isdecimal() else 0).first() if model else None
-    if job is None or not job.is_stoppable:
+    kind = next((kind for kind in KINDS.values() if kind.model._meta.label_lower == label), None)
+    job = kind.model._default_manager.filter(pk=pk if pk.isdecimal() else 0).first() if kind else None
+    if kind is None or job is None or not job.is_stoppable:
         raise NotStopped("There is no such job.")
     if not by.has_perm(f"{job._meta.app_label}.change_{job._meta.model_name}"):
         raise NotStopped(f"You may not change what this is: {job._meta.verbose_name}.")
     with transaction.atomic():
-        stopped = stop_submission(job) if isinstance(job, Submission) else stop_job(type(job), job.pk)
-        if not stopped:
+        if not (kind.stop(job) if kind.stop else stop_job(kind.model, job.pk)):
             raise NotStopped(f"{job} had ended before.")
         LogEntry.objects.log_actions(
             by.pk, type(job)._default_manager.filter(pk=job.pk), CHANGE, "stopped", single_object=True

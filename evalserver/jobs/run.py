@@ -26,11 +26,9 @@ from evalserver.jobs.model import (
     is_stale,
     new_incident_id,
 )
+from evalserver.jobs.registry import KINDS, Release, no_release
 
 logger = logging.getLogger("evalserver.jobs")
-
-# Runs in the transaction that ends a job without a result, e.g. to give back its quota.
-Release = Callable[[int], None]
 
 
 class Rejection(Exception):
@@ -39,10 +37,6 @@ class Rejection(Exception):
     def __init__(self, complaints: list[dict[str, Any]]) -> None:
         super().__init__(f"{len(complaints)} complaints")
         self.complaints = complaints
-
-
-def no_release(pk: int) -> None:
-    """Nothing to give back."""
 
 
 def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release) -> None:
@@ -129,7 +123,7 @@ class Sweep:
     failed: int = 0
 
 
-def sweep(jobs: list[tuple[type[Job], Release]]) -> Sweep:
+def sweep() -> Sweep:
     """Find jobs that no worker has and no queue holds, and send them again."""
     result = Sweep()
     try:
@@ -138,10 +132,10 @@ def sweep(jobs: list[tuple[type[Job], Release]]) -> Sweep:
     except redis.RedisError:
         logger.exception("Redis does not answer; waiting rows are sent when it is back")
         client, queued, held = None, set(), set()
-    for model, release in jobs:
-        _take_back_stale(model, release, result)
+    for kind in KINDS.values():
+        _take_back_stale(kind.model, kind.release, result)
         if client is not None:
-            _send_lost(model, queued, held, result)
+            _send_lost(kind.model, queued, held, result)
     if client is not None:
         client.set(LAST_SWEEP_KEY, timezone.now().isoformat())
     return result
@@ -173,7 +167,7 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
             result.sent_again += 1
 
 
-def release_all_leases(models_: list[type[Job]]) -> int:
+def release_all_leases() -> int:
     """Make every running job stale at once; only for a start at which no worker can be alive."""
     long_ago = timezone.now() - timedelta(days=1)
-    return sum(m._default_manager.filter(status=RUNNING).update(heartbeat_at=long_ago) for m in models_)
+    return sum(m._default_manager.filter(status=RUNNING).update(heartbeat_at=long_ago) for m in KINDS)

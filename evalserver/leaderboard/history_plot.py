@@ -27,7 +27,8 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
         content = frame.y_axis(levels, "best mean ERL (µm)")
         if ceiling_um:
             content += frame.level(ceiling_um, "ceiling", f"ground truth {ceiling_um:.2f} µm")
-        xs, ys = [], []
+        xs: list[float] = []
+        ys: list[float] = []
         for record, um in zip(records, reached_um, strict=True):
             x = record.submitted_at.timestamp() - first
             if ys:

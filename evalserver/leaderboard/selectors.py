@@ -12,10 +12,10 @@ from django.core.paginator import Page, Paginator
 from axonem_eval.scoring import METRIC_VERSION
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
-from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Submission
 
 PAGE_SIZE = 50
@@ -43,7 +43,7 @@ class Leaderboard:
     columns: list[Column]
     rows: list[Row]
     published: list[PublishedRow]
-    page: Page
+    page: "Page[Any]"
     total: int
     superseded: int
     metric_version: str
@@ -71,14 +71,14 @@ class BoardState:
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     """The state now."""
     volumes = list(phase.volumes.order_by("position", "pk"))
-    current = scoring.current_ground_truths(phase)
+    current = current_ground_truths(phase)
     columns = [
         Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
         for volume in volumes
     ]
     ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
     complete = bool(columns) and len(ground_truths) == len(columns)
-    ruler = scoring.ruler_of(ground_truths) if complete else None
+    ruler = ruler_of(ground_truths) if complete else None
     ranked = ranking(phase, ruler, ground_truths) if ruler else None
     return BoardState(columns, ruler, ranked, _published(benchmark, columns))
 

@@ -1,11 +1,12 @@
 import time
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark, Phase
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.anonymous_cache import Moment, is_stranger, kept_for_strangers
@@ -20,10 +21,7 @@ WHOLE = 1_000_000
 
 def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     benchmark = visible_benchmark_or_404(request, slug)
-    phase = phase_or_404(benchmark, request.GET.get("phase"))
-    if phase is None:
-        raise Http404
-    return benchmark, phase
+    return benchmark, phase_or_404(benchmark, request.GET.get("phase"))
 
 
 _states: Moment[selectors.BoardState] = Moment(32)
@@ -43,7 +41,7 @@ def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selector
 @kept_for_strangers
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
-    context = {"benchmark": benchmark, "phase": phase}
+    context: dict[str, Any] = {"benchmark": benchmark, "phase": phase}
     if not selectors.may_see_ranking(request.user, phase):
         return render(request, "leaderboard/embargo.html", context)
     query = BoardQuery.of(request.GET)

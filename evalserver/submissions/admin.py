@@ -14,6 +14,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.rescore import queue_rescores, rescore_submission
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 
@@ -43,7 +44,7 @@ class RescorableBenchmarkAdmin(BenchmarkAdmin):
     @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         for benchmark in queryset:
-            sent = services.queue_rescores(benchmark)
+            sent = queue_rescores(benchmark)
             self.log_change(request, benchmark, f"re-scoring {sent} submissions")
             messages.success(request, f"{benchmark}: {sent} submissions sent to the workers; earlier results stay.")
 
@@ -67,7 +68,7 @@ class RescoringGroundTruthAdmin(GroundTruthAdmin):
             except NotPossible as refusal:
                 messages.error(request, str(refusal))
                 continue
-            sent = services.queue_rescores(ground_truth.volume.benchmark)
+            sent = queue_rescores(ground_truth.volume.benchmark)
             self.log_change(request, ground_truth, f"made current; re-scoring {sent} submissions")
             messages.success(request, f"{ground_truth} is current; workers score {sent} submissions with it.")
 
@@ -97,7 +98,7 @@ class SubmissionAdmin(admin.ModelAdmin):
         *["is_reference", "reproduce_command", "provenance"],
         *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
     ]
-    readonly_fields = [name for name in fields if name not in CHANGEABLE]
+    readonly_fields = [name for name in fields if isinstance(name, str) and name not in CHANGEABLE]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
         return super().get_queryset(request).prefetch_related("scores")
@@ -163,7 +164,7 @@ class SubmissionAdmin(admin.ModelAdmin):
     @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = list(queryset)
-        words = [services.rescore_submission(submission.pk) for submission in rows]
+        words = [rescore_submission(submission.pk) for submission in rows]
         self._log(request, [r for r, w in zip(rows, words, strict=True) if w in ("rescored", "queued")], "re-scored")
         messages.info(request, ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))) + ".")
 

@@ -4,3 +4,14 @@ from django.apps import AppConfig
 class SubmissionsConfig(AppConfig):
     name = "evalserver.submissions"
     verbose_name = "Submissions"
+
+    def ready(self) -> None:
+        from evalserver.jobs import JobKind, register_job
+        from evalserver.submissions.evaluation.job import stop_submission
+        from evalserver.submissions.evaluation.notifications import end_without_result
+        from evalserver.submissions.models import Comparison, Diagnosis, Submission
+
+        register_job(JobKind(Submission, named_by=("team",), release=end_without_result, stop=stop_submission))
+        register_job(JobKind(Comparison, named_by=("a", "b")))
+        # Diagnoses come after every score, on purpose.
+        register_job(JobKind(Diagnosis, named_by=("volume_file__volume",), may_wait=True))

@@ -134,7 +134,7 @@ class VolumeFile(models.Model):
 
     def complaint(self, code: str, message: str) -> dict[str, str]:
         """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-        words = under_own_name(message, self.file.name, self.original_name)
+        words = under_own_name(message, self.file.name or "", self.original_name)
         return {"volume": self.volume.name, "code": code, "message": words}
 
 
@@ -161,7 +161,7 @@ class Diagnosis(Job):
     """What a segmentation's own skeletons tell, without ground truth. Made after the score, which it never touches.
 
     report : axonem_eval.diagnosis.diagnosis_json.
-    view_files : stored files that the viewer shows (see viewer.py); 0 where there are none.
+    view_files : stored files that the viewer shows (see `evaluation.view_files`); 0 where there are none.
     """
 
     DONE_STATUS = "ready"

@@ -1,29 +1,23 @@
 """Changes of submissions."""
 
-import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from celery import current_app
-from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.models import Phase, Volume
+from evalserver.benchmarks.selectors import current_ruler
 from evalserver.benchmarks.services import may_take_part
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, Sweep, change_status, no_release, send, stop_job, sweep
+from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status, send
 from evalserver.submissions import quota
-from evalserver.submissions.evaluation import notifications, scoring
 from evalserver.submissions.metadata import may_be_superseded_by
-from evalserver.submissions.models import Comparison, Diagnosis, Submission, VolumeFile
+from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
-from evalserver.uploads.models import Upload
-from evalserver.uploads.services import remove_expired, take
+from evalserver.uploads.services import take
 from evalserver.uploads.store import UploadedBefore
 
 
@@ -39,7 +33,7 @@ def refuse_reason(*, team: Team, phase: Phase) -> str | None:
         return f"The phase “{phase.name}” is not open for submissions."
     if not may_take_part(benchmark=phase.benchmark, team=team):
         return f"The organisers have not approved {team.name} yet; ask for it on the benchmark's page."
-    if scoring.current_ruler(phase) is None:
+    if current_ruler(phase) is None:
         return "The organisers have not registered the ground truth of every volume yet."
     if quota.slots_left(team=team, phase=phase) == 0:
         total = phase.submissions_total
@@ -59,7 +53,7 @@ def create_submission(
     user: User,
     phase: Phase,
     method_name: str,
-    files: Mapping[Volume, File],
+    files: Mapping[Volume, "File[bytes]"],
     description: str = "",
     publish: bool = False,
     about: Mapping[str, Any] | None = None,
@@ -101,7 +95,7 @@ def create_submission(
     return submission
 
 
-def _missing_or_empty(phase: Phase, files: Mapping[Volume, File]) -> str | None:
+def _missing_or_empty(phase: Phase, files: Mapping[Volume, "File[bytes]"]) -> str | None:
     wanted = set(phase.volumes.all())
     if set(files) != wanted:
         names = ", ".join(volume.name for volume in phase.volumes.order_by("position", "pk"))
@@ -110,14 +104,14 @@ def _missing_or_empty(phase: Phase, files: Mapping[Volume, File]) -> str | None:
     return f"The file for {', '.join(empty)} is empty." if empty else None
 
 
-def _take_uploads(submission: Submission, files: Mapping[Volume, File]) -> None:
+def _take_uploads(submission: Submission, files: Mapping[Volume, "File[bytes]"]) -> None:
     for file in files.values():
         if isinstance(file, UploadedBefore) and not take(file.upload, used_by=submission.code):
             raise NotAccepted(f"Another submission has taken the upload of {file.upload.file_name}.")
 
 
 @contextmanager
-def _stored(submission: Submission, files: Mapping[Volume, File]) -> Iterator[list[VolumeFile]]:
+def _stored(submission: Submission, files: Mapping[Volume, "File[bytes]"]) -> Iterator[list[VolumeFile]]:
     """The uploads under names of our own; removed again when the block fails."""
     volume_files: list[VolumeFile] = []
     try:
@@ -189,87 +183,3 @@ def retry_submission(submission: Submission) -> bool:
     if moved:
         send(submission)
     return moved
-
-
-@transaction.atomic
-def stop_submission(submission: Submission) -> bool:
-    """End an evaluation that waits or runs; False when it had ended.
-
-    Its slot stays taken, and `retry_submission` sends it again. One that was being re-scored is scored as before.
-    """
-    scored_before = submission.scores.exists()
-    stopped = stop_job(Submission, submission.pk, target=Submission.DONE_STATUS if scored_before else REJECTED)
-    if stopped and not scored_before:
-        notifications.queue_mail(submission.pk)
-    return stopped
-
-
-def rescore_submission(submission_id: int) -> str:
-    """Bring a scored submission to the current metric, ground truth and tolerance; earlier records stay.
-
-    Answers in a word: `current` (nothing to do), `rescored` (from stored labels), `queued` (the ground truth
-    changed: a worker reads the files again), `skipped` (not scored, or no ground truth).
-    """
-    submission = Submission.objects.select_related("phase").get(pk=submission_id)
-    ruler = scoring.current_ruler(submission.phase)
-    if submission.status != Submission.DONE_STATUS or ruler is None:
-        return "skipped"
-    if submission.scores.filter(ruler=ruler).exists():
-        return "current"
-    ground_truths = scoring.current_ground_truths(submission.phase)
-    labels = scoring.stored_labels(submission, ground_truths)
-    if len(labels) == submission.files.count():
-        measured = [scoring.score_labels(row) for row in labels.values()]
-        with transaction.atomic():
-            scoring.record(submission, measured)
-        return "rescored"
-    with transaction.atomic():
-        moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=UPLOADED, attempts=0)
-        if moved:
-            send(submission)
-    return "queued" if moved else "skipped"
-
-
-def rescore_benchmark(benchmark: Benchmark) -> Counter[str]:
-    """Re-score every scored submission of a benchmark; how many ended in which way."""
-    scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
-    return Counter(rescore_submission(pk) for pk in scored.values_list("pk", flat=True))
-
-
-def queue_rescores(benchmark: Benchmark) -> int:
-    """Have workers re-score every scored submission; how many were sent. Sending again does no harm."""
-    scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
-    pks = list(scored.values_list("pk", flat=True))
-    for pk in pks:
-        current_app.send_task("evalserver.submissions.tasks.rescore_submission_task", args=[pk])
-    return len(pks)
-
-
-def requeue_stale() -> Sweep:
-    """One round of the reconciler over all jobs; also removes what broken-off uploads left behind."""
-    remove_abandoned_uploads()
-    remove_expired()
-    notifications.queue_overdue_mail()
-    return sweep(
-        [
-            (Submission, notifications.end_without_result),
-            (GroundTruth, no_release),
-            (Upload, no_release),
-            (Comparison, no_release),
-            (Diagnosis, no_release),
-        ]
-    )
-
-
-def remove_abandoned_uploads(older_than_hours: float = 48) -> int:
-    """Delete temporary upload files that no request can still be writing."""
-    oldest = time.time() - older_than_hours * 3600
-    removed = 0
-    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
-        try:
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-                removed += 1
-        except FileNotFoundError:
-            continue
-    return removed

@@ -1,7 +1,7 @@
 from celery import shared_task
 
-from evalserver.submissions import services
-from evalserver.submissions.evaluation import comparison, diagnosis, job, notifications
+from evalserver.submissions.evaluation import comparison, diagnosis, job, reconciler, rescore
+from evalserver.submissions.results import mail
 
 
 @shared_task
@@ -11,12 +11,12 @@ def evaluate_submission_task(submission_id: int) -> None:
 
 @shared_task
 def rescore_submission_task(submission_id: int) -> None:
-    services.rescore_submission(submission_id)
+    rescore.rescore_submission(submission_id)
 
 
 @shared_task
 def mail_result_task(submission_id: int) -> None:
-    notifications.mail_result(submission_id)
+    mail.mail_result(submission_id)
 
 
 @shared_task
@@ -31,4 +31,4 @@ def compare_task(comparison_id: int) -> None:
 
 @shared_task
 def requeue_stale_task() -> None:
-    services.requeue_stale()
+    reconciler.requeue_stale()

@@ -1,26 +1,24 @@
-from typing import Any
+"""Submit, and change what was submitted."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
-from evalserver.benchmarks.views import phase_or_404, visible_benchmark_or_404
+from evalserver.accounts.requests import AuthenticatedRequest
+from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions import quota, selectors, services
 from evalserver.submissions.forms import SubmissionForm
 from evalserver.submissions.metadata import ABOUT
 from evalserver.submissions.models import Submission
-from evalserver.uploads.selectors import uploads_of
 
 
 @login_required
-def upload(request: HttpRequest, slug: str) -> HttpResponse:
+def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     benchmark = visible_benchmark_or_404(request, slug)
     phase = phase_or_404(benchmark, request.GET.get("phase"))
-    if phase is None:
-        raise Http404
     teams = list(Team.objects.filter(members=request.user))
     form = SubmissionForm(
         request.POST or None,
@@ -58,39 +56,6 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "submissions/upload.html", context, status=422 if form.errors else 200)
 
 
-@login_required
-def my_submissions(request: HttpRequest) -> HttpResponse:
-    context = {
-        "submissions": selectors.with_headlines(selectors.team_submissions(request.user)[:200]),
-        "uploads": uploads_of(request.user),
-    }
-    return render(request, "submissions/list.html", context)
-
-
-def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
-    submission = get_object_or_404(
-        selectors.visible_submissions(request.user).select_related("team", "phase__benchmark"), code=code
-    )
-    return {
-        "submission": submission,
-        "benchmark": submission.phase.benchmark,
-        "result": selectors.result_of(submission) if not submission.is_active else None,
-        "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
-        "files": selectors.files_of(submission),
-        "may_manage": selectors.may_manage(request.user, submission),
-        **selectors.versions_around(submission, request.user),
-    }
-
-
-def detail(request: HttpRequest, code: str) -> HttpResponse:
-    return render(request, "submissions/detail.html", _detail_context(request, code))
-
-
-def progress(request: HttpRequest, code: str) -> HttpResponse:
-    """The part of the detail page that changes while a submission is evaluated."""
-    return render(request, "submissions/_progress.html", _detail_context(request, code))
-
-
 ACTIONS = {
     "publish": (services.publish_submission, "Published on the leaderboard."),
     "unpublish": (services.unpublish_submission, "Taken off the leaderboard. Others no longer see it."),
@@ -101,7 +66,7 @@ ACTIONS = {
 
 @require_POST
 @login_required
-def act(request: HttpRequest, code: str, action: str) -> HttpResponse:
+def act(request: AuthenticatedRequest, code: str, action: str) -> HttpResponse:
     """One of a team's own actions on its submission."""
     submission = get_object_or_404(Submission, code=code)
     if not selectors.may_manage(request.user, submission) or action not in ACTIONS:

@@ -38,7 +38,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size: int) -> Any:
-        file = super().file_complete(file_size)
+        file: Any = super().file_complete(file_size)
         file.sha256 = self.digest.hexdigest()
         return file
 

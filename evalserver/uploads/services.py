@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -321,3 +322,17 @@ def _finish_forgotten() -> None:
                 settle(upload)
         except store.Missing:
             logger.warning("the file of upload %s is gone", upload.code)
+
+
+def remove_abandoned_uploads(older_than_hours: float = 48) -> int:
+    """Delete temporary upload files that no request can still be writing."""
+    oldest = time.time() - older_than_hours * 3600
+    removed = 0
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
+        try:
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue
+    return removed

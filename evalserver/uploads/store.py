@@ -141,7 +141,7 @@ def _write_all(descriptor: int, piece: bytes, position: int) -> None:
         view, position = view[count:], position + count
 
 
-class UploadedBefore(File):
+class UploadedBefore(File):  # type: ignore[type-arg] # not generic at run time
     """A finished upload, in the shape that storage and `create_submission` take files in.
 
     Local storage moves `temporary_file_path()` into place: that is a second name of the file, so that the upload

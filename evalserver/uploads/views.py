@@ -1,16 +1,17 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.uploads import services, store
 from evalserver.uploads.models import Upload
 from evalserver.uploads.selectors import uploads_of
 
 
 @login_required
-def my_uploads(request: HttpRequest) -> HttpResponse:
+def my_uploads(request: AuthenticatedRequest) -> HttpResponse:
     """The part of the page “My submissions” that changes while files arrive."""
     if request.headers.get("HX-Request") != "true":
         return redirect("my_submissions")
@@ -19,7 +20,7 @@ def my_uploads(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def remove(request: HttpRequest, code: str) -> HttpResponse:
+def remove(request: AuthenticatedRequest, code: str) -> HttpResponse:
     upload = get_object_or_404(Upload, user=request.user, code=code)
     try:
         services.remove_upload(upload)

@@ -171,7 +171,7 @@ import numpy as np
 from axonem_eval.sampling import checkpoint
 from axonem_eval.sampling.sample import sample_nodes
 from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
-from axonem_eval.volumes.label_volume import open_labels
+from axonem_eval.volumes import open_labels
 import axonem_eval.volumes.label_volume
 checkpoint.EVERY_S, checkpoint.MOST_OF_TIME = 0.02, 1.0
 axonem_eval.volumes.label_volume.LabelVolume.batch_bytes = 1

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.sandbox import process, sample_confined
+from axonem_eval.sandbox import diagnose_confined, process, sample_confined
 from axonem_eval.sandbox.confined_volume import ConfinedVolume
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.sandbox.seccomp import seccomp_available
@@ -48,8 +50,9 @@ def attack(spec, path, dataset):
 """
 
 
-def answers_of(monkeypatch, tmp_path, attack: str, nodes=((1, 2, 3),)) -> dict[str, str]:
-    """Run ``attack``, the body of a function with ``outcome`` and ``tell`` at hand, in place of the child's check."""
+def take_over(monkeypatch, tmp_path, attack: str) -> Path:
+    """Have children run ``attack``, the body of a function with ``outcome`` and ``tell`` at hand, in place of the check
+    of the file, whose path is returned."""
     script = tmp_path / "taken_over.py"
     body = textwrap.indent(textwrap.dedent(attack), "    ")
     script.write_text(TAKEN_OVER + body + "\nchild.open_for = attack\nchild.main()\n")
@@ -58,6 +61,12 @@ def answers_of(monkeypatch, tmp_path, attack: str, nodes=((1, 2, 3),)) -> dict[s
     path = tmp_path / "upload.h5"
     if not path.exists():
         write_h5(path, two_axons())
+    return path
+
+
+def answers_of(monkeypatch, tmp_path, attack: str, nodes=((1, 2, 3),)) -> dict[str, str]:
+    """What a reader that ``attack`` took over tells."""
+    path = take_over(monkeypatch, tmp_path, attack)
     with pytest.raises(InputError) as caught:
         sample_confined(path, SPEC, np.array(nodes, np.int32))
     (complaint,) = caught.value.complaints
@@ -189,10 +198,105 @@ def test_it_reaches_no_process_and_makes_none(monkeypatch, tmp_path):
             shared_memory=outcome(lambda: call(29, 1234, 4096, 0o1666)),
             io_uring=outcome(lambda: call(425, 8, ctypes.create_string_buffer(120))),
             namespace=outcome(lambda: call(272, 0x10000000)), keys=outcome(lambda: call(250, 0, -3, 0)),
+            outlive=outcome(lambda: call(157, 1, 0)), memory_file=outcome(lambda: call(322, 3, b"", 0, 0, 0x1000)),
         )
         """,
     )
     assert refused(answers) == {}
+
+
+def test_it_has_no_signal_sent_for_it(monkeypatch, tmp_path):
+    """A file with news can send its owner any signal, and Landlock forbids that only from Linux 6.12 on."""
+    answers = answers_of(
+        monkeypatch,
+        tmp_path,
+        """
+        import fcntl, os, struct
+        end, parent = os.pipe()[0], os.getppid()
+        tell(
+            owner=outcome(lambda: fcntl.fcntl(end, fcntl.F_SETOWN, parent)),
+            owner_ex=outcome(lambda: fcntl.fcntl(end, 15, struct.pack("ii", 1, parent))),
+            number=outcome(lambda: fcntl.fcntl(end, 10, 9)),
+            lease=outcome(lambda: fcntl.fcntl(os.open(path, os.O_RDONLY), 1024, 0)),
+            watch=outcome(lambda: fcntl.fcntl(os.open("/usr", os.O_RDONLY), 1026, 2)),
+        )
+        """,
+    )
+    assert refused(answers) == {}
+
+
+ANSWER = {
+    "info": {
+        "format": "HDF5", "dataset": "main", "shape_zyx": [8, 48, 48], "dtype": "uint16", "compression": "none",
+        "chunk_shape_zyx": [8, 48, 48], "voxel_size_nm_zyx": None, "chunks_total": 1, "chunks_stored": 1, "offset": "",
+        "warnings": [],
+    },
+    "shape_zyx": [8, 48, 48], "chunk_shape_zyx": [8, 48, 48], "dtype": "<u2", "sequential": False, "fill_value": 0,
+    "in_order": True, "stored_known": False,
+}  # fmt: skip
+LIES = {
+    "a list": "[]",
+    "nested too deep": "[" * 100_000,
+    "a step that is no number": '{"stage": "check", "done": 1e999, "total": 1}',
+    "no complaint": '{"complaints": []}',
+    "nothing of the file": json.dumps({**ANSWER, "info": None}),
+    "a fill value of too many bits": json.dumps({**ANSWER, "fill_value": 10**30}),
+    "no shape": json.dumps({**ANSWER, "shape_zyx": None}),
+}
+
+
+@pytest.mark.parametrize("line", LIES.values(), ids=LIES)
+def test_an_answer_of_another_form_ends_in_a_crash_that_has_a_name(monkeypatch, tmp_path, line):
+    path = take_over(monkeypatch, tmp_path, f"import os, time\nos.write(1, {line!r}.encode() + b'\\n')\ntime.sleep(60)")
+    began = time.monotonic()
+    with pytest.raises(process.ConfinedCrash):
+        sample_confined(path, SPEC, np.array([(1, 2, 3)], np.int32))
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "reply", ["qq', 1, 65000) + b'[' * 65000", "qq', 1, 2) + b'[]'", "qq', 1, -1)", "qq', 1, 1 << 40)"]
+)
+def test_a_reply_of_another_form_ends_in_a_crash_that_has_a_name(monkeypatch, tmp_path, reply):
+    attack = f"""
+    import gc, json, os, struct, time
+    request = next(o for o in gc.get_objects() if isinstance(o, dict) and "lanes" in o and "path" in o)
+    os.write(1, {json.dumps(ANSWER)!r}.encode() + b"\\n")
+    for _, writes in request["lanes"]:
+        os.set_blocking(writes, False)
+        os.write(writes, struct.pack('<{reply})
+    time.sleep(60)
+    """
+    path = take_over(monkeypatch, tmp_path, attack)
+    with pytest.raises(process.ConfinedCrash):
+        sample_confined(path, SPEC, np.array([(1, 2, 3)], np.int32))
+
+
+def test_what_it_writes_to_stderr_fills_no_disk(monkeypatch, tmp_path):
+    answers = answers_of(
+        monkeypatch,
+        tmp_path,
+        """
+        import os
+        def flood():
+            for _ in range(64):
+                os.write(2, b"e" * (1 << 20))
+        tell(flood=outcome(flood))
+        """,
+    )
+    assert refused(answers) == {}
+
+
+def test_a_reader_of_a_diagnosis_that_puts_a_pipe_for_its_stderr_does_not_hold_us(monkeypatch, tmp_path):
+    path = take_over(monkeypatch, tmp_path, "")
+    script = tmp_path / "taken_over.py"
+    script.write_text(
+        "import os\nimport axonem_eval.sandbox.child as child\n"
+        "def attack(request):\n    os.remove('stderr.txt')\n    os.mkfifo('stderr.txt')\n    os._exit(3)\n"
+        "child._work_of = lambda request: lambda: attack(request)\nchild.main()\n"
+    )
+    with pytest.raises(InputError, match="the reader of such files crashed on it"):
+        diagnose_confined(path, SPEC, tmp_path / "out")
 
 
 def test_it_has_no_variable_and_no_descriptor_of_ours(monkeypatch, tmp_path):

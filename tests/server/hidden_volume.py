@@ -16,9 +16,10 @@ from django.utils import timezone
 from axonem_eval.sampling import NodeSample
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.models import Phase
+from evalserver.benchmarks.selectors import current_ground_truths
 from evalserver.submissions.evaluation import comparison, scoring
-from evalserver.submissions.evaluation.notifications import mail_result
 from evalserver.submissions.models import Comparison, Evaluation, NodeLabels, Submission
+from evalserver.submissions.results.mail import mail_result
 from tests.factories import TOLERANCE, add_ground_truth, make_benchmark, make_submission
 
 AXONS = 263
@@ -82,7 +83,7 @@ def score(submission: Submission, node_labels: np.ndarray) -> Submission:
     submission.scores.all().delete()
     Evaluation.objects.filter(volume_file=file).delete()
     file.node_labels.all().delete()
-    ground_truth = scoring.current_ground_truths(submission.phase)[file.volume_id]
+    ground_truth = current_ground_truths(submission.phase)[file.volume_id]
     row = NodeLabels(volume_file=file, ground_truth=ground_truth, sample_seconds=0.0)
     row.file.save(f"{submission.code}-nodes.npz", ContentFile(b""), save=False)
     NodeSample.of_labels(node_labels).save(row.file.path)

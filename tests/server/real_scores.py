@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.models import Phase
+from evalserver.benchmarks.selectors import current_ground_truths
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import NodeLabels, Submission
 from tests.factories import make_submission, tiny_graph, tiny_labels
@@ -32,7 +33,7 @@ def score_for_real(phase: Phase, labels: np.ndarray | None = None, **fields: Any
     """A published submission with node labels, evaluations and headline as a worker leaves them."""
     labels = tiny_labels() if labels is None else labels
     submission = make_submission(phase, **{"status": "scored", "published_at": timezone.now(), **fields})
-    ground_truths = scoring.current_ground_truths(phase)
+    ground_truths = current_ground_truths(phase)
     graph = tiny_graph()
     sample = NodeSample.of_labels(labels[tuple(graph.node_voxel_zyx.T)])
     measured = []

@@ -8,8 +8,8 @@ from evalserver.jobs import REJECTED, Rejection, run_job, under_own_name
 from evalserver.jobs.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded
 from evalserver.submissions import quota, services
 from evalserver.submissions.evaluation import notifications
-from evalserver.submissions.evaluation.notifications import mail_result
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.mail import mail_result
 from tests.factories import make_benchmark, make_submission, make_user, upload
 from tests.server.people import plain_site
 

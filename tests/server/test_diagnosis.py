@@ -10,6 +10,7 @@ from django.utils.html import escape
 from evalserver.jobs import redis_client
 from evalserver.jobs.broker import DIAGNOSIS_QUEUE
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.reconciler import requeue_stale
 from evalserver.submissions.models import Diagnosis
 from tests.factories import make_benchmark, make_user, upload
 from tests.server.real_scores import score_for_real, split_axons
@@ -127,7 +128,6 @@ def test_a_diagnosis_that_cannot_be_made_leaves_the_score_and_says_so(diagnosed,
 
 
 def test_a_worker_that_dies_is_replaced_and_the_diagnosis_is_made(workers, ended, running):
-    from evalserver.submissions import services
 
     pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
     submission = score_for_real(make_benchmark(), split_axons())
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_is_replaced_and_the_diagnosis_is_made(workers, ended
     diagnosis = running(Diagnosis.objects.get(volume_file__submission=submission))
     workers.kill(first)
     Diagnosis.objects.update(heartbeat_at="2000-01-01T00:00Z")
-    services.requeue_stale()
+    requeue_stale()
     workers.start(queue=DIAGNOSIS_QUEUE)
     assert ended(diagnosis).status == "ready"
 

@@ -11,6 +11,7 @@ from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import make_current, register_ground_truth
 from evalserver.submissions import services
 from evalserver.submissions.evaluation import scoring
+from evalserver.submissions.evaluation.rescore import rescore_benchmark, rescore_submission
 from evalserver.submissions.models import Evaluation, NodeLabels, QuotaSlot
 from tests.factories import (
     TOLERANCE,
@@ -202,7 +203,7 @@ def test_a_new_tolerance_is_scored_from_stored_labels(worker, ended):
     strict = Evaluation.objects.get()
     submission.files.get().file.delete(save=False)  # nothing can be read again
     phase.volumes.update(tolerance_nodes=20)
-    assert services.rescore_benchmark(phase.benchmark) == {"rescored": 1}
+    assert rescore_benchmark(phase.benchmark) == {"rescored": 1}
     tolerant = Evaluation.objects.exclude(pk=strict.pk).get()
     assert strict.report["mergers"] == 1
     assert tolerant.report["mergers"] == 0
@@ -215,7 +216,7 @@ def test_a_new_ground_truth_is_sampled_again_and_old_records_stay(worker, ended)
     submission = ended(submit(phase))
     second = add_ground_truth(phase.volumes.get(), tiny_graph().longer_than(0), is_current=False)
     make_current(ground_truth=second)
-    assert services.rescore_benchmark(phase.benchmark) == {"queued": 1}
+    assert rescore_benchmark(phase.benchmark) == {"queued": 1}
     assert ended(submission).status == "scored"
     assert Evaluation.objects.filter(volume_file__submission=submission).count() == 2
     assert submission.scores.count() == 2
@@ -224,7 +225,7 @@ def test_a_new_ground_truth_is_sampled_again_and_old_records_stay(worker, ended)
 def test_rescoring_twice_changes_nothing(worker, ended):
     phase = make_benchmark()
     ended(submit(phase))
-    assert services.rescore_benchmark(phase.benchmark) == {"current": 1}
+    assert rescore_benchmark(phase.benchmark) == {"current": 1}
     assert Evaluation.objects.count() == 1
 
 
@@ -234,5 +235,5 @@ def test_stored_labels_are_not_sampled_again(worker, ended):
     before = NodeLabels.objects.get()
     other = make_submission(phase, team=make_team())
     assert NodeLabels.objects.filter(volume_file__submission=other).count() == 0
-    assert services.rescore_submission(submission.pk) == "current"
+    assert rescore_submission(submission.pk) == "current"
     assert NodeLabels.objects.get() == before

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from evalserver.benchmarks.selectors import current_ground_truths
 from evalserver.celery import app as celery_app
 from evalserver.jobs import (
     FAILED,
@@ -25,6 +26,7 @@ from evalserver.jobs.broker import JOB_QUEUE, waiting_task_ids
 from evalserver.jobs.model import LeaseLost, claim
 from evalserver.submissions import quota, services
 from evalserver.submissions.evaluation import job, scoring
+from evalserver.submissions.evaluation.reconciler import requeue_stale
 from evalserver.submissions.models import Evaluation, QuotaSlot, Score, Submission
 from tests.factories import make_benchmark, make_submission, make_user, upload
 
@@ -57,7 +59,7 @@ def test_the_heartbeat_keeps_a_long_job(submission, settings):
     lease = claim(Submission, submission.pk)
     with lease:
         time.sleep(2.5)
-        services.requeue_stale()
+        requeue_stale()
         lease.finish("scored")
     submission.refresh_from_db()
     assert (submission.status, submission.attempts) == ("scored", 1)
@@ -77,7 +79,7 @@ def test_progress_is_written_while_the_job_runs(submission, settings):
 def test_a_worker_that_comes_back_late_cannot_write(submission, empty_queue):
     late = claim(Submission, submission.pk)
     make_stale(submission)
-    assert services.requeue_stale().taken_back == 1
+    assert requeue_stale().taken_back == 1
     taken_over = claim(Submission, submission.pk)
     with pytest.raises(LeaseLost):
         late.finish("scored")
@@ -88,7 +90,7 @@ def test_a_late_worker_hears_of_it_at_its_next_progress(submission, settings, em
     settings.LEASE_SECONDS = 1
     late = claim(Submission, submission.pk)
     make_stale(submission)
-    services.requeue_stale()
+    requeue_stale()
     with late:
         deadline = time.monotonic() + 20
         while not late.lost and time.monotonic() < deadline:
@@ -104,7 +106,7 @@ def test_the_third_dead_worker_is_the_last(submission, empty_queue):
     for _ in range(3):
         assert claim(Submission, submission.pk) is not None
         make_stale(submission)
-        services.requeue_stale()
+        requeue_stale()
     submission.refresh_from_db()
     assert submission.status == FAILED
     assert submission.incident_id
@@ -113,7 +115,7 @@ def test_the_third_dead_worker_is_the_last(submission, empty_queue):
 
 def test_a_lost_task_is_sent_again(submission, empty_queue):
     Submission.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
-    assert services.requeue_stale().sent_again == 1
+    assert requeue_stale().sent_again == 1
     queued, _ = waiting_task_ids(redis_client())
     assert queued == {submission.task_id}
 
@@ -121,7 +123,7 @@ def test_a_lost_task_is_sent_again(submission, empty_queue):
 def test_a_task_that_waits_in_the_queue_is_not_sent_again(submission, empty_queue):
     send(submission)
     Submission.objects.update(queued_at=timezone.now() - timedelta(hours=5))
-    assert services.requeue_stale().sent_again == 0
+    assert requeue_stale().sent_again == 0
     assert redis_client().llen(JOB_QUEUE) == 1
 
 
@@ -138,7 +140,7 @@ def test_without_redis_a_submission_is_stored_and_sent_later(monkeypatch, empty_
     assert submission.status == UPLOADED
     assert redis_client().llen(JOB_QUEUE) == 0
     Submission.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
-    assert services.requeue_stale().sent_again == 1
+    assert requeue_stale().sent_again == 1
     assert redis_client().llen(JOB_QUEUE) == 1
 
 
@@ -166,12 +168,12 @@ def test_a_rejection_is_not_tried_again(submission):
 def test_results_of_a_lost_lease_are_not_stored(submission, empty_queue):
     lease = claim(Submission, submission.pk)
     volume_file = submission.files.get()
-    ground_truth = scoring.current_ground_truths(submission.phase)[volume_file.volume_id]
+    ground_truth = current_ground_truths(submission.phase)[volume_file.volume_id]
     graph = scoring.load_graph(ground_truth)
     labels = job.sample_file(volume_file, ground_truth, graph)
     measured = [scoring.score_labels(labels, graph)]
     make_stale(submission)
-    services.requeue_stale()
+    requeue_stale()
 
     @transaction.atomic
     def write():
@@ -208,7 +210,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(workers, running, ended):
     assert submission.status == RUNNING  # it was in the middle
     workers.start()
     deadline = time.monotonic() + 60
-    while not services.requeue_stale().taken_back and time.monotonic() < deadline:
+    while not requeue_stale().taken_back and time.monotonic() < deadline:
         time.sleep(0.2)
     ended(submission)
     assert (submission.status, submission.attempts) == ("scored", 2)
@@ -218,5 +220,5 @@ def test_a_worker_killed_in_the_middle_loses_nothing(workers, running, ended):
 
 def test_a_start_after_a_crash_takes_up_what_ran(submission, empty_queue):
     claim(Submission, submission.pk)
-    assert release_all_leases([Submission]) == 1
-    assert services.requeue_stale().taken_back == 1
+    assert release_all_leases() == 1
+    assert requeue_stale().taken_back == 1

@@ -11,8 +11,9 @@ from evalserver.jobs import FAILED, REJECTED, UPLOADED, redis_client
 from evalserver.jobs.broker import CONTROL_QUEUE
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.job import evaluate_submission
-from evalserver.submissions.evaluation.notifications import TASK, mail_result, queue_overdue_mail
+from evalserver.submissions.evaluation.notifications import TASK, queue_overdue_mail
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.mail import mail_result
 from evalserver.submissions.tasks import mail_result_task
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
 from tests.server.people import plain_site

@@ -18,7 +18,7 @@ from evalserver.jobs import FAILED, REJECTED, RUNNING, health, run_job, send
 from evalserver.jobs.model import LeaseLost, claim
 from evalserver.submissions import services
 from evalserver.submissions.evaluation import comparison
-from evalserver.submissions.evaluation.job import evaluate_submission
+from evalserver.submissions.evaluation.job import evaluate_submission, stop_submission
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
@@ -90,7 +90,7 @@ def test_the_readers_process_ends_with_the_job_in_this_process_too(empty_queue):
     def stop():
         reader = stalled_reader(os.getpid())
         stopped_at = time.monotonic()
-        services.stop_submission(submission)
+        stop_submission(submission)
         assert gone(reader, within_s=8)
         ended_after.append(time.monotonic() - stopped_at)
 
@@ -113,7 +113,7 @@ def test_whatever_the_work_waits_for_it_ends(empty_queue, wait):
     }
 
     def work(lease):
-        threading.Timer(0.3, services.stop_submission, [submission]).start()
+        threading.Timer(0.3, stop_submission, [submission]).start()
         waits[wait]()
 
     started = time.monotonic()
@@ -129,7 +129,7 @@ def test_the_signal_is_the_leases_only_while_it_lasts(empty_queue):
 
     def hold():
         with claim(Submission, submission.pk):
-            services.stop_submission(submission)
+            stop_submission(submission)
             time.sleep(30)
 
     with pytest.raises(LeaseLost):

@@ -184,6 +184,18 @@ def test_a_file_without_nodes_is_an_error_beside_others(tmp_path):
     assert "9.swc: the file is empty" in text
 
 
+def test_nodes_without_an_edge_are_refused_in_every_importer(tmp_path):
+    (tmp_path / "swc").mkdir()
+    (tmp_path / "swc" / "7.swc").write_text("1 0 30 8 8 1 -1\n2 0 30 80 8 1 -1\n")
+    (tmp_path / "fragments").mkdir()
+    (tmp_path / "fragments" / "info").write_text('{"@type": "neuroglancer_skeletons", "vertex_attributes": []}')
+    alone = osteoid.Skeleton(np.array([[8, 8, 30], [8, 80, 30]], np.float32), segid=7)
+    (tmp_path / "fragments" / "7").write_bytes(alone.to_precomputed())
+    for folder in ("swc", "fragments"):
+        with pytest.raises(InputError, match=r"7.*: none of its 2 nodes is joined to another, so it has no cable"):
+            import_skeletons(tmp_path / folder, SPEC, anyway=True)
+
+
 def test_files_that_make_one_id_are_named(tmp_path):
     for name in ("2.swc", "3.swc", "3.CNG.swc", "03.swc"):
         write_swc(tmp_path / name)

@@ -11,7 +11,7 @@ import pytest
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.volumes import check_labels, for_each_chunk, open_labels
-from axonem_eval.volumes import label_volume as volume_module
+from axonem_eval.volumes import threads as threads_module
 from axonem_eval.volumes.hdf5 import open as hdf5_module
 from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
 from axonem_eval.volumes.hdf5.slabs import Hdf5Slabs
@@ -216,12 +216,12 @@ def test_a_chunk_too_large_to_unshuffle_is_refused_and_without_shuffle_is_read(t
 
 
 def test_large_chunks_are_read_by_fewer_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(volume_module, "BATCH_BYTES", 1)
+    monkeypatch.setattr(threads_module, "BATCH_BYTES", 1)
     path = write(tmp_path / "a.h5", chunks=CHUNKS, compression="gzip")
     with open_labels(path) as volume:
-        assert volume_module.reading_threads(volume, 8) == 8
-        monkeypatch.setattr(volume_module, "MEMORY_BUDGET_BYTES", 7 * volume.chunk_bytes)
-        assert volume_module.reading_threads(volume, 8) == 2
+        assert threads_module.reading_threads(volume, 8) == 8
+        monkeypatch.setattr(threads_module, "MEMORY_BUDGET_BYTES", 7 * volume.chunk_bytes)
+        assert threads_module.reading_threads(volume, 8) == 2
 
 
 def test_more_chunks_than_an_index_can_hold_are_refused(tmp_path):

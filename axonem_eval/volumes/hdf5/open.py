@@ -1,4 +1,9 @@
-"""Open the one label dataset of an HDF5 file; ``hdf5_volume.py`` reads it."""
+"""Open the one label dataset of an HDF5 file and choose how to read it.
+
+Hdf5Chunks      chunks whose filters this package undoes, by any number of threads
+Hdf5Slabs       huge chunks, and contiguous data, in slabs of them
+Hdf5ByLibrary   anything else, by the HDF5 library, one thread at a time
+"""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +16,8 @@ import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 from axonem_eval.errors import InputError, guarded
 from axonem_eval.file_kinds import kind_of_file
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
-from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks, Hdf5Volume, first_line
+from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
+from axonem_eval.volumes.hdf5.dataset import Hdf5ByLibrary, Hdf5Dataset, OpenDataset, first_line
 from axonem_eval.volumes.hdf5.filters import FilterPipeline
 from axonem_eval.volumes.hdf5.index import StoredChunks, written_chunks
 from axonem_eval.volumes.hdf5.slabs import Hdf5Slabs, streamable
@@ -22,7 +28,7 @@ from axonem_eval.volumes.stated import Stated, stated_by_attributes
 WHOLE_CHUNK_BYTES = 64 << 20
 
 
-def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> Hdf5Volume:
+def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> Hdf5Dataset:
     """Open the one label dataset of an HDF5 file, or the named one; a mask may be of booleans.
 
     Raises InputError: not HDF5, truncated, no or several candidates, links that leave the file, not integer,
@@ -55,7 +61,7 @@ def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> 
         raise
 
 
-def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) -> Hdf5Volume:
+def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) -> Hdf5Dataset:
     damaged: list[str] = []
     try:
         chosen = choose(path, _walk(path, file, damaged), wanted, mask=mask)
@@ -129,7 +135,7 @@ def _stated(file: h5py.Group, dataset: h5py.Dataset) -> Stated:
     return stated_by_attributes(dataset.attrs, dataset.parent.attrs, file.attrs)
 
 
-def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) -> Hdf5Volume:
+def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) -> Hdf5Dataset:
     """The fitting reader for a three-dimensional integer dataset.
 
     Raises InputError for data in other files, chunks that lie beyond the end of the file or are too large.
@@ -154,12 +160,13 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) 
         require_small_chunk(path.name, dataset.chunks, dataset.dtype.itemsize, stored_bytes)
     whole = tuple(max(1, n) for n in dataset.shape)
     require_few_chunks(path.name, dataset.shape, dataset.chunks or whole, stored_bytes)
+    opened = OpenDataset(path, file, dataset, pipeline, stated)
     stored = StoredChunks.of(path, file, dataset) if ours else None
     if stored is None:
-        return Hdf5Volume(path, file, dataset, pipeline, stated, written_chunks(path, dataset))
+        return Hdf5ByLibrary(opened, written_chunks(path, dataset))
     if dataset.chunks and chunk_bytes <= WHOLE_CHUNK_BYTES:
-        return Hdf5Chunks(path, file, dataset, pipeline, stated, stored)
-    return Hdf5Slabs(path, file, dataset, pipeline, stated, stored)
+        return Hdf5Chunks(opened, stored)
+    return Hdf5Slabs(opened, stored)
 
 
 def _plain_integers(dataset: h5py.Dataset) -> bool:

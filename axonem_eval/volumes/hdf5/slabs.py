@@ -3,19 +3,16 @@
 import math
 import threading
 import zlib
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.spec import Triple
-from axonem_eval.volumes.hdf5.chunks import Hdf5Volume
+from axonem_eval.volumes.hdf5.dataset import Hdf5Dataset, OpenDataset
 from axonem_eval.volumes.hdf5.filters import DEFLATE, BadChunk, Buffer, FilterPipeline
 from axonem_eval.volumes.hdf5.index import StoredChunks
-from axonem_eval.volumes.label_volume import Labels, LabelVolume, Scratch, slab_shape
-from axonem_eval.volumes.stated import Stated
+from axonem_eval.volumes.label_volume import Labels, Scratch, slab_shape
 
 _FEED_BYTES = 1 << 20
 _STREAMED = ((), (DEFLATE,))
@@ -26,30 +23,22 @@ def streamable(pipeline: FilterPipeline) -> bool:
     return pipeline.codes in _STREAMED
 
 
-class Hdf5Slabs(Hdf5Volume):
+class Hdf5Slabs(Hdf5Dataset):
     """Slabs that each are a piece of one chunk's bytes.
 
     A gzip chunk is inflated as a stream and a chunk with other filters is held whole, so compressed slabs are to be
     read in storage order, which also verifies the checksum at the end of each chunk.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        file: h5py.File,
-        dataset: h5py.Dataset,
-        pipeline: FilterPipeline,
-        stated: Stated,
-        stored: StoredChunks,
-    ) -> None:
-        super().__init__(path, file, dataset, pipeline, stated, stored.address >= 0)
+    def __init__(self, opened: OpenDataset, stored: StoredChunks) -> None:
+        super().__init__(opened, stored.address >= 0)
         self._stored = stored
-        z, y, x = dataset.chunks or dataset.shape
+        z, y, x = opened.dataset.chunks or opened.dataset.shape
         self._whole_zyx: Triple = (int(z), int(y), int(x))
         nz, ny, nx = (-(-n // c) for n, c in zip(self.shape_zyx, self._whole_zyx, strict=True))
         self._whole_grid: Triple = (nz, ny, nx)
         self.chunk_shape_zyx = slab_shape(self._whole_zyx, self.dtype.itemsize, self._whole_grid)
-        self.sequential = bool(pipeline.codes)
+        self.sequential = bool(opened.pipeline.codes)
         chunk, offset, _ = self._place(np.arange(self.n_chunks))
         self._last_offset = np.zeros(nz * ny * nx, np.int64)
         np.maximum.at(self._last_offset, chunk, offset)
@@ -111,9 +100,6 @@ class Hdf5Slabs(Hdf5Volume):
         if streamable(self._pipeline) and not self._stored.skipped.get(whole):
             return _GzipStream(self._stored, whole, size)
         return _DecodedChunk(self._stored, self._pipeline, whole, size)
-
-    def read(self, box: tuple[slice, slice, slice]) -> Labels:
-        return LabelVolume.read(self, box)
 
     def close(self) -> None:
         self._stream = None

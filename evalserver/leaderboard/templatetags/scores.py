@@ -3,7 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from django import template
 from django.utils.html import format_html
@@ -14,8 +14,8 @@ from evalserver.site import render_markdown
 register = template.Library()
 
 EM_DASH = "–"
-# What a template makes of an attribute of None.
-MISSING = (None, "")
+# A figure; an empty text is what a template makes of an attribute of None.
+Figure = float | Literal[""] | None
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -29,15 +29,15 @@ def about_minutes(seconds: float) -> str:
 
 
 @register.filter
-def um(value: float | None) -> str:
+def um(value: Figure) -> str:
     """A length in um."""
-    return EM_DASH if value in MISSING else f"{value:,.2f}"
+    return EM_DASH if value is None or value == "" else f"{value:,.2f}"
 
 
 @register.filter
-def nm_as_um(value: float | None) -> str:
+def nm_as_um(value: Figure) -> str:
     """A length in nm, shown in um."""
-    return um(None if value in MISSING else value / 1000)
+    return um(None if value is None or value == "" else value / 1000)
 
 
 @register.filter
@@ -47,21 +47,21 @@ def cable(value: float | None) -> str:
 
 
 @register.filter
-def percent(value: float | None) -> str:
+def percent(value: Figure) -> str:
     """A share from 0 to 100."""
-    return EM_DASH if value in MISSING else f"{value:.1f}%"
+    return EM_DASH if value is None or value == "" else f"{value:.1f}%"
 
 
 @register.filter
-def fraction(value: float | None) -> str:
+def fraction(value: Figure) -> str:
     """A share from 0 to 1, shown in percent."""
-    return percent(None if value in MISSING else value * 100)
+    return percent(None if value is None or value == "" else value * 100)
 
 
 @register.filter
-def count(value: int | None) -> str:
+def count(value: int | Literal[""] | None) -> str:
     """A number of things, in groups of three digits."""
-    return EM_DASH if value in MISSING else f"{value:,}"
+    return EM_DASH if value is None or value == "" else f"{value:,}"
 
 
 @register.filter

@@ -16,12 +16,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from evalserver.benchmarks.models import GroundTruth
-from evalserver.embedded import Child, Family, die_with_parent, start_private_redis
+from axonem_eval.processes import die_with_parent
+from evalserver.embedded import Child, Family, start_private_redis
 from evalserver.jobs import release_all_leases
 from evalserver.start import close_folders
-from evalserver.submissions.models import Comparison, Diagnosis, Submission
-from evalserver.uploads.models import Upload
 
 
 class Stop(Exception):
@@ -100,7 +98,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:
             # We hold the lock on the only worker machine there is: whatever runs by its row does not run.
-            release_all_leases([Submission, GroundTruth, Upload, Comparison, Diagnosis])
+            release_all_leases()
             call_command("requeue_stale", stdout=self.stderr)
         host, port = options["host"], free_port(options["host"], options["port"])
         if port != options["port"]:

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from axonem_eval.scoring import compare_samples, paired_bootstrap
+from evalserver.benchmarks.selectors import current_ground_truths, current_ruler, ruler_of
 from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Comparison, Submission
@@ -18,7 +19,7 @@ class TooManyWaiting(Exception):
 
 def comparison_of(a: Submission, b: Submission) -> Comparison | None:
     """What is known of A against B under the current ruler."""
-    ruler = scoring.current_ruler(a.phase)
+    ruler = current_ruler(a.phase)
     return Comparison.objects.filter(a=a, b=b, ruler=ruler).first() if ruler else None
 
 
@@ -28,7 +29,7 @@ def comparable(a: Submission, b: Submission) -> str | None:
         return "These are the same entry. Choose two different ones."
     if a.phase_id != b.phase_id:
         return "These entries belong to different phases: they were not scored on the same axons."
-    ruler = scoring.current_ruler(a.phase)
+    ruler = current_ruler(a.phase)
     if ruler is None or any(not s.scores.filter(ruler=ruler).exists() for s in (a, b)):
         return "Both entries need a result under the current metric and ground truth."
     return None
@@ -40,7 +41,7 @@ def request_comparison(a: Submission, b: Submission) -> Comparison:
 
     Raises TooManyWaiting.
     """
-    ruler = scoring.current_ruler(a.phase)
+    ruler = current_ruler(a.phase)
     assert ruler is not None
     if Comparison.objects.filter(status__in=(UPLOADED, RUNNING)).count() >= MAX_WAITING:
         raise TooManyWaiting
@@ -61,8 +62,8 @@ def compare(comparison_id: int) -> None:
 
 def _compare(lease: Lease) -> None:
     comparison = Comparison.objects.select_related("a__phase", "b").get(pk=lease.pk)
-    ground_truths = scoring.current_ground_truths(comparison.a.phase)
-    if scoring.ruler_of(ground_truths.values()) != comparison.ruler:
+    ground_truths = current_ground_truths(comparison.a.phase)
+    if ruler_of(ground_truths.values()) != comparison.ruler:
         raise Rejection([{"code": "other_ruler", "message": "The ground truth or tolerance has changed. Ask again."}])
     lease.progress("Reading node labels", 5)
     sides = [

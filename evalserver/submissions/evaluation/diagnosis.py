@@ -13,8 +13,8 @@ from django.db import transaction
 from axonem_eval.errors import InputError
 from axonem_eval.sandbox import Limits, diagnose_confined
 from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, Rejection, change_status, run_job, send
+from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Diagnosis, Submission
-from evalserver.submissions.results import viewer
 from evalserver.uploads import local_path
 
 STAGES = {
@@ -34,7 +34,7 @@ def request_diagnoses(submission: Submission) -> int:
     for volume_file in submission.files.select_related("volume"):
         job, made = Diagnosis.objects.get_or_create(volume_file=volume_file, defaults={"stage": "Waiting for a worker"})
         sources = [FAILED, REJECTED]
-        if viewer.is_shown(volume_file.volume) and not job.view_files:
+        if view_files.is_shown(volume_file.volume) and not job.view_files:
             sources.append(Diagnosis.DONE_STATUS)
         if made or change_status(Diagnosis, job.pk, sources=sources, target=UPLOADED, attempts=0, complaints=[]):
             send(job)
@@ -49,7 +49,7 @@ def diagnose(diagnosis_id: int) -> None:
 
 def _diagnose(lease: Lease) -> None:
     volume_file = Diagnosis.objects.select_related("volume_file__volume__benchmark").get(pk=lease.pk).volume_file
-    view = viewer.is_shown(volume_file.volume)
+    view = view_files.is_shown(volume_file.volume)
 
     def on_progress(stage: str, done: int, total: int) -> None:
         words, first, last = STAGES[stage]
@@ -65,9 +65,9 @@ def _diagnose(lease: Lease) -> None:
         except InputError as error:
             raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error
         lease.progress("Storing the result", 98)
-        skeletons = viewer.store(f"{viewer.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
-        view_files = viewer.store_view(volume_file, out / "view") if view else 0
+        skeletons = view_files.store(f"{view_files.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
+        stored = view_files.store_view(volume_file, out / "view") if view else 0
     with transaction.atomic():
         lease.finish(
-            Diagnosis.DONE_STATUS, percent=100, complaints=[], report=report, skeletons=skeletons, view_files=view_files
+            Diagnosis.DONE_STATUS, percent=100, complaints=[], report=report, skeletons=skeletons, view_files=stored
         )

@@ -16,16 +16,16 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from axonem_eval.errors import InputError
+from axonem_eval.progress import StageProgress
 from axonem_eval.sandbox import sample_confined
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import LabelInfo
 from evalserver.benchmarks.models import GroundTruth, Phase
-from evalserver.jobs import Lease, Rejection, run_job
+from evalserver.benchmarks.selectors import current_ground_truths
+from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
 from evalserver.submissions.evaluation import diagnosis, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.uploads import local_path
-
-StageProgress = Callable[[str, int, int], None]
 
 
 def evaluate_submission(submission_id: int) -> None:
@@ -33,10 +33,23 @@ def evaluate_submission(submission_id: int) -> None:
     run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
 
 
+@transaction.atomic
+def stop_submission(submission: Submission) -> bool:
+    """End an evaluation that waits or runs; False when it had ended.
+
+    Its slot stays taken, and `retry_submission` sends it again. One that was being re-scored is scored as before.
+    """
+    scored_before = submission.scores.exists()
+    stopped = stop_job(Submission, submission.pk, target=Submission.DONE_STATUS if scored_before else REJECTED)
+    if stopped and not scored_before:
+        notifications.queue_mail(submission.pk)
+    return stopped
+
+
 def _evaluate(lease: Lease) -> None:
     submission = Submission.objects.select_related("phase").get(pk=lease.pk)
     files = list(submission.files.select_related("volume"))
-    ground_truths = scoring.current_ground_truths(submission.phase)
+    ground_truths = current_ground_truths(submission.phase)
     stored = scoring.stored_labels(submission, ground_truths)
     measured: list[scoring.Measured] = []
     complaints: list[dict[str, Any]] = []

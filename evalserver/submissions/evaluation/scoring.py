@@ -1,10 +1,8 @@
 """From stored node labels to evaluation records and the headline; no voxel is read here."""
 
-import hashlib
-import json
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,8 +16,8 @@ from axonem_eval.report import full_report
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import DEFAULT_RESAMPLES, METRIC_VERSION, ErlReport, Interval, resampled_sums, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
-from evalserver.benchmarks.disclosure import NOTED, PICTURES
-from evalserver.benchmarks.models import GroundTruth, Phase
+from evalserver.benchmarks import selectors
+from evalserver.benchmarks.models import GroundTruth
 from evalserver.submissions.models import Evaluation, NodeLabels, Score, Submission, VolumeFile
 from evalserver.uploads import local_path
 
@@ -39,26 +37,6 @@ class Measured:
     report: ErlReport
     details: dict[str, Any]
     timings: dict[str, float]
-
-
-def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
-    """Current ground truth by volume id; a volume without one is missing."""
-    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume", NOTED)
-    return {row.volume_id: row for row in rows.defer(*PICTURES)}
-
-
-def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
-    """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
-    parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
-    return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
-
-
-def current_ruler(phase: Phase) -> str | None:
-    """The ruler that the phase is ranked with now; None while a volume has no ground truth."""
-    ground_truths = current_ground_truths(phase)
-    if not ground_truths or len(ground_truths) != phase.volumes.count():
-        return None
-    return ruler_of(ground_truths.values())
 
 
 def load_graph(ground_truth: GroundTruth) -> SkeletonGraph:
@@ -112,7 +90,7 @@ def record(submission: Submission, measured: list[Measured]) -> Score:
     interval = mean_erl_interval(measured)
     score, _ = Score.objects.get_or_create(
         submission=submission,
-        ruler=ruler_of(m.ground_truth for m in measured),
+        ruler=selectors.ruler_of(m.ground_truth for m in measured),
         defaults={
             "metric_version": METRIC_VERSION,
             "mean_erl_nm": fsum(m.report.erl_nm for m in measured) / len(measured),

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from evalserver.submissions.models import Comparison, Evaluation
 from evalserver.submissions.results import compare_plots as plots
 from evalserver.submissions.results.disclosure import WITHHELD, shown_comparison, shown_report
-from evalserver.submissions.selectors import Result
+from evalserver.submissions.results.selectors import Result
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:
     value: Any = report
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
 
 def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over volumes, the last axis; what is withheld (NaN) counts as 0."""
-    return np.round(np.nan_to_num(values).mean(axis=-1), 6)
+    mean: NDArray[np.float64] = np.nan_to_num(values).mean(axis=-1)
+    return mean.round(6)
 
 
 def _mean(values: Sequence[float | None]) -> float:

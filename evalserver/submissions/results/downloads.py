@@ -6,7 +6,7 @@ from axonem_eval.scoring import axon_table, locate_errors, run_table
 from evalserver.csv_text import csv_text
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
-from evalserver.submissions.selectors import Result
+from evalserver.submissions.results.selectors import Result
 
 # Made while the reader waits; larger volumes take axonem-eval on the reader's own machine.
 MAX_NODES = 2_000_000

@@ -61,14 +61,20 @@ class VolumeResult:
         return bool(self.is_public and self.diagnosis and self.diagnosis.view_files and viewer.client_files())
 
     @property
-    def segments_plot(self) -> SafeString:
+    def _diagnosis_report(self) -> dict[str, Any]:
+        """Only for pages that have looked whether the diagnosis is ready."""
         assert self.diagnosis is not None
-        return mark_safe(diagnosis_page.length_plot(self.diagnosis.report))
+        report: dict[str, Any] | None = self.diagnosis.report
+        assert report is not None
+        return report
+
+    @property
+    def segments_plot(self) -> SafeString:
+        return mark_safe(diagnosis_page.length_plot(self._diagnosis_report))
 
     @property
     def segments_rows(self) -> list[list[str]]:
-        assert self.diagnosis is not None
-        return diagnosis_page.length_rows(self.diagnosis.report)
+        return diagnosis_page.length_rows(self._diagnosis_report)
 
     @property
     def losses(self) -> list[Loss]:

@@ -4,14 +4,16 @@ import mimetypes
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.benchmarks.views import visible_benchmark_or_404
+from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.submissions import selectors
+from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import viewer
 from evalserver.submissions.results.views import volume_result
@@ -34,14 +36,14 @@ CLIENT_POLICY = "; ".join(
 YEAR_S = 365 * 24 * 3600
 
 
-def client(request: HttpRequest, name: str) -> HttpResponse:
+def client(request: HttpRequest, name: str) -> HttpResponseBase:
     """A file of the client; without a name its page, with a script of ours before its own."""
     path = viewer.client_files().get(name or "index.html")
     if path is None:
         raise Http404
     if name:
-        content_type, _ = mimetypes.guess_type(path.name)
-        response: HttpResponse = FileResponse(path.open("rb"), content_type=content_type or "application/octet-stream")
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        response: HttpResponseBase = FileResponse(path.open("rb"), content_type=kind)
         # The digest of its content is part of the name.
         response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable"
     else:
@@ -70,28 +72,28 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     return JsonResponse(viewer.state(found.evaluation, **absolute))
 
 
-def view_file(request: HttpRequest, code: str, volume: str, name: str) -> HttpResponse:
+def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:
     """A file of the segmentation or of its skeletons."""
     rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
     volume_file = get_object_or_404(
         selectors.files_of(get_object_or_404(rows, code=code)), volume__slug=volume, diagnosis__view_files__gt=0
     )
-    if not viewer.VIEW_NAME.fullmatch(name) or not viewer.is_shown(volume_file.volume):
+    if not view_files.VIEW_NAME.fullmatch(name) or not view_files.is_shown(volume_file.volume):
         raise Http404
-    return _stored(f"{viewer.folder_of(volume_file)}-view/{name}")
+    return _stored(f"{view_files.folder_of(volume_file)}-view/{name}")
 
 
-def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> HttpResponse:
+def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> FileResponse:
     """A file of the skeletons of public ground truth."""
     benchmark = visible_benchmark_or_404(request, slug)
     rows = GroundTruth.objects.filter(volume__benchmark=benchmark, volume__ground_truth_public=True, is_current=True)
     ground_truth = get_object_or_404(rows.select_related("volume__benchmark"), volume__slug=volume)
-    if not viewer.SKELETON_NAME.fullmatch(name):
+    if not view_files.SKELETON_NAME.fullmatch(name):
         raise Http404
-    return _stored(f"{viewer.ground_truth_folder(ground_truth)}/{name}")
+    return _stored(f"{view_files.ground_truth_folder(ground_truth)}/{name}")
 
 
-def _stored(name: str) -> HttpResponse:
+def _stored(name: str) -> FileResponse:
     try:
         file = default_storage.open(name)
     except FileNotFoundError:

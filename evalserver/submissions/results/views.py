@@ -1,23 +1,60 @@
-"""Actions on an entry besides reading its page: edit its description, download."""
+"""Pages of submissions: the team's list, one submission, its description, its downloads."""
+
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
-from evalserver.submissions.selectors import Result
+from evalserver.submissions.results.selectors import Result, result_of, with_headlines
+from evalserver.uploads.selectors import uploads_of
 
 TABLES = ("axons", "errors")
 
 
 @login_required
-def edit(request: HttpRequest, code: str) -> HttpResponse:
+def my_submissions(request: AuthenticatedRequest) -> HttpResponse:
+    context = {
+        "submissions": with_headlines(selectors.team_submissions(request.user)[:200]),
+        "uploads": uploads_of(request.user),
+    }
+    return render(request, "submissions/list.html", context)
+
+
+def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
+    submission = get_object_or_404(
+        selectors.visible_submissions(request.user).select_related("team", "phase__benchmark"), code=code
+    )
+    return {
+        "submission": submission,
+        "benchmark": submission.phase.benchmark,
+        "result": result_of(submission) if not submission.is_active else None,
+        "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
+        "files": selectors.files_of(submission),
+        "may_manage": selectors.may_manage(request.user, submission),
+        **selectors.versions_around(submission, request.user),
+    }
+
+
+def detail(request: HttpRequest, code: str) -> HttpResponse:
+    return render(request, "submissions/detail.html", _detail_context(request, code))
+
+
+def progress(request: HttpRequest, code: str) -> HttpResponse:
+    """The part of the detail page that changes while a submission is evaluated."""
+    return render(request, "submissions/_progress.html", _detail_context(request, code))
+
+
+@login_required
+def edit(request: AuthenticatedRequest, code: str) -> HttpResponse:
     submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
     if not selectors.may_manage(request.user, submission):
         raise Http404
@@ -33,7 +70,7 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
 def _visible_result(request: HttpRequest, code: str) -> tuple[Submission, Result]:
     rows = selectors.visible_submissions(request.user).filter(status=Submission.DONE_STATUS)
     submission = get_object_or_404(rows.select_related("team", "phase__benchmark"), code=code)
-    result = selectors.result_of(submission)
+    result = result_of(submission)
     if result is None:
         raise Http404
     return submission, result
@@ -48,11 +85,11 @@ def volume_result(request: HttpRequest, code: str, volume: str) -> tuple[Submiss
     return submission, found
 
 
-def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult]:
+def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission, VolumeResult, Diagnosis]:
     submission, found = volume_result(request, code, volume)
     if found.diagnosis is None:
         raise Http404
-    return submission, found
+    return submission, found, found.diagnosis
 
 
 def result_json(request: HttpRequest, code: str) -> HttpResponse:
@@ -77,26 +114,25 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
 
 def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     """The part of the result page that waits for the diagnosis."""
-    submission, found = _diagnosed(request, code, volume)
+    submission, found, job = _diagnosed(request, code, volume)
     context = {
         "submission": submission,
         "volume": found,
-        "diagnosis": found.diagnosis,
+        "diagnosis": job,
         "may_manage": selectors.may_manage(request.user, submission),
     }
     return render(request, "submissions/_diagnosis.html", context)
 
 
 def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
-    submission, found = _diagnosed(request, code, volume)
+    submission, found, job = _diagnosed(request, code, volume)
     places = selectors.may_see_places(request.user, submission, found.volume)
-    return JsonResponse(downloads.diagnosis_json(found.diagnosis, places=places))
+    return JsonResponse(downloads.diagnosis_json(job, places=places))
 
 
-def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> FileResponse:
     """The segmentation's own skeletons, for its team."""
-    submission, found = _diagnosed(request, code, volume)
-    job = found.diagnosis
+    submission, _, job = _diagnosed(request, code, volume)
     if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
         raise Http404
     return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")

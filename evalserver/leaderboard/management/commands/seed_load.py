@@ -12,7 +12,7 @@ from django.utils import timezone
 from axonem_eval.scoring import METRIC_VERSION
 from evalserver.accounts.models import Membership, Team, User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
-from evalserver.submissions.evaluation.scoring import ruler_of
+from evalserver.benchmarks.selectors import ruler_of
 from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
 
 SLUG = "load"

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalserver.benchmarks.models import Benchmark
-from evalserver.submissions import services
+from evalserver.submissions.evaluation.rescore import rescore_benchmark
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         except Benchmark.DoesNotExist:
             known = ", ".join(Benchmark.objects.values_list("slug", flat=True)) or "none"
             raise CommandError(f"There is no benchmark {options['benchmark']!r}; there are: {known}") from None
-        outcome = services.rescore_benchmark(benchmark)
+        outcome = rescore_benchmark(benchmark)
         for word, count in sorted(outcome.items()):
             self.stdout.write(f"{count} {word}")
         if not outcome:

@@ -3,8 +3,9 @@ from django.shortcuts import get_object_or_404, render
 
 from evalserver.accounts import teams
 from evalserver.accounts.forms import InvitationForm, TeamForm
-from evalserver.accounts.models import Team
+from evalserver.accounts.models import Membership, Team
 from evalserver.submissions import selectors
+from evalserver.submissions.results.selectors import with_headlines
 
 
 def team(request: HttpRequest, pk: int) -> HttpResponse:
@@ -13,15 +14,16 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     Others see a team once it has published something.
     """
     team = get_object_or_404(Team, pk=pk)
-    is_member = request.user.is_authenticated and team.members.filter(pk=request.user.pk).exists()
+    membership = team.memberships.filter(user=request.user.pk).first()
+    is_member = membership is not None
     submissions = selectors.visible_submissions(request.user).filter(team=team)
     shown = submissions.select_related("team", "phase__benchmark").order_by("-created_at")[:200]
     if not is_member and not request.user.is_staff and not submissions.exists():
         raise Http404
-    owns = is_member and teams.is_owner(request.user, team)
+    owns = membership is not None and membership.role == Membership.Role.OWNER
     context = {
         "team": team,
-        "submissions": selectors.with_headlines(shown),
+        "submissions": with_headlines(shown),
         "is_member": is_member,
         "is_owner": owns,
         "shows_members": is_member or request.user.is_staff,

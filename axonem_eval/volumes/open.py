@@ -1,0 +1,81 @@
+"""Open a label file of any format: what the file holds, not its name, chooses the reader.
+
+A new format adds a branch to ``_open_file`` or ``_open_store``.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from axonem_eval.errors import InputError
+from axonem_eval.volumes.background_ids import WithoutIds
+from axonem_eval.volumes.hdf5.open import open_hdf5
+from axonem_eval.volumes.label_volume import LabelVolume
+from axonem_eval.volumes.precomputed_volume import is_precomputed, open_precomputed
+from axonem_eval.volumes.store import look_over
+from axonem_eval.volumes.tiff_volume import open_tiff, open_tiff_folder
+from axonem_eval.volumes.zarr_volume import is_zarr, open_zarr
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def split_dataset(path: str | Path) -> tuple[Path, str | None]:
+    """``file.h5:volumes/labels`` -> (file.h5, volumes/labels); a colon that belongs to the name is kept."""
+    text = str(path)
+    if os.path.exists(text) or ":" not in text:
+        return Path(text), None
+    file, _, dataset = text.rpartition(":")
+    return (Path(file), dataset) if file else (Path(text), None)
+
+
+def open_labels(
+    path: str | Path, dataset: str | None = None, *, mask: bool = False, background_ids: Sequence[int] = ()
+) -> LabelVolume:
+    """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
+
+    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages, or a folder or .zip
+    of files); told apart by content.
+    mask : the file holds a mask rather than labels: booleans are taken too, and no chunk need be stored.
+    background_ids : labels that are read as 0.
+    Raises InputError, saying what the file is and what was expected.
+    """
+    file, named = split_dataset(path)
+    dataset = dataset or named
+    if not file.exists():
+        raise InputError.of("no_file", f"{file}: no such file")
+    try:
+        volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
+    except PermissionError as error:
+        raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
+    if background_ids:
+        return WithoutIds(volume, background_ids)
+    return volume
+
+
+def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
+    if file.stat().st_size == 0:
+        raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
+    with open(file, "rb") as opened:
+        magic = opened.read(4)
+    if magic in _ZIP:
+        return _open_store(file, dataset, mask)
+    if magic in _TIFF:
+        return open_tiff(file, mask=mask)
+    return open_hdf5(file, dataset, mask=mask)
+
+
+def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
+    """A folder or zip archive, by what lies in it."""
+    store = look_over(path)
+    try:
+        if is_zarr(store):
+            return open_zarr(store, dataset, mask=mask)
+        if is_precomputed(store):
+            return open_precomputed(store, mask=mask)
+        if store.pages():
+            return open_tiff_folder(store, mask=mask)
+        raise store.unknown()
+    except BaseException:
+        store.close()
+        raise

@@ -1,0 +1,54 @@
+"""Queries: benchmarks and phases as a reader asks for them, and the ground truth that scores now."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+
+from axonem_eval.scoring import METRIC_VERSION
+from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+
+
+def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
+    """A benchmark that everybody may see, or any for an organiser."""
+    benchmark = get_object_or_404(Benchmark.objects.prefetch_related("phases"), slug=slug)
+    if not benchmark.is_visible and not request.user.is_staff:
+        raise Http404
+    return benchmark
+
+
+def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase:
+    """The phase of that name; the default one when none is named."""
+    phase = benchmark.phases.filter(slug=slug).first() if slug else benchmark.default_phase
+    if phase is None:
+        raise Http404
+    return phase
+
+
+def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
+    """What everybody is told of the ground truth that scores now, by volume id."""
+    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume", NOTED)
+    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows.defer(*PICTURES)}
+
+
+def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
+    """Current ground truth by volume id; a volume without one is missing."""
+    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume", NOTED)
+    return {row.volume_id: row for row in rows.defer(*PICTURES)}
+
+
+def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
+    """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
+    parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
+    return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
+
+
+def current_ruler(phase: Phase) -> str | None:
+    """The ruler that the phase is ranked with now; None while a volume has no ground truth."""
+    ground_truths = current_ground_truths(phase)
+    if not ground_truths or len(ground_truths) != phase.volumes.count():
+        return None
+    return ruler_of(ground_truths.values())

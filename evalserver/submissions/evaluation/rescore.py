@@ -1,0 +1,53 @@
+"""Scored submissions under a new metric, ground truth or tolerance; what was scored before stays."""
+
+from collections import Counter
+
+from celery import current_app
+from django.db import transaction
+
+from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
+from evalserver.jobs import UPLOADED, change_status, send
+from evalserver.submissions.evaluation import scoring
+from evalserver.submissions.models import Submission
+
+
+def rescore_submission(submission_id: int) -> str:
+    """Bring a scored submission to the current metric, ground truth and tolerance; earlier records stay.
+
+    Answers in a word: `current` (nothing to do), `rescored` (from stored labels), `queued` (the ground truth
+    changed: a worker reads the files again), `skipped` (not scored, or no ground truth).
+    """
+    submission = Submission.objects.select_related("phase").get(pk=submission_id)
+    ruler = current_ruler(submission.phase)
+    if submission.status != Submission.DONE_STATUS or ruler is None:
+        return "skipped"
+    if submission.scores.filter(ruler=ruler).exists():
+        return "current"
+    ground_truths = current_ground_truths(submission.phase)
+    labels = scoring.stored_labels(submission, ground_truths)
+    if len(labels) == submission.files.count():
+        measured = [scoring.score_labels(row) for row in labels.values()]
+        with transaction.atomic():
+            scoring.record(submission, measured)
+        return "rescored"
+    with transaction.atomic():
+        moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=UPLOADED, attempts=0)
+        if moved:
+            send(submission)
+    return "queued" if moved else "skipped"
+
+
+def rescore_benchmark(benchmark: Benchmark) -> Counter[str]:
+    """Re-score every scored submission of a benchmark; how many ended in which way."""
+    scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
+    return Counter(rescore_submission(pk) for pk in scored.values_list("pk", flat=True))
+
+
+def queue_rescores(benchmark: Benchmark) -> int:
+    """Have workers re-score every scored submission; how many were sent. Sending again does no harm."""
+    scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
+    pks = list(scored.values_list("pk", flat=True))
+    for pk in pks:
+        current_app.send_task("evalserver.submissions.tasks.rescore_submission_task", args=[pk])
+    return len(pks)

@@ -1,0 +1,71 @@
+"""A file of ours is written whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from axonem_eval import InputError
+from axonem_eval.files import write_atomically
+
+
+def write_half(file) -> None:
+    file.write(b"half")
+    raise RuntimeError("the disk is full")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError, match="full"):
+        write_atomically(path, write_half)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_link_stays_and_the_file_it_points_at_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, there = tmp_path / "a.txt", tmp_path / "there" / "b.txt"
+    link.symlink_to(there)
+    write_atomically(link, lambda file: file.write(b"new"))
+    assert link.is_symlink()
+    assert there.read_bytes() == b"new"
+
+
+def test_a_library_may_write_the_draft_by_its_name(tmp_path):
+    def write(draft) -> None:
+        with open(draft.name, "wb") as file:
+            file.write(b"by name")
+
+    write_atomically(tmp_path / "a.txt", write)
+    assert (tmp_path / "a.txt").read_bytes() == b"by name"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, kind):
+    path = tmp_path / "a"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    before = path.stat().st_mode
+    with pytest.raises(InputError, match="not a file"):
+        write_atomically(path, lambda file: file.write(b"new"))
+    assert path.stat().st_mode == before
+
+
+def test_permissions_follow_the_umask_unless_fewer_are_asked_for(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "shared", lambda file: None)
+        write_atomically(tmp_path / "private", lambda file: None, mode=0o600)
+    finally:
+        os.umask(old)
+    assert [stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("shared", "private")] == [0o640, 0o600]
+
+
+def test_a_missing_folder_is_the_callers_fault(tmp_path):
+    with pytest.raises(InputError, match="its folder does not exist"):
+        write_atomically(tmp_path / "none" / "a", lambda file: None)
