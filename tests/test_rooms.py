@@ -128,9 +128,7 @@ SHOWN = {
 LONG_MODULES = {
     "evalserver.api.schemas",
 }
-LONG_FUNCTIONS = {
-    "axonem_eval.client.cli.build_parser",
-}
+LONG_FUNCTIONS: set[str] = set()
 
 
 @cache

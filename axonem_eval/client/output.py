@@ -19,10 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def um(nm: float | None) -> str:
+    """A length in um, or a dash."""
     return "-" if nm is None else f"{nm / 1000:,.2f}"
 
 
 def percent(share: float | None) -> str:
+    """A share of 0 to 1 in percent, or a dash."""
     return "-" if share is None else f"{share * 100:.1f}%"
 
 
@@ -49,6 +51,7 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
 
 
 def submissions_table(items: Sequence[dict[str, Any]]) -> str:
+    """One line per submission."""
     head = ["code", "benchmark", "method", "status", "visibility", "ERL (um)"]
     rows = []
     for s in items:
@@ -59,6 +62,7 @@ def submissions_table(items: Sequence[dict[str, Any]]) -> str:
 
 
 def leaderboard_table(board: dict[str, Any]) -> str:
+    """One line per entry, then what is published elsewhere."""
     volumes = sorted({v["volume"] for row in board["rows"] for v in row["volumes"]})
     head = ["rank", "method", "team", "mean (um)", "of GT", *volumes]
     rows = []
@@ -112,10 +116,12 @@ class Bars:
     """A progress bar for the running stage, on stderr. If stderr is not a terminal, one line per stage."""
 
     def __init__(self) -> None:
+        """No bar yet."""
         self.stage = ""
         self.bar: Any = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of a stage is done."""
         from tqdm import tqdm
 
         if stage != self.stage:
@@ -134,6 +140,7 @@ class Bars:
             self.bar.refresh() if done == total else self.bar.update(0)
 
     def close(self) -> None:
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

@@ -45,10 +45,12 @@ class RunTable:
 
     @cached_property
     def total_nm(self) -> float:
+        """Cable of the ground truth."""
         return float(self.skeleton_length_nm.sum())
 
     @property
     def gt_erl_nm(self) -> float:
+        """ERL of a perfect segmentation."""
         return float(np.square(self.skeleton_length_nm).sum()) / self.total_nm
 
     def is_merger(self, tolerance_nodes: float) -> NDArray[np.bool_]:

@@ -58,6 +58,7 @@ class LocatedErrors:
     voxel_size_nm_zyx: FloatTriple
 
     def __len__(self) -> int:
+        """Number of rows."""
         return len(self.kind)
 
     def count(self, kind: int) -> int:

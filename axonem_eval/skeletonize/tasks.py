@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
 from axonem_eval.skeletonize.label_runs import (
-    RunIndex,
-    RunReader,
+    LabelRunIndex,
+    LabelRunReader,
     has_block,
     index_blocks,
     read_arrays,
@@ -77,10 +77,12 @@ class Plan:
 
     @property
     def small_shape(self) -> Triple:
+        """Shape of the downsampled volume."""
         return small_shape(self.shape, self.factor)
 
     @property
     def small_voxel_nm(self) -> FloatTriple:
+        """Voxel size of the downsampled volume."""
         z, y, x = (v * f for v, f in zip(self.voxel_size_nm, self.factor, strict=True))
         return z, y, x
 
@@ -94,11 +96,13 @@ class Plan:
         return open_labels(self.path, self.dataset, background_ids=self.background_ids)
 
     def save(self, work_dir: Path) -> None:
+        """Write the plan into the work folder."""
         text = json.dumps(asdict(self), indent=2)
         write_atomically(work_dir / "plan.json", lambda file: file.write(text.encode()))
 
     @classmethod
     def load(cls, work_dir: str | Path) -> "Plan":
+        """Read the plan of a work folder."""
         data: dict[str, Any] = json.loads((Path(work_dir) / "plan.json").read_text())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         fields["teasar"] = Teasar(**data["teasar"])
@@ -259,7 +263,7 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     batches = read_arrays(folder / "batches.npz")
     mine = np.flatnonzero(batches["batch"] == batch)
     mine = mine[np.argsort(batches["label"][mine])]  # as the runs lie on disk
-    reader = RunReader(folder / "blocks", RunIndex.load(folder / "index.npz"), plan.small_shape)
+    reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
     exits = read_arrays(folder / "targets.npz")
     trees = []
     for label in batches["label"][mine]:

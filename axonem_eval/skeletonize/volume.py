@@ -41,7 +41,9 @@ _MAX_CANDIDATES = 16 << 20
 class Mapper(Protocol):
     """Whatever runs tasks: `concurrent.futures` executors and their like."""
 
-    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]: ...
+    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]:
+        """Run a task for each number, in any order."""
+        ...
 
 
 class _Here:

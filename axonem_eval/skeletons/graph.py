@@ -53,6 +53,7 @@ class SkeletonGraph:
     volume_um3: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        """Raises InputError where the arrays contradict one another."""
         complaint = self._contradiction()
         if complaint:
             raise InputError.of("bad_skeletons", f"skeletons: {complaint}")

@@ -17,9 +17,9 @@ from axonem_eval.skeletons.files import (
     SkeletonFile,
     SkeletonFolder,
     bounded,
-    demand_skeleton,
     is_swc,
     read_file,
+    require_skeleton,
     skeleton_ids,
 )
 from axonem_eval.skeletons.graph import SkeletonGraph
@@ -178,10 +178,10 @@ class _Reader:
             try:
                 vertex, edges = decode_skeleton(file.data, self.layer, file.name)
             except InputError:
-                demand_skeleton(file, swc=False)  # a better reason, where it is known what else it is
+                require_skeleton(file, swc=False)  # a better reason, where it is known what else it is
                 raise
             return NmSkeleton(label, self.options.nm_zyx(vertex, self.spec), edges, file.name)
-        demand_skeleton(file)
+        require_skeleton(file)
         tree = read_swc(file.data, file.name)
         self.notes += tree.notes if len(self.notes) < 20 else ()
         if tree.unit not in (None, self.options.unit):
