@@ -6,13 +6,12 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 \
 
 WORKDIR /srv/evalserver
 # The package's metadata first: the layer with the dependencies is then kept until they change.
-COPY pyproject.toml README.md LICENSE ./
-RUN mkdir axonem_eval.client axonem_eval evalserver baselines \
-    && touch axonem_eval/client/__init__.py axonem_eval/__init__.py evalserver/__init__.py baselines/__init__.py \
-    && pip install '.[server,groundtruth,client,s3]' \
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+RUN mkdir axonem_eval evalserver baselines \
+    && touch axonem_eval/__init__.py evalserver/__init__.py baselines/__init__.py \
+    && pip install --constraint requirements.lock '.[server,groundtruth,client,s3]' \
     && pip uninstall --yes axonem
 
-COPY axonem_eval.client axonem_eval.client
 COPY axonem_eval axonem_eval
 COPY evalserver evalserver
 COPY baselines baselines

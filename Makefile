@@ -2,16 +2,18 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# A stamp is named after the content of pyproject.toml, so what is installed follows it.
-SUM := $(shell cksum < pyproject.toml | tr -d ' ')
+# A stamp is named after the content of these two, so what is installed follows them.
+SUM := $(shell cat pyproject.toml requirements.lock | cksum | tr -d ' ')
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --constraint requirements.lock
 DEMO_STAMP := $(VENV)/.demo-$(SUM)
 TEST_STAMP := $(VENV)/.test-$(SUM)
 BASELINES_STAMP := $(VENV)/.baselines-$(SUM)
 PORT ?= 8000
 # Not the Markdown: its snippets are laid out for reading.
-SOURCES := axonem_eval.client axonem_eval baselines benchmarks evalserver tests manage.py
+SOURCES := axonem_eval baselines benchmarks evalserver tests manage.py .ci
 
-.PHONY: baselines demo up test test-postgres lint format types clean-demo
+.PHONY: baselines demo up test check test-postgres lint format types lock hooks clean-demo
 
 demo: $(DEMO_STAMP)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -28,6 +30,10 @@ baselines: $(BASELINES_STAMP)
 test: $(TEST_STAMP) lint types
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# What one runs while writing: no test that is slow, drives a browser or starts a whole server.
+check: $(TEST_STAMP) lint types
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live'
+
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server || [ $$? -eq 77 ]
 
@@ -42,6 +48,14 @@ format: $(TEST_STAMP)
 types: $(TEST_STAMP)
 	$(BIN)/mypy
 
+# The newest versions that pyproject.toml allows; run `make test` with them before they are committed.
+lock: $(TEST_STAMP)
+	$(BIN)/python .ci/lock.py
+
+# Lint, format and types before each commit.
+hooks: $(TEST_STAMP)
+	$(BIN)/pre-commit install
+
 clean-demo:
 	rm -rf var
 
@@ -49,19 +63,18 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make demo PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(INSTALL) 'pip>=25.1'
 
 # Everything for tests includes everything for the demo: whichever is installed last keeps both.
 $(DEMO_STAMP): | $(BIN)/python
-	[ -e $(TEST_STAMP) ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth,client]'
+	[ -e $(TEST_STAMP) ] || $(LOCKED) -e '.[server,groundtruth,client]'
 	@touch $@
 
 $(BASELINES_STAMP): | $(BIN)/python
-	[ -e $(TEST_STAMP) ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-e '.[server,groundtruth,baselines]'
+	[ -e $(TEST_STAMP) ] || $(LOCKED) -e '.[server,groundtruth,baselines]'
 	@touch $@
 
 $(TEST_STAMP): | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,groundtruth,baselines,view]' --group dev
+	$(INSTALL) 'pip>=25.1'
+	$(LOCKED) -e '.[server,groundtruth,baselines,view]' --group dev
 	@touch $@

@@ -1,5 +1,7 @@
 """Scoring of axon segmentations by tolerant ERL: the library behind `axonem-eval` and the server."""
 
+from importlib.metadata import version
+
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.scoring import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, score_nodes
@@ -21,3 +23,5 @@ __all__ = [
     "sample_nodes",
     "score_nodes",
 ]
+
+__version__ = version("axonem")

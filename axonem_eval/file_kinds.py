@@ -1,7 +1,8 @@
-"""What a file is that was handed in by mistake: named by its first bytes, with what to do about it."""
+"""Recognize a file that was given by mistake, by its first bytes, and say what to do with it."""
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ _MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
     (b"%PDF", 0, "a PDF document", _WRITE_H5),
     (b"\xd0\xcf\x11\xe0", 0, "a document of Microsoft Office", _WRITE_H5),
 )
-# What is read as labels, and so never named where those are expected.
+# Label volumes: named only where a skeleton is expected.
 _VOLUMES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"II*\0", "a TIFF image"),
@@ -74,7 +75,7 @@ class FileKind:
 
     @property
     def fetches(self) -> bool:
-        """Whether the remedy gives the file that was meant, whatever it holds."""
+        """Whether the remedy leads to the right file, whatever that holds."""
         return self.remedy.startswith(("fetch", "unpack", "download", "save"))
 
     def __str__(self) -> str:
@@ -82,7 +83,7 @@ class FileKind:
 
 
 def kind_of_file(path: Path) -> FileKind | None:
-    """What a file is, by its first bytes; None where they tell nothing."""
+    """What a file is, by its first bytes; None if they match nothing known."""
     with open(path, "rb") as file:
         return _kind_of(file.read(_HEAD_BYTES))
 
@@ -99,12 +100,25 @@ def foreign_content(data: bytes) -> str | None:
 
 
 def _kind_of(head: bytes) -> FileKind | None:
+    if head.startswith(b"\x1f\x8b"):
+        inside = _kind_of(_unpacked(head))
+        if inside and not inside.fetches:
+            return FileKind(f"{inside.what}, packed with gzip", inside.remedy)
     for magic, place, what, remedy in _MAGIC:
         if head[place : place + len(magic)] == magic and (magic != b"BM" or b"\0" in head[:32]):
             return FileKind(what, remedy)
     if _PICKLE.match(head):
         return FileKind("a pickle, which is never loaded because unpickling runs code", _WRITE_H5)
     return _kind_of_text(head)
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes of what gzip packed, without another packing of gzip; empty where they cannot be had."""
+    try:
+        data = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
+    except zlib.error:
+        return b""
+    return b"" if data.startswith(b"\x1f\x8b") else data
 
 
 def _kind_of_text(head: bytes) -> FileKind | None:

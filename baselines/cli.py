@@ -1,6 +1,6 @@
-"""The command line `baselines`: train, predict, segment, evaluate, submit, reproduce.
+"""The command line `baselines`.
 
-Progress goes to stderr, results to stdout. Exit status: 0 done, 1 the input is at fault, 2 wrong usage.
+Progress goes to stderr, results to stdout. Exit status: 0 success, 1 a fault in the input, 2 wrong usage.
 """
 
 import argparse
@@ -22,44 +22,52 @@ SHIPPED = Path(__file__).parent / "configs"
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and options."""
-    parser = argparse.ArgumentParser(prog="baselines", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(
+        prog="baselines",
+        description="Reproduce the reference baselines: from grey values to a scored and submitted segmentation.",
+        epilog="Every command continues an interrupted run. docs/baselines.md describes the configurations.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("config", metavar="CONFIG", help="a TOML file, or the name of a shipped one")
-        command.add_argument("-o", "--output", type=Path, help="folder for results (default: runs/NAME)")
+        command.add_argument(
+            "-o", "--output", type=Path, metavar="FOLDER", help="folder for results (default: runs/NAME)"
+        )
         command.add_argument("--quiet", action="store_true", help="no progress bars")
         command.add_argument("--json", action="store_true", help="print one JSON object")
         return command
 
-    train = add("train", "train to the configured number of steps; goes on where an earlier run stopped")
-    train.add_argument(
-        "--fold",
-        type=int,
-        metavar="N",
-        help="train this fold only",
-    )
+    train = add("train", "Train the network. An interrupted training continues where it stopped.")
+    train.add_argument("--fold", type=int, metavar="N", help="train only this fold, counted from 0")
     for name, text in (
-        ("predict", "predict affinities; several processes share the work"),
-        ("segment", "segment the affinities at the chosen threshold, into HDF5"),
-        ("evaluate", "score a segmentation by ERL, ARAND and VOI"),
+        ("predict", "Predict affinities. If you start it several times, the processes share the work."),
+        ("segment", "Segment the affinities at the chosen threshold, and write the labels to HDF5."),
+        ("evaluate", "Score the segmentation by ERL, ARAND and VOI."),
     ):
-        add(name, text).add_argument("--volume", help="validate, or a test volume's name (default: all test volumes)")
-    picture = add("picture", "draw a section as PNG: EM, affinities, segmentation, ground truth")
-    picture.add_argument("--volume", help="validate, or a test volume's name (default: all test volumes)")
-    picture.add_argument("--section", type=int, default=0, help="z of the section")
-    picture.add_argument("--scale", type=int, default=1, help="pixels per voxel")
-    reproduce = add("reproduce", "all stages, from data to scored labels; with --submit also to a server")
-    reproduce.add_argument("--submit", action="store_true", help="then submit the labels (see axonem login)")
-    submit = add("submit", "submit segmentations with the participant's client (see axonem login)")
+        add(name, text).add_argument(
+            "--volume", help="name of a test volume, or `validate` (default: all test volumes)"
+        )
+    picture = add("picture", "Draw a section as PNG: EM, affinities, segmentation, ground truth.")
+    picture.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
+    picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
+    picture.add_argument("--scale", type=int, default=1, help="pixels per voxel (default 1)")
+    reproduce = add("reproduce", "Run all stages, from data to scored labels. With --submit, also submit them.")
+    reproduce.add_argument(
+        "--submit", action="store_true", help="submit the labels afterwards; log in first with `axonem login`"
+    )
+    submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")
-        command.add_argument("--benchmark", help="slug of the benchmark (default: the configuration's)")
+        command.add_argument(
+            "--benchmark", help="short name of the benchmark, as in its address (default: that of the configuration)"
+        )
         command.add_argument("--reference", action="store_true", help="mark the entry as a reference (organisers only)")
-    export = commands.add_parser("export", help="write a small checkpoint: weights in half precision")
-    export.add_argument("checkpoint", type=Path)
-    export.add_argument("target", type=Path)
+    text = "Write the weights of a checkpoint in half precision, to ship them."
+    export = commands.add_parser("export", help=text, description=text)
+    export.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="last.pt of a run")
+    export.add_argument("target", metavar="TARGET", type=Path, help="file to write (.pt)")
     return parser
 
 

@@ -1,3 +1,5 @@
+"""What every process of the server does when Django is ready."""
+
 from django.apps import AppConfig
 
 
@@ -7,3 +9,6 @@ class EvalserverConfig(AppConfig):
 
     def ready(self) -> None:
         from evalserver import checks  # noqa: F401  (registers the start-up checks)
+        from evalserver.start import make_folders
+
+        make_folders()

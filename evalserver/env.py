@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
@@ -78,7 +79,6 @@ def env_mail(name: str, *, folder: Path) -> dict[str, Any]:
     """
     raw = env_url(name, schemes=(*MAIL_PORTS, "console"))
     if not raw:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": folder}
     url = urlsplit(raw)
     if url.scheme == "console":
@@ -102,6 +102,33 @@ def env_mail(name: str, *, folder: Path) -> dict[str, Any]:
     }
 
 
+def env_sign_in(origins: dict[str, str], scopes: dict[str, list[str]]) -> tuple[dict[str, Any], list[str]]:
+    """allauth's SOCIALACCOUNT_PROVIDERS for each provider whose client id is set, and the origins of those.
+
+    origins : where a provider's form leads, by its name.   scopes : what is asked for, where not the default.
+    """
+    providers: dict[str, Any] = {}
+    for name in origins:
+        if client_id := env_str(f"{name.upper()}_CLIENT_ID"):
+            app = {"client_id": client_id, "secret": env_str(f"{name.upper()}_CLIENT_SECRET")}
+            providers[name] = {"APPS": [app], **({"SCOPE": scopes[name]} if name in scopes else {})}
+    return providers, [origins[name] for name in providers]
+
+
+def env_database(url: str) -> dict[str, Any]:
+    """Django's settings of the database behind a URL."""
+    found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    if found["ENGINE"] == "django.db.backends.sqlite3":
+        found["OPTIONS"] = {
+            # Take the write lock when a transaction begins: one that reads first and writes later
+            # would fail at once, without waiting, when another wrote in between.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+        }
+    return found
+
+
 def env_secret(name: str, *, file: Path) -> str:
     """The secret in the environment, or else one that is made once and kept in a file only we can read."""
     value = env_str(name)
@@ -116,7 +143,7 @@ def env_secret(name: str, *, file: Path) -> str:
         return file.read_text().strip()
     except FileNotFoundError:
         pass
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(50))

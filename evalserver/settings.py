@@ -3,17 +3,23 @@
 Without any variable the server is complete in itself: SQLite, local files and a private Redis, all below VAR_DIR.
 """
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
-import dj_database_url
-
 from evalserver.embedded import private_redis_url
-from evalserver.env import env_bool, env_bucket, env_int, env_list, env_mail, env_path, env_secret, env_str, env_url
-
-# Whatever this process and its children write is for its own user: database, log, uploads, the files of Redis.
-os.umask(0o077)
+from evalserver.env import (
+    env_bool,
+    env_bucket,
+    env_database,
+    env_int,
+    env_list,
+    env_mail,
+    env_path,
+    env_secret,
+    env_sign_in,
+    env_str,
+    env_url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env_path("VAR_DIR", BASE_DIR / "var")
@@ -23,6 +29,12 @@ LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", LOCAL_HOSTS)
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 HTTPS = env_bool("HTTPS", False)
+
+# Log in through others, each only where its client id is set. A form may lead to these origins; everything else is
+# forbidden by the content security policy.
+SOCIALACCOUNT_PROVIDERS, SIGN_IN_ORIGINS = env_sign_in(
+    {"github": "https://github.com", "orcid": "https://orcid.org"}, scopes={"github": ["read:user", "user:email"]}
+)
 
 INSTALLED_APPS = [
     "evalserver.site.admin_site.EvalserverAdminConfig",
@@ -36,6 +48,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    *(f"allauth.socialaccount.providers.{name}" for name in SOCIALACCOUNT_PROVIDERS),
     "evalserver.apps.EvalserverConfig",
     "evalserver.accounts",
     "evalserver.uploads",
@@ -81,19 +94,7 @@ SITE_NAME = env_str("SITE_NAME", "AxonEM benchmark")
 # Database -----------------------------------------------------------------------------------------------------
 _DATABASE_URL = env_url("DATABASE_URL", schemes=("postgres", "postgresql", "sqlite"))
 EMBEDDED_DATABASE = not _DATABASE_URL
-DATABASES = {
-    "default": dj_database_url.parse(
-        _DATABASE_URL or f"sqlite:///{VAR_DIR / 'db.sqlite3'}", conn_max_age=60, conn_health_checks=True
-    )
-}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        # Take the write lock when a transaction begins: one that reads first and writes later
-        # would fail at once, without waiting, when another wrote in between.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 30,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
-    }
+DATABASES = {"default": env_database(_DATABASE_URL or f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Files --------------------------------------------------------------------------------------------------------
@@ -102,8 +103,6 @@ MEDIA_ROOT = VAR_DIR / "private"
 MEDIA_URL = ""
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "private" / "incoming"
 SCRATCH_DIR = VAR_DIR / "scratch"
-for _folder in (VAR_DIR, MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR, SCRATCH_DIR):
-    _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 FILE_UPLOAD_HANDLERS = ["evalserver.uploads.HashingUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
@@ -111,7 +110,6 @@ UPLOAD_MAX_BYTES = env_int("UPLOAD_MAX_MB", 16 * 1024, minimum=1) * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 # Resumable uploads lie here until a submission takes them: a folder that all web and worker machines share.
 UPLOAD_DIR = env_path("UPLOAD_DIR", MEDIA_ROOT / "resumable")
-UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 UPLOAD_QUOTA_BYTES = env_int("UPLOAD_QUOTA_GB", 64, minimum=1) * 2**30
 UPLOAD_MAX_OPEN = env_int("UPLOAD_MAX_OPEN", 20, minimum=1)
 UPLOAD_EXPIRE_HOURS = env_int("UPLOAD_EXPIRE_HOURS", 7 * 24, minimum=1)
@@ -124,7 +122,6 @@ STORAGES = {
 }
 STATIC_URL = "static/"
 STATIC_ROOT = env_path("STATIC_ROOT", VAR_DIR / "static")
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 # Users and security -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -148,8 +145,7 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 TRUST_PROXY = env_bool("TRUST_PROXY", False)
-if TRUST_PROXY:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -174,23 +170,19 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 1 if TRUST_PROXY else 0
 MFA_ADAPTER = "evalserver.accounts.adapters.MfaAdapter"
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by some seconds
-# Log in through others, each only where its client id is set.
-SOCIALACCOUNT_PROVIDERS = {}
-SIGN_IN_ORIGINS = []  # a form may lead there; everything else is forbidden by the content security policy
-for _provider, _origin, _extra in (
-    ("github", "https://github.com", {"SCOPE": ["read:user", "user:email"]}),
-    ("orcid", "https://orcid.org", {}),
-):
-    if _client_id := env_str(f"{_provider.upper()}_CLIENT_ID"):
-        INSTALLED_APPS.append(f"allauth.socialaccount.providers.{_provider}")
-        _secret = env_str(f"{_provider.upper()}_CLIENT_SECRET")
-        SOCIALACCOUNT_PROVIDERS[_provider] = {"APPS": [{"client_id": _client_id, "secret": _secret}], **_extra}
-        SIGN_IN_ORIGINS.append(_origin)
 
 # Mail ---------------------------------------------------------------------------------------------------------
 # How participants reach this server; links in mails begin with it. `up` sets it to its own address.
 SITE_URL = (env_url("SITE_URL", schemes=("https", "http")) or "http://127.0.0.1:8000").rstrip("/")
-globals().update(env_mail("EMAIL_URL", folder=VAR_DIR / "mail"))
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+_MAIL = env_mail("EMAIL_URL", folder=EMAIL_FILE_PATH)
+EMAIL_BACKEND = _MAIL["EMAIL_BACKEND"]
+EMAIL_HOST = _MAIL.get("EMAIL_HOST", "localhost")
+EMAIL_PORT = _MAIL.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER = _MAIL.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _MAIL.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = _MAIL.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _MAIL.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("MAIL_FROM", f"{SITE_NAME} <noreply@localhost>")
 

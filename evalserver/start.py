@@ -27,6 +27,16 @@ def refuse_or_prepare(program: str) -> None:
         raise ImproperlyConfigured(f"{program} does not start:\n{lines}")
 
 
+def make_folders() -> None:
+    """Make the folders of the settings. What this process and its children write from now on is for its own user."""
+    os.umask(OTHERS)
+    for folder in (
+        *(settings.VAR_DIR, settings.MEDIA_ROOT, settings.FILE_UPLOAD_TEMP_DIR, settings.SCRATCH_DIR),
+        *(settings.UPLOAD_DIR, settings.STATIC_ROOT),
+    ):
+        Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
 def close_folders() -> None:
     """Make private whatever folder holds what people have uploaded, the database or keys."""
     for folder in {Path(settings.VAR_DIR), Path(settings.UPLOAD_DIR)}:

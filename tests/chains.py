@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from axonem_eval import NodeSample, SkeletonGraph
+from axonem_eval.scoring import OverlapTable
 
 STEP_NM = 1000.0
 
@@ -37,3 +38,9 @@ def masked(labels: Sequence[int], mask_voxels: dict[int, int]) -> NodeSample:
     return NodeSample(
         u64(*labels), np.array(list(mask_voxels), np.uint64), np.array(list(mask_voxels.values()), np.int64)
     )
+
+
+def table(*rows: tuple[int, int, int]) -> OverlapTable:
+    """From (truth, segment, voxels)."""
+    truth, segment, voxels = zip(*rows, strict=True)
+    return OverlapTable(np.array(truth, np.uint64), np.array(segment, np.uint64), np.array(voxels, np.int64))

@@ -88,6 +88,18 @@ def test_no_pickle_is_ever_loaded():
     assert offenders == []
 
 
+def test_no_test_module_imports_another():
+    """Helpers that several tests share lie in modules of their own; fixtures alone lie in conftest."""
+    importers = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules("tests")
+        for name in imports(path)
+        if any(part.startswith("test_") or part == "conftest" for part in name.split(".")[:-1])
+        or (name.startswith("tests.") and name.split(".")[-1].startswith("test_"))
+    }
+    assert importers == set()
+
+
 def test_numba_kernels_are_cached():
     lacking = [
         f"{path.name}: {line.strip()}"

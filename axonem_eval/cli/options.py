@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -71,7 +72,7 @@ def _triple(text: str, number: type) -> tuple[Any, Any, Any]:
         z, y, x = (number(p) for p in parts)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 30,8,8") from None
-    if min(z, y, x) <= 0:
+    if not all(0 < n < math.inf for n in (z, y, x)):
         raise argparse.ArgumentTypeError(f"{text!r}: each of Z,Y,X must be positive")
     return z, y, x
 

@@ -19,12 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def um(nm: float | None) -> str:
-    """A length in um, or a dash."""
+    """Micrometres with two digits; a dash where there is no figure."""
     return "-" if nm is None else f"{nm / 1000:,.2f}"
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1 in percent, or a dash."""
+    """A share from 0 to 1 as percent; a dash where there is no figure."""
     return "-" if share is None else f"{share * 100:.1f}%"
 
 
@@ -51,7 +51,7 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
 
 
 def submissions_table(items: Sequence[dict[str, Any]]) -> str:
-    """One line per submission."""
+    """One line per submission, as the API lists them."""
     head = ["code", "benchmark", "method", "status", "visibility", "ERL (um)"]
     rows = []
     for s in items:
@@ -62,7 +62,7 @@ def submissions_table(items: Sequence[dict[str, Any]]) -> str:
 
 
 def leaderboard_table(board: dict[str, Any]) -> str:
-    """One line per entry, then what is published elsewhere."""
+    """One line per entry, with the ERL of each volume in micrometres."""
     volumes = sorted({v["volume"] for row in board["rows"] for v in row["volumes"]})
     head = ["rank", "method", "team", "mean (um)", "of GT", *volumes]
     rows = []

@@ -66,8 +66,9 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
     array = open_store(
         store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded=bool(scale.get("sharding"))
     )
+    others = [str(each.get("key")) for each in info["scales"][1:] if isinstance(each, dict)]
     files = guarded(
-        store.path, "its info file", lambda: precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale)
+        store.path, "its info file", lambda: precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale, others)
     )
     if not mask:
         files.require_some(store)

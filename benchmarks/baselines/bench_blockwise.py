@@ -13,11 +13,8 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from baselines.common.config import SegmentConfig
 from baselines.common.provenance import usable_cores
 from benchmarks.baselines.bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
+from benchmarks.harness import Clock, in_child
 
 PIECE = (64, 256, 256)
 
@@ -56,21 +54,11 @@ def run(processes: int, folder: Path) -> dict:
     block = (64, 256, 256) if processes else shape
     config = SegmentConfig(low=LOW, high=HIGH, min_fragment_voxels=SIZE, dust=0, block=block, halo=(8, 32, 32))
     work = folder / f"work-{processes}"
-    began, cpu = time.perf_counter(), cpu_seconds()
+    clock = Clock()
     hierarchy = build_hierarchy(store, work, config, processes=max(1, processes), quiet=True)
     out = folder / f"labels-{processes}.h5"
     count = write_segmentation(work, hierarchy, out, threshold=THRESHOLD, dust=0, voxel_size_nm_zyx=(40.0, 16.0, 16.0))
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {
-        "wall": time.perf_counter() - began, "cpu": cpu_seconds() - cpu, "megabytes": peak / 1e3, "segments": count,
-        "fragments": len(hierarchy.voxels) - 1,
-    }  # fmt: skip
-
-
-def cpu_seconds() -> float:
-    """Of this process and the workers that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return {**clock.read(), "segments": count, "fragments": len(hierarchy.voxels) - 1}
 
 
 def difference(folder: Path, processes: int) -> float:
@@ -98,14 +86,14 @@ def compare(name: str, store: Path) -> None:
 
     config = load_config(find_config(name)).segment
     shape = zarr.open_array(store, mode="r").shape[1:]
-    box = tuple(slice(0, n) for n in shape)
+    z, y, x = (slice(0, n) for n in shape)
     with tempfile.TemporaryDirectory() as place:
         found = {}
         for kind, block in (("blocks", config.block), ("one", shape)):
             work = Path(place) / kind
             found[kind] = (
                 build_hierarchy(store, work, replace(config, block=block), quiet=True),
-                WorkFolder(work).read(box),
+                WorkFolder(work).read((z, y, x)),
             )
     counts = [len(found[kind][0].voxels) - 1 for kind in ("blocks", "one")]
     print(f"{shape} voxels, blocks of {config.block}, halo {config.halo}")
@@ -163,13 +151,12 @@ def main() -> None:
 
 def report(processes: int, folder: Path, shape: tuple[int, ...]) -> None:
     """Run in a process of its own and print its row."""
-    command = [sys.executable, __file__, "--child", str(processes), str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row = json.loads(done.stdout.strip().splitlines()[-1])
+    row = in_child(__file__, "--child", processes, folder)
+    peak_mb = 1e3 * max(row["rss_gb"], row["child_rss_gb"])
     label = f"blocks, {processes} process{'es' * (processes > 1)}" if processes else "one block"
     voi = f"{difference(folder, processes):>18.5f}" if processes else ""
-    print(f"{label:<22}{row['wall']:>8.1f}{row['cpu']:>8.1f}{np.prod(shape) / 1e6 / row['cpu']:>14.2f}"
-          f"{row['megabytes']:>9.0f}{voi}", flush=True)  # fmt: skip
+    print(f"{label:<22}{row['wall_s']:>8.1f}{row['cpu_s']:>8.1f}{np.prod(shape) / 1e6 / row['cpu_s']:>14.2f}"
+          f"{peak_mb:>9.0f}{voi}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ import argparse
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -29,6 +29,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from baselines.common.config import SegmentConfig
 from baselines.common.provenance import usable_cores
+from benchmarks.harness import in_child
 
 LOW, HIGH, SIZE, THRESHOLD = 0.01, 0.99, 100, 0.5
 METHODS = ("ours", "ours, size 0", "waterz 256 bins", "waterz exact", "mwatershed")
@@ -69,12 +70,11 @@ def run_ours(affinity: np.ndarray, threshold: float, size: int) -> np.ndarray:
 def run_waterz(affinity: np.ndarray, threshold: float, bins: int) -> np.ndarray:
     import waterz
 
-    links = affinity.astype(np.float32) / 255
-    return next(
-        waterz.agglomerate(
-            links, [1 - threshold], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
-        )
+    links = (affinity / 255).astype(np.float32)
+    found: Any = waterz.agglomerate(
+        links, [1 - threshold], aff_threshold_low=LOW, aff_threshold_high=HIGH, discretize_queue=bins
     )
+    return next(found)
 
 
 def run_mwatershed(affinity: np.ndarray, threshold: float) -> np.ndarray:
@@ -217,13 +217,12 @@ def copy_affinities(affinities: Path, labels: Path, folder: Path) -> None:
 
 def report(name: str, folder: Path, voxels: int, kind: str, options: argparse.Namespace) -> None:
     """Run one method in a process of its own and print its row."""
-    settings = ["--threshold", str(options.threshold), "--size", str(options.size)]
-    command = [sys.executable, __file__, *settings, "--child", name, str(folder), kind]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        print(f"{name:<20}  not run: {done.stderr.strip().splitlines()[-1]}")
+    settings = ("--threshold", options.threshold, "--size", options.size)
+    try:
+        row = in_child(__file__, *settings, "--child", name, folder, kind)
+    except ChildProcessError as error:
+        print(f"{name:<20}  not run: {str(error).splitlines()[-1]}")
         return
-    row = json.loads(done.stdout.strip().splitlines()[-1])
     speed = voxels / 1e6 / row["seconds"]
     print(f"{name:<20}{row['seconds']:>8.2f}{speed:>10.2f}{row['megabytes']:>9.0f}{row['voi']:>9.3f}"
           f"{row['voi_merge']:>7.3f}{row['arand']:>8.4f}", flush=True)  # fmt: skip

@@ -39,7 +39,7 @@ def main() -> None:
     shape = tuple(int(n) for n in options.shape.split(","))
     raw = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = ResidualUNet(config.model).to(device, memory_format=torch.channels_last_3d).eval()
+    model = ResidualUNet(config.model).to(device).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     patch = config.predict.patch
     counts = [len(patch_starts(n, p, o)) for n, p, o in zip(shape, patch, config.predict.overlap, strict=True)]
     patches = int(np.prod(counts))

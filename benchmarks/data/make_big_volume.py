@@ -75,7 +75,8 @@ def make_labels(dtype: str, shape_zyx: tiles.Shape) -> Path:
         return path
     cube = np.asarray(tiles.load_cube())
     stride = int(cube.max()) + 1
-    origins = list(product(*(range(0, n, CHUNK) for n in shape_zyx)))
+    z, y, x = (range(0, n, CHUNK) for n in shape_zyx)
+    origins = list(product(z, y, x))
     part = path.with_suffix(".part")
     began = time.perf_counter()
     threads = os.cpu_count() or 1
@@ -97,10 +98,10 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("uint32", "uint64"), default="uint32")
     parser.add_argument("--shape", default="750,4286,4286", help="z,y,x in voxels")
     arguments = parser.parse_args()
-    z, y, x = (int(n) for n in arguments.shape.split(","))
+    shape = tiles.shape_of(arguments.shape)
     tiles.DATA.mkdir(exist_ok=True)
-    print(make_skeletons((z, y, x)))
-    print(make_labels(arguments.dtype, (z, y, x)))
+    print(make_skeletons(shape))
+    print(make_labels(arguments.dtype, shape))
 
 
 if __name__ == "__main__":

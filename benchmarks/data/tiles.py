@@ -25,6 +25,12 @@ MIN_LENGTH_UM = 12.0
 Shape = tuple[int, int, int]
 
 
+def shape_of(text: str) -> Shape:
+    """From ``z,y,x``."""
+    z, y, x = (int(n) for n in text.split(","))
+    return z, y, x
+
+
 def load_cube() -> NDArray[np.uint32]:
     """(512, 512, 512) uint32 labels z,y,x, memory-mapped; made and kept on first use."""
     path = DATA / "cube.npy"
@@ -115,6 +121,7 @@ def tile_skeletons(graph: SkeletonGraph, shape_zyx: Shape, labels_per_tile: int,
     """The cube's skeletons repeated in every tile, cut at the volume's edge; ids as the tiled labels have them."""
     parts = [(tile, origin) for tile, origin in enumerate(tile_origins(shape_zyx))]
     n_nodes, n_skeletons = graph.n_nodes, graph.n_skeletons
+    z, y, x = shape_zyx
     tiled = SkeletonGraph(
         np.concatenate([graph.skeleton_id + np.uint64(tile * labels_per_tile) for tile, _ in parts]),
         np.concatenate([graph.node_skeleton + np.int32(tile * n_skeletons) for tile, _ in parts]),
@@ -122,8 +129,8 @@ def tile_skeletons(graph: SkeletonGraph, shape_zyx: Shape, labels_per_tile: int,
         np.concatenate([graph.edge_u + np.int32(tile * n_nodes) for tile, _ in parts]),
         np.concatenate([graph.edge_v + np.int32(tile * n_nodes) for tile, _ in parts]),
         np.tile(graph.edge_length_nm, len(parts)),
-        tuple(-(-n // CUBE) * CUBE for n in shape_zyx),
+        (-(-z // CUBE) * CUBE, -(-y // CUBE) * CUBE, -(-x // CUBE) * CUBE),
         graph.voxel_size_nm_zyx,
     )
-    inside = (tiled.node_voxel_zyx < np.asarray(shape_zyx)).all(axis=1)
+    inside = np.all(tiled.node_voxel_zyx < np.asarray(shape_zyx), axis=1)
     return crop(tiled, inside, shape_zyx).longer_than(min_length_um)

@@ -6,12 +6,8 @@ Skeletons are chains of log-normal length; their labels break, vanish and merge 
 """
 
 import argparse
-import resource
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes
 from axonem_eval.report import full_report
 from axonem_eval.scoring import axon_table, erl_interval, locate_errors, paired_bootstrap
+from benchmarks.harness import timed
 
 SHAPE = (750, 4286, 4286)
 VOXEL_NM = (40.0, 7.0, 7.0)
@@ -46,7 +43,8 @@ def synthetic(n_nodes: int, n_axons: int) -> tuple[SkeletonGraph, NodeSample, No
         shape_zyx=SHAPE,
         voxel_size_nm_zyx=VOXEL_NM,
     )
-    return graph, *(NodeSample(_labels(random, skeleton, breaks)) for breaks in (1 / 2000, 1 / 300))
+    good, bad = (NodeSample(_labels(random, skeleton, breaks)) for breaks in (1 / 2000, 1 / 300))
+    return graph, good, bad
 
 
 def _labels(random: np.random.Generator, skeleton: np.ndarray, breaks: float) -> np.ndarray:
@@ -57,15 +55,6 @@ def _labels(random: np.random.Generator, skeleton: np.ndarray, breaks: float) ->
     labels = name[piece]
     labels[random.uniform(size=len(labels)) < 0.002] = 0
     return labels
-
-
-def timed(name: str, work: Callable[[], Any]) -> Any:
-    start, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{name:46}{seconds:8.2f} s, {cpu:6.2f} s of CPU   peak RSS so far {peak:5.1f} GB")
-    return result
 
 
 def main() -> None:
@@ -84,6 +73,7 @@ def main() -> None:
     print("\n".join(report.lines()[:4]))
     table, other = report.table, score_nodes(graph, worse).table
     assert table is not None
+    assert other is not None
     timed("bootstrap, 10,000 resamples", lambda: erl_interval(table, 50))
     paired = timed("paired bootstrap, 10,000 resamples", lambda: paired_bootstrap([(table, other)], 50))
     print(f"  difference {paired.difference_nm / 1e3:.3f} um, p = {paired.p_value:.2g}")

@@ -9,11 +9,8 @@ then from chunked HDF5 files on all cores. scikit-image excludes pairs of a voxe
 """
 
 import argparse
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from axonem_eval import LabelVolume, open_labels, sample_nodes  # noqa: E402
 from axonem_eval.sampling import PairCounter  # noqa: E402
 from axonem_eval.scoring import DenseScores, OverlapCounter, OverlapTable, dense_scores  # noqa: E402
+from benchmarks.harness import timed  # noqa: E402
 
 
 def labels_of(arguments: argparse.Namespace) -> np.ndarray:
@@ -42,16 +40,6 @@ def counted(segmentation: LabelVolume, truth: LabelVolume) -> DenseScores:
     counter = OverlapCounter(segmentation, truth)
     sample_nodes(segmentation, np.zeros((1, 3), np.int32), also=counter.add)
     return dense_scores(counter.table())
-
-
-def timed(name: str, work: Callable[[], Any], voxels: int) -> Any:
-    start, cpu_start = time.perf_counter(), time.process_time()
-    result = work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    speed = voxels / seconds / 1e6
-    print(f"{name:38}{seconds:8.2f} s, {cpu:6.2f} s of CPU {speed:7.0f} Mvoxel/s   peak RSS so far {peak:5.1f} GB")
-    return result
 
 
 def main() -> None:

@@ -10,9 +10,7 @@ memory and the kernels compiled before the clock starts; the best of the repeats
 import argparse
 import importlib.util
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval import SkeletonGraph, score_nodes
 from benchmarks.data import tiles
-from benchmarks.scorer.bench_sampling import Clock
+from benchmarks.harness import Clock, best, in_child
 
 TOLERANCE = 50
 SKELETONS_PER_TILE = 228
@@ -99,14 +97,14 @@ def run_funlib(graph: SkeletonGraph, label: NDArray[np.uint64], checkout: str, _
     assert spec.loader is not None
     run_length = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run_length)  # the package itself would compile its other modules
-    began = time.perf_counter()
+    building = Clock()
     network = networkx.Graph()
     network.add_nodes_from((i, {"skeleton": s}) for i, s in enumerate(graph.node_skeleton.tolist()))
     edges = zip(graph.edge_u.tolist(), graph.edge_v.tolist(), graph.edge_length_nm.tolist(), strict=True)
     network.add_edges_from((u, v, {"length": length}) for u, v, length in edges)
     lookup = dict(enumerate(label.tolist()))
     lengths = dict(enumerate(graph.skeleton_length_nm.tolist()))
-    build_s = time.perf_counter() - began
+    build_s = building.read()["wall_s"]
     clock = Clock()
     erl = run_length.expected_run_length(network, "skeleton", "length", lookup, skeleton_lengths=lengths)
     return {**clock.read(), "erl_nm": float(erl), "build_s": build_s}
@@ -135,9 +133,7 @@ def run_one(name: str, n_nodes: int, tolerance: int, checkout: str) -> dict[str,
 
 def measure(name: str, n_nodes: int, tolerance: int, repeat: int, checkout: str = "") -> dict[str, Any]:
     """The fastest of several measurements, each in a process of its own."""
-    command = [sys.executable, __file__, "--one", name, str(n_nodes), str(tolerance), checkout]
-    runs = [json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for _ in range(repeat)]
-    return {**runs[0], **{key: min(r[key] for r in runs) for key in ("wall_s", "cpu_s")}}
+    return best([in_child(__file__, "--one", name, n_nodes, tolerance, checkout) for _ in range(repeat)])
 
 
 def compare(name: str, checkout: str, n_nodes: int, tolerance: int, repeat: int) -> None:

@@ -28,7 +28,7 @@ from axonem_eval.volumes import for_each_chunk, open_labels, run_threads, warm_f
 from benchmarks.data import tiles
 
 CHUNK = (64, 64, 64)
-HDF5 = {
+HDF5: dict[str, dict[str, Any]] = {
     "gzip": {"compression": "gzip"},
     "gzip, shuffle": {"compression": "gzip", "shuffle": True},
     "gzip, shuffle, fletcher32": {"compression": "gzip", "shuffle": True, "fletcher32": True},

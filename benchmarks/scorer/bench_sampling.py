@@ -16,11 +16,9 @@ the best of the repeats is printed, because other work on the machine can only s
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.data import make_big_volume, tiles
+from benchmarks.harness import Clock, best, in_child
 
 
 def _nodes_file(bundle: Path, sections: int | None) -> Path:
@@ -63,6 +62,7 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
     from axonem_eval.volumes import Scratch, open_labels, run_threads
 
     nodes = np.load(nodes_file)
+    volume: Any
     with open_labels(labels) as volume:
         place = nodes // np.asarray(volume.chunk_shape_zyx)
         chunks = np.unique(np.ravel_multi_index(tuple(place.T), volume.grid_zyx))
@@ -74,7 +74,8 @@ def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object
         descriptor = os.open(labels, os.O_RDONLY)
 
         def inflate(i: int, scratch: Scratch) -> None:
-            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=scratch.bytes("out", chunk_bytes))
+            out: Any = scratch.bytes("out", chunk_bytes)
+            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=out)
 
         clock = Clock()
         run_threads(0, len(address), inflate, os.cpu_count() or 1)
@@ -123,39 +124,12 @@ def run_em_erl(labels: Path, nodes_file: Path, checkout: str) -> dict[str, objec
     return {**clock.read(), "sum": int(found.astype(np.uint64).sum())}
 
 
-class Clock:
-    """Wall and CPU seconds since it was made, children included, and the peak memory of the largest process."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), self._cpu_s()
-
-    @staticmethod
-    def _cpu_s() -> float:
-        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(u.ru_utime + u.ru_stime for u in usages)
-
-    def read(self) -> dict[str, float]:
-        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-        return {
-            "wall_s": time.perf_counter() - self._wall,
-            "cpu_s": self._cpu_s() - self._cpu,
-            "rss_gb": own.ru_maxrss / 1e6,
-            "child_rss_gb": children.ru_maxrss / 1e6,
-        }
-
-
 RUNS = {"bare": run_bare, "ours": run_ours, "server": run_server, "em_erl": run_em_erl}
 
 
 def measure(name: str, labels: Path, nodes: Path, checkout: str = "") -> dict[str, float]:
     """One measurement in a process of its own."""
-    command = [sys.executable, __file__, "--one", name, str(labels), str(nodes), checkout]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-
-
-def best(results: list[dict[str, float]]) -> dict[str, float]:
-    """The fastest of several; wall and CPU time each at its least."""
-    return {**results[0], **{key: min(r[key] for r in results) for key in ("wall_s", "cpu_s")}}
+    return in_child(__file__, "--one", name, labels, nodes, checkout)
 
 
 def _line(name: str, result: dict[str, float], note: str = "") -> str:
@@ -198,7 +172,7 @@ def main() -> None:
         name, labels, nodes, checkout = arguments.one
         print(json.dumps(RUNS[name](Path(labels), Path(nodes), checkout)))
         return
-    shape = tuple(int(n) for n in arguments.shape.split(","))
+    shape = tiles.shape_of(arguments.shape)
     bundle = make_big_volume.make_skeletons(shape)
     labels = make_big_volume.make_labels(arguments.dtype, shape)
     print(f"{labels.name}: {labels.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")

@@ -9,11 +9,10 @@ first run on a small piece, outside the measured ones.
 """
 
 import argparse
+import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import h5py
@@ -27,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from axonem_eval.skeletonize import Teasar, skeletonize_labels  # noqa: E402
 from axonem_eval.volumes import downsample_block, near_isotropic_factor  # noqa: E402
 from benchmarks.data.tiles import CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
+from benchmarks.harness import Clock, in_child  # noqa: E402
 
 LONG_NM = 5000.0
 
@@ -67,19 +67,13 @@ def _save(out: Path, label: list[int], cable: list[float], pieces: int) -> None:
 def measured(variant: str, labels: Path, folder: Path) -> tuple[dict[int, float], str]:
     """Cable of each label in nm, and the variant's line of the table."""
     out = folder / f"{variant}.npz"
-    command = [sys.executable, __file__, "--variant", variant, "--labels", str(labels), "--out", str(out)]
-    start = time.perf_counter()
-    child = subprocess.Popen(command)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"{variant} failed")
+    found = in_child(__file__, "--variant", variant, "--labels", labels, "--out", out)
     with np.load(out) as result:
         cable = dict(zip(result["label"].tolist(), result["cable"].tolist(), strict=True))
         pieces = int(result["pieces"])
-    cpu = usage.ru_utime + usage.ru_stime
+    peak_gb = max(found["rss_gb"], found["child_rss_gb"])
     line = (
-        f"{variant:12}{seconds:9.1f}{cpu:9.1f}{usage.ru_maxrss / 2**20:9.2f}"
+        f"{variant:12}{found['wall_s']:9.1f}{found['cpu_s']:9.1f}{peak_gb:9.2f}"
         f"{sum(cable.values()) / 1e3:12.1f}{len(cable):10,}{pieces:9,}"
     )
     return cable, line
@@ -101,10 +95,14 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.variant == "kimimaro":
-        return run_kimimaro(arguments.labels, arguments.out)
     if arguments.variant:
-        return run_ours(arguments.labels, arguments.out, int(arguments.variant.removeprefix("ours-")))
+        clock = Clock()
+        if arguments.variant == "kimimaro":
+            run_kimimaro(arguments.labels, arguments.out)
+        else:
+            run_ours(arguments.labels, arguments.out, int(arguments.variant.removeprefix("ours-")))
+        print(json.dumps(clock.read()))
+        return
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -48,7 +48,7 @@ def theirs(graph: SkeletonGraph, sample: NodeSample, tolerance: int) -> tuple[fl
         np.concatenate([[0], np.cumsum(per_skeleton)]).astype(np.int64),
     )
     mask = None
-    if sample.mask_segment is not None:
+    if sample.mask_segment is not None and sample.mask_voxels is not None:
         mask = np.repeat(sample.mask_segment.astype(np.int64), sample.mask_voxels)
     score: Any = compute_erl_score(their_graph, sample.node_segment.astype(np.int64), mask, tolerance)
     score.compute_erl()

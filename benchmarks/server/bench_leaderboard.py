@@ -124,7 +124,8 @@ def main() -> None:
     try:
         if not (folder / "seeded").exists():
             subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
-            seed = [*manage, "seed_load", f"--entries={options.entries}", f"--users={options.users}"]
+            seed = [sys.executable, "benchmarks/server/seed_load.py"]
+            seed += [f"--entries={options.entries}", f"--users={options.users}"]
             subprocess.run(seed, cwd=ROOT, env=environment, check=True)
             (folder / "seeded").touch()
         port = free_port()

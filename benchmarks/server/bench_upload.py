@@ -25,7 +25,8 @@ import httpx
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
-from tests.live.conftest import LiveServer, free_port
+from tests.browser.running_server import free_port
+from tests.live.live_server import LiveServer
 
 BLOCK = 2**22
 
@@ -57,7 +58,7 @@ def run(server: LiveServer, source: Path, digest: str, arguments: argparse.Names
         with contextlib.suppress(TusCommunicationError, TusUploadFailed):
             uploader.upload_chunk()
     sent_s = time.monotonic() - began
-    row = wait_checked(server, urlsplit(uploader.url).path)
+    row = wait_checked(server, urlsplit(str(uploader.url)).path)
     watch.stop.set()
     print(f"file                      {size / 1e9:.2f} GB, pieces of {arguments.chunk_mb} MiB, client tuspy")
     print(f"kills of all web processes {len(watch.kills)} at {', '.join(f'{k / 1e6:,.0f} MB' for k in watch.kills)}")

@@ -1,3 +1,5 @@
+"""Organisers' pages of users, teams and tokens."""
+
 from typing import Any
 
 from django.contrib import admin, messages

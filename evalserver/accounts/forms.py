@@ -1,3 +1,5 @@
+"""Forms of the account and team pages."""
+
 from typing import Any
 
 from django import forms

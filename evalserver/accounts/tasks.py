@@ -1,3 +1,5 @@
+"""Tasks of accounts."""
+
 import smtplib
 
 from celery import shared_task

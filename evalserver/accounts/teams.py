@@ -23,7 +23,7 @@ from evalserver.site import send_templated, site_url
 logger = logging.getLogger("evalserver.accounts")
 
 INVITATION_LIFETIME = timedelta(days=14)
-MAX_OPEN_INVITATIONS = 30  # a team; keeps the form from becoming a way to send mail to strangers
+MAX_OPEN_INVITATIONS = 30  # a team; keeps the form from becoming a way to send mail to anybody
 OWNER, MEMBER = Membership.Role.OWNER, Membership.Role.MEMBER
 
 
@@ -105,7 +105,7 @@ def teams_left_without_owner(user_ids: Collection[int]) -> QuerySet[Team]:
 def require_owners(*, before: Collection[int], after: Iterable[Membership]) -> None:
     """Raise TeamError where memberships (by pk) that turn into others would leave a team without an active owner.
 
-    For whoever changes many at once, inside the transaction that does it. A team that has no owner now may stay so.
+    Call it inside the transaction that changes them. A team that has no owner now may stay so.
     """
     changed = list(after)
     for team in Team.objects.select_for_update().filter(memberships__pk__in=before):

@@ -6,10 +6,21 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router
 
-from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public
 from evalserver.api.problems import Problem
-from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.api.schemas.benchmarks import (
+    BenchmarkOut,
+    BenchmarkPage,
+    BoardView,
+    GroundTruthOut,
+    LeaderboardOut,
+    PhaseOut,
+    PublishedRowOut,
+    RowOut,
+    VolumeOut,
+    VolumeScoreOut,
+)
+from evalserver.api.schemas.common import PROBLEMS, PageNumber, ProblemOut, Slug
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_figures, phase_or_404, visible_benchmark_or_404
@@ -20,34 +31,34 @@ from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
 router = Router(tags=["benchmarks"], auth=public)
 
 
-@router.get("", response={200: schemas.BenchmarkPage, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
-def list_benchmarks(request: HttpRequest) -> schemas.BenchmarkPage:
+@router.get("", response={200: BenchmarkPage, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
+def list_benchmarks(request: HttpRequest) -> BenchmarkPage:
     """Every benchmark with its volumes and phases."""
     benchmarks = Benchmark.objects.prefetch_related("phases__volumes", "volumes")
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
     items = [benchmark_out(benchmark) for benchmark in benchmarks]
-    return schemas.BenchmarkPage(count=len(items), items=items)
+    return BenchmarkPage(count=len(items), items=items)
 
 
-@router.get("/{slug:slug}", response={200: schemas.BenchmarkOut, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
-def get_benchmark(request: HttpRequest, slug: str) -> schemas.BenchmarkOut:
+@router.get("/{slug:slug}", response={200: BenchmarkOut, PROBLEMS: ProblemOut}, openapi_extra=PUBLIC_SECURITY)
+def get_benchmark(request: HttpRequest, slug: str) -> BenchmarkOut:
     """One benchmark: what a file for each volume must look like, and when its phases are open."""
     return benchmark_out(visible_benchmark_or_404(request, slug))
 
 
 @router.get(
     "/{slug:slug}/leaderboard",
-    response={200: schemas.LeaderboardOut, PROBLEMS: ProblemOut},
+    response={200: LeaderboardOut, PROBLEMS: ProblemOut},
     openapi_extra=PUBLIC_SECURITY,
 )
 def get_leaderboard(
     request: HttpRequest,
     slug: str,
-    view: Query[schemas.BoardView],
-    phase: schemas.Slug | None = None,
-    page: schemas.PageNumber = 1,
-) -> schemas.LeaderboardOut:
+    view: Query[BoardView],
+    phase: Slug | None = None,
+    page: PageNumber = 1,
+) -> LeaderboardOut:
     """One page of the ranking, sorted and filtered as on the site. The first page also has the published results."""
     benchmark = visible_benchmark_or_404(request, slug)
     chosen = phase_or_404(benchmark, phase)
@@ -56,7 +67,7 @@ def get_leaderboard(
         raise Problem(403, "embargo", f"The ranking of this phase is shown from {until:%Y-%m-%d %H:%M} UTC.")
     board = leaderboards.leaderboard(benchmark, chosen, page, query=_board_query(view))
     volumes = [column.volume.slug for column in board.columns]
-    return schemas.LeaderboardOut(
+    return LeaderboardOut(
         benchmark=benchmark.slug,
         phase=chosen.slug,
         metric_version=board.metric_version,
@@ -69,7 +80,7 @@ def get_leaderboard(
     )
 
 
-def _board_query(view: schemas.BoardView) -> BoardQuery:
+def _board_query(view: BoardView) -> BoardQuery:
     return BoardQuery(
         sort=view.sort.removeprefix("-"),
         descending=view.sort.startswith("-"),
@@ -81,18 +92,18 @@ def _board_query(view: schemas.BoardView) -> BoardQuery:
     )
 
 
-def benchmark_out(benchmark: Benchmark) -> schemas.BenchmarkOut:
+def benchmark_out(benchmark: Benchmark) -> BenchmarkOut:
     volumes = list(benchmark.volumes.all())
     current = current_figures(volumes)
     default = benchmark.default_phase
-    return schemas.BenchmarkOut(
+    return BenchmarkOut(
         slug=benchmark.slug,
         name=benchmark.name,
         summary=benchmark.summary,
         page=reverse("benchmark", args=[benchmark.slug]),
         default_phase=default.slug if default else None,
         phases=[
-            schemas.PhaseOut(
+            PhaseOut(
                 slug=phase.slug,
                 name=phase.name,
                 kind=phase.kind,
@@ -105,7 +116,7 @@ def benchmark_out(benchmark: Benchmark) -> schemas.BenchmarkOut:
             for phase in benchmark.phases.all()
         ],
         volumes=[
-            schemas.VolumeOut(
+            VolumeOut(
                 **{name: getattr(volume, name) for name in VOLUME_FIELDS},
                 ground_truth=_ground_truth_out(current.get(volume.pk)),
             )
@@ -120,13 +131,13 @@ VOLUME_FIELDS = (
 )
 
 
-def _ground_truth_out(figures: GroundTruthFigures | None) -> schemas.GroundTruthOut | None:
-    names = schemas.GroundTruthOut.model_fields
-    return None if figures is None else schemas.GroundTruthOut(**{name: getattr(figures, name) for name in names})
+def _ground_truth_out(figures: GroundTruthFigures | None) -> GroundTruthOut | None:
+    names = GroundTruthOut.model_fields
+    return None if figures is None else GroundTruthOut(**{name: getattr(figures, name) for name in names})
 
 
-def _row_out(row: Row, volumes: list[str]) -> schemas.RowOut:
-    return schemas.RowOut(
+def _row_out(row: Row, volumes: list[str]) -> RowOut:
+    return RowOut(
         rank=row.rank,
         is_superseded=row.is_superseded,
         is_reference=row.is_reference,
@@ -143,8 +154,8 @@ def _row_out(row: Row, volumes: list[str]) -> schemas.RowOut:
     )
 
 
-def _published_out(row: PublishedRow, volumes: list[str]) -> schemas.PublishedRowOut:
-    return schemas.PublishedRowOut(
+def _published_out(row: PublishedRow, volumes: list[str]) -> PublishedRowOut:
+    return PublishedRowOut(
         method=row.method,
         source=row.source,
         url=row.url,
@@ -154,9 +165,9 @@ def _published_out(row: PublishedRow, volumes: list[str]) -> schemas.PublishedRo
     )
 
 
-def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[schemas.VolumeScoreOut]:
+def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[VolumeScoreOut]:
     return [
-        schemas.VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
+        VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
         for slug, score in zip(volumes, scores, strict=True)
         if score.erl_nm is not None
     ]

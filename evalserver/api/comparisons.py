@@ -6,10 +6,10 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
 
-from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader
 from evalserver.api.problems import Problem
-from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.api.schemas.common import PROBLEMS, ProblemOut
+from evalserver.api.schemas.results import ComparedVolumeOut, ComparisonOut, FigureOut, PairedOut
 from evalserver.jobs import FAILED, REJECTED
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import comparison as service
@@ -25,16 +25,16 @@ WAIT_S = 60
 @router.get(
     "/{slug:a}/{slug:b}",
     auth=public,
-    response={200: schemas.ComparisonOut, PROBLEMS: ProblemOut},
+    response={200: ComparisonOut, PROBLEMS: ProblemOut},
     openapi_extra=PUBLIC_SECURITY,
 )
-def get_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
+def get_comparison(request: HttpRequest, a: str, b: str) -> ComparisonOut:
     """Figures of two scored entries of one phase. `mean` and `paired` are there once a worker has computed them."""
     return comparison_out(*_pair(request, a, b))
 
 
-@router.post("/{slug:a}/{slug:b}", auth=reader, response={200: schemas.ComparisonOut, PROBLEMS: ProblemOut})
-def start_comparison(request: HttpRequest, a: str, b: str) -> schemas.ComparisonOut:
+@router.post("/{slug:a}/{slug:b}", auth=reader, response={200: ComparisonOut, PROBLEMS: ProblemOut})
+def start_comparison(request: HttpRequest, a: str, b: str) -> ComparisonOut:
     """Ask a worker to compute the paired bootstrap. Then GET until `state` is ready. Asking twice does no harm."""
     pair = _pair(request, a, b)
     try:
@@ -55,7 +55,7 @@ def _pair(request: HttpRequest, a: str, b: str) -> tuple[Submission, Submission]
     return first, second
 
 
-def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
+def comparison_out(a: Submission, b: Submission) -> ComparisonOut:
     """What is known of a comparable pair, rounded as on the page where the ground truth is hidden."""
     results = [result_of(entry) for entry in (a, b)]
     pairs = volume_pairs(*results)
@@ -64,7 +64,7 @@ def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
     by_volume = {row["volume"]: row for row in paired.volumes} if paired else {}
     if results[0] is None:
         raise Http404
-    return schemas.ComparisonOut(
+    return ComparisonOut(
         a=a.code,
         b=b.code,
         benchmark=a.phase.benchmark.slug,
@@ -76,12 +76,11 @@ def comparison_out(a: Submission, b: Submission) -> schemas.ComparisonOut:
         message=_message(known),
         mean=_paired_out(paired.mean) if paired else None,
         volumes=[
-            schemas.ComparedVolumeOut(
+            ComparedVolumeOut(
                 volume=pair.slug,
                 withheld=pair.withheld,
                 figures=[
-                    schemas.FigureOut(figure=f.label, unit=f.unit, a=f.a, b=f.b, difference=f.difference)
-                    for f in pair.figures
+                    FigureOut(figure=f.label, unit=f.unit, a=f.a, b=f.b, difference=f.difference) for f in pair.figures
                 ],
                 paired=_paired_out(by_volume[pair.slug]["paired_bootstrap"]) if pair.slug in by_volume else None,
                 **{name: by_volume.get(pair.slug, {}).get(name) for name in AXONS},
@@ -110,6 +109,6 @@ def _message(known: Comparison | None) -> str:
     return "; ".join(c["message"] for c in known.complaints)
 
 
-def _paired_out(row: dict[str, Any]) -> schemas.PairedOut:
-    names = schemas.PairedOut.model_fields
-    return schemas.PairedOut(**{name: row[name] for name in names})
+def _paired_out(row: dict[str, Any]) -> PairedOut:
+    names = PairedOut.model_fields
+    return PairedOut(**{name: row[name] for name in names})

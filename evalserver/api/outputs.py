@@ -4,7 +4,18 @@ from typing import Any, cast
 
 from django.urls import reverse
 
-from evalserver.api import schemas
+from evalserver.api.schemas.account import TeamOut, UploadOut
+from evalserver.api.schemas.common import ComplaintOut
+from evalserver.api.schemas.results import (
+    DiagnosisOut,
+    DiagnosisStatus,
+    EdgesOut,
+    EvaluationOut,
+    EvaluationsOut,
+    HeadlineOut,
+)
+from evalserver.api.schemas.submissions import FileOut, SubmissionOut
+from evalserver.jobs import WAITING
 from evalserver.submissions import selectors
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.submissions.results import downloads
@@ -15,10 +26,10 @@ from evalserver.uploads.models import Upload
 ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
 
 
-def submission_out(submission: Submission, reader: Any, *, may_manage: bool = True) -> schemas.SubmissionOut:
+def submission_out(submission: Submission, reader: Any, *, may_manage: bool = True) -> SubmissionOut:
     """reader : who asks. may_manage : the reader is of its team, and sees files and reasons too."""
     around = selectors.versions_around(submission, reader)
-    return schemas.SubmissionOut(
+    return SubmissionOut(
         code=submission.code,
         method=submission.method_name,
         description=submission.description,
@@ -29,13 +40,13 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         reproduce_command=submission.reproduce_command,
         benchmark=submission.phase.benchmark.slug,
         phase=submission.phase.slug,
-        team=schemas.TeamOut(id=submission.team_id, name=submission.team.name),
+        team=TeamOut(id=submission.team_id, name=submission.team.name),
         status=submission.status,
         stage=submission.stage,
         percent=submission.percent,
         seconds_left=submission.seconds_left,
-        waiting_before=selectors.waiting_before(submission) if submission.status == "uploaded" else None,
-        complaints=[schemas.ComplaintOut(**row) for row in submission.complaints] if may_manage else [],
+        waiting_before=selectors.waiting_before(submission) if submission.status == WAITING else None,
+        complaints=[ComplaintOut(**row) for row in submission.complaints] if may_manage else [],
         incident_id=submission.incident_id if may_manage else "",
         visibility=visibility(submission),
         created_at=submission.created_at,
@@ -57,9 +68,9 @@ def visibility(submission: Submission) -> str:
     return "published" if submission.published_at else "private"
 
 
-def _files_out(submission: Submission) -> list[schemas.FileOut]:
+def _files_out(submission: Submission) -> list[FileOut]:
     return [
-        schemas.FileOut(
+        FileOut(
             volume=f.volume.slug,
             name=f.original_name,
             size_bytes=f.size_bytes,
@@ -70,10 +81,10 @@ def _files_out(submission: Submission) -> list[schemas.FileOut]:
     ]
 
 
-def headline_out(submission: Submission, result: Result | None) -> schemas.HeadlineOut | None:
+def headline_out(submission: Submission, result: Result | None) -> HeadlineOut | None:
     if result is None:
         return None
-    return schemas.HeadlineOut(
+    return HeadlineOut(
         mean_erl_nm=result.headline.mean_erl_nm,
         mean_normalized_erl=result.headline.mean_normalized_erl,
         metric_version=result.score.metric_version,
@@ -81,21 +92,21 @@ def headline_out(submission: Submission, result: Result | None) -> schemas.Headl
     )
 
 
-def evaluations_out(submission: Submission) -> schemas.EvaluationsOut:
+def evaluations_out(submission: Submission) -> EvaluationsOut:
     result = result_of(submission)
-    return schemas.EvaluationsOut(
+    return EvaluationsOut(
         submission=submission.code,
         headline=headline_out(submission, result),
         evaluations=[evaluation_out(volume) for volume in result.volumes] if result else [],
     )
 
 
-def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) -> schemas.DiagnosisOut:
+def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) -> DiagnosisOut:
     diagnosis = volume_file.diagnosis
     places = selectors.may_see_places(user, submission, volume_file.volume)
-    return schemas.DiagnosisOut(
+    return DiagnosisOut(
         volume=volume_file.volume.slug,
-        status=cast(schemas.DiagnosisStatus, diagnosis.status),
+        status=cast(DiagnosisStatus, diagnosis.status),
         stage=diagnosis.stage,
         percent=diagnosis.percent,
         complaints=[c["message"] for c in diagnosis.complaints],
@@ -103,11 +114,11 @@ def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) ->
     )
 
 
-def evaluation_out(result: VolumeResult) -> schemas.EvaluationOut:
+def evaluation_out(result: VolumeResult) -> EvaluationOut:
     """Names the figures one by one: what a later report holds beyond them is not shown by accident."""
     evaluation, score, report = result.evaluation, result.score, result.report
     edges = report.get("edges_nm")
-    return schemas.EvaluationOut(
+    return EvaluationOut(
         volume=result.volume.slug,
         erl_nm=score.erl_nm,
         gt_erl_nm=score.gt_erl_nm,
@@ -116,7 +127,7 @@ def evaluation_out(result: VolumeResult) -> schemas.EvaluationOut:
         tolerance_nodes=evaluation.tolerance_nodes,
         tolerance_um=report.get("tolerance_um"),
         voxel_size_nm=result.volume.voxel_size_nm_zyx,
-        edges_nm=schemas.EdgesOut(**{k: edges[k] for k in schemas.EdgesOut.model_fields}) if edges else None,
+        edges_nm=EdgesOut(**{k: edges[k] for k in EdgesOut.model_fields}) if edges else None,
         mergers=report.get("mergers"),
         skeletons=report.get("skeletons"),
         no_merge_mask=report.get("no_merge_mask"),
@@ -127,8 +138,8 @@ def evaluation_out(result: VolumeResult) -> schemas.EvaluationOut:
     )
 
 
-def upload_out(upload: Upload) -> schemas.UploadOut:
-    return schemas.UploadOut(
+def upload_out(upload: Upload) -> UploadOut:
+    return UploadOut(
         code=upload.code,
         tus_url=reverse("tus_upload", args=[upload.code]),
         file_name=upload.file_name,
@@ -140,7 +151,7 @@ def upload_out(upload: Upload) -> schemas.UploadOut:
         sha256=upload.sha256,
         benchmark=upload.benchmark_slug,
         volume=upload.volume_slug,
-        complaints=[schemas.ComplaintOut(code=c["code"], message=c["message"]) for c in upload.complaints],
+        complaints=[ComplaintOut(code=c["code"], message=c["message"]) for c in upload.complaints],
         used_by=upload.used_by,
         created_at=upload.created_at,
         expires_at=upload.expires_at,

@@ -10,11 +10,12 @@ from ninja import Router, Status
 
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.requests import AuthenticatedRequest
-from evalserver.api import schemas
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader, submitter
 from evalserver.api.outputs import ABOUT, diagnosis_out, evaluation_out, evaluations_out, submission_out
 from evalserver.api.problems import Problem
-from evalserver.api.schemas import PROBLEMS, ProblemOut
+from evalserver.api.schemas.common import PROBLEMS, PageNumber, ProblemOut, Slug
+from evalserver.api.schemas.results import DiagnosisOut, EvaluationsOut
+from evalserver.api.schemas.submissions import ReferenceIn, SubmissionEdit, SubmissionIn, SubmissionOut, SubmissionPage
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file, csv_text
@@ -37,13 +38,13 @@ ACTIONS = {
 ActionName = Literal["publish", "unpublish", "withdraw", "cancel"]
 
 
-@router.get("", auth=reader, response={200: schemas.SubmissionPage, PROBLEMS: ProblemOut})
+@router.get("", auth=reader, response={200: SubmissionPage, PROBLEMS: ProblemOut})
 def list_submissions(
     request: AuthenticatedRequest,
-    benchmark: schemas.Slug | None = None,
+    benchmark: Slug | None = None,
     status: StatusName | None = None,
-    page: schemas.PageNumber = 1,
-) -> schemas.SubmissionPage:
+    page: PageNumber = 1,
+) -> SubmissionPage:
     """Your teams' submissions, newest first."""
     rows = selectors.team_submissions(request.user).order_by("-created_at", "-pk")
     if benchmark:
@@ -51,7 +52,7 @@ def list_submissions(
     if status:
         rows = rows.filter(status=status)
     found = Paginator(rows, PAGE_SIZE).get_page(page)
-    return schemas.SubmissionPage(
+    return SubmissionPage(
         count=found.paginator.count,
         page=found.number,
         pages=found.paginator.num_pages,
@@ -59,8 +60,8 @@ def list_submissions(
     )
 
 
-@router.post("", auth=submitter, response={201: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def create_submission(request: AuthenticatedRequest, data: schemas.SubmissionIn) -> "Status[schemas.SubmissionOut]":
+@router.post("", auth=submitter, response={201: SubmissionOut, PROBLEMS: ProblemOut})
+def create_submission(request: AuthenticatedRequest, data: SubmissionIn) -> "Status[SubmissionOut]":
     """Submit finished uploads, one for each volume of the phase. A worker evaluates them."""
     benchmark = visible_benchmark_or_404(request, data.benchmark)
     phase = phase_or_404(benchmark, data.phase)
@@ -89,17 +90,17 @@ def create_submission(request: AuthenticatedRequest, data: schemas.SubmissionIn)
 @router.get(
     "/{slug:code}",
     auth=public,
-    response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut},
+    response={200: SubmissionOut, PROBLEMS: ProblemOut},
     openapi_extra=PUBLIC_SECURITY,
 )
-def get_submission(request: HttpRequest, code: str) -> schemas.SubmissionOut:
+def get_submission(request: HttpRequest, code: str) -> SubmissionOut:
     """A published submission, or one of your teams' with its progress and the reasons for a rejection."""
     submission = _visible(request, code)
     return submission_out(submission, request.user, may_manage=_is_ours(request, submission))
 
 
-@router.patch("/{slug:code}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def edit_submission(request: AuthenticatedRequest, code: str, data: schemas.SubmissionEdit) -> schemas.SubmissionOut:
+@router.patch("/{slug:code}", auth=submitter, response={200: SubmissionOut, PROBLEMS: ProblemOut})
+def edit_submission(request: AuthenticatedRequest, code: str, data: SubmissionEdit) -> SubmissionOut:
     """Rename a submission of your team or change its description. A field that is left out does not change."""
     submission = _managed(request, code)
     changes = data.dict(exclude_none=True)
@@ -117,10 +118,10 @@ def edit_submission(request: AuthenticatedRequest, code: str, data: schemas.Subm
 @router.get(
     "/{slug:code}/evaluations",
     auth=public,
-    response={200: schemas.EvaluationsOut, PROBLEMS: ProblemOut},
+    response={200: EvaluationsOut, PROBLEMS: ProblemOut},
     openapi_extra=PUBLIC_SECURITY,
 )
-def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
+def get_evaluations(request: HttpRequest, code: str) -> EvaluationsOut:
     """The result per volume, under the current ruler or else the latest one."""
     return evaluations_out(_visible(request, code))
 
@@ -128,10 +129,10 @@ def get_evaluations(request: HttpRequest, code: str) -> schemas.EvaluationsOut:
 @router.get(
     "/{slug:code}/diagnoses",
     auth=public,
-    response={200: list[schemas.DiagnosisOut], PROBLEMS: ProblemOut},
+    response={200: list[DiagnosisOut], PROBLEMS: ProblemOut},
     openapi_extra=PUBLIC_SECURITY,
 )
-def get_diagnoses(request: HttpRequest, code: str) -> list[schemas.DiagnosisOut]:
+def get_diagnoses(request: HttpRequest, code: str) -> list[DiagnosisOut]:
     """The diagnosis per volume, without ground truth. It is computed after the score; see `status`."""
     submission = _visible(request, code)
     files = selectors.files_of(submission).filter(diagnosis__isnull=False).select_related("diagnosis")
@@ -167,8 +168,8 @@ def get_evaluations_csv(request: HttpRequest, code: str) -> HttpResponse:
     return csv_file(csv_text(CSV_COLUMNS, rows), submission.code)
 
 
-@router.post("/{slug:code}/reference", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def make_reference(request: AuthenticatedRequest, code: str, data: schemas.ReferenceIn) -> schemas.SubmissionOut:
+@router.post("/{slug:code}/reference", auth=submitter, response={200: SubmissionOut, PROBLEMS: ProblemOut})
+def make_reference(request: AuthenticatedRequest, code: str, data: ReferenceIn) -> SubmissionOut:
     """Mark an entry as a reference that anybody can reproduce. Only organisers can do this."""
     submission = _managed(request, code)
     if not request.user.is_staff:
@@ -180,8 +181,8 @@ def make_reference(request: AuthenticatedRequest, code: str, data: schemas.Refer
 
 
 # Last, because every word would fit its address.
-@router.post("/{slug:code}/{action}", auth=submitter, response={200: schemas.SubmissionOut, PROBLEMS: ProblemOut})
-def act_on_submission(request: AuthenticatedRequest, code: str, action: ActionName) -> schemas.SubmissionOut:
+@router.post("/{slug:code}/{action}", auth=submitter, response={200: SubmissionOut, PROBLEMS: ProblemOut})
+def act_on_submission(request: AuthenticatedRequest, code: str, action: ActionName) -> SubmissionOut:
     """Publish, take off the leaderboard (unpublish), withdraw for good, or cancel before a worker begins."""
     submission = _managed(request, code)
     if not ACTIONS[action](submission):

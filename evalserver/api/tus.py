@@ -21,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from evalserver.accounts.models import Team, User
 from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
+from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
 from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
@@ -52,15 +53,7 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
         # For clients behind proxies that let only GET and POST through.
         method = request.headers.get("X-HTTP-Method-Override", method).upper()
     try:
-        if method not in handlers:
-            raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
-        if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
-            raise Problem(
-                412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
-                Tus_Version=VERSION,
-            )  # fmt: skip
-        if method != "OPTIONS":
-            _refuse_extensions(request)
+        _check_request(request, method, handlers)
         response = handlers[method](request, **path)
     except Problem as problem:
         response = problem.response()
@@ -83,6 +76,19 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _check_request(request: HttpRequest, method: str, handlers: dict[str, Handler]) -> None:
+    """Raise Problem for a method or an extension that this server does not have, or another protocol version."""
+    if method not in handlers:
+        raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
+    if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
+        raise Problem(
+            412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
+            Tus_Version=VERSION,
+        )  # fmt: skip
+    if method != "OPTIONS":
+        _refuse_extensions(request)
 
 
 def _options(request: HttpRequest, **path: str) -> HttpResponse:
@@ -187,7 +193,7 @@ def _own_upload(request: HttpRequest, code: str) -> Upload:
     upload = Upload.objects.filter(code=code, user=user).first()
     if upload is None:
         raise Problem(404, "not_found", "You have no upload of this name.")
-    if upload.expires_at < timezone.now() or upload.status in (Upload.USED, "rejected"):
+    if upload.expires_at < timezone.now() or upload.status in (Upload.USED, REJECTED):
         raise Problem(410, "gone", "The upload has expired or is submitted. Begin a new one.", {"state": upload.state})
     return upload
 

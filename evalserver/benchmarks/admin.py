@@ -1,9 +1,12 @@
+"""Organisers' pages of benchmarks, volumes, phases and ground truth."""
+
 from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,6 +25,7 @@ from evalserver.benchmarks.models import (
     TrainingFile,
     Volume,
 )
+from evalserver.jobs import FAILED
 
 
 class VolumeForm(forms.ModelForm):
@@ -73,14 +77,20 @@ class PhaseInline(admin.StackedInline):
     ]
 
 
+# A link that is typed without a scheme is one to https.
+ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
+
+
 class TrainingFileInline(admin.StackedInline):
     model = TrainingFile
+    formfield_overrides = ASSUME_HTTPS
     extra = 0
     fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
 
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
@@ -250,7 +260,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     def state(self, obj: GroundTruth) -> str:
         if obj.is_active:
             return f"{obj.status}, {obj.percent}%: {obj.stage}"
-        return f"failed, incident {obj.incident_id}: see the worker's log" if obj.status == "failed" else obj.status
+        return f"failed, incident {obj.incident_id}: see the worker's log" if obj.status == FAILED else obj.status
 
     @admin.display(description="reasons for rejection")
     def problems(self, obj: GroundTruth) -> str:
@@ -284,6 +294,7 @@ class PublishedScoreInline(admin.TabularInline):
 
 @admin.register(PublishedEntry)
 class PublishedEntryAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["method", "benchmark", "source", "is_ground_truth"]
     list_filter = ["benchmark"]
     search_fields = ["method", "source"]

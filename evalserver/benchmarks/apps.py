@@ -1,3 +1,5 @@
+"""The app of benchmarks."""
+
 from django.apps import AppConfig
 
 

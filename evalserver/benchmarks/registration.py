@@ -55,15 +55,15 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
         with local_path(ground_truth.no_merge_mask) as path:
-            demand_fit(path, volume.spec, None, mask=True)
+            require_fit(path, volume.spec, None, mask=True)
             read_whole(path, lease)
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
             lease.progress("Reading the bundle", 10)
             graph = SkeletonGraph.load(path).longer_than(volume.min_length_um)
-            demand_same_spec(graph, volume.spec)
+            require_same_spec(graph, volume.spec)
             return graph
-        demand_fit(path, volume.spec, ground_truth.dataset or None)
+        require_fit(path, volume.spec, ground_truth.dataset or None)
         return skeletonize(lease, ground_truth, path)
 
 
@@ -99,7 +99,7 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def demand_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool = False) -> None:
+def require_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool = False) -> None:
     """Raise InputError where a label file is not of the volume's shape, or states another voxel size."""
     what = "the no-merge mask" if mask else "the labels"
     with open_labels(path, dataset, mask=mask) as labels:
@@ -121,7 +121,7 @@ def read_whole(path: Path, lease: Lease) -> None:
         for_each_chunk(labels, range(labels.n_chunks), lambda *_: None, on_progress=on_progress)
 
 
-def demand_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
+def require_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
     """Raise InputError where a bundle was made for another shape or voxel size, or cannot be scored as it is."""
     complaints = [*doubled_ids(graph), *doubled_edges(graph)]
     if tuple(graph.shape_zyx) != spec.shape_zyx:

@@ -22,7 +22,7 @@ from evalserver.benchmarks.models import (
     TrainingFile,
     Volume,
 )
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status, send
+from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
 
 
@@ -83,7 +83,7 @@ def retry_registration(*, ground_truth: GroundTruth) -> bool:
             GroundTruth,
             ground_truth.pk,
             sources=[FAILED, REJECTED],
-            target=UPLOADED,
+            target=WAITING,
             attempts=0,
             complaints=[],
             incident_id="",

@@ -40,7 +40,8 @@ class WorkerMapper:
 
     def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
         """Send a part for each number; yields once for each that is done. ``work`` is a partial of one of PARTS."""
-        assert isinstance(work, partial)
+        if not isinstance(work, partial):
+            raise TypeError(f"{work} is no partial of a part")
         name, (work_dir,) = work.func.__name__, work.args
         is_done = PARTS[name][1]
         wanted = list(numbers)

@@ -1,3 +1,5 @@
+"""Tasks of benchmarks."""
+
 from celery import shared_task
 
 from evalserver.benchmarks import registration, skeleton_workers

@@ -1,3 +1,5 @@
+"""Pages of a benchmark."""
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpRequest, HttpResponse

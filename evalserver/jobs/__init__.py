@@ -2,7 +2,7 @@
 
 from evalserver.jobs.broker import redis_client, send
 from evalserver.jobs.complaints import is_costly, under_own_name
-from evalserver.jobs.model import FAILED, REJECTED, RUNNING, UPLOADED, Job, Lease, change_status, new_incident_id
+from evalserver.jobs.model import FAILED, REJECTED, RUNNING, WAITING, Job, Lease, change_status, new_incident_id
 from evalserver.jobs.registry import JobKind, register_job
 from evalserver.jobs.run import Rejection, Sweep, release_all_leases, run_job, stop_job, sweep
 
@@ -10,7 +10,7 @@ __all__ = [
     "FAILED",
     "REJECTED",
     "RUNNING",
-    "UPLOADED",
+    "WAITING",
     "Job",
     "JobKind",
     "Lease",

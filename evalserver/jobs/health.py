@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from axonem_eval.sandbox import Wall, walls
 from evalserver.jobs.broker import LAST_SWEEP_KEY, QUEUES, redis_client
-from evalserver.jobs.model import FAILED, RUNNING, UPLOADED, Job
+from evalserver.jobs.model import FAILED, RUNNING, WAITING, Job
 from evalserver.jobs.registry import KINDS
 from evalserver.jobs.run import stop_job
 
@@ -45,7 +45,7 @@ class QueueHealth:
 
 def queue_health() -> QueueHealth:
     health = QueueHealth(
-        waiting=_jobs(UPLOADED),
+        waiting=_jobs(WAITING),
         running=_jobs(RUNNING),
         failed=_jobs(FAILED),
         disk_free_gb=shutil.disk_usage(settings.MEDIA_ROOT).free / 1e9,
@@ -78,7 +78,7 @@ def _add_alarms(health: QueueHealth) -> None:
 def _jobs(status: str, limit: int = 50) -> list[Job]:
     found: list[Job] = []
     for kind in KINDS.values():
-        if not kind.may_wait or status != UPLOADED:
+        if not kind.may_wait or status != WAITING:
             found += kind.model._default_manager.filter(status=status).select_related(*kind.named_by)[:limit]
     return sorted(found, key=lambda job: job.queued_at)
 

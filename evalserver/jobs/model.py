@@ -30,7 +30,8 @@ from evalserver.jobs.complaints import bounded
 
 logger = logging.getLogger("evalserver.jobs")
 
-UPLOADED, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed"
+# The stored word for a waiting job is older than the jobs that are no uploads.
+WAITING, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed"
 
 
 # Celery's pool has its own use for USR1.
@@ -52,7 +53,7 @@ class Job(models.Model):
     TASK: ClassVar[str]  # name of the Celery task that takes this model's ids
     is_stoppable: ClassVar[bool] = True  # by an organiser
 
-    status = models.CharField(max_length=10, default=UPLOADED, db_index=True, editable=False)
+    status = models.CharField(max_length=10, default=WAITING, db_index=True, editable=False)
     stage = models.CharField(max_length=120, blank=True, editable=False)
     percent = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)], editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -70,7 +71,7 @@ class Job(models.Model):
     @property
     def is_active(self) -> bool:
         """Whether a worker has it or will get it."""
-        return self.status in (UPLOADED, RUNNING)
+        return self.status in (WAITING, RUNNING)
 
     @property
     def seconds_left(self) -> float | None:
@@ -107,11 +108,11 @@ def change_status(
         condition &= models.Q(lease_token=token)
     if extra is not None:
         condition &= extra
-    if target == UPLOADED:
+    if target == WAITING:
         changes = {"stage": "Waiting for a worker", "percent": 0, "queued_at": timezone.now(), **changes}
     if target != RUNNING:
         changes = {"lease_token": "", "heartbeat_at": None, **changes}
-    if target not in (UPLOADED, RUNNING):
+    if target not in (WAITING, RUNNING):
         changes = {"stage": "", "finished_at": timezone.now(), **changes}
     return model._default_manager.filter(condition).update(status=target, **changes) == 1
 
@@ -122,7 +123,7 @@ def claim(model: type[Job], pk: int) -> "Lease | None":
     claimed = change_status(
         model,
         pk,
-        sources=[UPLOADED],
+        sources=[WAITING],
         target=RUNNING,
         lease_token=token,
         claimed_at=now,

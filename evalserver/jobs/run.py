@@ -17,7 +17,7 @@ from evalserver.jobs.model import (
     FAILED,
     REJECTED,
     RUNNING,
-    UPLOADED,
+    WAITING,
     Job,
     Lease,
     LeaseLost,
@@ -81,7 +81,7 @@ def stop_job(model: type[Job], pk: int, *, target: str = REJECTED) -> bool:
 
     target : REJECTED, or the model's own word where an earlier result stands.
     """
-    return change_status(model, pk, sources=[UPLOADED, RUNNING], target=target, complaints=[STOPPED])
+    return change_status(model, pk, sources=[WAITING, RUNNING], target=target, complaints=[STOPPED])
 
 
 def retry_or_fail(
@@ -108,9 +108,9 @@ def retry_or_fail(
         ):
             release(pk)
             return FAILED
-        if change_status(model, pk, sources=[RUNNING], target=UPLOADED, token=token, extra=condition & ~last):
+        if change_status(model, pk, sources=[RUNNING], target=WAITING, token=token, extra=condition & ~last):
             send(model._default_manager.get(pk=pk), countdown=settings.RETRY_DELAY_SECONDS)
-            return UPLOADED
+            return WAITING
     return None
 
 
@@ -148,7 +148,7 @@ def _take_back_stale(model: type[Job], release: Release, result: Sweep) -> None:
         if status == FAILED:
             logger.error("incident %s: the worker of %s %s died too often", incident_id, model.__name__, pk)
             result.failed += 1
-        elif status == UPLOADED:
+        elif status == WAITING:
             logger.warning("the worker of %s %s is gone; sent again", model.__name__, pk)
             result.taken_back += 1
 
@@ -158,11 +158,11 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
     just_sent = timedelta(seconds=min(10, settings.LEASE_SECONDS))
     # A worker that died between taking a task and claiming its row leaves the task "held" for an hour.
     held_too_long = timedelta(seconds=2 * settings.LEASE_SECONDS + settings.RETRY_DELAY_SECONDS)
-    for job in model._default_manager.filter(status=UPLOADED, queued_at__lt=now - just_sent):
+    for job in model._default_manager.filter(status=WAITING, queued_at__lt=now - just_sent):
         if job.task_id in queued or (job.task_id in held and now - job.queued_at < held_too_long):
             continue
-        # Only who moves queued_at sends, so that two reconcilers do not both send.
-        if model._default_manager.filter(pk=job.pk, status=UPLOADED, queued_at=job.queued_at).update(queued_at=now):
+        # Only the reconciler that changes queued_at sends the task: two of them do not both send it.
+        if model._default_manager.filter(pk=job.pk, status=WAITING, queued_at=job.queued_at).update(queued_at=now):
             send(job)
             result.sent_again += 1
 

@@ -1,3 +1,5 @@
+"""The app of the leaderboard."""
+
 from django.apps import AppConfig
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from axonem_eval.report.svg import Frame, figure, tag, ticks, tip
 from evalserver.leaderboard.rows import Record
+from evalserver.site import own_markup
 
 DAY_S = 86_400.0
 
@@ -42,7 +43,7 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
         return height, content + frame.x_axis(_dates(first, end, 5 if width > 500 else 3), "submitted (UTC)")
 
     description = f"The best mean ERL rose from {reached_um[0]:.2f} µm to {best:.2f} µm."
-    return mark_safe(figure(draw, description))
+    return own_markup(figure(draw, description))
 
 
 def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from axonem_eval.scoring import METRIC_VERSION
 from evalserver.benchmarks.disclosure import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
+from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, mean_of_shown
-
-KEPT_PHASES = 32
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

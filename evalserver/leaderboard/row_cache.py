@@ -8,12 +8,12 @@ from functools import lru_cache
 
 from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
+from evalserver.leaderboard.cache import KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import Record, Row
-
-KEPT_ROWS = 8192
+from evalserver.site import own_markup
 
 
 @lru_cache(maxsize=KEPT_ROWS)
@@ -23,12 +23,12 @@ def _row(row: Row) -> str:
 
 @lru_cache(maxsize=KEPT_ROWS)
 def _option(code: str, words: str, selected: bool) -> str:
-    return format_html('<option value="{}"{}>{}</option>', code, mark_safe(" selected" if selected else ""), words)
+    return format_html('<option value="{}"{}>{}</option>', code, own_markup(" selected" if selected else ""), words)
 
 
 def rows_html(rows: list[Row]) -> SafeString:
     """The ranked rows."""
-    return mark_safe("".join(map(_row, rows)))
+    return own_markup("".join(map(_row, rows)))
 
 
 def options_html(rows: list[Row], selected: int) -> SafeString:
@@ -37,13 +37,13 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
     for i, row in enumerate(rows):
         rank = f"{row.rank}. " if row.rank else ""
         choices.append(_option(row.code, f"{rank}{row.method}, {row.team}", i == selected))
-    return mark_safe("".join(choices))
+    return own_markup("".join(choices))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT_PLOTS)
 def history_html(records: tuple[Record, ...], until: datetime, ceiling_nm: float | None) -> SafeString:
     """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time."""
     if not records:
-        return mark_safe("")
+        return own_markup("")
     plot = history_plot(records, until, ceiling_nm)
-    return mark_safe(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))
+    return own_markup(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))

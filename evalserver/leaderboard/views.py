@@ -1,3 +1,5 @@
+"""The leaderboard as a page and as a download."""
+
 import time
 from typing import Any
 
@@ -9,7 +11,7 @@ from evalserver.benchmarks.models import Benchmark, Phase
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
-from evalserver.leaderboard.anonymous_cache import Moment, is_stranger, kept_for_strangers
+from evalserver.leaderboard.cache import KEPT_PHASES, AnonymousCache, anonymous_cache, is_anonymous
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.query import BoardQuery
@@ -24,11 +26,11 @@ def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
     return benchmark, phase_or_404(benchmark, request.GET.get("phase"))
 
 
-_states: Moment[selectors.BoardState] = Moment(32)
+_states: AnonymousCache[selectors.BoardState] = AnonymousCache(KEPT_PHASES)
 
 
 def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selectors.BoardState:
-    if not is_stranger(request):
+    if not is_anonymous(request):
         return selectors.board_state(benchmark, phase)
     now = time.monotonic()
     state = _states.get(phase.pk)
@@ -38,7 +40,7 @@ def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selector
     return state
 
 
-@kept_for_strangers
+@anonymous_cache
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
     context: dict[str, Any] = {"benchmark": benchmark, "phase": phase}

@@ -10,11 +10,13 @@ from evalserver.site.mail import (
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
+from evalserver.site.markup import own_markup
 
 __all__ = [
     "as_json",
     "documentation",
     "mail_folder_to_show",
+    "own_markup",
     "render_markdown",
     "send_message",
     "send_templated",

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from evalserver.site.markup import own_markup
 
 DOCS_DIR = Path(settings.BASE_DIR) / "docs"
 IMAGE_NAME = re.compile(r"[\w-]+\.(png|jpg|svg|webp)")
@@ -111,7 +113,7 @@ def render_markdown(path: Path, mtime_ns: int) -> tuple[SafeString, tuple[Headin
     # Tables scroll by themselves on narrow screens, and so must be reachable by keyboard.
     html = html.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
-    return mark_safe(_sanitised(html)), tuple(headings)
+    return own_markup(_sanitised(html)), tuple(headings)
 
 
 def _sanitised(html: str) -> str:

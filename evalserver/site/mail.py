@@ -1,5 +1,6 @@
 """Mail of our own: absolute links, and one message from a pair of templates."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +22,7 @@ def mail_folder_to_show() -> str:
     """Where mail goes, for pages of a server that only this machine reaches; empty where mail is really sent."""
     if not writes_mail_to_files() or set(settings.ALLOWED_HOSTS) - {*settings.LOCAL_HOSTS, "testserver"}:
         return ""
-    folder = settings.VAR_DIR / "mail"
+    folder: Path = settings.EMAIL_FILE_PATH
     return str(folder.relative_to(settings.BASE_DIR) if folder.is_relative_to(settings.BASE_DIR) else folder)
 
 

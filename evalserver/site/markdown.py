@@ -3,8 +3,10 @@
 from functools import lru_cache
 
 import nh3
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
+
+from evalserver.site.markup import own_markup
 
 TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li"),
@@ -27,4 +29,4 @@ def render_markdown(text: str) -> SafeString:
         html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener ugc",
     )  # fmt: skip
-    return mark_safe(clean)
+    return own_markup(clean)

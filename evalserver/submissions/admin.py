@@ -1,3 +1,5 @@
+"""Organisers' pages of submissions and evaluations, and what organisers have changed."""
+
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
+from evalserver.benchmarks.admin import ASSUME_HTTPS, BenchmarkAdmin, GroundTruthAdmin
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
@@ -84,6 +86,7 @@ CHANGEABLE = {*EDITABLE, "is_reference", "reproduce_command", "provenance"} - {"
 
 @admin.register(Submission)
 class SubmissionAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
     list_filter = ["status", "phase", ("published_at", admin.EmptyFieldListFilter), "created_at"]
     search_fields = ["code", "method_name", "team__name", "created_by__email", "incident_id", "files__sha256"]

@@ -1,3 +1,5 @@
+"""The app of submissions."""
+
 from django.apps import AppConfig
 
 

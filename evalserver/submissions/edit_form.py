@@ -1,4 +1,6 @@
-from typing import Any
+"""The form that edits an entry's description."""
+
+from typing import Any, cast
 
 from django import forms
 
@@ -39,8 +41,7 @@ class MetadataForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        supersedes = self.fields["supersedes"]
-        assert isinstance(supersedes, forms.ModelChoiceField)
+        supersedes = cast(forms.ModelChoiceField, self.fields["supersedes"])
         supersedes.queryset = may_be_superseded_by(self.instance)
         supersedes.empty_label = "none"
         if self.instance.phase.is_frozen:

@@ -1,5 +1,7 @@
+"""The form that makes a submission."""
+
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.files import File
@@ -42,13 +44,11 @@ class SubmissionForm(forms.ModelForm):
     def __init__(self, *args: Any, user: User, phase: Phase, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         teams = Team.objects.filter(members=user)
-        team_field = self.fields["team"]
-        assert isinstance(team_field, forms.ModelChoiceField)
+        team_field = cast(forms.ModelChoiceField, self.fields["team"])
         team_field.queryset = teams
         team_field.empty_label = None
         self.fields["publish_when_scored"].initial = True
-        supersedes = self.fields["supersedes"]
-        assert isinstance(supersedes, forms.ModelChoiceField)
+        supersedes = cast(forms.ModelChoiceField, self.fields["supersedes"])
         # Of all the user's teams: which one submits is chosen in the same form, and looked at in clean().
         supersedes.queryset = (
             Submission.objects.filter(team__in=teams, phase=phase, status=Submission.DONE_STATUS)

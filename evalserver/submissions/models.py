@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job, under_own_name
+from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
 from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.
@@ -40,7 +40,7 @@ class Submission(Job):
 
     DONE_STATUS = "scored"
     TASK = "evalserver.submissions.tasks.evaluate_submission_task"
-    STATUSES = (UPLOADED, RUNNING, DONE_STATUS, REJECTED, FAILED)
+    STATUSES = (WAITING, RUNNING, DONE_STATUS, REJECTED, FAILED)
 
     code = models.CharField(max_length=16, unique=True, default=new_code, editable=False)
     phase = models.ForeignKey(Phase, on_delete=models.PROTECT, related_name="submissions")
@@ -92,7 +92,7 @@ class Submission(Job):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=(UPLOADED, RUNNING, "scored", REJECTED, FAILED)),
+                condition=Q(status__in=(WAITING, RUNNING, "scored", REJECTED, FAILED)),
                 name="submission_status_is_one_of_five",
             )
         ]

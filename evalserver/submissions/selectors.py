@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
-from evalserver.jobs import UPLOADED
+from evalserver.jobs import WAITING
 from evalserver.submissions.models import Submission, VolumeFile, shown_to_all
 
 
@@ -44,7 +44,7 @@ def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
 
 def waiting_before(submission: Submission) -> int:
     """How many submissions wait for a worker in front of this one."""
-    return Submission.objects.filter(status=UPLOADED, queued_at__lt=submission.queued_at).count()
+    return Submission.objects.filter(status=WAITING, queued_at__lt=submission.queued_at).count()
 
 
 def files_of(submission: Submission) -> QuerySet[VolumeFile]:

@@ -12,7 +12,7 @@ from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.benchmarks.selectors import current_ruler
 from evalserver.benchmarks.services import may_take_part
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, change_status, send
+from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.submissions import quota
 from evalserver.submissions.metadata import may_be_superseded_by
 from evalserver.submissions.models import Submission, VolumeFile
@@ -159,7 +159,7 @@ def cancel_submission(submission: Submission) -> bool:
     cancelled = change_status(
         Submission,
         submission.pk,
-        sources=[UPLOADED],
+        sources=[WAITING],
         target=REJECTED,
         complaints=[{"volume": "", "code": "cancelled", "message": "Cancelled by the team before evaluation."}],
     )
@@ -175,7 +175,7 @@ def retry_submission(submission: Submission) -> bool:
         Submission,
         submission.pk,
         sources=[FAILED, REJECTED],
-        target=UPLOADED,
+        target=WAITING,
         attempts=0,
         incident_id="",
         complaints=[],

@@ -1,3 +1,5 @@
+"""Tasks of submissions."""
+
 from celery import shared_task
 
 from evalserver.submissions.evaluation import comparison, diagnosis, job, reconciler, rescore

@@ -1,3 +1,5 @@
+"""The app of uploads."""
+
 from django.apps import AppConfig
 
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from evalserver.accounts.models import User
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Job
+from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job
 
 CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 MAX_METADATA_LENGTH = 4096
@@ -31,11 +31,11 @@ class Upload(Job):
     """
 
     RECEIVING, DONE_STATUS, USED = "receiving", "ready", "used"
-    STATUSES = (RECEIVING, UPLOADED, RUNNING, DONE_STATUS, USED, REJECTED, FAILED)
+    STATUSES = (RECEIVING, WAITING, RUNNING, DONE_STATUS, USED, REJECTED, FAILED)
     is_stoppable = False  # its bytes are read once, at the speed of the disk
     TASK = "evalserver.uploads.tasks.check_upload_task"
     # What participants read: their own words for where a file is.
-    WORDS = {UPLOADED: "checking", RUNNING: "checking", REJECTED: "corrupt"}
+    WORDS = {WAITING: "checking", RUNNING: "checking", REJECTED: "corrupt"}
 
     code = models.CharField(max_length=16, unique=True, default=new_code, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="uploads")
@@ -57,7 +57,7 @@ class Upload(Job):
         indexes = [models.Index(fields=["user", "status"]), models.Index(fields=["expires_at"])]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=("receiving", UPLOADED, RUNNING, "ready", "used", REJECTED, FAILED)),
+                condition=Q(status__in=("receiving", WAITING, RUNNING, "ready", "used", REJECTED, FAILED)),
                 name="upload_status_is_known",
             ),
             models.CheckConstraint(condition=Q(offset__lte=F("size_bytes")), name="upload_offset_within_size"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from evalserver.accounts.models import User
-from evalserver.jobs import RUNNING, UPLOADED
+from evalserver.jobs import RUNNING, WAITING
 from evalserver.uploads import services
 from evalserver.uploads.models import Upload
 
@@ -20,7 +20,7 @@ class Uploads:
 
     @property
     def moving(self) -> bool:
-        return any(upload.status in (Upload.RECEIVING, UPLOADED, RUNNING) for upload in self.rows)
+        return any(upload.status in (Upload.RECEIVING, WAITING, RUNNING) for upload in self.rows)
 
 
 def uploads_of(user: User) -> Uploads:

@@ -18,7 +18,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from evalserver.accounts.models import User
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, Rejection, change_status, run_job, send
+from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.uploads import store
 from evalserver.uploads.files import display_name
 from evalserver.uploads.models import Upload
@@ -29,7 +29,7 @@ HASH_BLOCK = 2**22
 # Disk that stays free for the database, the queue and the log.
 DISK_RESERVE = 2**28
 CHECKSUMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
-ON_DISK = (Upload.RECEIVING, UPLOADED, RUNNING, Upload.DONE_STATUS, FAILED)
+ON_DISK = (Upload.RECEIVING, WAITING, RUNNING, Upload.DONE_STATUS, FAILED)
 ORPHAN_AGE_S = 3600.0
 LOCK_WAIT_S = 1.0
 
@@ -224,7 +224,7 @@ def finish(upload: Upload, descriptor: int | None = None) -> None:
             Upload,
             upload.pk,
             sources=[Upload.RECEIVING],
-            target=UPLOADED,
+            target=WAITING,
             offset=upload.size_bytes,
             unverified_from=None,
             expires_at=expiry(),
@@ -283,7 +283,7 @@ def _check(lease: Lease) -> None:
 def remove_expired() -> int:
     """Delete expired uploads, files that are not needed and files without a row; how many uploads went."""
     removed = 0
-    due = Upload.objects.filter(expires_at__lt=timezone.now()).exclude(status__in=(UPLOADED, RUNNING))
+    due = Upload.objects.filter(expires_at__lt=timezone.now()).exclude(status__in=(WAITING, RUNNING))
     for upload in due:
         try:
             with store.locked(upload.code):

@@ -1,3 +1,5 @@
+"""Tasks of uploads."""
+
 from celery import shared_task
 
 from evalserver.uploads import services

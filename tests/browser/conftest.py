@@ -1,20 +1,13 @@
 """Fixtures of tests that drive a real Chromium."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.running_server import RunningServer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.browser.running_server import RunningServer, free_port
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.conftest import free_port
 from tests.browser.person import PASSWORD, Person, link_in, mails_to
-from tests.browser.running_server import RunningServer
+from tests.browser.running_server import RunningServer, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.accessibility import look
-from tests.browser.conftest import free_port
-from tests.browser.running_server import ORGANISER, PASSWORD, RunningServer
+from tests.browser.running_server import ORGANISER, PASSWORD, RunningServer, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -13,9 +13,8 @@ import pytest
 from axonem_eval import SkeletonGraph, score_nodes
 from axonem_eval.scoring import sample_file
 from axonem_eval.synthetic import make_tissue, with_errors, write_labels
-from tests.browser.conftest import free_port
 from tests.browser.person import Person, link_in, mails_to
-from tests.browser.running_server import ORGANISER, RunningServer
+from tests.browser.running_server import ORGANISER, RunningServer, free_port
 from tests.browser.running_server import PASSWORD as ORGANISERS_PASSWORD
 from tests.fib25_files import write_fib25
 from tests.live.slow_line import SlowLine

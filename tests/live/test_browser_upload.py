@@ -6,11 +6,11 @@ import pytest
 from playwright.sync_api import TimeoutError
 
 from tests.factories import tiny_labels
-from tests.live.conftest import USER_PASSWORD
+from tests.label_files import labels_file
+from tests.live.live_server import USER_PASSWORD
 from tests.live.slow_line import SlowLine
-from tests.live.test_client import labels_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 
 
 def open_form(page, line, live) -> None:

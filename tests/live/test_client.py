@@ -8,26 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import httpx
 import numpy as np
 import pytest
 
-from tests.factories import VOXEL_NM, tiny_labels
+from tests.factories import tiny_labels
+from tests.label_files import labels_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-
-
-def labels_file(path: Path, labels: np.ndarray, padding: int = 0) -> Path:
-    """A label file; padding : bytes beside the labels, so that it takes a while to send."""
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("main", data=labels, chunks=True, compression="gzip")
-        data.attrs["voxel_size_nm"] = VOXEL_NM
-        if padding:
-            file["note"] = np.frombuffer(os.urandom(padding), np.uint8)
-    return path
 
 
 class Participant:

@@ -7,9 +7,9 @@ from baselines.common.config_file import config_from
 from baselines.common.provenance import Provenance
 from baselines.common.submit import submit
 from tests.factories import tiny_labels
-from tests.live.test_client import labels_file
+from tests.label_files import labels_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 STAFF = "from evalserver.accounts.models import User; User.objects.filter(email={email!r}).update(is_staff={staff})"
 

@@ -20,7 +20,7 @@ from axonem_eval.scoring import (
 )
 from axonem_eval.scoring.omissions import find_omissions
 from tests.chains import chains, masked, u64
-from tests.scoring.test_metric_properties import TOLERANCES, cases
+from tests.scoring.random_cases import TOLERANCES, cases
 
 
 def table(graph, labels):

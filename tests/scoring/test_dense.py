@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 
 from axonem_eval import InputError, open_labels, sample_nodes
 from axonem_eval.scoring import OverlapCounter, OverlapTable, dense_scores
+from tests.chains import table
 
 VOLUMES = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed))
-
-
-def table(*rows: tuple[int, int, int]) -> OverlapTable:
-    """From (truth, segment, voxels)."""
-    truth, segment, voxels = zip(*rows, strict=True)
-    return OverlapTable(np.array(truth, np.uint64), np.array(segment, np.uint64), np.array(voxels, np.int64))
 
 
 def table_of(truth: np.ndarray, segment: np.ndarray) -> OverlapTable:

@@ -13,7 +13,7 @@ from axonem_eval.scoring import MERGER, locate_errors, run_table
 from axonem_eval.scoring.located_errors import OMISSION, SPLIT
 from axonem_eval.scoring.merge_sites import closest_pairs
 from tests.chains import chains, masked, u64
-from tests.scoring.test_metric_properties import TOLERANCES, cases
+from tests.scoring.random_cases import TOLERANCES, cases
 
 
 def located(graph, labels, tolerance=2):

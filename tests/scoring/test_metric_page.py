@@ -8,8 +8,7 @@ import pytest
 from axonem_eval import NodeSample, score_nodes
 from axonem_eval.scoring import MERGER, dense_scores, locate_errors, resampled_sums, run_table
 from axonem_eval.scoring.located_errors import OMISSION
-from tests.chains import chains, u64
-from tests.scoring.test_dense import table
+from tests.chains import chains, table, u64
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metric.md").read_text(encoding="utf-8")

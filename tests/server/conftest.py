@@ -3,25 +3,25 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import override_settings
 
+from evalserver.accounts.tasks import send_mail_task
 from evalserver.celery import app as celery_app
 from evalserver.embedded import Child, Family, private_redis_url, start_private_redis
 from evalserver.jobs import redis_client
 from evalserver.jobs.broker import JOB_QUEUE, QUEUES
 from evalserver.submissions.evaluation.scoring import code_version
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2
 
 
@@ -56,21 +56,23 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     celery_app.conf.broker_url = redis_url
-    # Concerns tasks that are called as functions, mail of accounts. Jobs are sent by name, and wait for a worker.
-    celery_app.conf.task_always_eager = True
-    with override_settings(
-        **folders,
-        REDIS_URL=redis_url,
-        STORAGES={
-            **django_settings.STORAGES,
-            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-        },
-        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-        LEASE_SECONDS=LEASE_SECONDS,
-        RETRY_DELAY_SECONDS=0,
-        LEADERBOARD_CACHE_SECONDS=0,
-        EVEN_ANSWER_SECONDS=0,
+    # Mail of accounts is sent at once. Jobs wait for a worker.
+    with (
+        patch.object(send_mail_task, "delay", lambda message: send_mail_task.apply([message])),
+        override_settings(
+            **folders,
+            REDIS_URL=redis_url,
+            STORAGES={
+                **django_settings.STORAGES,
+                "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+            },
+            CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+            LEASE_SECONDS=LEASE_SECONDS,
+            RETRY_DELAY_SECONDS=0,
+            LEADERBOARD_CACHE_SECONDS=0,
+            EVEN_ANSWER_SECONDS=0,
+        ),
     ):
         yield
 
@@ -185,15 +187,3 @@ def until(job, condition: Callable[[object], bool], timeout_s: float):
             return job
         time.sleep(0.02)
     raise AssertionError(f"{job} is still {job.status} ({job.stage}) after {timeout_s} s")
-
-
-def manage(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run manage.py in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )

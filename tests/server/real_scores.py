@@ -9,9 +9,16 @@ from django.utils import timezone
 from axonem_eval.sampling import NodeSample
 from evalserver.benchmarks.models import Phase
 from evalserver.benchmarks.selectors import current_ground_truths
+from evalserver.submissions import services
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import NodeLabels, Submission
-from tests.factories import make_submission, tiny_graph, tiny_labels
+from tests.factories import (
+    make_submission,
+    make_user,
+    tiny_graph,
+    tiny_labels,
+    upload,
+)
 
 
 def split_axons(at: int = 40, count: int = 2) -> np.ndarray:
@@ -45,3 +52,13 @@ def score_for_real(phase: Phase, labels: np.ndarray | None = None, **fields: Any
         measured.append(scoring.score_labels(row))
     scoring.record(submission, measured)
     return submission
+
+
+def submit(phase, files=None, **fields):
+    """A submission through the service that the form calls; `files` by slug of the volume."""
+    user = fields.pop("user", None) or make_user()
+    volumes = {volume.slug: volume for volume in phase.volumes.all()}
+    uploads = {volume: (files or {}).get(slug) or upload() for slug, volume in volumes.items()}
+    return services.create_submission(
+        team=user.teams.get(), user=user, phase=phase, files=uploads, **{"method_name": "m", "publish": True, **fields}
+    )

@@ -1,57 +1,25 @@
 """The REST API: one shape of errors, the pages' permissions, and nothing of the ground truth."""
 
-import json
-
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from jsonschema_rs import meta
 
-from evalserver.accounts.services import create_token
 from evalserver.api.auth import rate
 from evalserver.benchmarks.services import freeze_phase
 from evalserver.submissions.models import Submission
 from evalserver.uploads.services import create_upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_team, make_user
-from tests.server.test_submit_uploads import sent
+from tests.server.caller import API, Caller, assert_problem
+from tests.server.uploaded import sent
 
 pytestmark = pytest.mark.django_db
-
-API = "/api/v1"
-
-
-class Caller:
-    """A user's program."""
-
-    def __init__(self, user=None, scopes=("read", "submit")) -> None:
-        self.user = user or make_user()
-        token = create_token(user=self.user, name="laptop", scopes=scopes)[1]
-        self.client = Client(headers={"Authorization": f"Bearer {token}"})
-
-    @property
-    def team(self):
-        return self.user.teams.get()
-
-    def get(self, path: str, **query):
-        return self.client.get(API + path, query)
-
-    def send(self, method: str, path: str, body=None):
-        data = "" if body is None else json.dumps(body)
-        return self.client.generic(method, API + path, data, "application/json")
 
 
 @pytest.fixture
 def caller() -> Caller:
     return Caller()
-
-
-def problem(response, status: int, code: str) -> dict:
-    assert response.status_code == status, response.content
-    answer = response.json()
-    assert set(answer) == {"code", "message", "details"}
-    assert answer["code"] == code
-    return answer
 
 
 def test_a_benchmark_says_what_its_volumes_demand(client):
@@ -68,7 +36,7 @@ def test_a_benchmark_that_is_not_visible_exists_for_organisers_alone(client):
     phase = make_benchmark()
     phase.benchmark.is_visible = False
     phase.benchmark.save()
-    problem(client.get(f"{API}/benchmarks/{phase.benchmark.slug}"), 404, "not_found")
+    assert_problem(client.get(f"{API}/benchmarks/{phase.benchmark.slug}"), 404, "not_found")
     assert client.get(f"{API}/benchmarks").json()["count"] == 0
     assert Caller(make_user(is_staff=True)).get(f"/benchmarks/{phase.benchmark.slug}").status_code == 200
 
@@ -104,7 +72,7 @@ def test_the_leaderboard_has_the_options_of_its_page(client):
     assert methods(to="2000-01-01") == methods(**{"from": "9999-12-31"}) == []
     assert client.get(address, {"superseded": "1"}).json()["rows"][0]["rank"] is None
     for wrong in ({"sort": "colour"}, {"rows": "some"}, {"from": "yesterday"}, {"superseded": "maybe"}):
-        problem(client.get(address, wrong), 422, "invalid")
+        assert_problem(client.get(address, wrong), 422, "invalid")
 
 
 def test_figures_of_hidden_ground_truth_are_rounded_as_on_the_pages(client):
@@ -141,8 +109,8 @@ def test_the_csv_has_a_line_for_each_volume(client):
 def test_a_private_submission_is_its_teams_alone(caller, client):
     submission = make_submission(make_benchmark(), team=caller.team)
     assert caller.get(f"/submissions/{submission.code}").json()["status"] == "uploaded"
-    problem(client.get(f"{API}/submissions/{submission.code}"), 404, "not_found")
-    problem(Caller().get(f"/submissions/{submission.code}"), 404, "not_found")
+    assert_problem(client.get(f"{API}/submissions/{submission.code}"), 404, "not_found")
+    assert_problem(Caller().get(f"/submissions/{submission.code}"), 404, "not_found")
 
 
 def test_a_published_submission_shows_its_files_to_its_team_alone(caller, client):
@@ -171,7 +139,7 @@ def test_a_submission_is_made_from_ready_uploads(caller, empty_queue):
     answer = response.json()
     assert (answer["method"], answer["status"], answer["visibility"]) == ("U-Net", "uploaded", "private")
     assert answer["files"][0]["sha256"] == row.sha256
-    again = problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
+    again = assert_problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert again["details"]["used_by"] == {"a": answer["code"]}
 
 
@@ -179,10 +147,10 @@ def test_an_upload_that_is_not_ready_is_named(caller, empty_queue):
     phase = make_benchmark()
     row = sent(caller.user, phase, checked=False)
     body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": row.code}}
-    answer = problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
+    answer = assert_problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert answer["details"]["states"] == {"a": "checking"}
     strangers = Caller()
-    answer = problem(strangers.send("POST", "/submissions", body), 409, "upload_not_ready")
+    answer = assert_problem(strangers.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert answer["details"]["states"] == {"a": "missing"}
 
 
@@ -190,13 +158,13 @@ def test_nobody_submits_for_a_team_that_is_not_theirs(caller, empty_queue):
     phase = make_benchmark()
     row = sent(caller.user, phase)
     body = {"benchmark": phase.benchmark.slug, "method": "m", "team": make_team().pk, "files": {"a": row.code}}
-    problem(caller.send("POST", "/submissions", body), 404, "not_found")
+    assert_problem(caller.send("POST", "/submissions", body), 404, "not_found")
 
 
 def test_a_used_up_quota_is_said(caller, empty_queue):
     phase = make_benchmark(per_day=0)
     body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}}
-    assert "has used all" in problem(caller.send("POST", "/submissions", body), 409, "not_accepted")["message"]
+    assert "has used all" in assert_problem(caller.send("POST", "/submissions", body), 409, "not_accepted")["message"]
 
 
 def test_actions_follow_the_submission(caller):
@@ -205,8 +173,10 @@ def test_actions_follow_the_submission(caller):
     assert caller.send("POST", f"{path}/unpublish").json()["visibility"] == "private"
     assert caller.send("POST", f"{path}/publish").json()["visibility"] == "published"
     assert caller.send("POST", f"{path}/withdraw").json()["visibility"] == "withdrawn"
-    assert problem(caller.send("POST", f"{path}/publish"), 409, "not_possible")["details"] == {"status": "scored"}
-    problem(caller.send("POST", f"{path}/cancel"), 409, "not_possible")
+    assert assert_problem(caller.send("POST", f"{path}/publish"), 409, "not_possible")["details"] == {
+        "status": "scored"
+    }
+    assert_problem(caller.send("POST", f"{path}/cancel"), 409, "not_possible")
 
 
 def test_a_waiting_submission_can_be_cancelled(caller):
@@ -222,7 +192,7 @@ def test_links_and_facts_come_with_a_submission(caller, empty_queue):
     answer = caller.send("POST", "/submissions", body).json()
     assert {name: answer[name] for name in about} == about
     bad = caller.send("PATCH", f"/submissions/{answer['code']}", {"code_url": "javascript:alert(1)"})
-    problem(bad, 422, "invalid")
+    assert_problem(bad, 422, "invalid")
 
 
 def test_an_entry_replaces_an_earlier_one_of_its_team(caller, client, empty_queue):
@@ -242,23 +212,23 @@ def test_nothing_else_can_be_replaced(caller, empty_queue):
     phase = make_benchmark()
     foreign, mine = make_scored(phase, 5_000.0), make_scored(phase, 6_000.0, team=caller.team)
     body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": sent(caller.user, phase).code}}
-    problem(caller.send("POST", "/submissions", {**body, "supersedes": foreign.code}), 404, "not_found")
+    assert_problem(caller.send("POST", "/submissions", {**body, "supersedes": foreign.code}), 404, "not_found")
     waiting = make_submission(phase, team=caller.team)
-    problem(caller.send("POST", "/submissions", {**body, "supersedes": waiting.code}), 409, "not_accepted")
-    problem(caller.send("PATCH", f"/submissions/{mine.code}", {"supersedes": mine.code}), 409, "not_accepted")
+    assert_problem(caller.send("POST", "/submissions", {**body, "supersedes": waiting.code}), 409, "not_accepted")
+    assert_problem(caller.send("PATCH", f"/submissions/{mine.code}", {"supersedes": mine.code}), 409, "not_accepted")
     newer = make_scored(phase, 7_000.0, team=caller.team)
     freeze_phase(phase=phase)
-    problem(caller.send("PATCH", f"/submissions/{newer.code}", {"supersedes": mine.code}), 409, "not_accepted")
+    assert_problem(caller.send("PATCH", f"/submissions/{newer.code}", {"supersedes": mine.code}), 409, "not_accepted")
 
 
 def test_only_an_organiser_makes_a_reference_entry(caller):
     submission = make_scored(make_benchmark(), 5_000.0, team=caller.team)
     path, body = f"/submissions/{submission.code}/reference", {"command": "baselines reproduce", "provenance": {"a": 1}}
-    problem(caller.send("POST", path, body), 403, "forbidden")
+    assert_problem(caller.send("POST", path, body), 403, "forbidden")
     type(caller.user).objects.filter(pk=caller.user.pk).update(is_staff=True)
     answer = caller.send("POST", path, body).json()
     assert (answer["is_reference"], answer["reproduce_command"]) == (True, "baselines reproduce")
-    problem(caller.send("POST", path, {**body, "provenance": {"a": "\0"}}), 422, "invalid")
+    assert_problem(caller.send("POST", path, {**body, "provenance": {"a": "\0"}}), 422, "invalid")
 
 
 def test_a_submission_can_be_renamed(caller):
@@ -271,7 +241,7 @@ def test_a_submission_can_be_renamed(caller):
 def test_nobody_changes_another_teams_submission(caller, method, path):
     submission = make_scored(make_benchmark(), 5_000.0)
     body = {"method": "mine"} if method == "PATCH" else None
-    problem(caller.send(method, f"/submissions/{submission.code}{path}", body), 404, "not_found")
+    assert_problem(caller.send(method, f"/submissions/{submission.code}{path}", body), 404, "not_found")
     assert Submission.objects.get().withdrawn_at is None
 
 
@@ -279,14 +249,14 @@ def test_a_token_does_only_what_its_scope_says():
     reader = Caller(scopes=["read"])
     submission = make_scored(make_benchmark(), 5_000.0, team=reader.team)
     assert reader.get("/submissions").status_code == 200
-    answer = problem(reader.send("POST", f"/submissions/{submission.code}/withdraw"), 403, "wrong_scope")
+    answer = assert_problem(reader.send("POST", f"/submissions/{submission.code}/withdraw"), 403, "wrong_scope")
     assert answer["details"] == {"needed": "submit"}
 
 
 @pytest.mark.parametrize("path", ["/submissions", "/me", "/me/uploads"])
 def test_what_is_ones_own_needs_a_login(client, path):
     response = client.get(API + path)
-    problem(response, 401, "not_logged_in")
+    assert_problem(response, 401, "not_logged_in")
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -299,7 +269,7 @@ def test_a_bad_token_is_refused_also_where_none_is_needed(client, key):
 
 def test_a_revoked_token_is_worth_nothing(caller):
     caller.user.api_tokens.update(revoked_at=timezone.now())
-    problem(caller.get("/me"), 401, "bad_token")
+    assert_problem(caller.get("/me"), 401, "bad_token")
 
 
 def test_a_session_reads_without_and_writes_with_the_csrf_token():
@@ -309,7 +279,7 @@ def test_a_session_reads_without_and_writes_with_the_csrf_token():
     browser.force_login(user)
     assert browser.get(f"{API}/me").json()["token"] is None
     address = f"{API}/submissions/{submission.code}/cancel"
-    problem(browser.post(address, content_type="application/json"), 403, "csrf_failed")
+    assert_problem(browser.post(address, content_type="application/json"), 403, "csrf_failed")
     browser.cookies["csrftoken"] = "x" * 32
     answer = browser.post(address, content_type="application/json", headers={"X-CSRFToken": "x" * 32})
     assert answer.status_code == 200
@@ -329,7 +299,7 @@ def test_uploads_are_found_by_their_declared_checksum(caller):
     assert answer["stored_bytes"] == 11
     stranger = Caller()
     assert stranger.get("/me/uploads").json()["count"] == 0
-    problem(stranger.get(f"/me/uploads/{answer['items'][0]['code']}"), 404, "not_found")
+    assert_problem(stranger.get(f"/me/uploads/{answer['items'][0]['code']}"), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +312,7 @@ def test_uploads_are_found_by_their_declared_checksum(caller):
     ],
 )
 def test_every_error_has_one_shape(caller, method, path, status, code):
-    problem(caller.send(method, path, {"x": 1} if method == "POST" else None), status, code)
+    assert_problem(caller.send(method, path, {"x": 1} if method == "POST" else None), status, code)
 
 
 @pytest.mark.parametrize("body", ["{", "[1", "\xff", '{"a": NaN', "null"])
@@ -354,7 +324,7 @@ def test_broken_json_is_the_callers_fault(caller, body):
 
 def test_a_form_with_files_is_no_call(caller):
     response = caller.client.post(f"{API}/submissions", {"a": "b"})
-    problem(response, 415, "wrong_content_type")
+    assert_problem(response, 415, "wrong_content_type")
 
 
 def test_too_many_requests_are_told_to_wait(caller, monkeypatch):
@@ -362,7 +332,7 @@ def test_too_many_requests_are_told_to_wait(caller, monkeypatch):
     monkeypatch.setattr(rate, "per_minute", 2)
     assert [caller.get("/me").status_code for _ in range(2)] == [200, 200]
     response = caller.get("/me")
-    problem(response, 429, "too_many_requests")
+    assert_problem(response, 429, "too_many_requests")
     assert int(response.headers["Retry-After"]) >= 1
     assert Caller().get("/me").status_code == 200
 

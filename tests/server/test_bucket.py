@@ -20,7 +20,7 @@ from evalserver.submissions.models import Submission
 from evalserver.uploads import store
 from evalserver.uploads.models import Upload
 from tests.factories import h5_bytes, make_benchmark, tiny_graph, tiny_labels, upload
-from tests.server.test_api import Caller
+from tests.server.caller import Caller
 
 BUCKET = "axonem-files"
 

@@ -13,7 +13,7 @@ from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.evaluation.reconciler import requeue_stale
 from evalserver.submissions.models import Diagnosis
 from tests.factories import make_benchmark, make_user, upload
-from tests.server.real_scores import score_for_real, split_axons
+from tests.server.real_scores import score_for_real, split_axons, submit
 
 pytestmark = pytest.mark.slow
 
@@ -143,8 +143,6 @@ def test_a_worker_that_dies_is_replaced_and_the_diagnosis_is_made(workers, ended
 
 @pytest.mark.django_db
 def test_evaluation_asks_for_the_diagnosis(worker, ended):
-    from tests.server.test_evaluation import submit
-
     submission = ended(submit(make_benchmark(), {"a": upload(split_axons())}))
     assert Diagnosis.objects.get(volume_file__submission=submission).status == "uploaded"
 

@@ -25,16 +25,7 @@ from tests.factories import (
     tiny_labels,
     upload,
 )
-
-
-def submit(phase, files=None, **fields):
-    """A submission through the service that the form calls; `files` by slug of the volume."""
-    user = fields.pop("user", None) or make_user()
-    volumes = {volume.slug: volume for volume in phase.volumes.all()}
-    uploads = {volume: (files or {}).get(slug) or upload() for slug, volume in volumes.items()}
-    return services.create_submission(
-        team=user.teams.get(), user=user, phase=phase, files=uploads, **{"method_name": "m", "publish": True, **fields}
-    )
+from tests.server.real_scores import submit
 
 
 def test_a_copy_of_the_labels_scores_the_ground_truths_own_erl(worker, ended):

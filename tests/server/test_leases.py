@@ -14,7 +14,7 @@ from evalserver.jobs import (
     FAILED,
     REJECTED,
     RUNNING,
-    UPLOADED,
+    WAITING,
     Rejection,
     change_status,
     redis_client,
@@ -49,7 +49,7 @@ def test_only_one_of_two_workers_gets_a_job(submission):
 
 def test_a_status_moves_only_from_where_it_is_expected(submission):
     assert not change_status(Submission, submission.pk, sources=[RUNNING], target=FAILED)
-    assert change_status(Submission, submission.pk, sources=[UPLOADED], target=REJECTED)
+    assert change_status(Submission, submission.pk, sources=[WAITING], target=REJECTED)
     submission.refresh_from_db()
     assert submission.status == REJECTED
 
@@ -137,7 +137,7 @@ def test_without_redis_a_submission_is_stored_and_sent_later(monkeypatch, empty_
         submission = services.create_submission(
             team=user.teams.get(), user=user, phase=phase, method_name="m", files={phase.volumes.get(): upload()}
         )
-    assert submission.status == UPLOADED
+    assert submission.status == WAITING
     assert redis_client().llen(JOB_QUEUE) == 0
     Submission.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
     assert requeue_stale().sent_again == 1
@@ -153,7 +153,7 @@ def test_a_failing_job_is_tried_three_times(submission, empty_queue):
         run_job(Submission, submission.pk, work)
         submission.refresh_from_db()
         statuses.append(submission.status)
-    assert statuses == [UPLOADED, UPLOADED, FAILED]
+    assert statuses == [WAITING, WAITING, FAILED]
 
 
 def test_a_rejection_is_not_tried_again(submission):

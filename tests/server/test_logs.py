@@ -15,7 +15,7 @@ import pytest
 from django.urls import get_resolver, reverse
 
 from evalserver.log_mask import MaskKeys, masked
-from tests.server.conftest import ROOT, manage
+from tests.server.commands import ROOT, manage
 
 SECRET = "MQ-3fj2k1-abcDEF_0123"
 LINKS = [

@@ -7,7 +7,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, redis_client
+from evalserver.jobs import FAILED, REJECTED, WAITING, redis_client
 from evalserver.jobs.broker import CONTROL_QUEUE
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.job import evaluate_submission
@@ -97,7 +97,7 @@ def test_who_opted_out_gets_none_and_none_later_either(ada):
     assert mail.outbox == []
 
 
-@pytest.mark.parametrize("status", [UPLOADED, "running"])
+@pytest.mark.parametrize("status", [WAITING, "running"])
 def test_nothing_is_mailed_before_the_end(ada, status):
     assert not mail_result(ended(ada, status).pk)
     assert mail.outbox == []

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.sandbox import protection
 from evalserver import checks, env, start
-from tests.server.conftest import ROOT, manage
+from tests.server.commands import ROOT, manage
 
 
 @pytest.mark.parametrize(

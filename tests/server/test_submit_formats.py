@@ -10,8 +10,8 @@ from django.test import Client
 
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_user, tiny_labels, upload
-from tests.server.test_api import Caller
-from tests.server.test_submit_uploads import sent
+from tests.server.caller import Caller
+from tests.server.uploaded import sent
 
 WHOLE_ERL_NM = 95 * 30.0  # of the three axons, each along the whole of x
 

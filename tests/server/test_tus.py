@@ -13,6 +13,7 @@ from evalserver.accounts.services import create_token
 from evalserver.uploads import services, store
 from evalserver.uploads.models import Upload
 from tests.factories import make_benchmark, make_user
+from tests.server.caller import assert_problem
 
 pytestmark = pytest.mark.django_db
 
@@ -69,13 +70,9 @@ def on_disk(url: str) -> bytes:
     return store.path_of(url.rpartition("/")[2]).read_bytes()
 
 
-def problem(response, status: int, code: str) -> dict:
-    assert response.status_code == status, response.content
+def assert_tus_problem(response, status: int, code: str) -> dict:
     assert response.headers["Tus-Resumable"] == "1.0.0"
-    answer = response.json()
-    assert set(answer) == {"code", "message", "details"}
-    assert answer["code"] == code
-    return answer
+    return assert_problem(response, status, code)
 
 
 def test_options_says_what_this_server_can(client):
@@ -120,49 +117,49 @@ def test_another_version_is_refused_before_anything_happens(tus, version):
     headers = {"Tus-Resumable": version} if version else {}
     tus.client.defaults.pop("HTTP_TUS_RESUMABLE")
     response = tus.client.generic("PATCH", url, b"abcd", BODY, headers={"Upload-Offset": "0", **headers})
-    problem(response, 412, "wrong_version")
+    assert_tus_problem(response, 412, "wrong_version")
     assert response.headers["Tus-Version"] == "1.0.0"
     assert on_disk(url) == b""
 
 
 @pytest.mark.parametrize("length", ["", "-1", "ten", "1.5", "9" * 20])
 def test_creation_needs_a_length(tus, length):
-    problem(tus.create(length), 400, "bad_header")
+    assert_tus_problem(tus.create(length), 400, "bad_header")
 
 
 def test_a_deferred_length_is_refused(tus):
-    problem(tus.create(5, Upload_Defer_Length="1"), 400, "length_needed")
+    assert_tus_problem(tus.create(5, Upload_Defer_Length="1"), 400, "length_needed")
 
 
 @pytest.mark.parametrize("part", ["partial", "final;/api/v1/uploads/aaaa /api/v1/uploads/bbbb"])
 def test_parallel_uploads_are_refused_at_the_first_request_with_the_setting_to_change(tus, part):
-    answer = problem(tus.create(5, Upload_Concat=part), 400, "no_concatenation")
+    answer = assert_tus_problem(tus.create(5, Upload_Concat=part), 400, "no_concatenation")
     assert answer["message"] == "parallel uploads are not supported: set parallelUploads to 1"
     without_length = tus.client.generic("POST", COLLECTION, b"", "", headers={"Upload-Concat": part})
-    problem(without_length, 400, "no_concatenation")
+    assert_tus_problem(without_length, 400, "no_concatenation")
     assert not Upload.objects.exists()
 
 
 @pytest.mark.parametrize("header", ["Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Something"])
 def test_a_header_of_an_extension_that_is_not_offered_is_refused_at_once(tus, header):
-    answer = problem(tus.create(5, **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
+    answer = assert_tus_problem(tus.create(5, **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
     assert header.lower() in answer["message"]
     assert answer["details"]["extensions"] == tus.client.options(COLLECTION).headers["Tus-Extension"].split(",")
     assert not Upload.objects.exists()
     url = tus.new(4)
-    problem(tus.patch(url, 0, b"abcd", **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
+    assert_tus_problem(tus.patch(url, 0, b"abcd", **{header.replace("-", "_"): "1"}), 400, "unsupported_extension")
     assert on_disk(url) == b""
 
 
 def test_a_file_over_the_limit_is_refused_before_its_first_byte(tus, settings):
     settings.UPLOAD_MAX_BYTES = 1000
-    assert problem(tus.create(1001), 413, "too_large")["details"] == {"limit_bytes": 1000}
+    assert assert_tus_problem(tus.create(1001), 413, "too_large")["details"] == {"limit_bytes": 1000}
     assert tus.create(1000).status_code == 201
 
 
 def test_more_bytes_than_announced_are_refused(tus):
     url = tus.new(4)
-    problem(tus.patch(url, 0, b"abcde"), 413, "past_the_end")
+    assert_tus_problem(tus.patch(url, 0, b"abcde"), 413, "past_the_end")
     assert on_disk(url) == b""
 
 
@@ -170,17 +167,19 @@ def test_more_bytes_than_announced_are_refused(tus):
 def test_a_wrong_offset_is_a_conflict_and_writes_nothing(tus, offset):
     url = tus.new(10)
     tus.patch(url, 0, b"01234")
-    assert problem(tus.patch(url, offset, b"x"), 409, "wrong_offset")["details"] == {"offset": 5}
+    assert assert_tus_problem(tus.patch(url, offset, b"x"), 409, "wrong_offset")["details"] == {"offset": 5}
     assert on_disk(url) == b"01234"
 
 
 @pytest.mark.parametrize("offset", ["", "-1", "zero"])
 def test_a_patch_needs_an_offset(tus, offset):
-    problem(tus.patch(tus.new(), offset, b"x"), 400, "bad_header")
+    assert_tus_problem(tus.patch(tus.new(), offset, b"x"), 400, "bad_header")
 
 
 def test_a_patch_of_another_content_type_is_refused(tus):
-    problem(tus.patch(tus.new(), 0, b"x", content_type="application/octet-stream"), 415, "wrong_content_type")
+    assert_tus_problem(
+        tus.patch(tus.new(), 0, b"x", content_type="application/octet-stream"), 415, "wrong_content_type"
+    )
 
 
 def test_an_empty_file_is_complete_at_once(tus):
@@ -193,7 +192,7 @@ def test_a_finished_upload_takes_no_more(tus):
     url = tus.new(3)
     tus.patch(url, 0, b"abc")
     assert tus.patch(url, 3, b"").status_code == 204
-    problem(tus.patch(url, 0, b"abc"), 409, "wrong_offset")
+    assert_tus_problem(tus.patch(url, 0, b"abc"), 409, "wrong_offset")
 
 
 def test_a_proxy_that_knows_only_post_can_be_worked_through(tus):
@@ -205,7 +204,7 @@ def test_a_proxy_that_knows_only_post_can_be_worked_through(tus):
 
 def test_other_methods_say_what_is_possible(tus):
     response = tus.client.put(tus.new(), b"x", BODY)
-    problem(response, 405, "method_not_allowed")
+    assert_tus_problem(response, 405, "method_not_allowed")
     assert response.headers["Allow"] == "OPTIONS, HEAD, PATCH, DELETE"
 
 
@@ -221,19 +220,19 @@ def test_a_piece_with_a_wrong_checksum_is_thrown_away(tus):
     tus.patch(url, 0, b"012")
     digest = hashlib.sha256(b"other").digest()
     response = tus.patch(url, 3, b"34567", Upload_Checksum=f"sha256 {b64(digest)}")
-    problem(response, 460, "checksum_mismatch")
+    assert_tus_problem(response, 460, "checksum_mismatch")
     assert response.reason_phrase == "Checksum Mismatch"
     assert on_disk(url) == b"012"
     assert tus.offset(url) == 3
 
 
 def test_an_unknown_checksum_algorithm_is_refused(tus):
-    problem(tus.patch(tus.new(), 0, b"x", Upload_Checksum="crc32 AAAA"), 400, "unknown_checksum")
+    assert_tus_problem(tus.patch(tus.new(), 0, b"x", Upload_Checksum="crc32 AAAA"), 400, "unknown_checksum")
 
 
 def test_a_wrong_checksum_at_creation_leaves_nothing(tus):
     digest = hashlib.sha256(b"other").digest()
-    problem(tus.create(10, b"0123", Upload_Checksum=f"sha256 {b64(digest)}"), 460, "checksum_mismatch")
+    assert_tus_problem(tus.create(10, b"0123", Upload_Checksum=f"sha256 {b64(digest)}"), 460, "checksum_mismatch")
     assert not Upload.objects.exists()
 
 
@@ -274,9 +273,9 @@ def test_an_upload_whose_last_byte_came_before_a_kill_is_finished_by_the_timer(t
 def test_the_second_of_two_parallel_patches_is_locked_out(tus):
     url = tus.new(10)
     with store.locked(row(url).code):
-        problem(tus.patch(url, 0, b"01234"), 423, "locked")
+        assert_tus_problem(tus.patch(url, 0, b"01234"), 423, "locked")
         assert tus.offset(url) == 0
-        problem(tus.client.delete(url), 423, "locked")
+        assert_tus_problem(tus.client.delete(url), 423, "locked")
     assert tus.patch(url, 0, b"01234").status_code == 204
 
 
@@ -310,7 +309,7 @@ def test_termination_removes_row_and_file(tus):
     path = store.path_of(row(url).code)
     assert tus.client.delete(url).status_code == 204
     assert not path.exists()
-    problem(tus.patch(url, 0, b"x"), 404, "not_found")
+    assert_tus_problem(tus.patch(url, 0, b"x"), 404, "not_found")
 
 
 def test_an_expired_upload_is_gone(tus):
@@ -318,7 +317,7 @@ def test_an_expired_upload_is_gone(tus):
     path = store.path_of(row(url).code)
     Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert tus.head(url).status_code == 410
-    problem(tus.patch(url, 0, b"x"), 410, "gone")
+    assert_tus_problem(tus.patch(url, 0, b"x"), 410, "gone")
     assert services.remove_expired() == 1
     assert not path.exists()
     assert tus.head(url).status_code == 404
@@ -343,14 +342,14 @@ def test_nobody_touches_another_users_upload(tus, method):
 
 def test_without_login_nothing_is_stored(client):
     response = client.post(COLLECTION, content_type=BODY, headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"})
-    problem(response, 401, "not_logged_in")
+    assert_tus_problem(response, 401, "not_logged_in")
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_session_needs_the_csrf_token():
     browser = Client(enforce_csrf_checks=True, headers={"Tus-Resumable": "1.0.0"})
     browser.force_login(make_user())
-    problem(browser.post(COLLECTION, content_type=BODY, headers={"Upload-Length": "5"}), 403, "csrf_failed")
+    assert_tus_problem(browser.post(COLLECTION, content_type=BODY, headers={"Upload-Length": "5"}), 403, "csrf_failed")
     browser.cookies["csrftoken"] = "x" * 32
     shown = {"Upload-Length": "5", "X-CSRFToken": "x" * 32}
     assert browser.post(COLLECTION, headers=shown, content_type=BODY).status_code == 201
@@ -359,13 +358,16 @@ def test_a_session_needs_the_csrf_token():
 def test_a_token_that_may_only_read_uploads_nothing():
     token = create_token(user=make_user(), name="t", scopes=["read"])[1]
     headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
-    problem(Client().post(COLLECTION, content_type=BODY, headers=headers), 403, "wrong_scope")
+    assert_tus_problem(Client().post(COLLECTION, content_type=BODY, headers=headers), 403, "wrong_scope")
 
 
 def test_the_bytes_of_one_user_have_a_limit(tus, settings):
     settings.UPLOAD_QUOTA_BYTES = 100
     tus.new(60)
-    assert problem(tus.create(41), 403, "quota_exceeded")["details"] == {"taken_bytes": 60, "limit_bytes": 100}
+    assert assert_tus_problem(tus.create(41), 403, "quota_exceeded")["details"] == {
+        "taken_bytes": 60,
+        "limit_bytes": 100,
+    }
     assert tus.create(40).status_code == 201
     assert Tus().create(100).status_code == 201
 
@@ -374,7 +376,7 @@ def test_unfinished_uploads_have_a_limit(tus, settings):
     settings.UPLOAD_MAX_OPEN = 2
     first = tus.new(2)
     tus.new(2)
-    problem(tus.create(2), 403, "too_many_uploads")
+    assert_tus_problem(tus.create(2), 403, "too_many_uploads")
     tus.patch(first, 0, b"ab")
     assert tus.create(2).status_code == 201
 
@@ -403,16 +405,16 @@ def test_a_hostile_file_name_is_only_ever_shown(tus, name):
     ],
 )
 def test_bad_metadata_is_refused(tus, metadata):
-    problem(tus.create(3, Upload_Metadata=metadata), 400, "bad_metadata")
+    assert_tus_problem(tus.create(3, Upload_Metadata=metadata), 400, "bad_metadata")
 
 
 def test_what_the_benchmark_would_not_take_is_refused_before_its_first_byte(tus):
     phase = make_benchmark(per_day=0)
     metadata = f"benchmark {b64(phase.benchmark.slug)},volume {b64('a')}"
-    problem(tus.create(3, Upload_Metadata=metadata), 403, "not_accepted")
+    assert_tus_problem(tus.create(3, Upload_Metadata=metadata), 403, "not_accepted")
     unknown = f"benchmark {b64(phase.benchmark.slug)},volume {b64('zz')}"
-    problem(tus.create(3, Upload_Metadata=unknown), 400, "bad_metadata")
-    problem(tus.create(3, Upload_Metadata=f"benchmark {b64('nowhere')}"), 404, "not_found")
+    assert_tus_problem(tus.create(3, Upload_Metadata=unknown), 400, "bad_metadata")
+    assert_tus_problem(tus.create(3, Upload_Metadata=f"benchmark {b64('nowhere')}"), 404, "not_found")
 
 
 def test_a_worker_computes_the_checksum_of_the_whole(tus):

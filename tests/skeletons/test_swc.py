@@ -28,7 +28,7 @@ def assert_the_three(text: str | bytes) -> None:
     assert {tuple(e) for e in tree.edges.tolist()} == EDGES
 
 
-def refusal(text: str | bytes) -> str:
+def assert_refused(text: str | bytes) -> str:
     with pytest.raises(InputError) as caught:
         swc(text)
     assert str(caught.value).startswith("7.swc")
@@ -190,11 +190,11 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "reason"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_has_no_single_reading_is_refused_with_its_line(text, reason):
-    assert re.search(reason, refusal(text))
+    assert re.search(reason, assert_refused(text))
 
 
 def test_the_same_fault_on_many_lines_is_one_complaint():
-    text = refusal("\n".join(f"{i} 0 x 1 1 1 -1" for i in range(1, 1001)))
+    text = assert_refused("\n".join(f"{i} 0 x 1 1 1 -1" for i in range(1, 1001)))
     assert text == "7.swc, line 1: x is 'x', expected a number (and so on 999 more lines)"
 
 
@@ -279,7 +279,7 @@ def test_a_file_of_many_nodes_takes_memory_in_proportion():
 
 def test_one_endless_entry_is_refused_without_a_table_of_its_width():
     text = "\n".join([*ROWS, "4 0 " + "9" * 1_000_000 + " 1 1 1 1"])
-    assert "line 4: x is '99999" in refusal(text)
+    assert "line 4: x is '99999" in assert_refused(text)
 
 
 def test_a_long_comment_takes_time_in_proportion():

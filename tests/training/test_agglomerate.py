@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from baselines.affinity_unet.agglomerate import agglomerate
 from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, edge_slot, region_graph, rename
-from tests.training.test_watershed import row, same_partition, smooth
+from tests.training.affinity_fields import row, same_partition, smooth
 
 
 def graph_of(*edges: tuple[int, int, int, int]) -> RegionGraph:

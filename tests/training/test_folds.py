@@ -2,7 +2,6 @@
 
 import json
 
-import h5py
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -18,14 +17,10 @@ from baselines.cli import main  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint  # noqa: E402
 from baselines.common.config_file import config_from, load_config  # noqa: E402
 from baselines.common.submit import method_page  # noqa: E402
-from tests.training.conftest import SMALL, cells  # noqa: E402
+from tests.training.cells import SMALL, write_experiment  # noqa: E402
 
 VOLUME = 'raw = "cells.h5:raw"\nlabels = "cells.h5:labels"\n'
-TOML = f"""
-name = "cells"
-voxel_size_nm = [300, 80, 80]
-seed = 5
-
+DATA = f"""
 [[folds]]
 [[folds.train]]
 {VOLUME}z = [0, 6]
@@ -41,49 +36,12 @@ seed = 5
 [[data.test]]
 name = "cells"
 {VOLUME}
-[model]
-widths = [4, 8]
-pool = [[1, 2, 2]]
-norm = "group"
-offsets = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 4]]
-
-[train]
-steps = 60
-patch = [4, 24, 24]
-learning_rate = 0.01
-workers = 0
-
-[compute]
-threads = 1
-
-[augment]
-misalign = 0.0
-missing = 0.0
-blur = 0.0
-box = 0.0
-warp = 0.0
-
-[predict]
-patch = [4, 24, 24]
-
-[segment]
-block = [6, 20, 20]
-halo = [2, 6, 6]
-min_fragment_voxels = 10
-dust = 5
-
-[evaluate]
-tolerance_nodes = 5
 """
 
 
 @pytest.fixture
 def toml(tmp_path):
-    raw, labels = cells((12, 48, 48))
-    with h5py.File(tmp_path / "cells.h5", "w") as file:
-        file["raw"], file["labels"] = raw, labels
-    (tmp_path / "cells.toml").write_text(TOML)
-    return tmp_path / "cells.toml"
+    return write_experiment(tmp_path, DATA, steps=60)
 
 
 def test_folds_are_trained_joined_and_judged_by_what_was_kept_from_them(toml, tmp_path, capsys):
@@ -134,7 +92,7 @@ def going_on(toml, text: str):
 
 def test_each_fold_goes_on_from_the_same_fold_of_another_training(toml, tmp_path):
     out = tmp_path / "run"
-    assert main(["train", str(going_on(toml, TOML)), "-o", str(out), "--quiet"]) == 0
+    assert main(["train", str(going_on(toml, toml.read_text())), "-o", str(out), "--quiet"]) == 0
     for fold in ("fold-0", "fold-1"):
         first = load_checkpoint(out / fold / "start" / fold / "last.pt")
         second = load_checkpoint(out / fold / "last.pt")
@@ -143,7 +101,7 @@ def test_each_fold_goes_on_from_the_same_fold_of_another_training(toml, tmp_path
 
 
 def test_a_fold_does_not_begin_with_weights_that_learnt_from_what_is_kept_from_it(toml, tmp_path, capsys):
-    turned = TOML.replace("[0, 6]", "[?]").replace("[6, 12]", "[0, 6]").replace("[?]", "[6, 12]")
+    turned = toml.read_text().replace("[0, 6]", "[?]").replace("[6, 12]", "[0, 6]").replace("[?]", "[6, 12]")
     assert main(["train", str(going_on(toml, turned)), "-o", str(tmp_path / "run"), "--quiet"]) == 1
     assert "train.start cells.toml: its fold 0 has other volumes than this one's" in capsys.readouterr().err
 

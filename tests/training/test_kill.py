@@ -22,7 +22,7 @@ from baselines.affinity_unet.predict import predict
 from baselines.affinity_unet.segment import build_hierarchy
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.config_file import config_from
-from tests.training.conftest import SMALL, cells
+from tests.training.cells import SMALL, cells
 
 stage, deadline, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 calls = 0

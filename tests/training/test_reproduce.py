@@ -18,13 +18,9 @@ from baselines.common import evaluate  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint  # noqa: E402
 from baselines.common.config_file import load_config  # noqa: E402
 from baselines.common.provenance import file_checksum  # noqa: E402
-from tests.training.conftest import SMALL, cells  # noqa: E402
+from tests.training.cells import SMALL, write_experiment  # noqa: E402
 
-TOML = """
-name = "cells"
-voxel_size_nm = [300, 80, 80]
-seed = 5
-
+DATA = """
 [[data.train]]
 raw = "cells.h5:raw"
 labels = "cells.h5:labels"
@@ -38,50 +34,12 @@ z = [0, 6]
 name = "cells"
 raw = "cells.h5:raw"
 labels = "cells.h5:labels"
-
-[model]
-widths = [4, 8]
-pool = [[1, 2, 2]]
-norm = "group"
-offsets = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 4]]
-
-[train]
-steps = 80
-patch = [4, 24, 24]
-learning_rate = 0.01
-workers = 0
-
-[compute]
-threads = 1
-
-[augment]
-misalign = 0.0
-missing = 0.0
-blur = 0.0
-box = 0.0
-warp = 0.0
-
-[predict]
-patch = [4, 24, 24]
-
-[segment]
-block = [6, 20, 20]
-halo = [2, 6, 6]
-min_fragment_voxels = 10
-dust = 5
-
-[evaluate]
-tolerance_nodes = 5
 """
 
 
 @pytest.fixture
 def toml(tmp_path):
-    raw, labels = cells((12, 48, 48))
-    with h5py.File(tmp_path / "cells.h5", "w") as file:
-        file["raw"], file["labels"] = raw, labels
-    (tmp_path / "cells.toml").write_text(TOML)
-    return tmp_path / "cells.toml"
+    return write_experiment(tmp_path, DATA, steps=80)
 
 
 def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
@@ -111,7 +69,7 @@ def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
 
     size = export_weights(out / "last.pt", tmp_path / "small.pt")
     assert size < (out / "last.pt").stat().st_size / 3
-    shipped = TOML.replace("dust = 5", "dust = 5\nthreshold = 0.5")
+    shipped = toml.read_text().replace("dust = 5", "dust = 5\nthreshold = 0.5")
     (tmp_path / "shipped.toml").write_text(f'checkpoint = "small.pt"\n{shipped}')
     assert main(["reproduce", str(tmp_path / "shipped.toml"), "-o", str(tmp_path / "again"), "--quiet"]) == 0
 
@@ -119,7 +77,9 @@ def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
 @pytest.fixture
 def going_on(toml):
     """A configuration that trains cells.toml first, and then at a rate of nearly nothing."""
-    text = TOML.replace("steps = 80", 'steps = 2\nstart = "cells.toml"').replace("rate = 0.01", "rate = 1e-30")
+    text = (
+        toml.read_text().replace("steps = 80", 'steps = 2\nstart = "cells.toml"').replace("rate = 0.01", "rate = 1e-30")
+    )
     toml.with_name("second.toml").write_text(text)
     return toml.with_name("second.toml")
 

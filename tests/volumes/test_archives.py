@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from axonem_eval.volumes import open_labels
-from tests.volumes.test_formats import LABELS, SHAPE, complaint, zarr_array, zipped
+from tests.volumes.written_labels import LABELS, SHAPE, assert_refused, zarr_array, zipped
 
 
 def reads_the_labels(path) -> bool:
@@ -34,7 +34,7 @@ def test_zips_of_bzip2_are_read(archive, tmp_path):
 
 
 def test_lzma_is_named_and_the_remedy_works(archive, tmp_path):
-    message = complaint(packed_anew(archive, tmp_path / "b.zip", zipfile.ZIP_LZMA), "zip_method")
+    message = assert_refused(packed_anew(archive, tmp_path / "b.zip", zipfile.ZIP_LZMA), "zip_method")
     assert "LZMA" in message
     assert "deflate" in message
     assert reads_the_labels(packed_anew(tmp_path / "b.zip", tmp_path / "c.zip", zipfile.ZIP_DEFLATED))
@@ -48,12 +48,12 @@ def test_a_method_that_is_not_read_is_named(archive, method, name):
         data[place + 10 : place + 12] = method.to_bytes(2, "little")
         place = data.find(b"PK\1\2", place + 1)
     archive.write_bytes(data)
-    assert name in complaint(archive, "zip_method")
+    assert name in assert_refused(archive, "zip_method")
 
 
 def test_backslashes_of_net_are_named(archive, tmp_path):
     path = packed_anew(archive, tmp_path / "b.zip", rename=lambda name: name.replace("/", "\\"))
-    message = complaint(path, "backslash")
+    message = assert_refused(path, "backslash")
     assert ".NET" in message
     assert reads_the_labels(packed_anew(path, tmp_path / "c.zip", rename=lambda name: name.replace("\\", "/")))
 
@@ -64,7 +64,7 @@ def test_a_name_twice_comes_with_a_remedy_that_works(tmp_path):
         array[:] = LABELS
         with pytest.warns(UserWarning, match="Duplicate"):
             array.attrs["resolution"] = [30, 8, 8]
-    assert "LocalStore" in complaint(tmp_path / "a.zip", "twice")
+    assert "LocalStore" in assert_refused(tmp_path / "a.zip", "twice")
     array = zarr.create_array(zarr.storage.LocalStore(tmp_path / "b"), shape=SHAPE, dtype="u8", chunks=(8, 16, 16))
     array[:] = LABELS
     array.attrs["resolution"] = [30, 8, 8]
@@ -91,14 +91,14 @@ def test_an_archive_is_opened_once_however_many_arrays_it_holds(tmp_path, monkey
 def test_an_hdf5_file_in_an_archive_is_to_be_given_as_it_is(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("seg.h5", b"\x89HDF")
-    assert "seg.h5, an HDF5 file" in complaint(tmp_path / "a.zip", "unknown_format")
+    assert "seg.h5, an HDF5 file" in assert_refused(tmp_path / "a.zip", "unknown_format")
 
 
 def test_what_an_archive_of_something_else_holds_is_said(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for i in range(3):
             archive.writestr(f"s{i}.png", b"x")
-    assert "3 .png" in complaint(tmp_path / "a.zip", "unknown_format")
+    assert "3 .png" in assert_refused(tmp_path / "a.zip", "unknown_format")
 
 
 def test_names_that_desktops_leave_are_not_looked_at(tmp_path):

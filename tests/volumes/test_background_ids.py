@@ -9,7 +9,7 @@ from axonem_eval import VolumeSpec
 from axonem_eval.cli import main
 from axonem_eval.volumes import check_labels, open_labels
 from tests.label_files import SHAPE, VOXEL_NM, straight_graph, two_axons, write_h5
-from tests.volumes.test_formats import tiff, zarr_array
+from tests.volumes.written_labels import tiff, zarr_array
 
 SPEC = VolumeSpec(SHAPE, VOXEL_NM)
 WHOLE = tuple(slice(0, n) for n in SHAPE)

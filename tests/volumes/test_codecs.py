@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import numcodecs as zarr_numcodecs
 
 from axonem_eval.volumes import open_labels
-from tests.volumes.test_formats import LABELS, SHAPE, complaint, precomputed, zarr_array
+from tests.volumes.written_labels import LABELS, SHAPE, assert_refused, precomputed, zarr_array
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_checksum_of_zstd_in_zarr_v2_is_compared(tmp_path):
     data = bytearray(chunk.read_bytes())
     data[-1] ^= 1  # the checksum ends the frame
     chunk.write_bytes(data)
-    complaint(path, "damaged_chunk")
+    assert_refused(path, "damaged_chunk")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_checksum_of_zstd_in_zarr_v2_is_compared(tmp_path):
     ],
 )
 def test_a_zarr_v2_codec_that_is_not_read_is_named(tmp_path, name, options):
-    message = complaint(zarr_array(tmp_path / "a.zarr", zarr_format=2, **options), "codec")
+    message = assert_refused(zarr_array(tmp_path / "a.zarr", zarr_format=2, **options), "codec")
     assert f"codec {name}" in message
 
 
@@ -61,7 +61,7 @@ def test_a_zarr_v2_codec_that_is_not_read_is_named(tmp_path, name, options):
     ],
 )
 def test_numcodecs_in_zarr_v3_are_named_and_the_remedy_works(tmp_path, name, options):
-    message = complaint(zarr_array(tmp_path / "a.zarr", **options), "codec")
+    message = assert_refused(zarr_array(tmp_path / "a.zarr", **options), "codec")
     assert name in message
     assert "zarr.codecs.ZstdCodec()" in message
     open_labels(zarr_array(tmp_path / "b.zarr", compressors=zarr.codecs.ZstdCodec())).close()
@@ -81,6 +81,6 @@ def test_a_precomputed_encoding_that_is_not_read_says_why(tmp_path, encoding, co
     info = json.loads((path / "info").read_text())
     info["scales"][0]["encoding"] = encoding
     (path / "info").write_text(json.dumps(info))
-    message = complaint(path, code)
+    message = assert_refused(path, code)
     assert reason in message
     assert "compressed_segmentation" in message

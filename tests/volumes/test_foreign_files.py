@@ -1,5 +1,6 @@
 """Files that are no label volume, or none that is read, are called by their name."""
 
+import gzip
 from contextlib import suppress
 
 import h5py
@@ -10,7 +11,7 @@ from axonem_eval import InputError, SkeletonGraph
 from axonem_eval.cli import main
 from axonem_eval.volumes import open_labels
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
-from tests.volumes.test_formats import complaint, tiff
+from tests.volumes.written_labels import assert_refused, tiff
 
 FOREIGN = {
     "a web page": b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>",
@@ -23,6 +24,7 @@ FOREIGN = {
     "an NML file": b'<?xml version="1.0"?>\n<things><thing id="1"/></things>',
     "a web store": b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
     "a NIfTI": b"\x5c\x01\0\0" + bytes(340) + b"n+1\0",
+    "a NIfTI or Analyze header, packed with gzip": gzip.compress(b"\x5c\x01\0\0" + bytes(400)),
     "a pickle": b"\x80\x04\x95\0",
     "-v7.3": b"MATLAB 5.0 MAT-file, Platform: GLNXA64",
     "an MRC volume": bytes(208) + b"MAP ",
@@ -35,7 +37,7 @@ FOREIGN = {
 def test_a_foreign_file_is_named_in_place_of_labels_and_of_a_bundle(tmp_path, what):
     path = tmp_path / "seg.h5"
     path.write_bytes(FOREIGN[what])
-    assert what in complaint(path, "not_hdf5")
+    assert what in assert_refused(path, "not_hdf5")
     with pytest.raises(InputError) as caught:
         SkeletonGraph.load(path)
     assert what.replace("-v7.3", "a MATLAB file") in str(caught.value)
@@ -63,7 +65,7 @@ def test_a_bundle_in_place_of_the_segmentation_is_named(tmp_path, capsys):
 
 def test_an_npz_of_labels_is_named_and_the_remedy_works(tmp_path):
     np.savez(tmp_path / "a.npz", seg=two_axons())
-    assert "NumPy archive (.npz) of seg" in complaint(tmp_path / "a.npz", "unknown_format")
+    assert "NumPy archive (.npz) of seg" in assert_refused(tmp_path / "a.npz", "unknown_format")
     with h5py.File(tmp_path / "a.h5", "w") as f:
         labels = two_axons()
         f.create_dataset("main", data=labels, chunks=(4, 8, 8), compression="gzip")
@@ -72,7 +74,7 @@ def test_an_npz_of_labels_is_named_and_the_remedy_works(tmp_path):
 
 def test_an_n5_container_is_named(tmp_path):
     (tmp_path / "attributes.json").write_text('{"n5": "2.0.0"}')
-    assert "N5" in complaint(tmp_path, "unknown_format")
+    assert "N5" in assert_refused(tmp_path, "unknown_format")
 
 
 def created(path, kind: h5py.h5t.TypeID):
@@ -105,7 +107,7 @@ ODD_TYPES = {
 
 @pytest.mark.parametrize("name", ODD_TYPES)
 def test_a_type_that_is_no_integer_is_the_files_fault(tmp_path, name):
-    assert "uint64" in complaint(created(tmp_path / "a.h5", ODD_TYPES[name]), "wrong_dtype")
+    assert "uint64" in assert_refused(created(tmp_path / "a.h5", ODD_TYPES[name]), "wrong_dtype")
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -1,5 +1,6 @@
 """The same labels through every format: shape, axes, voxel size and labels come out alike."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -7,81 +8,23 @@ from pathlib import Path
 import numcodecs
 import numpy as np
 import pytest
-import tensorstore
 import tifffile
 import zarr
 
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.volumes import check_labels, open_labels
-
-SHAPE = (20, 33, 47)
-LABELS = np.random.default_rng(3).integers(0, 2**40, SHAPE, dtype=np.uint64)
-LABELS[:, :5] = 7
-
-
-def zarr_array(path: Path, labels: np.ndarray = LABELS, **options) -> Path:
-    """An array, in the root of the store where no name is given."""
-    options = {"chunks": (8, 16, 16), "zarr_format": 3, **options}
-    array = zarr.create_array(store=path, shape=labels.shape, dtype=labels.dtype, **options)
-    array[:] = labels
-    return path
-
-
-def zipped(path: Path) -> Path:
-    return Path(shutil.make_archive(str(path), "zip", path))
-
-
-def precomputed(path: Path, encoding: str = "raw", sharded: bool = False, labels: np.ndarray = LABELS, **scale) -> Path:
-    """A precomputed volume written by tensorstore; voxels of 8 x 16 x 30 nm (x,y,z)."""
-    dtype = str(labels.dtype)
-    metadata = {"resolution": [8, 16, 30], "encoding": encoding, "chunk_size": [16, 8, 4], "size": labels.shape[::-1]}
-    if encoding == "compressed_segmentation":
-        metadata["compressed_segmentation_block_size"] = [8, 8, 8]
-    if sharded:
-        metadata["sharding"] = {
-            "@type": "neuroglancer_uint64_sharded_v1",
-            "preshift_bits": 1,
-            "minishard_bits": 2,
-            "shard_bits": 1,
-            "hash": "identity",
-            "data_encoding": "gzip",
-            "minishard_index_encoding": "gzip",
-        }
-    spec = {
-        "driver": "neuroglancer_precomputed",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
-        "multiscale_metadata": {"data_type": dtype, "num_channels": 1, "type": "segmentation"},
-        "scale_metadata": {**metadata, **scale},
-    }
-    store = tensorstore.open(spec, create=True).result()
-    store[...] = labels.T[..., None]
-    return path
-
-
-def tiff(path: Path, labels: np.ndarray = LABELS, **options) -> Path:
-    tifffile.imwrite(path, labels, photometric="minisblack", **options)
-    return path
-
-
-def ome(path: Path, version: int) -> Path:
-    """A pyramid of two levels of which the first is the full resolution, with leading axes t and c."""
-    group = zarr.open_group(path, mode="w", zarr_format=version)
-    for level, labels in enumerate((LABELS, LABELS[::2, ::2, ::2])):
-        group.create_array(str(level), data=labels[None, None], chunks=(1, 1, 8, 16, 16))
-    axes = [{"name": n, "type": "space", "unit": "micrometer"} for n in "tczyx"]
-    scale = [{"type": "scale", "scale": [1, 1, 0.03, 0.008, 0.008]}]
-    multiscales = [{"axes": axes, "datasets": [{"path": str(i), "coordinateTransformations": scale} for i in (0, 1)]}]
-    group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
-    return path
-
-
-def folder_of_tiffs(path: Path) -> Path:
-    path.mkdir()
-    for z, section in enumerate(LABELS):
-        tiff(path / f"seg_{z + 8}.tif", section, compression="zlib")
-    return path
-
+from tests.volumes.written_labels import (
+    LABELS,
+    SHAPE,
+    assert_refused,
+    folder_of_tiffs,
+    ome,
+    precomputed,
+    tiff,
+    zarr_array,
+    zipped,
+)
 
 MAKERS = {
     "zarr2": lambda p: zarr_array(p / "a.zarr", zarr_format=2),
@@ -153,35 +96,27 @@ def test_the_voxel_size_is_read_from_each_format(tmp_path):
             assert volume.info.voxel_size_nm_zyx == pytest.approx(size)
 
 
-def complaint(path: Path, code: str) -> str:
-    """The message of the one complaint about a file, which has that code."""
-    with pytest.raises(InputError) as caught, open_labels(path) as volume:
-        volume.read(tuple(slice(0, n) for n in volume.shape_zyx))
-    assert [c.code for c in caught.value.complaints] == [code]
-    return caught.value.complaints[0].message
-
-
 def test_a_float_array_is_named(tmp_path):
-    assert "float32" in complaint(zarr_array(tmp_path / "a.zarr", LABELS.astype(np.float32)), "wrong_dtype")
-    assert "float32" in complaint(tiff(tmp_path / "a.tif", LABELS.astype(np.float32)), "wrong_dtype")
-    assert "float32" in complaint(precomputed(tmp_path / "p", labels=LABELS.astype(np.float32)), "wrong_dtype")
+    assert "float32" in assert_refused(zarr_array(tmp_path / "a.zarr", LABELS.astype(np.float32)), "wrong_dtype")
+    assert "float32" in assert_refused(tiff(tmp_path / "a.tif", LABELS.astype(np.float32)), "wrong_dtype")
+    assert "float32" in assert_refused(precomputed(tmp_path / "p", labels=LABELS.astype(np.float32)), "wrong_dtype")
 
 
 def test_axes_named_x_y_z_are_refused(tmp_path):
     path = zarr_array(tmp_path / "a.zarr", dimension_names=["x", "y", "z"])
-    assert "x, y, z" in complaint(path, "swapped_axes")
+    assert "x, y, z" in assert_refused(path, "swapped_axes")
 
 
 def test_a_folder_of_something_else_says_what_is_read(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    assert "zarr.json" in complaint(tmp_path, "unknown_format")
+    assert "zarr.json" in assert_refused(tmp_path, "unknown_format")
 
 
 def test_a_damaged_chunk_is_named_without_our_paths(tmp_path):
     path = zarr_array(tmp_path / "a.zarr")
     chunk = path / "c" / "1" / "0" / "2"
     chunk.write_bytes(chunk.read_bytes()[:100])
-    message = complaint(path, "damaged_chunk")
+    message = assert_refused(path, "damaged_chunk")
     assert "c/1/0/2" in message
     assert str(tmp_path) not in message
 
@@ -192,29 +127,52 @@ def test_a_damaged_section_is_named(tmp_path):
     with tifffile.TiffFile(path) as file:
         offset, size = file.pages[4].dataoffsets[0], file.pages[4].databytecounts[0]
     path.write_bytes(data[:offset] + bytes(size) + data[offset + size :])
-    assert "section 4" in complaint(path, "damaged_chunk")
+    assert "section 4" in assert_refused(path, "damaged_chunk")
 
 
 def test_a_missing_section_is_named(tmp_path):
     (folder_of_tiffs(tmp_path / "a") / "seg_12.tif").unlink()
-    assert "number 12" in complaint(tmp_path / "a", "missing_section")
+    assert "number 12" in assert_refused(tmp_path / "a", "missing_section")
 
 
 def test_a_colour_image_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 30, 3), np.uint8), photometric="rgb")
-    complaint(tmp_path / "a.tif", "wrong_ndim")
+    assert_refused(tmp_path / "a.tif", "wrong_ndim")
 
 
 def test_precomputed_chunks_packed_by_a_web_server_are_not_read_as_background(tmp_path):
     path = precomputed(tmp_path / "a")
     for chunk in (path / json.loads((path / "info").read_text())["scales"][0]["key"]).iterdir():
         chunk.rename(f"{chunk}.gz")
-    assert "gunzip" in complaint(path, "packed_chunks")
+    assert "gunzip" in assert_refused(path, "packed_chunks")
+
+
+def test_precomputed_chunks_packed_under_their_own_names_are_told_from_damaged_ones(tmp_path):
+    path = precomputed(tmp_path / "a")
+    chunks = list((path / json.loads((path / "info").read_text())["scales"][0]["key"]).iterdir())
+    for chunk in chunks:
+        chunk.write_bytes(gzip.compress(chunk.read_bytes()))
+    with open_labels(path) as volume, pytest.raises(InputError, match=r"packed with gzip.*gunzip <FILE >NEW"):
+        volume.read_chunk(0)
+    for chunk in chunks:
+        chunk.write_bytes(gzip.decompress(chunk.read_bytes()))
+    with open_labels(path) as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in SHAPE)), LABELS)
+    chunks[0].write_bytes(b"")
+    with open_labels(path) as volume, pytest.raises(InputError, match="damaged"):
+        volume.read(tuple(slice(0, n) for n in SHAPE))
+
+
+@pytest.mark.parametrize("make", [precomputed, tiff, folder_of_tiffs])
+def test_a_name_of_an_array_is_refused_where_none_can_be_chosen(tmp_path, make):
+    path = make(tmp_path / "a")
+    with pytest.raises(InputError, match="'16_32_30' cannot be chosen; give a without it"):
+        open_labels(f"{path}:16_32_30")
 
 
 def test_without_the_extra_the_complaint_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorstore", None)
     monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
-    assert "axonem[formats]" in complaint(zarr_array(tmp_path / "a.zarr"), "missing_extra")
+    assert "axonem[formats]" in assert_refused(zarr_array(tmp_path / "a.zarr"), "missing_extra")
     (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(20))
-    assert "axonem[formats]" in complaint(tmp_path / "a.tif", "missing_extra")
+    assert "axonem[formats]" in assert_refused(tmp_path / "a.tif", "missing_extra")

@@ -15,7 +15,16 @@ import zarr
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.sandbox import sample_confined
 from axonem_eval.volumes import open_labels
-from tests.volumes.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array, zipped
+from tests.volumes.written_labels import (
+    LABELS,
+    SHAPE,
+    assert_refused,
+    folder_of_tiffs,
+    precomputed,
+    tiff,
+    zarr_array,
+    zipped,
+)
 
 SPEC = VolumeSpec(SHAPE, (30.0, 8.0, 8.0))
 NODES = np.array([(0, 0, 0), (19, 32, 46), (3, 20, 7)], np.int32)
@@ -30,7 +39,7 @@ def test_a_link_in_a_folder_is_refused_wherever_it_leads(tmp_path, target):
     path = zarr_array(tmp_path / "a.zarr")
     (path / "c" / "0" / "0" / "1").unlink()
     (path / "c" / "0" / "0" / "1").symlink_to(target)
-    assert "never followed" in complaint(path, "link")
+    assert "never followed" in assert_refused(path, "link")
 
 
 def test_a_link_in_place_of_a_folder_is_refused(tmp_path):
@@ -38,13 +47,13 @@ def test_a_link_in_place_of_a_folder_is_refused(tmp_path):
     path = zarr_array(tmp_path / "a.zarr")
     (path / "c").rename(tmp_path / "old")
     (path / "c").symlink_to(secret / "c")
-    complaint(path, "link")
+    assert_refused(path, "link")
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     path = zarr_array(tmp_path / "a.zarr")
     os.mkfifo(path / "c" / "0" / "0" / "9")
-    complaint(path, "link")
+    assert_refused(path, "link")
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "c/../../x", "C:\\x"])
@@ -52,7 +61,7 @@ def test_an_archive_with_names_that_lead_outside_is_refused(tmp_path, name):
     path = zipped(zarr_array(tmp_path / "a.zarr"))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, b"x")
-    complaint(path, "outside_path")
+    assert_refused(path, "outside_path")
 
 
 def test_a_link_in_an_archive_is_refused(tmp_path):
@@ -61,7 +70,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path):
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, "/etc/passwd")
-    complaint(path, "link")
+    assert_refused(path, "link")
 
 
 def test_a_bomb_in_an_archive_is_refused_unread(tmp_path, monkeypatch):
@@ -70,7 +79,7 @@ def test_a_bomb_in_an_archive_is_refused_unread(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("zarr.json", "{}")
         archive.writestr("c/0/0/0", bytes(10_000_001))
-    assert "zip -0" in complaint(path, "huge_chunk")
+    assert "zip -0" in assert_refused(path, "huge_chunk")
 
 
 def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path):
@@ -79,7 +88,7 @@ def test_an_archive_that_holds_a_name_twice_is_refused(tmp_path):
         archive.writestr("zarr.json", "{}")
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("zarr.json", "[]")
-    complaint(path, "twice")
+    assert_refused(path, "twice")
 
 
 def test_a_bomb_among_sections_is_refused_unread(tmp_path, monkeypatch):
@@ -87,13 +96,13 @@ def test_a_bomb_among_sections_is_refused_unread(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
         for z in range(3):
             archive.writestr(f"s{z}.tif", bytes(10_000_001))
-    complaint(tmp_path / "a.zip", "huge_chunk")
+    assert_refused(tmp_path / "a.zip", "huge_chunk")
 
 
 def test_a_truncated_archive_says_to_send_it_again(tmp_path):
     path = zipped(zarr_array(tmp_path / "a.zarr"))
     path.write_bytes(path.read_bytes()[:-100])
-    assert "sha256sum" in complaint(path, "truncated")
+    assert "sha256sum" in assert_refused(path, "truncated")
 
 
 @pytest.mark.parametrize("key", ["../secret", "/etc", "8_8_30/../../x", "s3://bucket", 7])
@@ -102,14 +111,14 @@ def test_a_precomputed_scale_outside_the_folder_is_refused(tmp_path, key):
     info = json.loads((path / "info").read_text())
     info["scales"][0]["key"] = key
     (path / "info").write_text(json.dumps(info))
-    complaint(path, "outside_path")
+    assert_refused(path, "outside_path")
 
 
 def test_a_pyramid_level_outside_the_folder_is_refused(tmp_path):
     zarr_array(tmp_path / "secret.zarr")
     group = zarr.open_group(tmp_path / "a.zarr", mode="w")
     group.attrs["ome"] = {"multiscales": [{"datasets": [{"path": "../secret.zarr"}]}]}
-    complaint(tmp_path / "a.zarr", "outside_path")
+    assert_refused(tmp_path / "a.zarr", "outside_path")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +166,7 @@ def test_info_that_is_no_info_is_the_files_fault(tmp_path, content):
 def test_a_chunk_that_inflates_to_more_than_it_may_is_the_files_fault(tmp_path, codec, bomb):
     path = zarr_array(tmp_path / "a.zarr", compressors=codec)
     (path / "c" / "1" / "0" / "0").write_bytes(bomb(1 << 27))
-    complaint(path, "damaged_chunk")
+    assert_refused(path, "damaged_chunk")
 
 
 @pytest.mark.parametrize(

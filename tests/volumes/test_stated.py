@@ -10,7 +10,7 @@ from axonem_eval import InputError, VolumeSpec
 from axonem_eval.volumes import check_labels, open_labels
 from tests.label_files import SHAPE as SMALL
 from tests.label_files import VOXEL_NM, two_axons, write_h5
-from tests.volumes.test_formats import LABELS, SHAPE, ome, tiff
+from tests.volumes.written_labels import LABELS, SHAPE, ome, tiff
 
 SPEC = VolumeSpec(SMALL, VOXEL_NM)
 

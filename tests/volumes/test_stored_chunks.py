@@ -12,7 +12,7 @@ from axonem_eval import InputError, VolumeSpec
 from axonem_eval.cli import main
 from axonem_eval.volumes import check_labels, open_labels
 from tests.label_files import straight_graph, two_axons
-from tests.volumes.test_formats import LABELS, SHAPE, complaint, folder_of_tiffs, precomputed, tiff, zarr_array
+from tests.volumes.written_labels import LABELS, SHAPE, assert_refused, folder_of_tiffs, precomputed, tiff, zarr_array
 
 # Voxels that hold something; all else was never written.
 WRITTEN = (slice(0, 8), slice(0, 16), slice(16, 32))
@@ -148,7 +148,7 @@ ELSEWHERE = {
 def test_chunks_that_lie_elsewhere_are_named_and_the_remedy_works(tmp_path, name):
     options, damage = ELSEWHERE[name]
     path = separator(zarr_array(tmp_path / "a.zarr", **options), damage)
-    message = complaint(path, "no_chunks")
+    message = assert_refused(path, "no_chunks")
     assert "the metadata lead to" in message
     remedy = json.loads(f"{{{re.search(r'(?:add|write) (.*) (?:to .zarray|in zarr.json)', message).group(1)}}}")
     separator(path, lambda m: m.update(remedy))
@@ -159,7 +159,7 @@ def test_chunks_that_lie_elsewhere_are_named_and_the_remedy_works(tmp_path, name
 def test_a_wrong_key_of_a_scale_is_named_and_the_remedy_works(tmp_path):
     path = precomputed(tmp_path / "a")
     (path / "8_16_30").rename(path / "8.0_16.0_30.0")
-    message = complaint(path, "no_chunks")
+    message = assert_refused(path, "no_chunks")
     assert "lead to 8_16_30/0-16_0-8_0-4" in message
     assert '"key": "8.0_16.0_30.0"' in message
     edited(path / "info", lambda info: info["scales"][0].update(key="8.0_16.0_30.0"))
@@ -167,10 +167,25 @@ def test_a_wrong_key_of_a_scale_is_named_and_the_remedy_works(tmp_path):
         assert volume.stored_chunks().all()
 
 
+def test_files_of_a_later_scale_are_named_and_the_remedy_works(tmp_path):
+    path = precomputed(tmp_path / "a")
+
+    def put_before(info):
+        (scale,) = info["scales"]
+        info["scales"] = [{**scale, "key": "4_8_30", "size": [2 * n for n in scale["size"]]}, scale]
+
+    edited(path / "info", put_before)
+    assert "lies 8_16_30/" in (message := assert_refused(path, "no_chunks"))
+    assert "of another scale. Only the first scale is read: remove the scales before it" in message
+    edited(path / "info", lambda info: info["scales"].pop(0))
+    with open_labels(path) as volume:
+        assert volume.stored_chunks().all()
+
+
 def test_a_wrong_offset_is_named(tmp_path):
     path = precomputed(tmp_path / "a")
     edited(path / "info", lambda info: info["scales"][0].update(voxel_offset=[7, 7, 7]))
-    assert "voxel_offset" in complaint(path, "no_chunks")
+    assert "voxel_offset" in assert_refused(path, "no_chunks")
 
 
 @pytest.mark.parametrize("make", [lambda p: sparse_zarr(p / "a"), lambda p: sparse_precomputed(p / "a")])
@@ -178,7 +193,7 @@ def test_a_store_without_any_chunk_is_refused(tmp_path, make):
     path = make(tmp_path)
     for chunk in [p for p in path.rglob("*") if p.is_file() and p.name not in ("info", "zarr.json")]:
         chunk.unlink()
-    assert "no other file lies there" in complaint(path, "no_chunks")
+    assert "no other file lies there" in assert_refused(path, "no_chunks")
 
 
 def test_an_empty_mask_needs_no_chunk(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from axonem_eval.volumes import open_labels
-from tests.volumes.test_formats import complaint, tiff, zipped
+from tests.volumes.written_labels import assert_refused, tiff, zipped
 
 N = 12
 # Section z holds z + 1 everywhere.
@@ -60,7 +60,7 @@ def test_the_number_that_counts_gives_the_order(tmp_path, name):
     ],
 )
 def test_an_order_that_is_not_certain_is_refused(tmp_path, name, code, words):
-    assert words in complaint(sections(tmp_path / "a", name), code)
+    assert words in assert_refused(sections(tmp_path / "a", name), code)
 
 
 def test_sections_are_read_from_an_archive(tmp_path):
@@ -83,7 +83,7 @@ def test_what_macos_adds_to_an_archive_is_no_section(tmp_path):
 def test_sections_in_several_folders_are_refused(tmp_path):
     sections(tmp_path / "a", lambda z: f"s{z}.tif")
     sections(tmp_path / "b", lambda z: f"s{z}.tif")
-    assert "2 folders (a, b)" in complaint(tmp_path, "ambiguous_dataset")
+    assert "2 folders (a, b)" in assert_refused(tmp_path, "ambiguous_dataset")
 
 
 def test_a_damaged_section_of_an_archive_is_named(tmp_path):
@@ -93,36 +93,36 @@ def test_a_damaged_section_of_an_archive_is_named(tmp_path):
         place = archive.getinfo("s4.tif").header_offset
     data[place + 60 : place + 90] = bytes(30)
     path.write_bytes(data)
-    assert "s4.tif" in complaint(path, "damaged_chunk")
+    assert "s4.tif" in assert_refused(path, "damaged_chunk")
 
 
 def test_a_file_of_several_pages_among_sections_is_refused(tmp_path):
     path = sections(tmp_path / "a", lambda z: f"s{z}.tif")
     tiff(path / "s3.tif", SECTIONS[:3])
-    assert "s3.tif has 3 pages" in complaint(path, "several_pages")
+    assert "s3.tif has 3 pages" in assert_refused(path, "several_pages")
 
 
 @pytest.mark.parametrize("codec", ["jpeg", "jpeg2000", "jpegxr"])
 def test_compression_for_pictures_is_refused(tmp_path, codec):
     stack = SECTIONS.astype(np.uint8).repeat(4, 1).repeat(4, 2)
-    assert codec in complaint(tiff(tmp_path / "a.tif", stack, compression=codec), "lossy")
+    assert codec in assert_refused(tiff(tmp_path / "a.tif", stack, compression=codec), "lossy")
     folder = tmp_path / "a"
     folder.mkdir()
     tiff(folder / "s0.tif", stack[0], compression=codec)
-    assert codec in complaint(folder, "lossy")
+    assert codec in assert_refused(folder, "lossy")
 
 
 def test_colours_that_are_ids_come_with_the_formula_that_gives_them_back(tmp_path):
     ids = np.array([7, 300, 70_000, 16_000_000]).reshape(1, 2, 2)
     colours = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
-    message = complaint(tmp_path / "a.tif", "wrong_ndim")
+    message = assert_refused(tmp_path / "a.tif", "wrong_ndim")
     formula = re.search(r"id = ([RGB*+ \d]+)", message).group(1)
     r, g, b = np.moveaxis(colours.astype(np.int64), -1, 0)
     np.testing.assert_array_equal(eval(formula, {"R": r, "G": g, "B": b}), ids)
     (tmp_path / "b").mkdir()
     tifffile.imwrite(tmp_path / "b" / "s1.tif", colours[0], photometric="rgb")
-    assert "R*65536" in complaint(tmp_path / "b", "wrong_ndim")
+    assert "R*65536" in assert_refused(tmp_path / "b", "wrong_ndim")
 
 
 def test_pages_written_one_by_one_are_one_stack(tmp_path):
@@ -135,4 +135,4 @@ def test_pages_written_one_by_one_are_one_stack(tmp_path):
 def test_a_stack_that_was_cut_off_says_so(tmp_path):
     path = tiff(tmp_path / "a.tif", SECTIONS)
     path.write_bytes(path.read_bytes()[:1500])
-    assert "sha256sum" in complaint(path, "truncated")
+    assert "sha256sum" in assert_refused(path, "truncated")

@@ -1,3 +1,5 @@
+"""Markdown in templates of benchmarks."""
+
 from django import template
 from django.utils.safestring import SafeString
 

@@ -1,3 +1,5 @@
+"""`manage.py make_demo`."""
+
 from typing import Any
 
 from django.core.management import call_command

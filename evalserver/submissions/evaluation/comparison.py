@@ -6,7 +6,7 @@ from django.db import transaction
 
 from axonem_eval.scoring import compare_samples, paired_bootstrap
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler, ruler_of
-from evalserver.jobs import FAILED, REJECTED, RUNNING, UPLOADED, Lease, Rejection, change_status, run_job, send
+from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Comparison, Submission
 
@@ -42,14 +42,15 @@ def request_comparison(a: Submission, b: Submission) -> Comparison:
     Raises TooManyWaiting.
     """
     ruler = current_ruler(a.phase)
-    assert ruler is not None
-    if Comparison.objects.filter(status__in=(UPLOADED, RUNNING)).count() >= MAX_WAITING:
+    if ruler is None:
+        raise ValueError(f"{a} and {b} are not comparable")
+    if Comparison.objects.filter(status__in=(WAITING, RUNNING)).count() >= MAX_WAITING:
         raise TooManyWaiting
     comparison, made = Comparison.objects.get_or_create(
         a=a, b=b, ruler=ruler, defaults={"stage": "Waiting for a worker"}
     )
     if made or change_status(
-        Comparison, comparison.pk, sources=[FAILED, REJECTED], target=UPLOADED, attempts=0, complaints=[]
+        Comparison, comparison.pk, sources=[FAILED, REJECTED], target=WAITING, attempts=0, complaints=[]
     ):
         send(comparison)
     return comparison

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from axonem_eval.errors import InputError
 from axonem_eval.sandbox import Limits, diagnose_confined
-from evalserver.jobs import FAILED, REJECTED, UPLOADED, Lease, Rejection, change_status, run_job, send
+from evalserver.jobs import FAILED, REJECTED, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.uploads import local_path
@@ -36,7 +36,7 @@ def request_diagnoses(submission: Submission) -> int:
         sources = [FAILED, REJECTED]
         if view_files.is_shown(volume_file.volume) and not job.view_files:
             sources.append(Diagnosis.DONE_STATUS)
-        if made or change_status(Diagnosis, job.pk, sources=sources, target=UPLOADED, attempts=0, complaints=[]):
+        if made or change_status(Diagnosis, job.pk, sources=sources, target=WAITING, attempts=0, complaints=[]):
             send(job)
             queued += 1
     return queued

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
-from evalserver.jobs import UPLOADED, change_status, send
+from evalserver.jobs import WAITING, change_status, send
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Submission
 
@@ -32,7 +32,7 @@ def rescore_submission(submission_id: int) -> str:
             scoring.record(submission, measured)
         return "rescored"
     with transaction.atomic():
-        moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=UPLOADED, attempts=0)
+        moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=WAITING, attempts=0)
         if moved:
             send(submission)
     return "queued" if moved else "skipped"

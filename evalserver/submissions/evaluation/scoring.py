@@ -107,7 +107,8 @@ def mean_erl_interval(measured: list[Measured], *, resamples: int = DEFAULT_RESA
     mean = np.zeros(resamples)
     for number, m in enumerate(sorted(measured, key=lambda m: m.volume_file.volume_id)):
         table = m.report.table
-        assert table is not None
+        if table is None:
+            raise ValueError("score_nodes made no table of axons")
         length = table.skeleton_length_nm
         squares = length * table.skeleton_erl_nm(m.tolerance_nodes)
         # The seeds are those of paired_bootstrap: volumes a step apart.
@@ -132,7 +133,7 @@ def code_version() -> str:
     release = version("axonem")
     try:
         commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=10"],
+            ["git", "describe", "--always", "--dirty", "--abbrev=10"],  # noqa: S607  (git is wherever PATH says)
             cwd=settings.BASE_DIR,
             capture_output=True,
             text=True,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from axonem_eval.report import bin_name
 from axonem_eval.report.svg import Frame, figure, legend, number, tag, ticks, tip
+from evalserver.site import own_markup
 
 SIDES = (("side-a", "A"), ("side-b", "B"))
 LEGEND = [("side-a", "A"), ("side-b", "B, dashed")]
@@ -35,7 +36,7 @@ def tolerance(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
         f"T = {name}: A {p['erl_nm'] / 1000:.2f} µm, B {q['erl_nm'] / 1000:.2f} µm"
         for name, p, q in zip(names, *points, strict=True)
     )
-    return mark_safe(figure(draw, f"ERL at each tolerance. {words}.") + legend(LEGEND))
+    return own_markup(figure(draw, f"ERL at each tolerance. {words}.") + legend(LEGEND))
 
 
 def bins(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
@@ -46,7 +47,7 @@ def bins(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
         if x["normalized_erl"] is not None and y["normalized_erl"] is not None
     ]
     if not pairs:
-        return mark_safe("")
+        return own_markup("")
 
     def draw(width: int) -> tuple[int, str]:
         height = 280 if width > 500 else 250
@@ -68,7 +69,7 @@ def bins(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
         f"{bin_name(x)} µm: A {100 * x['normalized_erl']:.0f}%, B {100 * y['normalized_erl']:.0f}%" for x, y in pairs
     )
     key = legend([("side-a", "A, left bar"), ("side-b", "B, right bar")])
-    return mark_safe(figure(draw, f"Share of the ceiling by axon length. {words}.") + key)
+    return own_markup(figure(draw, f"Share of the ceiling by axon length. {words}.") + key)
 
 
 def survival(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
@@ -76,7 +77,7 @@ def survival(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
     curves = [a["run_survival"], b["run_survival"]]
     xs = [value / 1000 for value in curves[0]["length_nm"]]
     if len(xs) < 2:
-        return mark_safe("")
+        return own_markup("")
 
     def draw(width: int) -> tuple[int, str]:
         height = 300 if width > 500 else 260
@@ -91,4 +92,4 @@ def survival(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
     starts = [100 * curve["segmentation"][0] for curve in curves]
     description = f"Share of cable by run length: A starts at {starts[0]:.0f}%, B at {starts[1]:.0f}%."
     entries = [("truth-line", "ground truth"), ("side-a", "A; the area below is its ERL"), ("side-b", "B, dashed")]
-    return mark_safe(figure(draw, description) + legend(entries))
+    return own_markup(figure(draw, description) + legend(entries))

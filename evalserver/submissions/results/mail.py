@@ -1,8 +1,8 @@
 """Mail to whoever made a submission, when its evaluation has ended.
 
-`Submission.mailed_status` is the end state that they were last told of. Who sets it sends the mail: of two
-deliveries of a task one does. A mail server that refuses the message gets it again later; a worker that is
-killed while it hands the message over may lose it, but never sends it twice.
+`Submission.mailed_status` is the end state of the last mail. The task that sets it sends the mail, so a task that is
+delivered twice sends one. A mail server that refuses the message gets it again later. A worker that is killed while
+it hands the message over may lose it, but never sends it twice.
 """
 
 import logging

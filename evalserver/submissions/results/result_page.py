@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from axonem_eval.report import diagnosis_page, plots
+from evalserver.site import own_markup
 from evalserver.submissions.models import Diagnosis, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
@@ -63,14 +64,13 @@ class VolumeResult:
     @property
     def _diagnosis_report(self) -> dict[str, Any]:
         """Only for pages that have looked whether the diagnosis is ready."""
-        assert self.diagnosis is not None
-        report: dict[str, Any] | None = self.diagnosis.report
-        assert report is not None
-        return report
+        if self.diagnosis is None or self.diagnosis.report is None:
+            raise ValueError("there is no diagnosis yet")
+        return dict(self.diagnosis.report)
 
     @property
     def segments_plot(self) -> SafeString:
-        return mark_safe(diagnosis_page.length_plot(self._diagnosis_report))
+        return own_markup(diagnosis_page.length_plot(self._diagnosis_report))
 
     @property
     def segments_rows(self) -> list[list[str]]:
@@ -103,18 +103,18 @@ class VolumeResult:
 
     @property
     def loss_plot(self) -> SafeString:
-        return mark_safe(plots.loss_bar(self.report))
+        return own_markup(plots.loss_bar(self.report))
 
     @property
     def tolerance_plot(self) -> SafeString:
-        return mark_safe(plots.tolerance_plot(self.report))
+        return own_markup(plots.tolerance_plot(self.report))
 
     @property
     def bins_plot(self) -> SafeString | str:
         bins = [b for b in self.report["length_bins"] if b["axons"]]
-        return mark_safe(plots.bins_plot(bins)) if bins else ""
+        return own_markup(plots.bins_plot(bins)) if bins else ""
 
     @property
     def survival_plot(self) -> SafeString | str:
         survival = self.report["run_survival"]
-        return mark_safe(plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""
+        return own_markup(plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""

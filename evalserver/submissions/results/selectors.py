@@ -41,7 +41,7 @@ def result_of(submission: Submission) -> Result | None:
 
 
 def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> dict[int, Result]:
-    """By submission id, of those that have a score. Without `reports` what results of volumes tell is not read."""
+    """By submission id, of those that have a score. Without `reports`, the volumes' reports are not read."""
     rows = list(submissions)
     phases = {row.pk: row.phase_id for row in rows}
     rulers = {phase.pk: current_ruler(phase) for phase in {row.phase for row in rows}}

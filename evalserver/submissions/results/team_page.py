@@ -1,3 +1,5 @@
+"""A team's page."""
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 

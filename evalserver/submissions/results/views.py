@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
+from evalserver.jobs import WAITING
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Diagnosis, Submission
@@ -37,7 +38,7 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "submission": submission,
         "benchmark": submission.phase.benchmark,
         "result": result_of(submission) if not submission.is_active else None,
-        "waiting": selectors.waiting_before(submission) if submission.status == "uploaded" else 0,
+        "waiting": selectors.waiting_before(submission) if submission.status == WAITING else 0,
         "files": selectors.files_of(submission),
         "may_manage": selectors.may_manage(request.user, submission),
         **selectors.versions_around(submission, request.user),

@@ -1,3 +1,5 @@
+"""`manage.py make_token`."""
+
 from datetime import timedelta
 from typing import Any
 

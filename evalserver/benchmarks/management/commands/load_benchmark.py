@@ -1,3 +1,5 @@
+"""`manage.py load_benchmark`."""
+
 import tomllib
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""`manage.py export_benchmark`."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""`manage.py requeue_stale`."""
+
 from typing import Any
 
 from django.core.management.base import BaseCommand

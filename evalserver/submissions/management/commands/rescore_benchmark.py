@@ -1,3 +1,5 @@
+"""`manage.py rescore_benchmark`."""
+
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser

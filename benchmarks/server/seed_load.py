@@ -1,45 +1,62 @@
+"""Fill an empty database with invented users and entries, to measure the leaderboard at scale.
+
+    VAR_DIR=/tmp/load python benchmarks/server/seed_load.py [--entries 10000] [--users 2000]
+
+Apply the migrations first. Refuses the folder of a real server, and a database that holds users or submissions.
+"""
+
+import argparse
 import math
-from argparse import ArgumentParser
+import os
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import django
 import numpy as np
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
-from django.utils import timezone
 
-from axonem_eval.scoring import METRIC_VERSION
-from evalserver.accounts.models import Membership, Team, User
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
-from evalserver.benchmarks.selectors import ruler_of
-from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
+sys.path.insert(0, str(Path(__file__).parents[2]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalserver.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.db import transaction  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from axonem_eval.scoring import METRIC_VERSION  # noqa: E402
+from evalserver.accounts.models import Membership, Team, User  # noqa: E402
+from evalserver.benchmarks.models import (  # noqa: E402
+    Benchmark,
+    GroundTruth,
+    Phase,
+    PublishedEntry,
+    PublishedScore,
+    Volume,
+)
+from evalserver.benchmarks.selectors import ruler_of  # noqa: E402
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile  # noqa: E402
 
 SLUG = "load"
 GT_ERL_NM = (28_500.0, 43_600.0)
 BATCH = 2_000
 
 
-class Command(BaseCommand):
-    help = "Fill an empty database with invented users and entries, to measure the leaderboard at scale."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--entries", type=int, default=10_000)
-        parser.add_argument("--users", type=int, default=2_000)
-        parser.add_argument("--seed", type=int, default=0)
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        if settings.BASE_DIR / "var" == settings.VAR_DIR:
-            raise CommandError("This is the folder of a real server. Set VAR_DIR to another folder.")
-        if User.objects.exists() or Submission.objects.exists():
-            raise CommandError("This database holds users or submissions. seed_load needs an empty one.")
-        with transaction.atomic():
-            teams = _teams(options["users"])
-            phase, ground_truths = _benchmark()
-            _entries(phase, ground_truths, teams, options["entries"], np.random.default_rng(options["seed"]))
-        self.stdout.write(
-            f"{User.objects.count()} users, {Submission.objects.count()} entries: /benchmarks/{SLUG}/leaderboard/"
-        )
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=int, default=10_000)
+    parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if settings.BASE_DIR / "var" == settings.VAR_DIR:
+        sys.exit("This is the folder of a real server. Set VAR_DIR to another folder.")
+    if User.objects.exists() or Submission.objects.exists():
+        sys.exit("This database holds users or submissions. seed_load needs an empty one.")
+    with transaction.atomic():
+        teams = _teams(options.users)
+        phase, ground_truths = _benchmark()
+        _entries(phase, ground_truths, teams, options.entries, np.random.default_rng(options.seed))
+    print(f"{User.objects.count()} users, {Submission.objects.count()} entries: /benchmarks/{SLUG}/leaderboard/")
 
 
 def _teams(count: int) -> list[Team]:
@@ -143,3 +160,7 @@ def _evaluations(ground_truth: GroundTruth, submissions: list[Submission], erl: 
         ],
         BATCH,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,15 @@
-"""A cache of about a second, for readers without a cookie: what many readers see is computed once.
+"""Every cache of the leaderboard, all in the memory of one process; the newest values of each are kept.
+
+| what | where | key | how old it may be |
+|---|---|---|---|
+| pages of readers without a cookie | `anonymous_cache` | address with its query | half of LEADERBOARD_CACHE_SECONDS |
+| what all views of a phase share, for the same readers | `views` | phase | half of LEADERBOARD_CACHE_SECONDS |
+| the ranking of a phase | `ranking` | phase, and its `stamp` | always current: the stamp changes with it |
+| rows, and choices of the comparison form | `row_cache` | the values that they show | always current |
+| plot of the best result over time | `row_cache` | the values that it shows, the hour | an hour |
 
 Who is logged in always gets everything as it is now, so that a team sees what it has just published. A kept page may
-be made of kept values; each is kept for half of LEADERBOARD_CACHE_SECONDS, so that together they are no older.
+be made of kept values: that is why each lives for half of the setting's time.
 """
 
 import time
@@ -17,8 +25,13 @@ from django.http import HttpRequest, HttpResponse
 T = TypeVar("T")
 View = Callable[..., HttpResponse]
 
+KEPT_PAGES = 128
+KEPT_PHASES = 32
+KEPT_ROWS = 8192
+KEPT_PLOTS = 64
 
-class Moment(Generic[T]):
+
+class AnonymousCache(Generic[T]):
     """The newest `size` values by key, each for half of the setting's time."""
 
     def __init__(self, size: int) -> None:
@@ -41,18 +54,18 @@ class Moment(Generic[T]):
                 self._kept.popitem(last=False)
 
 
-def is_stranger(request: HttpRequest) -> bool:
+def is_anonymous(request: HttpRequest) -> bool:
     """Whether the answer may be cached. A cookie may mean a session or a message, so then it may not."""
     return bool(settings.LEADERBOARD_CACHE_SECONDS) and request.method == "GET" and not request.COOKIES
 
 
-def kept_for_strangers(view: View) -> View:
+def anonymous_cache(view: View) -> View:
     """Answer a reader without a cookie with a cached page, by its whole address."""
-    pages: Moment[bytes] = Moment(128)
+    pages: AnonymousCache[bytes] = AnonymousCache(KEPT_PAGES)
 
     @wraps(view)
     def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if not is_stranger(request):
+        if not is_anonymous(request):
             return view(request, *args, **kwargs)
         address, now = request.get_full_path(), time.monotonic()
         content = pages.get(address)

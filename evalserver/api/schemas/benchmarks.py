@@ -1,0 +1,123 @@
+"""Benchmarks and leaderboards."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from ninja import Schema
+from pydantic import Field
+
+from evalserver.api.schemas.common import Day, Text
+
+
+class GroundTruthOut(Schema):
+    """Figures of the ground truth that scores now; its skeletons are not among them."""
+
+    version: int
+    checksum: str
+    skeletons: int | None
+    gt_erl_nm: float | None
+    mean_node_spacing_nm: float | None
+
+
+class VolumeOut(Schema):
+    slug: str
+    name: str
+    tissue: str
+    shape_zyx: tuple[int, int, int]
+    voxel_size_nm_zyx: tuple[float, float, float]
+    tolerance_nodes: int
+    min_length_um: float
+    ground_truth_public: bool
+    ground_truth: GroundTruthOut | None
+
+
+class PhaseOut(Schema):
+    slug: str
+    name: str
+    kind: str
+    is_open: bool
+    opens_at: datetime
+    closes_at: datetime | None
+    submissions_per_day: int
+    volumes: list[str]
+
+
+class BenchmarkOut(Schema):
+    slug: str
+    name: str
+    summary: str
+    page: str
+    default_phase: str | None
+    phases: list[PhaseOut]
+    volumes: list[VolumeOut]
+
+
+class BenchmarkPage(Schema):
+    count: int
+    items: list[BenchmarkOut]
+
+
+class VolumeScoreOut(Schema):
+    volume: str
+    erl_nm: float
+    normalized_erl: float | None
+
+
+class RowOut(Schema):
+    """An entry. Equal scores share a rank, the earlier one is listed first.
+
+    rank : null where is_superseded, for an entry that a newer listed one of its team replaces.
+    mean_erl_low_nm, mean_erl_high_nm : 95% interval of the mean; null in older records.
+    """
+
+    rank: int | None
+    is_superseded: bool
+    is_reference: bool
+    submission: str
+    method: str
+    team: str
+    mean_erl_nm: float
+    mean_normalized_erl: float
+    mean_erl_low_nm: float | None
+    mean_erl_high_nm: float | None
+    volumes: list[VolumeScoreOut]
+    submitted_at: datetime
+    page: str
+
+
+class PublishedRowOut(Schema):
+    """A result from a paper: shown beside the ranking, never ranked."""
+
+    method: str
+    source: str
+    url: str
+    is_ground_truth: bool
+    mean_erl_nm: float | None
+    volumes: list[VolumeScoreOut]
+
+
+class BoardView(Schema):
+    """Which rows, in which order. The options have the same names as on the leaderboard's page."""
+
+    sort: Annotated[str, Field(pattern=r"^-?(rank|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.(um|percent))$")] = (
+        Field("rank", description="a column, also erl-VOLUME.um or erl-VOLUME.percent; with - the largest comes first")
+    )
+    q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
+    rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
+    superseded: Literal["0", "1"] = Field("0", description="1: also show entries that newer ones replace")
+    since: Day | None = Field(None, alias="from", description="first day of submission (UTC)")
+    until: Day | None = Field(None, alias="to", description="last day of submission (UTC)")
+
+
+class LeaderboardOut(Schema):
+    """count : rows of this view over all its pages. listed : entries that it chooses from."""
+
+    benchmark: str
+    phase: str
+    metric_version: str
+    count: int
+    listed: int
+    page: int
+    pages: int
+    rows: list[RowOut]
+    published: list[PublishedRowOut]

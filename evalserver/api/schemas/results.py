@@ -1,0 +1,129 @@
+"""Results of submissions: scores, diagnoses, comparisons."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from ninja import Schema
+
+
+class HeadlineOut(Schema):
+    """is_current : whether the leaderboard ranks with this metric and ground truth now."""
+
+    mean_erl_nm: float
+    mean_normalized_erl: float
+    metric_version: str
+    is_current: bool
+
+
+class EdgesOut(Schema):
+    """Skeleton length by outcome, nm; the four add up to the total, but for rounding."""
+
+    correct: float
+    omitted: float
+    split: float
+    merged: float
+    total: float
+
+
+class EvaluationOut(Schema):
+    """withheld : why there are no figures, empty where there are: see docs/metric.md."""
+
+    volume: str
+    erl_nm: float | None
+    gt_erl_nm: float
+    normalized_erl: float | None
+    withheld: str
+    tolerance_nodes: int
+    tolerance_um: float | None
+    voxel_size_nm: tuple[float, float, float]
+    edges_nm: EdgesOut | None
+    mergers: int | None
+    skeletons: int | None
+    no_merge_mask: bool | None
+    metric_version: str
+    ground_truth_checksum: str
+    code_version: str
+    created_at: datetime
+
+
+DiagnosisStatus = Literal["uploaded", "running", "ready", "rejected", "failed"]
+
+
+class DiagnosisOut(Schema):
+    """report : as `axonem-eval diagnose --json` prints it, null until `status` is ready. Places of likely errors are
+    listed for the team, and for everybody where the volume's ground truth is public."""
+
+    volume: str
+    status: DiagnosisStatus
+    stage: str
+    percent: int
+    complaints: list[str]
+    report: dict[str, Any] | None
+
+
+class EvaluationsOut(Schema):
+    """Empty until the submission is scored. Figures on hidden ground truth are rounded as on the pages."""
+
+    submission: str
+    headline: HeadlineOut | None
+    evaluations: list[EvaluationOut]
+
+
+class FigureOut(Schema):
+    """One figure of two entries; unit : um, percent, "per mm" or empty. difference : A minus B."""
+
+    figure: str
+    unit: str
+    a: float | None
+    b: float | None
+    difference: float | None
+
+
+class PairedOut(Schema):
+    """Paired bootstrap of the ERL over the same axons, A minus B. significant : p_value < 1 - level.
+
+    p_value_is_bound : on hidden ground truth p_value is the first of 0.001, 0.01, 0.05 and 1 that it is below.
+    """
+
+    difference_nm: float
+    difference_low_nm: float
+    difference_high_nm: float
+    level: float
+    p_value: float
+    p_value_is_bound: bool
+    axons: float
+    resamples: int
+    significant: bool
+
+
+class ComparedVolumeOut(Schema):
+    """axons_better : axons whose own ERL is higher in A; null on hidden ground truth.
+
+    withheld : why there are no figures, empty where there are.
+    """
+
+    volume: str
+    withheld: str
+    figures: list[FigureOut]
+    paired: PairedOut | None
+    axons_better: float | None
+    axons_equal: float | None
+    axons_worse: float | None
+
+
+class ComparisonOut(Schema):
+    """state : none (nobody has asked for the significance: POST does), computing (see stage and percent), ready,
+    refused or failed (see message).
+    """
+
+    a: str
+    b: str
+    benchmark: str
+    phase: str
+    metric_version: str
+    state: str
+    stage: str
+    percent: int
+    message: str
+    mean: PairedOut | None
+    volumes: list[ComparedVolumeOut]
