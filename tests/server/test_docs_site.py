@@ -58,7 +58,9 @@ def test_links_and_images_of_a_page_lead_somewhere(client, page):
     text = client.get(page.url).content.decode()
     article = text[text.index('<article class="docs">') : text.index("</article>")]
     for target in re.findall(r'(?:href|src)="(/[^"#]*)', article):
-        assert client.get(target).status_code in (200, 302), target
+        answer = client.get(target)
+        assert answer.status_code in (200, 302), target
+        answer.close()
     anchors = set(re.findall(r'id="([^"]+)"', text))
     assert set(re.findall(r'href="#([^"]+)"', text)) <= anchors
 
