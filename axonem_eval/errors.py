@@ -1,9 +1,9 @@
-"""What can be wrong with an input, said so that its owner can mend it.
+"""Complaints about an input, worded so that its owner can fix it.
 
     InputError          one or more complaints about a file that somebody handed in
-        .complaints     each with a stable code, and one line: what was found, what was wanted, what to do
+        .complaints     each with a stable code, and one line: what was found, what was expected, what to do
 
-Anything else that is raised is a fault of ours.
+Any other exception is a fault of this package.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,7 +45,7 @@ class InputError(ValueError):
 
 
 def guarded(path: Path, what: str, read: Callable[[], Result]) -> Result:
-    """Do it; whatever a parser raises on a file that somebody made is the file's fault.
+    """Call ``read``; an error that a parser raises is the file's fault.
 
     Raises InputError in place of the parser's error.
     """

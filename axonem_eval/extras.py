@@ -1,4 +1,4 @@
-"""Which optional packages belong to which extra of this distribution, and what to say where one is missing."""
+"""The optional packages of each extra of this distribution, and the message where one is missing."""
 
 EXTRAS = {
     "formats": ("tensorstore", "tifffile"),
@@ -10,9 +10,9 @@ EXTRAS = {
 
 
 def missing_package(error: ModuleNotFoundError, extra: str = "") -> str | None:
-    """One line about the package that an import lacked; None where it belongs to no extra, so that the fault is ours.
+    """One line about the package that an import lacked; None where it belongs to no extra.
 
-    extra : the one to install, where it is not the package's own but one that brings it along.
+    extra : name this extra instead of the one that lists the package.
     """
     package = (error.name or "").split(".")[0]
     own = next((name for name, packages in EXTRAS.items() if package in packages), None)

@@ -1,4 +1,4 @@
-"""What a file is that was handed in by mistake: named by its first bytes, with what to do about it."""
+"""Recognize a file that was given by mistake, by its first bytes, and say what to do with it."""
 
 import re
 import zipfile
@@ -47,7 +47,7 @@ _MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
     (b"%PDF", 0, "a PDF document", _WRITE_H5),
     (b"\xd0\xcf\x11\xe0", 0, "a document of Microsoft Office", _WRITE_H5),
 )
-# What is read as labels, and so never named where those are expected.
+# Label volumes: named only where a skeleton is expected.
 _VOLUMES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"II*\0", "a TIFF image"),
@@ -75,7 +75,7 @@ class FileKind:
 
     @property
     def fetches(self) -> bool:
-        """Whether the remedy gives the file that was meant, whatever it holds."""
+        """Whether the remedy leads to the right file, whatever that holds."""
         return self.remedy.startswith(("fetch", "unpack", "download", "save"))
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class FileKind:
 
 
 def kind_of_file(path: Path) -> FileKind | None:
-    """What a file is, by its first bytes; None where they tell nothing."""
+    """What a file is, by its first bytes; None if they match nothing known."""
     with open(path, "rb") as file:
         return _kind_of(file.read(_HEAD_BYTES))
 

@@ -1,5 +1,6 @@
-"""What a benchmark volume demands of a submitted segmentation."""
+"""The shape and voxel size that a submitted segmentation must have."""
 
+import math
 from dataclasses import dataclass
 
 from axonem_eval.errors import InputError
@@ -27,7 +28,7 @@ class VolumeSpec:
     def __post_init__(self) -> None:
         if len(self.shape_zyx) != 3 or min(self.shape_zyx) < 1:
             raise InputError.of("bad_spec", f"shape {self.shape_zyx} is not three positive integers (z, y, x)")
-        if len(self.voxel_size_nm_zyx) != 3 or not min(self.voxel_size_nm_zyx) > 0:
+        if len(self.voxel_size_nm_zyx) != 3 or not all(0 < v < math.inf for v in self.voxel_size_nm_zyx):
             raise InputError.of(
                 "bad_spec",
                 f"voxel size {self.voxel_size_nm_zyx} is not three positive lengths (z, y, x) in nm",

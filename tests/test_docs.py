@@ -14,7 +14,7 @@ import pytest
 from django.core.management import get_commands
 
 from baselines.common.config import ExperimentConfig
-from tests.test_rooms import ORDER
+from tests.rooms import ORDER
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

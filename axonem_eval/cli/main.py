@@ -6,6 +6,7 @@ Results go to stdout, progress and errors to stderr. Exit 0: success; 1: a fault
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -163,7 +164,7 @@ def _triple(text: str, number: type) -> tuple[Any, Any, Any]:
         z, y, x = (number(p) for p in parts)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 30,8,8") from None
-    if min(z, y, x) <= 0:
+    if not all(0 < n < math.inf for n in (z, y, x)):
         raise argparse.ArgumentTypeError(f"{text!r}: each of Z,Y,X must be positive")
     return z, y, x
 

@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The parser of `axonem` with all its commands."""
     parser = argparse.ArgumentParser(
         prog="axonem",
         description="Submit segmentations to a benchmark server.",
@@ -90,14 +91,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_server(sending)
 
     status = add("status", run_status, "List the submissions of your teams, or show one.")
-    status.add_argument("code", metavar="CODE", nargs="?")
+    status.add_argument("code", metavar="CODE", nargs="?", help="code of a submission (default: list all)")
     status.add_argument("--watch", action="store_true", help="follow the evaluation to its end")
     _add_server(status)
 
     board = add("leaderboard", run_leaderboard, "Print a benchmark's leaderboard.")
     board.add_argument("slug", metavar="SLUG", help="short name of the benchmark, as in its address")
     board.add_argument("--phase", default="", help="short name of the phase (default: the current one)")
-    board.add_argument("--page", type=int, default=1)
+    board.add_argument("--page", type=int, default=1, help="page of the table (default 1)")
     board.add_argument(
         "--sort",
         default="rank",
@@ -111,8 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     pair = add(
         "compare", run_compare, "Compare two entries of a phase, and test whether their difference is more than chance."
     )
-    pair.add_argument("a", metavar="A", help="code of an entry")
-    pair.add_argument("b", metavar="B")
+    pair.add_argument("a", metavar="A", help="code of the first entry")
+    pair.add_argument("b", metavar="B", help="code of the second entry")
     _add_server(pair)
     return parser
 
@@ -126,6 +127,7 @@ def _print(value: Any, text: str, *, as_json: bool) -> None:
 
 
 def run_login(arguments: argparse.Namespace) -> int:
+    """Check a token with the server and store it."""
     url = config.clean_url(arguments.url)
     if arguments.token_stdin:
         token = sys.stdin.readline().strip()
@@ -142,6 +144,7 @@ def run_login(arguments: argparse.Namespace) -> int:
 
 
 def run_submit(arguments: argparse.Namespace) -> int:
+    """Upload the files of a method, and submit it."""
     method = read_method(arguments.method)
     server = Server(config.load_login(arguments.server))
     benchmark = server.get(f"/benchmarks/{method.benchmark}")
@@ -190,6 +193,7 @@ def _report(server: Server, submission: dict[str, Any], bars: output.Bars, *, as
 
 
 def run_status(arguments: argparse.Namespace) -> int:
+    """Print one submission, or a list of all."""
     server = Server(config.load_login(arguments.server))
     if not arguments.code:
         page = server.get("/submissions")
@@ -208,6 +212,7 @@ def run_status(arguments: argparse.Namespace) -> int:
 
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
+    """Print a page of a benchmark's leaderboard."""
     server = Server(config.load_login(arguments.server))
     query = {"page": arguments.page, "sort": arguments.sort, "q": arguments.find}
     query |= {"rows": "best" if arguments.best else "all", "superseded": int(arguments.superseded)}
@@ -218,6 +223,7 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
+    """Print how two entries differ, with a paired bootstrap."""
     server = Server(config.load_login(arguments.server))
     bars = output.Bars()
     try:

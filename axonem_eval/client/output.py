@@ -19,10 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def um(nm: float | None) -> str:
+    """Micrometres with two digits; a dash where there is no figure."""
     return "-" if nm is None else f"{nm / 1000:,.2f}"
 
 
 def percent(share: float | None) -> str:
+    """A share from 0 to 1 as percent; a dash where there is no figure."""
     return "-" if share is None else f"{share * 100:.1f}%"
 
 
@@ -49,6 +51,7 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
 
 
 def submissions_table(items: Sequence[dict[str, Any]]) -> str:
+    """One line per submission, as the API lists them."""
     head = ["code", "benchmark", "method", "status", "visibility", "ERL (um)"]
     rows = []
     for s in items:
@@ -59,6 +62,7 @@ def submissions_table(items: Sequence[dict[str, Any]]) -> str:
 
 
 def leaderboard_table(board: dict[str, Any]) -> str:
+    """One line per entry, with the ERL of each volume in micrometres."""
     volumes = sorted({v["volume"] for row in board["rows"] for v in row["volumes"]})
     head = ["rank", "method", "team", "mean (um)", "of GT", *volumes]
     rows = []

@@ -1,4 +1,4 @@
-"""The label at each node of the skeletons, in one pass over a volume."""
+"""The label at each skeleton node, read in one pass over a volume."""
 
 from axonem_eval.sampling.contingency import PairCounter, index_pairs
 from axonem_eval.sampling.sample import NodeSample, sample_nodes, warm_kernels

@@ -1,8 +1,8 @@
-"""Sparse tables over pairs of uint64 ids: which pairs occur, and how often.
+"""Sparse contingency tables: which pairs of uint64 ids occur, and how often.
 
 The node counts of (skeleton, segment) and the voxel counts of (ground truth, segmentation) are both such tables.
-A dense table would need the product of two id counts; sorting would need a copy of the data. One hash table with
-open addressing needs neither.
+A dense table would have a cell for each combination of ids; sorting would copy the data. One hash table with open
+addressing needs neither.
 """
 
 import os
@@ -22,7 +22,7 @@ _START = 1 << 12
 
 @numba.njit(inline="always")
 def _find(a, b, key_a, key_b, value, salt):  # type: ignore[no-untyped-def]
-    """Slot of (a, b): the one that holds it, or the free one (value < 0) where it belongs."""
+    """Slot of the pair (a, b), or the free slot (value < 0) where it belongs."""
     mask = np.uint64(len(value) - 1)
     h = (a ^ salt) * np.uint64(0x9E3779B97F4A7C15)
     h ^= h >> np.uint64(32)
@@ -73,7 +73,7 @@ def _index(a, b, start, key_a, key_b, value, used, salt, out):  # type: ignore[n
 
 @numba.njit(nogil=True, cache=True)
 def _merge(other_a, other_b, other_value, key_a, key_b, value, used, salt):  # type: ignore[no-untyped-def]
-    """Add the entries of another table; the caller has made room."""
+    """Add the entries of another table; there must be room for them."""
     for i in range(len(other_value)):
         if other_value[i] < 0:
             continue
@@ -86,7 +86,7 @@ def _merge(other_a, other_b, other_value, key_a, key_b, value, used, salt):  # t
 
 
 def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers, flat and unsigned, so that few kernels need compiling; no copy where none is needed."""
+    """The same numbers, flat and unsigned, so that few kernels are compiled; a view where possible."""
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype == np.bool_:
         return flat.view(np.uint8)

@@ -1,7 +1,7 @@
 """Labels of a segmentation at the nodes of the ground truth, in one pass over the chunks that hold nodes.
 
-The volume may be decoded by another process that must not learn where nodes are (``confined_volume.py``): it is told
-numbers of chunks, of whole cells of at least CELL_VOXELS along each axis.
+Neither a process that decodes the volume for us (``confined_volume.py``) nor who made its file may learn where nodes
+are. Then all chunks are visited: one that is damaged, or takes long, would tell by the outcome whether it has a node.
 """
 
 import math
@@ -32,19 +32,18 @@ from axonem_eval.volumes import (
     warm_filters,
 )
 
-# Of a mask whose chunks are not those of the labels, this much is kept, so that each is decoded about once.
+# Memory for chunks of a mask that differ from those of the labels, so that each is decoded about once.
 MASK_KEPT_BYTES = 512 << 20
-CELL_VOXELS = 64
 MAX_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class NodeSample:
-    """Labels at skeleton nodes, and what a no-merge mask saw.
+    """Labels at skeleton nodes and under a no-merge mask.
 
     node_segment : (n_nodes,) uint64, 0 is background.
-    mask_segment, mask_voxels : (n,) uint64 and int64, the labels on mask voxels and how many of those each has;
-        None without a mask.
+    mask_segment, mask_voxels : (n,) uint64 and int64, the labels at voxels of the mask, and how many such
+        voxels each has; None without a mask.
     """
 
     node_segment: NDArray[np.uint64]
@@ -62,7 +61,7 @@ class NodeSample:
         return cls(labels.astype(np.uint64))
 
     def save(self, path: str | Path) -> None:
-        """Write to exactly ``path`` as .npz, so that a change of the metric needs no second read."""
+        """Write to exactly ``path`` as .npz, so that a new version of the metric needs no second read of the labels."""
         arrays = {"node_segment": self.node_segment}
         if self.mask_segment is not None and self.mask_voxels is not None:
             arrays |= {"mask_segment": self.mask_segment, "mask_voxels": self.mask_voxels.astype(np.uint64)}
@@ -84,7 +83,7 @@ class NodeSample:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Chunks to visit, in storage order, and for each the nodes it holds: order[start[i]:start[i + 1]].
+    """Chunks to visit, in storage order; the i-th holds the nodes order[start[i]:start[i + 1]].
 
     Chunks are visited ``batch`` at a time.
     """
@@ -104,11 +103,10 @@ def _plan(
 ) -> _Plan:
     chunk_of_node = kernels.chunk_of_nodes(nodes, volume.chunk_shape_zyx, volume.grid_zyx, threads)
     count = kernels.count(chunk_of_node, np.zeros(volume.n_chunks, np.int64))
-    needed = np.ones(volume.n_chunks, bool) if every_chunk or mask is not None or volume.sequential else count > 0
-    if volume.coarse:
-        needed = _whole_cells(volume, needed)
+    all_of_them = every_chunk or mask is not None or volume.sequential or volume.visited_whole
+    needed = np.ones(volume.n_chunks, bool) if all_of_them else count > 0
     stored = volume.stored_chunks()
-    # What is not stored is fill value, which a mask must count unless it is background, and which must not be negative.
+    # A chunk that is not stored reads as the fill value; it is visited where that is negative or a mask counts it.
     droppable = volume.fill_value == 0 or (volume.fill_value > 0 and mask is None)
     if stored is not None and droppable and not every_chunk:
         needed &= stored
@@ -128,25 +126,13 @@ def _plan(
 def _first_of_each_chunk(
     count: NDArray[np.int64], chunks: NDArray[np.int64], start: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """(n_chunks,) where the nodes of each chunk begin in the order of visits; those of no visited chunk come last."""
+    """(n_chunks,) where the nodes of each chunk begin in the order of visits; chunks not visited come last."""
     visited = np.zeros(len(count), bool)
     visited[chunks] = True
     rest = np.where(visited, 0, count)
     place = start[-1] + np.cumsum(rest) - rest
     place[chunks] = start[:-1]
     return np.asarray(place, np.int64)
-
-
-def _whole_cells(volume: LabelVolume, needed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """All chunks of each cell of CELL_VOXELS or more along each axis that holds a needed one."""
-    chunks_a_cell = [-(-CELL_VOXELS // c) for c in volume.chunk_shape_zyx]
-    cells = needed.reshape(volume.grid_zyx)
-    for axis, n in enumerate(chunks_a_cell):
-        if n > 1:
-            first = np.arange(0, cells.shape[axis], n)
-            any_of = np.logical_or.reduceat(cells, first, axis=axis)
-            cells = np.repeat(any_of, n, axis=axis).take(range(cells.shape[axis]), axis=axis)
-    return np.ascontiguousarray(cells).reshape(-1)
 
 
 def _chunk_of_mask(volume: LabelVolume, mask: LabelVolume, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -170,14 +156,14 @@ def sample_nodes(
     node_voxel_zyx : (n_nodes, 3) int32 voxel indices inside the volume.
     no_merge_mask : volume of the same shape; non-zero voxels belong to no scored axon. With it all chunks are read.
     on_progress : called with (chunks done, chunks to do), from any thread.
-    checkpoint : file that holds what is done so far, written every ten seconds or so; the same call with the same
-        input goes on from there, and it is removed at the end. One of other input is overwritten.
+    checkpoint : file that stores what is done, about every ten seconds. The same call with the same input continues
+        from it; at the end it is removed. A file of other input is overwritten.
     also : called with each chunk of the volume and its labels (unsigned, undefined beyond the volume's edge), from any
-        thread, for what else is to be learnt in this pass. With it all chunks are read, and there is no checkpoint.
+        thread, for other counts in the same pass. With it all chunks are read, and ``checkpoint`` must be None.
     Raises InputError for a damaged chunk, a negative label or a node outside the volume.
     """
     if also is not None and checkpoint is not None:
-        raise ValueError("a checkpoint cannot hold what `also` has learnt")
+        raise ValueError("a checkpoint cannot store the results of `also`")
     nodes = np.ascontiguousarray(node_voxel_zyx, np.int32)
     _require_inside(nodes, volume.shape_zyx)
     if no_merge_mask is not None and no_merge_mask.shape_zyx != volume.shape_zyx:
@@ -219,7 +205,7 @@ class _Pass:
         also: Callable[[int, Labels], None] | None,
     ) -> None:
         self._volume, self._nodes, self._plan, self._mask, self._also = volume, nodes, plan, no_merge_mask, also
-        # Nodes in chunks that the file does not hold, which are not visited, keep the fill value.
+        # Chunks that the file does not store are not visited: their nodes keep the fill value.
         self._node_segment = np.full(len(nodes), _fill_label(volume), np.uint64)
         self._grid = np.array([*volume.grid_zyx, *volume.chunk_shape_zyx], np.int64)
         self._threads = _PerThread()
@@ -228,7 +214,7 @@ class _Pass:
             no_merge_mask.kept_bytes = MASK_KEPT_BYTES
 
     def visit(self, item: int, scratch: Scratch) -> None:
-        """Read the item-th batch of chunks and note what is in it."""
+        """Read the item-th batch of chunks; look up the labels at its nodes, and count those under the mask."""
         first = item * self._plan.batch
         chunks = self._plan.chunks[first : first + self._plan.batch]
         stack = self._volume.read_chunks(chunks, scratch)
@@ -252,7 +238,7 @@ class _Pass:
             mask = self._mask.read_chunks(np.array([chunk]), scratch)[0][inside]
         else:
             mask = self._mask.read(box)
-        # All voxels are counted, with 0 or 1 for the mask: runs make that cheaper than picking the masked ones.
+        # All voxels are counted, with 0 or 1 for the mask: long runs make that cheaper than selecting the masked ones.
         counter.add(labels[inside], mask != 0)
 
     def arrays(self, batches_done: int) -> dict[str, NDArray[Any]]:
@@ -282,7 +268,7 @@ class _Pass:
 
 
 def _fill_label(volume: LabelVolume) -> int:
-    """The label where nothing is stored; a negative one is met, and refused, where it is read."""
+    """The label where nothing is stored; a negative one is refused where such a chunk is read."""
     return max(0, volume.fill_value)
 
 
@@ -296,7 +282,7 @@ def _require_inside(nodes: NDArray[np.int32], shape_zyx: Triple) -> None:
 
 
 def _require_small_mask(mask: LabelVolume) -> None:
-    """Where a mask is one long stream, labels must not come back to what it has passed."""
+    """A mask that is one long stream must fit in memory: the labels' chunks come in another order."""
     mask_bytes = math.prod(mask.shape_zyx) * mask.dtype.itemsize
     if mask_bytes > MASK_KEPT_BYTES:
         raise InputError.of(
@@ -307,7 +293,7 @@ def _require_small_mask(mask: LabelVolume) -> None:
 
 
 def _unsigned_stack(volume: LabelVolume, stack: Labels, chunks: NDArray[np.int64]) -> Labels:
-    """Chunks (n, z, y, x) as native unsigned numbers; a negative one beyond the volume's edge does not count."""
+    """Chunks (n, z, y, x) as native unsigned numbers; negative values beyond the volume's edge are ignored."""
     if volume.dtype.kind == "i" and stack.min() < 0:
         for labels, chunk in zip(stack, chunks, strict=True):
             inside = tuple(slice(0, s.stop - s.start) for s in volume.chunk_box(int(chunk)))
@@ -326,7 +312,7 @@ class _PerThread:
         self._all: list[PairCounter] = []
 
     def own(self) -> tuple[PairCounter, Scratch]:
-        """Those of the calling thread."""
+        """The counter and buffers of the calling thread."""
         if not hasattr(self._local, "counter"):
             self._local.counter, self._local.scratch = PairCounter(), Scratch()
             self._all.append(self._local.counter)
@@ -344,7 +330,7 @@ class _PerThread:
 def warm_kernels() -> None:
     """Compile, or load from the cache, every kernel that sampling may need, for each width of label.
 
-    A process that is about to confine itself calls this first: afterwards it cannot write to the cache.
+    A process calls this before it confines itself: afterwards it cannot write to the cache.
     """
     kernels.warm()
     warm_filters()

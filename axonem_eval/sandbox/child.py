@@ -1,6 +1,6 @@
-"""The confined child: reads a request on stdin, confines itself, then does what is asked.
+"""The confined child: reads a request from stdin, confines itself, then does the requested work.
 
-It is the only process that opens uploads, and it knows of nothing else: no node, no mask, no other file.
+It is the only process that opens uploads. It knows no node, no mask and no other file.
 """
 
 import json
@@ -33,7 +33,7 @@ _PROGRESS_EVERY_S = 0.25
 
 
 def main() -> None:
-    """Confine this process, then do what stdin asks."""
+    """Confine this process, then do the work that stdin requests."""
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
     _import_libraries(Path(request["path"]))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _import_libraries(path: Path) -> None:
-    """Load every library that reading such a file may need while there is room: some open files of their own."""
+    """Import every library that may be needed to read such a file; some open files of their own at import."""
     of_many_files = path.is_dir()
     if not of_many_files:
         with open(path, "rb") as file:
@@ -66,14 +66,17 @@ def _import_libraries(path: Path) -> None:
 
 
 def compile_in_memory() -> None:
-    """From here on numba keeps in memory what it compiles: a confined process may not write to the cache, nor
-    everywhere read it, and would fail at the first kernel that was not compiled before."""
+    """Make numba use no cache on disk from here on.
+
+    A confined process may not write to the cache, and may not read it everywhere. It would fail at the first kernel
+    that was not compiled before.
+    """
     Cache.load_overload = lambda *_: None
     Cache.save_overload = lambda *_: None
 
 
 def _work_of(request: dict[str, Any]) -> Callable[[], None]:
-    """What is asked, with all that it needs imported and compiled."""
+    """The requested work, with all that it needs imported and compiled."""
     if request["work"] == "read":
         memory = mmap.mmap(request["memory"], request["memory_bytes"])
         return partial(_read, request, memoryview(memory))
@@ -90,7 +93,7 @@ def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> 
 
 
 def _read(request: dict[str, Any], memory: memoryview) -> None:
-    """Check the file, tell what it is, and decode chunks for as long as the parent asks for some."""
+    """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
     with open_for(spec, request["path"], request["dataset"]) as volume:
         checked = check_volume(volume, spec, on_progress=_Reporter("check"))
@@ -132,7 +135,7 @@ def _serve_lanes(volume: LabelVolume, memory: memoryview, request: dict[str, Any
 
 
 def unreadable(path: str, error: Exception) -> InputError:
-    """The complaint about a file on which a parser failed in a way that nobody foresaw."""
+    """The complaint about a file on which a parser failed unexpectedly."""
     text = re.sub(r"\s+", " ", str(error)).replace(path, Path(path).name)[:200]
     if isinstance(error, MemoryError):
         return InputError.of("too_much_memory", "reading the file took too much memory. Store it in smaller chunks")
@@ -161,7 +164,7 @@ class _Reporter:
 
 
 class _StageReporter:
-    """The same for work of several stages."""
+    """Progress lines of work in several stages."""
 
     def __init__(self) -> None:
         self._reporters: dict[str, _Reporter] = {}

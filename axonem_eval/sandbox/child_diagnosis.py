@@ -1,4 +1,4 @@
-"""What the confined child does for ``confine.diagnose_confined``; apart, since sampling needs none of it."""
+"""The diagnosis that a confined child makes; in its own module, because sampling needs none of its imports."""
 
 import json
 import tempfile
@@ -14,13 +14,13 @@ from axonem_eval.skeletonize import skeletonize_volume
 from axonem_eval.skeletons import export_precomputed
 from axonem_eval.volumes import open_labels, write_precomputed
 
-# Of skeletons in the viewer: each is a file.
+# Shorter skeletons are not shown in the viewer, where each is a file.
 VIEW_LEAST_UM = 0.5
 
 
 def rehearse() -> None:
-    """Do once what will be done, before this process is confined: kernels get compiled into the cache, and some
-    libraries try out at import what they may open."""
+    """Diagnose tiny volumes before this process is confined: kernels are compiled into the cache, and some libraries
+    open files when they are first used."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
             labels = np.zeros((8, 8, 40), dtype)
@@ -32,7 +32,7 @@ def rehearse() -> None:
 
 
 def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None:
-    """Leave skeletons, diagnosis and what the viewer shows in the folder ``out``."""
+    """Write skeletons, diagnosis and the files for the viewer into the folder ``out``."""
     size, out = tuple(request["voxel_size_nm_zyx"]), Path("out")
     skeletons = skeletonize_volume(
         request["path"], size, dataset=request["dataset"], work_dir="work", on_progress=on_progress

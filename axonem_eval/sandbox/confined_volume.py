@@ -1,8 +1,8 @@
-"""A label volume that a confined child decodes, and this process only looks at.
+"""A label volume that a confined child decodes and this process only looks at.
 
-The child holds the file and knows nothing else. It is told which chunks to decode and puts their labels into memory
-that both processes see; nodes, masks and dense ground truth stay here. Requests and replies go through pipes, one
-pair for each *lane*, so that several chunks are decoded at a time.
+The child has the file and nothing else. It is told which chunks to decode, and writes their labels into shared memory;
+nodes, masks and dense ground truth stay here. Requests and replies go through pipes, one pair for each *lane*, so
+that several chunks are decoded at a time.
 
     request   offset in the shared memory, number of chunks, their flat indices: int64 each
     reply     status and length, int64 each, then that many bytes: nothing, or JSON with complaints
@@ -39,7 +39,7 @@ REQUEST = struct.Struct("<qq")
 REPLY = struct.Struct("<qq")
 MAX_REPLY_BYTES = 64 << 10
 MAX_CHUNKS_A_REQUEST = 4096
-# A request costs some 50 us of waiting, so small chunks are asked for this much at a time.
+# A request costs about 50 us of waiting, so small chunks are requested this much at a time.
 SLOT_BYTES = 4 << 20
 _PAGE = mmap.PAGESIZE
 _DTYPES = frozenset(order + kind + size for order in "<>|=" for kind in "iu" for size in "1248")
@@ -55,9 +55,9 @@ class _Lane:
 
 
 class SharedMemory:
-    """Memory that this process and the child see; of fixed size, pages come as they are used.
+    """Memory that this process and the child share, of fixed size; its pages are allocated when they are used.
 
-    The size is sealed: a child that shrank it would kill this process at its next look.
+    The size is sealed: if a child shrank it, this process would be killed at its next read.
     """
 
     def __init__(self, size: int) -> None:
@@ -76,7 +76,7 @@ class SharedMemory:
 
 
 class Lanes:
-    """The pipes of all lanes, and what the child's request says of them."""
+    """The pipes of all lanes, and the memory that they share."""
 
     def __init__(self, number: int) -> None:
         self.memory = SharedMemory(max(MEMORY_BUDGET_BYTES, MAX_CHUNK_BYTES + _PAGE))
@@ -115,13 +115,13 @@ class Lanes:
 
 
 class ConfinedVolume(LabelVolume):
-    """Chunks of a file that a child decodes. What comes from the child is believed only so far as types and sizes.
+    """Chunks of a file that a child decodes. Types, sizes and ranges of the child's answers are checked.
 
-    ``coarse`` tells the sampler to ask for whole cells of chunks (``_plan`` in sample.py): the list of chunks is all
-    that the child learns, and with chunks of a few voxels it would be the nodes.
+    ``visited_whole`` makes the sampler request all chunks (``_plan`` in sample.py). The list of chunks is all that the
+    child learns, and it would tell where nodes are. So would a damaged chunk, by whether the file is rejected.
     """
 
-    coarse = True
+    visited_whole = True
 
     def __init__(
         self, path: Path, spec: VolumeSpec, process: ConfinedProcess, lanes: Lanes, answer: dict[str, Any]
@@ -150,7 +150,7 @@ class ConfinedVolume(LabelVolume):
         self._held = threading.local()
 
     def _index(self, in_order: bool, stored_known: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        """Rank and presence of the chunks, which the child left at the start of the shared memory."""
+        """Rank and presence of the chunks, which the child wrote at the start of the shared memory."""
         n, memory = self.n_chunks, self._lanes.memory.bytes
         rank = np.arange(n, dtype=np.int64) if in_order else memory[: 8 * n].view(np.int64).copy()
         return rank, memory[8 * n : 9 * n] != 0 if stored_known else None
@@ -165,7 +165,7 @@ class ConfinedVolume(LabelVolume):
         return self._stored
 
     def read_chunks(self, chunks: NDArray[np.int64], scratch: Scratch) -> Labels:
-        """As of every volume; valid until the same thread asks again."""
+        """As for every volume; valid until the same thread reads again."""
         if not hasattr(self._held, "lane"):
             self._held.lane = _Held(self._free)
         return self._ask(self._held.lane.lane, chunks)
@@ -199,7 +199,7 @@ class ConfinedVolume(LabelVolume):
 
 
 class _Held:
-    """A lane taken from the free ones, given back when its thread ends or drops it."""
+    """A lane taken from the free ones and returned when its thread ends or drops it."""
 
     def __init__(self, free: "queue.SimpleQueue[_Lane]") -> None:
         self._free = free
@@ -299,7 +299,7 @@ class _Slot(Scratch):
 
 
 def _decode(volume: LabelVolume, chunks: NDArray[np.int64], scratch: _Slot) -> None:
-    """Fill the slot with whole chunks; what lies beyond the volume's edge is undefined."""
+    """Fill the slot with whole chunks; voxels beyond the volume's edge are undefined."""
     stack = scratch.slot.view(volume.dtype).reshape(len(chunks), *volume.chunk_shape_zyx)
     found = volume.read_chunks(chunks, scratch)
     if np.may_share_memory(found, stack):

@@ -1,7 +1,7 @@
-"""Open an untrusted file in a child process that can do nothing but read it, and that knows nothing else.
+"""Open an untrusted file in a child process that can only read it and knows nothing else.
 
-A segmentation is opened by HDF5 and a dozen codecs written in C; a crafted file may take them over. So a child opens,
-checks and decodes it; this process, which holds the nodes and masks of the ground truth, looks labels up. The child has
+HDF5 and a dozen codecs written in C open a segmentation, and a crafted file may take them over. So a child opens,
+checks and decodes it. This process, which holds the nodes and masks of the ground truth, looks labels up. The child has
 
 - no environment, no inherited files but its pipes, and a working directory of its own that is removed afterwards;
 - Landlock rules (Linux 5.13 on): it reads the upload and the Python installation and writes nothing (a diagnosis: only
@@ -40,7 +40,7 @@ __all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sam
 MAX_REPORT_BYTES = 16 << 20
 # A child that only reads writes nothing else.
 MAX_STDERR_BYTES = 1 << 20
-# Looking at every voxel beside the child, as a no-merge mask needs it, takes this long.
+# Speed of counting under a no-merge mask, which this process does beside the child.
 VOXELS_A_SECOND = 25e6
 
 
@@ -54,13 +54,13 @@ def open_confined(
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
 ) -> Iterator[ConfinedVolume]:
-    """A checked label file whose chunks are decoded by a confined child.
+    """Check a label file in a confined child, which then decodes its chunks.
 
-    extra_seconds : time that this process takes beside the child, added to what a file of its size may take.
+    extra_seconds : time for the work of this process, added to the limit for a file of that size.
     on_progress : called with ("check", done, total) in this process.
     poll : called every second from a thread; an error that it raises ends the child and is raised here.
-    Raises InputError for whatever is wrong with the file, its cost included, and ConfinedCrash where the child died by
-    no fault of the file. So does reading.
+    Raises InputError for any fault of the file, also where it takes too much time or memory, and ConfinedCrash where
+    the child died by no fault of the file. Reading chunks raises the same.
     """
     file, dataset = split_dataset(path)
     allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
@@ -96,9 +96,9 @@ def sample_confined(
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
     no_merge_mask : a file of the ground truth, opened in this process.
-    on_open : called with what the file is, its warnings among it, once it is checked.
+    on_open : called once the file is checked, with what it states and its warnings.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
-    ends the child and is raised here.   poll : as of ``open_confined``.
+    ends the child and is raised here.   poll : as in ``open_confined``.
     Raises as ``open_confined`` does.
     """
     extra = spec.voxels / VOXELS_A_SECOND if no_merge_mask is not None else 0.0
@@ -125,8 +125,8 @@ def diagnose_confined(
     """Skeletonize and diagnose a label file in a confined child; returns ``Diagnosis.to_json``.
 
     out : a new folder, which gets ``skeletons.npz`` and, with ``view``, a folder ``view`` with segmentation and
-    skeletons as precomputed. What a file broke out of its reader would write here is as hostile as the file: hand it
-    on as bytes.
+    skeletons as precomputed. A file that took over its reader may have written them: treat them as hostile, and pass
+    them on as bytes.
     on_progress, poll : as in ``sample_confined``, stages read, skeletonize, place, view.
     Raises as ``open_confined`` does.
     """

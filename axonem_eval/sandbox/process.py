@@ -1,8 +1,8 @@
-"""Start, watch and end the confined child; say why it ended.
+"""Start, watch and end the confined child, and find out why it ended.
 
-The child reads its request from stdin, writes one JSON object a line to stdout: ``{"confined": ...}`` once it is
-confined, ``{"stage", "done", "total"}`` as it goes on, and at last ``{"complaints": [...]}`` or its answer. Whatever
-it says after it is confined may come from a file that took it over.
+The child reads its request from stdin and writes JSON to stdout, one object in each line: ``{"confined": ...}`` once it
+is confined, ``{"stage", "done", "total"}`` as it proceeds, and at last ``{"complaints": [...]}`` or its answer. All
+that follows the first object may come from a file that took the child over.
 """
 
 import json
@@ -30,23 +30,27 @@ PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
 # What reading an answer of another form raises; the child may answer anything.
 MISREAD = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
-# What a file may cost: a fixed allowance, and more for each MB that is stored. Real label volumes take 10 ms a MB.
+# Time limit of a file: a fixed part, and more for each stored MB. Real label volumes take 10 ms per MB.
 BASE_SECONDS = 45.0
 SECONDS_PER_MB = 4.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the child may use. memory_bytes counts address space; cpu_seconds over all threads."""
+    """What the child may use. memory_bytes counts address space; cpu_seconds over all threads.
+
+    threads : it starts none where the user's processes together have so many; the kernel does not hold root to it.
+    """
 
     memory_bytes: int = 6 << 30
     cpu_seconds: int = 4 * 3600
     wall_seconds: float = 2 * 3600
     written_bytes: int = 4 << 30
     open_files: int = 128
+    threads: int = 4096
 
     def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
-        """These limits, with no more time than a file of that size can need."""
+        """These limits, with no more time than a file of that size needs."""
         wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + extra_seconds)
         cpu = min(self.cpu_seconds, int(wall * usable_cores()) + 1)
         return replace(self, wall_seconds=wall, cpu_seconds=cpu)
@@ -160,7 +164,7 @@ class ConfinedProcess:
         return os.pread(self._stderr.fileno(), 2000, max(0, written - 2000)).decode(errors="replace")
 
     def end(self, patience_s: float = 0.2) -> int:
-        """Return code of the child, which is given a moment to end by itself."""
+        """Return code of the child, which has a moment to end by itself."""
         try:
             code = self._child.wait(timeout=patience_s)
         except subprocess.TimeoutExpired:
@@ -195,8 +199,11 @@ class ConfinedProcess:
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Nothing of ours but where compiled kernels lie: the child may read them. One thread each for the libraries that
-    would start theirs at import, since Landlock does not cover threads that run already."""
+    """The child's environment: of ours only the folder of compiled kernels, which it may read.
+
+    Some libraries start threads at import; they get one thread each, because Landlock does not cover threads that run
+    already.
+    """
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(work),

@@ -34,7 +34,7 @@ def walls() -> list[Wall]:
 
 
 def confine(readable: Iterable[Path], writable: Iterable[str], limits: Limits) -> dict[str, bool]:
-    """Confine this process for good; says which walls stand.
+    """Confine this process for good; returns which walls stand.
 
     readable : files that it may read beside the Python installation.   writable : folders that it may write below.
     """
@@ -59,6 +59,7 @@ def limit_resources(limits: Limits) -> None:
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_FSIZE, limits.written_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_NPROC, limits.threads),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (value, value))

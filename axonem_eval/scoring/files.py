@@ -16,6 +16,7 @@ from axonem_eval.volumes import (
     Progress,
     StageProgress,
     check_volume,
+    open_for,
     open_labels,
     require_voxel_size,
     reserved_of,
@@ -66,7 +67,9 @@ def sample_and_count(
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as files:
-        volume = files.enter_context(open_labels(path, background_ids=background_ids))
+        volume = files.enter_context(
+            open_for(graph.spec, path, background_ids=background_ids, trust_voxel_size=trust_voxel_size)
+        )
         info = check_volume(volume, graph.spec, trust_voxel_size=trust_voxel_size, on_progress=report("check"))
         mask = None if no_merge_mask is None else files.enter_context(open_labels(no_merge_mask, mask=True))
         truth = None if dense_ground_truth is None else files.enter_context(open_labels(dense_ground_truth))

@@ -11,7 +11,7 @@ from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.file_kinds import foreign_content
-from axonem_eval.volumes import look_over
+from axonem_eval.volumes import list_store
 
 # About ten million nodes; larger is no single axon.
 MAX_FILE_BYTES = 1 << 30
@@ -140,7 +140,7 @@ class SkeletonFolder:
 
 
 def _names_in_archive(path: Path) -> list[str]:
-    look_over(path)
+    list_store(path)
     with zipfile.ZipFile(path) as archive:
         entries = [e for e in archive.infolist() if not e.is_dir()]
     size = sum(e.file_size for e in entries)

@@ -1,4 +1,4 @@
-"""Ids that stand for no object: which programs write them, and a volume that reads them as background."""
+"""Reserved ids, which some programs write where there is no object, and a volume that reads ids as background."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def reserved_of(dtype: np.dtype[Any]) -> dict[int, str]:
 
 
 def reserved_warning(name: str, label: int, where: str) -> str:
-    """The line about a reserved id; ``where`` says how much of it was seen, such as ``at 12% of the voxels``."""
+    """The line about a reserved id; ``where`` says how much of it there is, such as ``at 12% of the voxels``."""
     return (
         f"{name}: label {label} ({RESERVED[label]}) is {where} and counts as an object. If it is background, write it "
         f"as 0 (axonem-eval: --background-ids {label})"
@@ -74,7 +74,7 @@ class WithoutIds(LabelVolume):
 
 
 def _as_stored(label: int, dtype: np.dtype[Any]) -> int | None:
-    """The id as the dtype holds it, cast where need be; None where it cannot."""
+    """The id as the dtype stores it, cast if necessary; None if it has no such value."""
     bits, limits = 8 * dtype.itemsize, np.iinfo(dtype)
     for cast in (label, label + (1 << bits), label - (1 << bits), label - _ALL):
         if limits.min <= cast <= limits.max:

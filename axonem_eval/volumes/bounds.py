@@ -1,7 +1,7 @@
-"""How much work a file may be, by what it stores: told before anything is decoded.
+"""Limits on the work that a file may cause, checked before anything is decoded.
 
-A file of a few bytes may declare chunks of a GiB, or a billion of them. Its chunks may be as large and as many as the
-bytes that it stores can be expected to fill.
+A file of a few bytes may declare chunks of a GiB, or a billion chunks. So the limits grow with the bytes that the file
+stores.
 """
 
 import math
@@ -24,14 +24,14 @@ MAX_VOXELS = 1 << 44
 
 
 def most_chunk_bytes(stored_bytes: int) -> int:
-    """How many bytes a chunk may inflate to."""
+    """Largest decompressed size of a chunk in a file of that size."""
     return min(MAX_CHUNK_BYTES, max(FREE_CHUNK_BYTES, CHUNK_BYTES_A_STORED_BYTE * stored_bytes))
 
 
 def require_small_chunk(
     name: str, chunk_zyx: tuple[int, ...], itemsize: int, stored_bytes: int, what: str = "chunk"
 ) -> None:
-    """Raise InputError where a chunk inflates to more than a file of that size may have."""
+    """Raise InputError where a decompressed chunk is larger than a file of that size may have."""
     chunk_bytes, most = math.prod(chunk_zyx) * itemsize, most_chunk_bytes(stored_bytes)
     if chunk_bytes > most:
         raise InputError.of(
@@ -45,9 +45,9 @@ def require_small_chunk(
 def require_few_chunks(
     name: str, shape_zyx: tuple[int, ...], chunk_zyx: tuple[int, ...], stored_bytes: int | None = None
 ) -> None:
-    """Raise InputError where the chunks are so many that an index of them outgrows the data.
+    """Raise InputError where there are more chunks or voxels than a file of that size may have.
 
-    stored_bytes : of the file; None where it has no say, as of a volume that is in one piece.
+    stored_bytes : size of the file; None where it does not matter, as for a volume in one piece.
     """
     chunks = math.prod(-(-n // c) for n, c in zip(shape_zyx, chunk_zyx, strict=True))
     most = MAX_CHUNKS if stored_bytes is None else min(MAX_CHUNKS, max(FREE_CHUNKS, stored_bytes))
@@ -67,9 +67,9 @@ def require_few_chunks(
 
 
 def require_apart(path: Path, address: NDArray[np.int64], size: NDArray[np.int64], what: str = "chunks") -> None:
-    """Raise InputError where parts share bytes of the file: no writer does that, and few bytes would be endless work.
+    """Raise InputError where parts share bytes of the file: no writer does that, and a small file could take long.
 
-    address, size : (n,) bytes, of parts such as stored chunks; a negative address is that of no part.
+    address, size : (n,) bytes, of parts such as stored chunks; a part with a negative address is not stored.
     """
     written = np.flatnonzero((address >= 0) & (size > 0))
     first, end = address[written], address[written] + size[written]
@@ -86,7 +86,7 @@ def require_apart(path: Path, address: NDArray[np.int64], size: NDArray[np.int64
 
 
 def require_inside(path: Path, address: NDArray[np.int64], size: NDArray[np.int64], what: str = "chunks") -> None:
-    """Raise InputError where parts lie beyond the end of the file; as ``require_apart``."""
+    """Raise InputError where parts lie beyond the end of the file. Arguments as in ``require_apart``."""
     file_bytes = path.stat().st_size
     beyond = int(np.count_nonzero(address + size > file_bytes))
     if beyond:
@@ -98,7 +98,7 @@ def require_inside(path: Path, address: NDArray[np.int64], size: NDArray[np.int6
 
 
 def _size(n_bytes: int | None) -> str:
-    """As people write it: 283 bytes, 1.2 MiB."""
+    """A size as people write it: 283 bytes, 1.2 MiB."""
     if n_bytes is None or n_bytes < 1 << 20:
         return f"{n_bytes:,} bytes"
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 1 << 30 else f"{n_bytes / 2**20:.1f} MiB"

@@ -1,6 +1,6 @@
-"""Is a file what a volume demands? All complaints at once, each with its remedy.
+"""Check that a label file fits its benchmark volume; all complaints at once, each with a remedy.
 
-The participant's `axonem-eval check` and the server run this same code.
+`axonem-eval check` and the server run the same code.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from axonem_eval.volumes.select_array import NoLabelArray
 from axonem_eval.volumes.threads import for_each_chunk
 
 VOXEL_SIZE_TOLERANCE = 0.01
-# Of a volume this much is looked at, in as many places as it takes, but no more and no fewer than so many chunks.
+# A check always reads about this much, in at least and at most this number of chunks.
 _LOOKED_AT_BYTES = 32 << 20
 _LEAST_CHUNKS, _MOST_CHUNKS = 3, 64
 
@@ -37,11 +37,11 @@ def check_labels(
     trust_voxel_size: bool = False,
     on_progress: Progress | None = None,
 ) -> LabelInfo:
-    """What the file holds, if a segmentation of the volume may look like that; its ``warnings`` say what may be wrong.
+    """Check a segmentation and return what the file states; ``warnings`` say what may be wrong.
 
-    Reads the header and as many chunks as it takes to meet two labels; files of a signed dtype are read whole in
-    search of negative labels.
-    background_ids : labels that count as 0.   trust_voxel_size : the spec's is right, whatever the file states.
+    Reads the header and chunks until two labels are found. Files of a signed dtype are read whole, because any chunk
+    may hold a negative label.
+    background_ids : labels that count as 0.   trust_voxel_size : ignore the voxel size that the file states.
     Raises InputError with every complaint found.
     """
     with open_for(spec, path, dataset, background_ids=background_ids, trust_voxel_size=trust_voxel_size) as volume:
@@ -56,7 +56,7 @@ def open_for(
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
 ) -> LabelVolume:
-    """Open a label file that is meant for the volume. Where it holds no labels, its shape is complained of too."""
+    """Open a label file for this volume. If it has no label array, the error names a wrong shape and voxel size too."""
     try:
         return open_labels(path, dataset, background_ids=background_ids)
     except NoLabelArray as error:
@@ -70,7 +70,7 @@ def open_for(
 def check_volume(
     volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False, on_progress: Progress | None = None
 ) -> LabelInfo:
-    """As ``check_labels``, of a volume that is open."""
+    """Like ``check_labels``, for an open volume."""
     complaints = header_complaints(volume, spec, trust_voxel_size=trust_voxel_size)
     warnings = volume.info.warnings
     if not any(c.code in ("wrong_shape", "swapped_axes", "no_voxels") for c in complaints):
@@ -92,7 +92,7 @@ def header_complaints(volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size
 
 
 def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> list[Complaint]:
-    """About the shape, of more than three axes without those of length 1; none where three axes are not left."""
+    """Complaints about the shape. Axes of length 1 do not count; if three others are not left, nothing is said."""
     found = shape if len(shape) == 3 else tuple(n for n in shape if n != 1)
     if len(found) != 3 or found == spec.shape_zyx:
         return []
@@ -113,7 +113,7 @@ def _size_complaints(name: str, stated: FloatTriple | None, spec: VolumeSpec) ->
 def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
     """Raise InputError where the file states another voxel size than the one that is given for it.
 
-    remedy : what the caller's user can do besides correcting the file.
+    remedy : what to tell the user instead of naming options of the command line.
     """
     stated = volume.info.voxel_size_nm_zyx
     if stated is not None and not _close(stated, given_nm_zyx):
@@ -145,7 +145,7 @@ def _shape_complaint(name: str, found: tuple[int, ...], spec: VolumeSpec) -> Com
 
 
 def _axes_to(wanted: tuple[int, ...], found: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes for ``transpose`` that turn ``found`` into ``wanted``; reversal (x,y,z order) where several do."""
+    """Axes for ``transpose`` that turn ``found`` into ``wanted``; the reversal (from x,y,z) if several do."""
     if found[::-1] == wanted:
         return (2, 1, 0)
     free = list(range(3))
@@ -177,7 +177,7 @@ def _voxel_size_complaint(name: str, stated: FloatTriple, wanted: FloatTriple, r
 
 
 def _reads_like(stated: FloatTriple, wanted: FloatTriple) -> str:
-    """What the stated size reads like, where another order or unit makes it the wanted one."""
+    """The order or unit in which the stated size equals the wanted one; empty if there is none."""
     for order, said in ((stated, ""), (stated[::-1], "x, y, z")):
         for unit, nm in (("", 1.0), ("um", 1e3), ("m", 1e9), ("mm", 1e6), ("angstrom", 0.1)):
             z, y, x = (v * nm for v in order)
@@ -187,19 +187,19 @@ def _reads_like(stated: FloatTriple, wanted: FloatTriple) -> str:
 
 
 class _Enough(Exception):
-    """Enough was read: the volume is neither empty nor of one label."""
+    """Enough was read: the volume has at least two labels."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What is wrong with the labels themselves, and what may be."""
+    """Complaints and warnings about the labels themselves."""
 
     complaints: list[Complaint]
     warnings: tuple[str, ...] = ()
 
 
 def look_inside(volume: LabelVolume, on_progress: Progress | None = None) -> Contents:
-    """Look at some chunks: all background, all one label, negative labels are complaints, reserved ids warnings.
+    """Read some chunks. Complaints: only background, only one label, a negative label. Warnings: reserved ids.
 
     Chunks without data in the file are not read.
     """
@@ -232,7 +232,7 @@ def look_inside(volume: LabelVolume, on_progress: Progress | None = None) -> Con
 
 
 def reserved_id_warnings(volume: LabelVolume) -> tuple[str, ...]:
-    """Warnings about reserved ids in the chunks that ``check_labels`` looks at first."""
+    """Warnings about reserved ids in the chunks that ``check_labels`` reads first."""
     looked_at = _LookedAt(volume)
     if looked_at.reserved:
         for chunk in _chunks_to_read(volume)[: _looked_at_first(volume)]:
@@ -241,15 +241,18 @@ def reserved_id_warnings(volume: LabelVolume) -> tuple[str, ...]:
 
 
 def _looked_at_first(volume: LabelVolume) -> int:
-    """How many chunks are looked at in any case; one where the file can only be read from front to back."""
+    """Number of chunks that every check reads; 1 where the file can only be read from front to back."""
     if volume.sequential:
         return 1
     return min(_MOST_CHUNKS, max(_LEAST_CHUNKS, _LOOKED_AT_BYTES // volume.chunk_bytes))
 
 
 def _chunks_to_read(volume: LabelVolume) -> NDArray[np.int64]:
-    """Chunks with data in the file: the middle one, which alone settles nearly every file, the corners, where what lies
-    outside the tissue is, some at random, then the others in the order of the file."""
+    """Chunks with data in the file, in the order of reading.
+
+    The middle one comes first: it alone is enough for nearly every file. Then come two corners, which show what lies
+    outside the tissue, some at random, and the others in storage order.
+    """
     stored = volume.stored_chunks()
     there = np.arange(volume.n_chunks) if stored is None else np.flatnonzero(stored)
     if not len(there):
@@ -263,7 +266,7 @@ def _chunks_to_read(volume: LabelVolume) -> NDArray[np.int64]:
 
 
 class _LookedAt:
-    """Voxels of reserved ids in the chunks that were looked at."""
+    """Counts voxels of reserved ids in the chunks that are read first."""
 
     def __init__(self, volume: LabelVolume) -> None:
         self._name = volume.path.name
@@ -280,7 +283,7 @@ class _LookedAt:
         self.chunks += 1
 
     def warnings(self) -> tuple[str, ...]:
-        """A line for each reserved id that was met."""
+        """A line for each reserved id that was found."""
         met = [(label, count) for label, count in self._count.items() if count]
         return tuple(
             reserved_warning(self._name, label, f"at {100 * count / self._voxels:.2g}% of the voxels looked at")

@@ -1,4 +1,4 @@
-"""Labels at a near-isotropic, coarser voxel, block by block, by the most frequent label.
+"""Labels at a coarser, near-isotropic voxel size: the most frequent label of each block.
 
 Skeletons need neither 7 nm pixels nor 16 times the voxels, and the tolerance of the score counts their nodes.
 """
@@ -20,8 +20,10 @@ Box = tuple[slice, slice, slice]
 
 
 def near_isotropic_factor(voxel_size_nm_zyx: FloatTriple, target_voxel_nm: float = 30.0) -> Triple:
-    """Integer factor for each axis that brings the voxel closest, in ratio, to the target; 30 nm gives 28 to 40 nm
-    on the volumes in use (8x8x30 -> 32x32x30, 7x7x40 -> 28x28x40)."""
+    """Integer factor for each axis that brings the voxel closest, in ratio, to the target.
+
+    30 nm gives 28 to 40 nm on the volumes in use (30x8x8 -> 30x32x32, 40x7x7 -> 40x28x28).
+    """
 
     def factor(size: float) -> int:
         return min(range(1, 65), key=lambda f: (abs(np.log(size * f / target_voxel_nm)), f))
@@ -31,14 +33,14 @@ def near_isotropic_factor(voxel_size_nm_zyx: FloatTriple, target_voxel_nm: float
 
 
 def small_shape(shape_zyx: Triple, factor: Triple) -> Triple:
-    """Shape of the downsampled volume; the last voxels may stand for fewer than a whole block."""
+    """Shape of the downsampled volume; its last voxels may cover less than a whole block."""
     z, y, x = (-(-n // f) for n, f in zip(shape_zyx, factor, strict=True))
     return z, y, x
 
 
 @numba.njit(nogil=True, cache=True)
 def _most_frequent(labels, fz, fy, fx, out):  # type: ignore[no-untyped-def]
-    """The most frequent label of each block; of equals a non-zero one wins, so that thin axons survive."""
+    """The most frequent label of each block; a tie goes to a non-zero label, so that thin axons survive."""
     size_z, size_y, size_x = labels.shape
     values = np.empty(fz * fy * fx, labels.dtype)
     counts = np.empty(fz * fy * fx, np.int64)
@@ -67,7 +69,7 @@ def _most_frequent(labels, fz, fy, fx, out):  # type: ignore[no-untyped-def]
 
 
 def downsample_block(labels: NDArray[Any], factor: Triple) -> NDArray[Any]:
-    """(z, y, x) labels by the most frequent one of each ``factor`` block; the last blocks may be cut."""
+    """(z, y, x) labels by the most frequent one of each ``factor`` block; the last blocks may be smaller."""
     if factor == (1, 1, 1):
         return labels
     z, y, x = labels.shape
@@ -77,7 +79,7 @@ def downsample_block(labels: NDArray[Any], factor: Triple) -> NDArray[Any]:
 
 
 def blocks(shape: Triple, chunk: Triple, factor: Triple) -> Iterator[Box]:
-    """Boxes of about 32 Mvoxel that cover a volume, of whole chunks where that fits and always whole factor blocks."""
+    """Boxes of about 32 Mvoxel that cover a volume, of whole ``factor`` blocks and, if possible, of whole chunks."""
     step = [int(np.lcm(c, f)) if c * f < 4096 else c * f for c, f in zip(chunk, factor, strict=True)]
     for axis in (2, 1, 0):  # grow along x first: longest runs on disk
         size = int(np.prod([min(s, n) for s, n in zip(step, shape, strict=True)], dtype=np.int64))

@@ -1,4 +1,4 @@
-"""What a label file says of itself, and what may be wrong with it."""
+"""What a label file states about itself."""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from axonem_eval.spec import FloatTriple
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What a label file says of itself; sizes in bytes, axes z,y,x.
+    """What a label file states about itself; sizes in bytes, axes z,y,x.
 
-    offset : where the array begins by the file's own words, or empty; it is shown and not used.
+    offset : where the array begins, as the file states it, or empty; it is shown but not used.
     warnings : what may be wrong though the file can be read, one line each.
-    chunks_total : chunks as the file has them; of a sharded store its shards.   chunks_stored : how many of these have
-    data in the file, None where that cannot be told cheaply.
+    chunks_total : number of chunks, or of shards in a sharded store.
+    chunks_stored : how many of them have data in the file; None where finding out is not cheap.
     """
 
     format: str
@@ -35,7 +35,7 @@ class LabelInfo:
 
 
 def missing_chunks(name: str, stored: int | None, total: int, what: str, fill_value: int) -> tuple[str, ...]:
-    """The warning about chunks that the file has no data for; empty where none is missing.
+    """A warning about chunks without data in the file; empty if there are none.
 
     what : what is missing, such as ``chunks have no file``.
     """

@@ -23,22 +23,22 @@ Labels = NDArray[Any]
 
 # A chunk that inflates to more than this is never held whole.
 MAX_CHUNK_BYTES = 1 << 30
-# What all reading threads together may hold; with large chunks, fewer threads read.
+# Memory for all reading threads together; with large chunks, fewer threads read.
 MEMORY_BUDGET_BYTES = 3 << 29
-# Below about 500 voxels a chunk, an index of the chunks outgrows the data.
+# With more chunks, those of a volume in use have fewer than 500 voxels, and their index is larger than the data.
 MAX_CHUNKS = 30_000_000
-# Small chunks are read this much at a time, so that the work outweighs the calls.
+# Small chunks are read this much at a time, so that a call costs less than its work.
 BATCH_BYTES = 1 << 20
 
 
 class Scratch:
-    """Buffers of one thread, kept from one chunk to the next: fresh memory for each costs as much as inflating."""
+    """Buffers that one thread uses again for each chunk; new memory for each costs as much as decompressing it."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray[np.uint8]] = {}
 
     def bytes(self, name: str, size: int) -> NDArray[np.uint8]:
-        """(size,) uint8 of undefined content; the next call with the same name may hand out the same memory."""
+        """(size,) uint8 of undefined content; the next call with the same name may return the same memory."""
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < size:
             buffer = self._buffers[name] = np.empty(size, np.uint8)
@@ -50,7 +50,7 @@ class Scratch:
 
 
 class _LatestChunks:
-    """The chunks read last, for boxes that share them."""
+    """The chunks read last, kept for the next boxes that touch them."""
 
     def __init__(self) -> None:
         self._chunks: OrderedDict[int, Labels] = OrderedDict()
@@ -75,15 +75,16 @@ class _LatestChunks:
 
 
 class LabelVolume(ABC):
-    """An integer volume (z, y, x), opened for reading; a context manager.
+    """An integer volume (z, y, x), open for reading; a context manager.
 
-    ``chunk_shape_zyx`` is the unit of reading: the stored chunk, or a slab of it where it is huge.
-    ``sequential`` says that only reading all chunks in storage order, by one thread, is cheap and checks the whole
-    file. ``copies_per_thread`` is how many chunks a thread holds while it decodes one; ``kept_bytes`` bounds the
-    chunks that ``read`` keeps for the next box. ``fill_value`` is the label where nothing is stored,
-    ``background_ids`` are labels of the file that are read as 0. ``batch_bytes`` is how much of small chunks is asked
-    for at a time, ``reads_at_once`` how many threads may ask (None: one a core). ``coarse`` says that whoever reads for
-    us must not learn which chunks hold nodes.
+    chunk_shape_zyx : the unit of reading: a stored chunk, or a slab of it where it is huge.
+    sequential : reading is cheap, and checks the whole file, only if one thread reads all chunks in storage order.
+    copies_per_thread : chunks that a thread holds while it decodes one.
+    kept_bytes : limit for the chunks that ``read`` keeps for the next box.
+    fill_value : the label where nothing is stored.   background_ids : labels of the file that are read as 0.
+    batch_bytes : small chunks are read this much at a time.
+    reads_at_once : number of threads that may read; None: one for each core.
+    visited_whole : which chunks hold nodes must not be learnt from which are read, so all are.
     """
 
     path: Path
@@ -97,7 +98,7 @@ class LabelVolume(ABC):
     fill_value: int = 0
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
-    coarse: bool = False
+    visited_whole: bool = False
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
@@ -131,13 +132,13 @@ class LabelVolume(ABC):
         return z, y, x
 
     def storage_rank(self) -> NDArray[np.int64]:
-        """(n_chunks,) place of each chunk in the file, smaller is earlier; the grid's order by default."""
+        """(n_chunks,) position of each chunk in the file, smaller is earlier; by default the order of the grid."""
         return np.arange(self.n_chunks, dtype=np.int64)
 
     def stored_chunks(self) -> NDArray[np.bool_] | None:
         """(n_chunks,) whether the file holds data for a chunk; one without reads as ``fill_value`` everywhere.
 
-        None where the format always stores all chunks, or cannot tell cheaply.
+        None where the format always stores all chunks, or where finding out is not cheap.
         """
         return None
 
@@ -162,7 +163,7 @@ class LabelVolume(ABC):
         return stack
 
     def read(self, box: tuple[slice, slice, slice]) -> Labels:
-        """Labels of a box, put together from its chunks, of which the latest are kept."""
+        """Labels of a box, assembled from its chunks; the latest chunks are kept for the next box."""
         starts = [s.start or 0 for s in box]
         stops = [n if s.stop is None else min(s.stop, n) for s, n in zip(box, self.shape_zyx, strict=True)]
         out = np.empty([max(0, b - a) for a, b in zip(starts, stops, strict=True)], self.dtype)
@@ -195,10 +196,9 @@ class LabelVolume(ABC):
 def slab_shape(
     chunk_shape_zyx: Triple, itemsize: int, grid_zyx: Triple = (1, 1, 1), limit_bytes: int = 4 << 20
 ) -> Triple:
-    """Shape to read an unchunked volume, or a huge chunk, by: whole sections, or rows of one.
+    """Shape of the slabs in which a huge chunk, or a volume without chunks, is read: whole sections, or rows of one.
 
-    Slabs of neighbouring chunks must form one grid, so where there are several chunks along an axis the slab
-    divides the chunk there.
+    Slabs of neighbouring chunks must form one grid. So along an axis with several chunks, the slab divides the chunk.
     """
 
     def part(size: int, most: int, chunks: int) -> int:

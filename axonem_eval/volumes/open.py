@@ -12,7 +12,7 @@ from axonem_eval.volumes.background_ids import WithoutIds
 from axonem_eval.volumes.hdf5.open import open_hdf5
 from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.precomputed_volume import is_precomputed, open_precomputed
-from axonem_eval.volumes.store import look_over
+from axonem_eval.volumes.store import list_store
 from axonem_eval.volumes.tiff_volume import open_tiff, open_tiff_folder
 from axonem_eval.volumes.zarr_volume import is_zarr, open_zarr
 
@@ -34,9 +34,9 @@ def open_labels(
 ) -> LabelVolume:
     """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
 
-    HDF5, Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip), TIFF (a file of pages, or a folder or .zip
-    of files); told apart by content.
-    mask : the file holds a mask rather than labels: booleans are taken too, and no chunk need be stored.
+    HDF5; Zarr v2 and v3 and Neuroglancer precomputed (a folder or a .zip); TIFF (a file of pages, or a folder or .zip
+    of files). The content decides, not the name.
+    mask : the file holds a mask, not labels: booleans are read too, and all chunks may be missing.
     background_ids : labels that are read as 0.
     Raises InputError, saying what the file is and what was expected.
     """
@@ -74,7 +74,7 @@ def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
 
 def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
     """A folder or zip archive, by what lies in it."""
-    store = look_over(path)
+    store = list_store(path)
     try:
         if is_zarr(store):
             return open_zarr(store, dataset, mask=mask)

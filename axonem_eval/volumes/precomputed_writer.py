@@ -14,7 +14,7 @@ from axonem_eval.volumes.native import native_unsigned
 from axonem_eval.volumes.tensorstore_volume import tensorstore_module
 
 CHUNK_ZYX = (64, 128, 128)
-# The coarsest scale fits one chunk or so: what Neuroglancer shows first of the whole volume.
+# The coarsest scale fits about one chunk; Neuroglancer shows it first.
 COARSEST_VOXELS = 1 << 20
 
 
@@ -28,7 +28,8 @@ def write_precomputed(
 ) -> None:
     """Write ``folder`` as an unsharded segmentation, compressed, uint32 or uint64.
 
-    Coarser scales take the most frequent label, and halve an axis only once its voxel is the finest.
+    Coarser scales take the most frequent label. Each halves the axes whose voxels are less than
+    twice as long as the shortest.
     skeletons : name of a folder below this one with the skeletons of the segments, for the info file.
     Raises InputError for a damaged chunk or a negative label.
     """

@@ -1,4 +1,4 @@
-"""Which array of a file that may hold several is the label volume."""
+"""Choose the label volume among the arrays of a file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MAX_OBJECTS = 10_000
 
 @dataclass(frozen=True)
 class Candidate:
-    """An array of the file; ``handle`` is what its format opens it by, ``stated`` tells what its metadata state."""
+    """An array of the file; ``handle`` is what its format opens it by, ``stated`` returns what its metadata state."""
 
     name: str
     dtype: str
@@ -26,7 +26,7 @@ class Candidate:
 
     @property
     def kind(self) -> str:
-        """The letter of NumPy's kind; empty where the dtype is none of NumPy's."""
+        """The letter of NumPy's kind; empty where NumPy does not know the dtype."""
         try:
             return np.dtype(self.dtype).kind
         except Exception:  # what NumPy raises depends on the text: a dtype of a file may be any
@@ -34,7 +34,7 @@ class Candidate:
 
 
 class NoLabelArray(InputError):
-    """The array cannot hold labels; what it states is kept, so that more can be said about it."""
+    """The array cannot hold labels. Its shape and metadata are kept for further complaints."""
 
     def __init__(self, complaints: list[Complaint], candidate: Candidate) -> None:
         super().__init__(complaints)
@@ -52,7 +52,7 @@ def choose(
 ) -> Candidate:
     """The one label volume among the arrays of a file, or the named one.
 
-    mask : the file holds a mask, which may be of booleans.
+    mask : the file holds a mask, which may be boolean.
     Raises InputError: no candidate, several, not integer, not three-dimensional.
     """
     kinds = "iub" if mask else "iu"
@@ -104,7 +104,7 @@ def _listing(candidates: Sequence[Candidate], most: int = 6) -> str:
 
 
 def _shape(candidate: Candidate) -> str:
-    """As Python writes it, cut short where a file states a thousand axes."""
+    """The shape as Python writes it, shortened where a file states many axes."""
     return str(candidate.shape) if len(candidate.shape) <= 32 else f"{str(candidate.shape[:6])[:-1]}, ...)"
 
 

@@ -1,4 +1,4 @@
-"""What a label file states about its voxels: their size, where the array begins, and what of it is not understood."""
+"""What the metadata of a label file state about its voxels: their size and where the array begins."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ import numpy as np
 
 from axonem_eval.spec import FloatTriple
 
-# Attributes in use for the voxel size (z, y, x), and what turns them into nm where no unit stands beside them.
+# Attributes for the voxel size (z, y, x), and their factor to nm where the file gives no unit.
 _SIZE_NAMES = (("voxel_size_nm", 1.0), ("resolution", 1.0), ("voxel_size", 1.0), ("element_size_um", 1e3))
 _OFFSET_NAMES = ("offset", "voxel_offset", "offset_nm")
 _UNIT_NAMES = ("units", "unit")
@@ -27,11 +27,11 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 @dataclass(frozen=True)
 class Stated:
-    """What metadata say of the voxels.
+    """What metadata state about the voxels.
 
-    voxel_size_nm_zyx : None where they state none, or none that is understood.
-    offset : where the array begins, in the words of the file; it is shown and not used.
-    notes : what they state and is not understood, each a sentence without the file's name.
+    voxel_size_nm_zyx : None where none is stated, or none that is understood.
+    offset : where the array begins, as the file states it; it is shown but not used.
+    notes : statements that are not understood, each a sentence without the file's name.
     """
 
     voxel_size_nm_zyx: FloatTriple | None = None
@@ -40,7 +40,7 @@ class Stated:
 
 
 def nm_per_unit(unit: object) -> float | None:
-    """Length of a unit in nm, by its name or sign in any of the usual spellings; None where it is none of these."""
+    """Length of a unit in nm, by its name or symbol in the usual spellings; None for any other text."""
     if isinstance(unit, bytes):
         unit = unit.decode("utf-8", "replace")
     if not isinstance(unit, str):
@@ -50,7 +50,7 @@ def nm_per_unit(unit: object) -> float | None:
 
 
 def stated_by_attributes(*owners: Mapping[str, Any]) -> Stated:
-    """What the attributes of an array, its group and its file state; the first that is understood counts."""
+    """What the attributes of an array, its group and its file state; the first one that is understood counts."""
     notes: list[str] = []
     size = None
     for owner in owners:
@@ -78,7 +78,7 @@ def _size_of(owner: Mapping[str, Any], notes: list[str]) -> FloatTriple | None:
 def _factors(
     owner: Mapping[str, Any], unit: str, name: str, factor: float, notes: list[str]
 ) -> tuple[float, ...] | None:
-    """nm per unit of the three numbers; None where a unit stands with them that is not understood."""
+    """nm per unit for each of the three numbers; None where their unit is not understood."""
     if name in ("voxel_size_nm", "element_size_um") and not unit:
         return (factor,) * 3
     beside = next((_value(owner, n) for n in (f"{name}_{u}" for u in _UNIT_NAMES) if n in owner), None)
@@ -110,7 +110,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _numbers(value: Any) -> tuple[FloatTriple | None, str]:
-    """Three positive numbers, of one number three alike, and the unit that stands with them in a text."""
+    """Three positive numbers, or one number three times, and the unit that a text gives with them."""
     unit = ""
     try:
         array = np.asarray(value)
@@ -148,7 +148,7 @@ def _shown(value: Any) -> str:
 
 
 def _offset_of(owner: Mapping[str, Any]) -> str:
-    """The offset as the file states it; empty where there is none or it is 0."""
+    """The offset as the file states it; empty if there is none or it is 0."""
     for name in _OFFSET_NAMES:
         if name in owner:
             value = _value(owner, name)
@@ -162,7 +162,7 @@ def _offset_of(owner: Mapping[str, Any]) -> str:
 
 
 def stated_by_ome(multiscale: Mapping[str, Any], level: int, zyx_places: Sequence[int]) -> Stated:
-    """By NGFF: the scale of the level's dataset, times that of all levels, with the axes' units.
+    """What NGFF metadata state: the scale of the level's dataset, times that of all levels, in the units of the axes.
 
     zyx_places : which of the axes are z, y and x.
     """

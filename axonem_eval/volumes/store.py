@@ -1,7 +1,7 @@
-"""A folder or a zip archive of small files, as Zarr and precomputed volumes come, looked over before it is opened.
+"""A folder or zip archive of small files, such as a Zarr or precomputed volume; listed and checked before it is opened.
 
-Nothing is ever unpacked: files of an archive are read in place. Links are refused rather than followed, and so are
-names that lead out of the folder, whatever the reader behind would make of them.
+Nothing is unpacked: files of an archive are read in place. Links are refused and never followed. Names that lead out
+of the folder are refused too, before any library sees them.
 """
 
 import bz2
@@ -40,10 +40,10 @@ _BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFErro
 class Store:
     """What a folder or an archive holds.
 
-    archive : the zip archive, opened once: each opening reads its whole table of contents; None of a folder.
+    archive : the zip archive, opened once because each opening reads its whole table of contents; None for a folder.
     metadata : names of metadata files, relative with "/".   metadata_bytes : of all of them.
-    stored_bytes : of all files.   packed : folders that hold .gz or .br files.
-    others : folder -> names of its files that are no metadata.
+    stored_bytes : of all files.   packed : folders with .gz or .br files.
+    others : folder -> names of its files, without metadata.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Store:
         return self.path.stat().st_size if self.archive else self.stored_bytes
 
     def note(self, name: str, size: int) -> None:
-        """Take one file into account, unless a desktop left it. Raises InputError where there are too many."""
+        """Add one file to the list, unless a desktop program left it. Raises InputError where there are too many."""
         folder, _, base = name.rpartition("/")
         if base.startswith("._") or base in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith("__MACOSX/"):
             return
@@ -89,7 +89,7 @@ class Store:
             )
 
     def names_below(self, folder: str) -> Iterator[str]:
-        """Names of the files in a folder and those below it that are no metadata, relative to it."""
+        """Names, relative to the folder, of the files in and below it, without metadata."""
         inside = f"{folder}/" if folder else ""
         for other, names in self.others.items():
             if other == folder or other.startswith(inside):
@@ -116,7 +116,7 @@ class Store:
         return InputError.of(code, f"{self.path.name}: {what}")
 
     def unknown(self) -> InputError:
-        """The complaint about a store that holds no volume that is read, by what lies there."""
+        """The complaint about a store without a volume that can be read; it says what is there."""
         npz = kind_of_npz(self.path) if self.archive else None
         if npz:
             return self.error("unknown_format", str(npz))
@@ -140,7 +140,7 @@ class Store:
         return self.error("unknown_format", what)
 
     def read_json(self, name: str) -> Any:
-        """A metadata file. Raises InputError where it is no JSON."""
+        """Parse a metadata file. Raises InputError where it is not JSON."""
         try:
             return json.loads(self.read_bytes(name, MAX_METADATA_BYTES))
         except InputError:
@@ -160,7 +160,7 @@ class Store:
             raise self.error("damaged_chunk", f"{name} cannot be read ({error}). Write or send it again") from None
 
     def _read_bzip2(self, entry: zipfile.ZipInfo, most: int) -> bytes:
-        """As ``read_bytes``; zipfile would inflate a whole block of bzip2 at once, to a GiB from a kilobyte."""
+        """As ``read_bytes``; zipfile would decompress a whole block of bzip2 at once, up to a GiB from a kilobyte."""
         with open(self.path, "rb") as file:
             file.seek(entry.header_offset + 26)
             name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
@@ -193,16 +193,16 @@ class Store:
         return "/".join(p for p in parts if p != ".")
 
 
-def look_over(path: Path) -> Store:
+def list_store(path: Path) -> Store:
     """List a folder or zip archive without following or unpacking anything.
 
     Raises InputError: links, special files, too many files, a damaged archive, names that lead outside, entries that
     inflate to more than a chunk may hold.
     """
-    return _look_over_zip(path) if path.is_file() else _look_over_folder(path)
+    return _list_zip(path) if path.is_file() else _list_folder(path)
 
 
-def _look_over_folder(path: Path) -> Store:
+def _list_folder(path: Path) -> Store:
     store = Store(path)
     pending = [("", str(path))]
     while pending:
@@ -224,7 +224,7 @@ def _look_over_folder(path: Path) -> Store:
     return store
 
 
-def _look_over_zip(path: Path) -> Store:
+def _list_zip(path: Path) -> Store:
     store = Store(path)
     try:
         store.archive = zipfile.ZipFile(path)
@@ -235,14 +235,14 @@ def _look_over_zip(path: Path) -> Store:
             "sha256sum and send it again",
         ) from None
     try:
-        _look_over_entries(store, store.archive.infolist())
+        _list_entries(store, store.archive.infolist())
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _look_over_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
+def _list_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     _require_plain_names(store, entries)
     _require_known_methods(store, entries)
     _require_own_places(store, entries)

@@ -1,4 +1,4 @@
-"""Which chunks of an array have a file in its folder or archive, told from the names alone.
+"""Which chunks of an array have a file in its folder or archive, found by the names alone.
 
 Zarr and precomputed volumes read a chunk without a file as background, whether it was left out on purpose or lost.
 """
@@ -24,11 +24,12 @@ _INDEX = r"(0|[1-9]\d{0,17})"
 
 @dataclass(frozen=True)
 class ChunkFiles:
-    """The files that the chunks of an array may lie in; a shard counts as one.
+    """The files that store the chunks of an array; a shard is one file.
 
-    shape_zyx : voxels that one file covers.   present : (z, y, x) bool, which there are; None where names do not tell.
-    looked_for : the name of the first, as the metadata lead to it.   kind : "chunks" or "shards".
-    others : some of the files that lie there instead, and what to do about them; told where none of ours is there.
+    shape_zyx : voxels that one file covers.
+    present : (z, y, x) bool, whether each file exists; None where names do not show it.
+    looked_for : name of the first file by the metadata.   kind : "chunks" or "shards".
+    others : if no such file exists, some files that lie there instead and what to do about them.
     """
 
     shape_zyx: Triple
@@ -47,11 +48,11 @@ class ChunkFiles:
             )
 
     def total(self, shape_zyx: Triple) -> int:
-        """How many files a volume of that shape has where none is missing."""
+        """Number of files of a complete volume of that shape."""
         return math.prod(-(-n // c) for n, c in zip(shape_zyx, self.shape_zyx, strict=True))
 
     def of_grid(self, chunk_zyx: Triple, grid_zyx: Triple) -> NDArray[np.bool_] | None:
-        """(n_chunks,) whether any file has data for the chunk of that shape; None where names do not tell."""
+        """(n_chunks,) whether a file exists for each chunk of that shape; None where names do not show it."""
         if self.present is None:
             return None
         present = self.present
@@ -67,7 +68,7 @@ def zarr_chunk_files(
     """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
     shape, chunk, before, separator = _zarr_keys(metadata)
     extent = tuple(shape[i] for i in axes)
-    covered = _within([chunk[i] for i in axes], extent)
+    covered = cut_to_volume([chunk[i] for i in axes], extent)
     names = list(store.names_below(folder))
     places = _zarr_places(names, before, separator, len(shape))
     first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
@@ -87,7 +88,7 @@ def _zarr_places(names: Iterable[str], before: str, separator: str, n_axes: int)
 
 
 def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separator: str) -> str:
-    """What lies there instead, and how to make the metadata lead to it."""
+    """What lies there instead, and how to change the metadata so that they name it."""
     if not names:
         return ""
     n_axes = len(metadata["shape"])
@@ -111,7 +112,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
-    """Shape, what one file covers, what its name begins with, and what stands between the numbers."""
+    """Shape of the array and of one file, the prefix of a file's name, and the separator between its numbers."""
     shape = tuple(metadata["shape"])
     if metadata.get("zarr_format") != 3:
         return shape, tuple(metadata["chunks"]), "", str(metadata.get("dimension_separator") or ".")
@@ -126,9 +127,9 @@ def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 def precomputed_chunk_files(
     store: Store, folder: str, scale: dict[str, Any], other_keys: Container[str] = ()
 ) -> ChunkFiles:
-    """The chunk files of one scale of a precomputed volume; of shards only whether there is none.
+    """The chunk files of one scale of a precomputed volume; for shards only whether any exists.
 
-    other_keys : those of its other scales.
+    other_keys : keys of its other scales.
     """
     shape = tuple(scale["size"][::-1])
     names = list(store.names_below(folder))
@@ -142,7 +143,7 @@ def precomputed_chunk_files(
             "" if there else _precomputed_others(store, names, inside, other_keys),
             "shards",
         )
-    chunk = _within(scale["chunk_sizes"][0][::-1], shape)
+    chunk = cut_to_volume(scale["chunk_sizes"][0][::-1], shape)
     offset = [int(o) for o in scale.get("voxel_offset") or (0, 0, 0)]
     places = []
     for name in names:
@@ -196,9 +197,9 @@ def _marked(store: Store, places: list[list[int]], chunk: Triple, shape: tuple[i
     return present
 
 
-def _within(chunk: Any, shape: tuple[int, ...]) -> Triple:
-    """What a file covers, where it is more than the volume the volume."""
-    return _triple([max(1, min(int(c), int(n))) for c, n in zip(chunk, shape, strict=True)])
+def cut_to_volume(chunk: Any, shape: tuple[int, ...]) -> Triple:
+    """A chunk shape, no larger than the volume; None or 0 stands for the whole axis."""
+    return _triple([max(1, min(int(c or n), int(n))) for c, n in zip(chunk, shape, strict=True)])
 
 
 def _triple(values: Any) -> Triple:

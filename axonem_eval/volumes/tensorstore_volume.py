@@ -19,7 +19,7 @@ from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
 from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, Labels, LabelVolume
 from axonem_eval.volumes.select_array import Candidate
 from axonem_eval.volumes.store import Store
-from axonem_eval.volumes.store_chunks import ChunkFiles
+from axonem_eval.volumes.store_chunks import ChunkFiles, cut_to_volume
 
 # Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
 _READ_BYTES = 1 << 20
@@ -48,16 +48,16 @@ def missing_extra(what: str, package: str) -> InputError:
 def open_store(
     store: Store, folder: str, spec: dict[str, Any], *, sharded: bool, metadata: dict[str, Any] | None = None
 ) -> Any:
-    """The tensorstore of an array in a folder of the store.
+    """Open an array in a folder of the store with tensorstore.
 
-    metadata : to take in place of those in the store.
+    metadata : used in place of those in the store.
     Raises InputError with tensorstore's reason.
     """
     ts = tensorstore_module()
     cores = usable_cores()
     context = ts.Context(
         {
-            # Chunks are read once, so nothing is kept, but for the index that all chunks of a shard share.
+            # Chunks are read once, so only the index that all chunks of a shard share is kept.
             "cache_pool": {"total_bytes_limit": _SHARD_INDEX_BYTES if sharded else 0},
             "data_copy_concurrency": {"limit": cores},
             "file_io_concurrency": {"limit": cores},
@@ -79,7 +79,7 @@ def open_store(
 
 
 def reason(error: BaseException, store: Store) -> str:
-    """tensorstore's message without the places of our files and of its source."""
+    """tensorstore's message without our paths and without places in its source."""
     text = str(error).split(" [")[0].replace(f"{store.path.absolute()}/", "").replace(str(store.path.absolute()), "")
     return re.sub(r"\s+", " ", text)[:300]
 
@@ -108,8 +108,8 @@ class StoreVolume(LabelVolume):
         self.shape_zyx = (z, y, x)
         self.dtype = np.dtype(array.dtype.numpy_dtype)
         layout = array.chunk_layout
-        stored = _within(layout.read_chunk.shape, self.shape_zyx)
-        self._shard_zyx = _within(layout.write_chunk.shape, self.shape_zyx)
+        stored = cut_to_volume(layout.read_chunk.shape, self.shape_zyx)
+        self._shard_zyx = cut_to_volume(layout.write_chunk.shape, self.shape_zyx)
         self.chunk_shape_zyx = _enlarged(stored, self._shard_zyx, self.shape_zyx, self.dtype.itemsize)
         require_small_chunk(self.path.name, stored, self.dtype.itemsize, store.file_bytes)
         require_few_chunks(self.path.name, self.shape_zyx, self.chunk_shape_zyx, store.file_bytes)
@@ -179,14 +179,8 @@ class StoreVolume(LabelVolume):
         self._store.close()
 
 
-def _within(chunk: Any, shape_zyx: Triple) -> Triple:
-    """A chunk shape, where it is larger than the volume that of the volume."""
-    z, y, x = (max(1, min(int(c or n), n)) for c, n in zip(chunk, shape_zyx, strict=True))
-    return (z, y, x)
-
-
 def _enlarged(chunk: Triple, shard: Triple, shape_zyx: Triple, itemsize: int) -> Triple:
-    """Twice the chunk along some axis, again and again, within one shard where there are shards."""
+    """The chunk shape, doubled along its axes until a read is large enough, within one shard where there are shards."""
     size = list(chunk)
     most = min(_READ_BYTES, math.prod(chunk) * itemsize * _CHUNKS_A_READ)
     limit = shard if shard != chunk else shape_zyx

@@ -12,7 +12,7 @@ from axonem_eval.volumes.label_volume import BATCH_BYTES, MEMORY_BUDGET_BYTES, L
 
 
 def reading_threads(volume: LabelVolume, wanted: int | None = None) -> int:
-    """How many threads may read: one a core, fewer where their chunks would outgrow the memory budget."""
+    """Number of threads that may read: one for each core, fewer where their chunks exceed the memory budget."""
     if volume.sequential:
         return 1
     if volume.reads_at_once is not None:
@@ -29,7 +29,7 @@ def for_each_chunk(
     threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Call ``visit(position, labels)`` for each chunk of the list once, in its order, from several threads.
+    """Call ``visit(position, labels)`` for each chunk of the list once, in the order of the list, from several threads.
 
     ``position`` counts in ``chunks``. Several threads call ``visit`` at the same time. Memory holds at most one
     chunk for each thread. The first error stops all threads and is raised here.
@@ -51,9 +51,9 @@ def run_threads(
     on_progress: Callable[[int], None] | None = None,
     until: Callable[[], bool] | None = None,
 ) -> int:
-    """Do the items first..n_items - 1, each once and begun in order, by several threads.
+    """Do the items first..n_items - 1, each once and started in order, by several threads.
 
-    Stops beginning new ones when ``until()`` says so. Returns the first item that is not done; all before it are.
+    Starts no new items once ``until()`` is true. Returns the first item that is not done; all before it are.
     The first error stops all threads and is raised here.
     """
     state = threading.Lock()

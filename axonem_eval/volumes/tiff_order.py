@@ -16,9 +16,9 @@ _DIGITS = re.compile(r"\d{1,100}")
 def in_order(folder: str, names: list[str]) -> list[str]:
     """The names sorted by their number that counts the sections.
 
-    Of several numbers in a name it is the one that varies. Where more vary, it is the one that counts without gaps,
-    if the others rise with it, as a date or a position does. Letters never decide.
-    folder : what messages call the place.
+    Of several numbers in a name, the one that varies counts. If several vary, the one without gaps counts, provided
+    that the others rise with it, as a date or a position does. Letters never decide.
+    folder : name of the place in messages.
     Raises InputError: no number, a name without one, several that vary against one another, a gap, a number twice.
     """
     names = sorted(names)
@@ -56,7 +56,7 @@ def _by(table: Any, column: int) -> list[int]:
 
 
 def _require_alike(folder: str, names: list[str], numbers: list[list[int]]) -> None:
-    """Each name must have as many numbers as the others."""
+    """Raise InputError unless all names have the same number of numbers."""
     without = [name for name, found in zip(names, numbers, strict=True) if not found]
     if len(without) == len(names):
         raise InputError.of(

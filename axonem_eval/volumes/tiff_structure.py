@@ -1,4 +1,4 @@
-"""Whether the parts of a TIFF file lie where its directories say: inside the file, and apart from one another."""
+"""Checks that the parts of a TIFF file lie where its directories state: in the file, and apart from one another."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ import numpy as np
 from axonem_eval.errors import InputError
 from axonem_eval.volumes.bounds import require_apart, require_inside
 
-# What tifffile says, and goes on, where the chain of directories breaks off.
+# Warnings that tifffile logs where the chain of directories breaks off; it goes on without the rest.
 _BROKEN = re.compile(r"invalid page offset|invalid offset to first page|corrupted tag list|circular reference")
 
 # Bytes of a value of each type of tag, by its number.
@@ -50,10 +50,10 @@ def listening() -> Iterator[list[str]]:
 
 
 def require_own_tables(name: str, file: BinaryIO) -> None:
-    """Raise InputError where the directories of a file point to more bytes of tables than the file has several times
-    over: thousands of pages that share one table of offsets are as many tables to whoever reads them.
+    """Raise InputError where the tables of a file's pages are together several times as large as the file.
 
-    file : at any place; it is left at its start. Anything else that is wrong is for the parser to tell.
+    Thousands of pages may share one table of offsets, and a parser reads it once for each page.
+    file : open at any position; it is left at its start. Other faults are left to the parser.
     """
     size = file.seek(0, os.SEEK_END)
     table_bytes = pages = 0
@@ -72,7 +72,7 @@ def require_own_tables(name: str, file: BinaryIO) -> None:
 
 
 def _tables(file: BinaryIO, size: int) -> Iterator[int]:
-    """For each directory how many bytes the values of its tags take; ends where the chain does."""
+    """For each directory the number of bytes that the values of its tags take."""
     file.seek(0)
     head = file.read(16).ljust(16, b"\0")
     order, big = ("<" if head[:2] == b"II" else ">"), head[2:4] in (b"+\0", b"\0+")
@@ -96,7 +96,7 @@ def _tables(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def require_whole_chain(path: Path, heard: list[str], n_pages: int) -> None:
-    """Raise InputError where tifffile left out directories that it could not follow."""
+    """Raise InputError where tifffile could not follow the chain of directories to its end."""
     broken = next((text for text in heard if _BROKEN.search(text)), None)
     if broken is not None:
         what = re.sub(r"<[^>]*> ?", "", broken)[:100]

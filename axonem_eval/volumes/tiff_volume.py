@@ -1,4 +1,4 @@
-"""Label volumes as TIFF, for small volumes: one file of many pages, or a folder or archive of a file a section."""
+"""Small label volumes as TIFF: one file of many pages, or a folder or archive with one file for each section."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ from axonem_eval.volumes.tiff_order import in_order
 from axonem_eval.volumes.tiff_structure import listening, require_own_tables, require_true_strips, require_whole_chain
 
 MAX_SECTIONS = 100_000
-# Made for pictures. Some can keep every number, but their files do not say whether they did.
+# Codecs for pictures. Some can be lossless, but a file does not say whether it is.
 _LOSSY = ("JPEG", "JP2", "JP2000", "WEBP", "LERC", "JETRAW", "LURADOC")
 
 
@@ -52,7 +52,7 @@ def _open(file: Path | io.BytesIO, name: str, **flags: bool) -> Any:
 
 
 def _written_page_by_page(file: Any) -> bool:
-    """Whether tifffile wrote the pages in calls of their own, so that each says it is an image by itself."""
+    """Whether tifffile wrote each page by a call of its own, so that each states that it is a single image."""
     series = file.series
     return len(series) > 1 and len({(s.shape, s.dtype, s.axes) for s in series}) == 1 and len(series[0].shape) == 2
 
@@ -119,7 +119,7 @@ def _require_lossless(name: str, page: Any) -> None:
 
 
 def _stated(file: Any) -> Stated:
-    """By ImageJ, the only metadata that tell what the resolution tags of a stack mean, or by OME-TIFF."""
+    """What ImageJ or OME-TIFF state; without them the resolution tags of a stack have no certain meaning."""
     metadata = file.imagej_metadata or {}
     if "unit" in metadata:
         return _stated_by_imagej(file, metadata)
@@ -232,7 +232,7 @@ def open_tiff_folder(store: Store, *, mask: bool = False) -> LabelVolume:
 
 
 class TiffFolder(LabelVolume):
-    """A folder or archive with one page a file; those of an archive are read into memory, one a thread."""
+    """A folder or archive with one page in each file; each thread reads one file of an archive into memory."""
 
     def __init__(self, store: Store, pages: list[str], mask: bool) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import zarr_chunk_files
 from axonem_eval.volumes.tensorstore_volume import StoreVolume, open_store
 
-# What tensorstore undoes. Each of the others changes no id, or is refused all the same.
+# Codecs that tensorstore decodes; all others are refused.
 _CODECS_V2 = ("blosc", "bz2", "gzip", "zlib", "zstd")
 _CODECS_V3 = ("bytes", "transpose", "blosc", "gzip", "zstd", "crc32c", "sharding_indexed")
 _ZSTD_V2 = ("id", "level")
@@ -28,7 +28,7 @@ def is_zarr(store: Store) -> bool:
 
 
 def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -> StoreVolume:
-    """Open the one label array of a Zarr store, or the named one; of OME-Zarr pyramids the full resolution.
+    """Open the one label array of a Zarr store, or the named one; of an OME-Zarr pyramid the full resolution.
 
     Raises InputError: no or several candidates, not integer, not three-dimensional, codecs that are not read.
     """
@@ -79,9 +79,9 @@ def _require_codecs(store: Store, metadata: dict[str, Any], version: int) -> lis
 
 
 def _without_checksum(metadata: dict[str, Any], version: int) -> dict[str, Any] | None:
-    """Metadata for tensorstore in place of those stored, where zarr-python adds what it does not know.
+    """Metadata without keys that zarr-python writes and tensorstore does not know; None if there are no such keys.
 
-    A frame of Zstandard says itself whether a checksum follows, so nothing is lost.
+    A frame of Zstandard states itself whether a checksum follows, so nothing is lost.
     """
     compressor = metadata.get("compressor")
     if version == 3 or not isinstance(compressor, dict) or compressor.get("id") != "zstd":
@@ -99,7 +99,7 @@ def _folder(name: str) -> str:
 
 
 def _codecs(metadata: dict[str, Any]) -> list[Any]:
-    """Codecs of a v3 array, those within its shards included."""
+    """Codecs of a v3 array and of its shards."""
     codecs = metadata.get("codecs")
     flat = []
     for codec in codecs if isinstance(codecs, list) else []:
@@ -149,7 +149,7 @@ class _Nodes:
     def candidates(self, beside_labels: bool) -> Iterator[Candidate]:
         """The arrays; of a multiscale group only the first level, without further axes of length 1.
 
-        beside_labels : also the images that OME-Zarr puts labels below.
+        beside_labels : also images that have labels below them, as OME-Zarr stores them.
         """
         levels: dict[str, str] = {}
         images = [] if beside_labels else self._labelled_images()
@@ -216,7 +216,7 @@ class _Nodes:
         return [names[i] for i in self.zyx_places(folder)] if len(names) == len(self.array[folder]["shape"]) else None
 
     def stated(self, folder: str) -> Stated:
-        """By OME's scale, or by the attributes that HDF5 files use, of the array or a group above it."""
+        """What OME's scale states, or else the attributes of the array and of the groups above it."""
         above = [folder]
         while above[-1]:
             above.append(_folder(above[-1]))

@@ -60,6 +60,7 @@ class Counts:
 
 
 def logit(probability: float) -> np.float32:
+    """Log-odds of a probability between 0 and 1."""
     return np.float32(np.log(probability / (1 - probability)))
 
 

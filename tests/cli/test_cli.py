@@ -169,3 +169,22 @@ def test_info_and_check_say_what_is_not_understood(files, capsys):
     for command in (["info", path], ["check", path, "--ground-truth", files["gt"]]):
         assert main(command) == 0
         assert "states resolution 'abc'" in capsys.readouterr().err
+
+
+def test_score_complains_of_all_that_check_complains_of(tmp_path, capsys):
+    gt, path = str(tmp_path / "gt.npz"), str(write_h5(tmp_path / "a.h5", np.zeros((2, 3, 4), np.float32)))
+    straight_graph().save(gt)
+    assert main(["check", path, "--ground-truth", gt]) == 1
+    by_check = capsys.readouterr().err
+    assert main(["score", path, "--ground-truth", gt]) == 1
+    assert capsys.readouterr().err == by_check
+    assert "shape" in by_check
+
+
+@pytest.mark.parametrize("size", ["30,8,nan", "nan,8,8", "30,inf,8", "0,8,8", "30,8,-8"])
+def test_a_voxel_size_that_is_no_length_is_wrong_usage(tmp_path, capsys, size):
+    path = write_h5(tmp_path / "seg.h5", two_axons())
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(path), "--shape", "8,48,48", f"--voxel-size={size}"])
+    assert ended.value.code == 2
+    assert "each of Z,Y,X must be positive" in capsys.readouterr().err

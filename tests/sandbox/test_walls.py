@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -272,6 +273,26 @@ def test_a_reply_of_another_form_ends_in_a_crash_that_has_a_name(monkeypatch, tm
         sample_confined(path, SPEC, np.array([(1, 2, 3)], np.int32))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="the kernel does not hold root to a number of threads")
+def test_it_starts_no_thread_for_every_process_number_of_the_machine(monkeypatch, tmp_path):
+    answers = answers_of(
+        monkeypatch,
+        tmp_path,
+        """
+        import threading
+        threading.stack_size(32768)
+        halt = threading.Event()
+        def bomb():
+            for _ in range(5000):
+                threading.Thread(target=halt.wait, daemon=True).start()
+        said = outcome(bomb)
+        halt.set()
+        tell(threads=said)
+        """,
+    )
+    assert answers["threads"].startswith("RuntimeError")
+
+
 def test_what_it_writes_to_stderr_fills_no_disk(monkeypatch, tmp_path):
     answers = answers_of(
         monkeypatch,
@@ -359,12 +380,29 @@ def asked_chunks(monkeypatch, tmp_path, nodes) -> list[int]:
     return sorted(asked)
 
 
-def test_small_chunks_do_not_tell_where_nodes_are(monkeypatch, tmp_path):
-    """Whole cells of 64 voxels are asked for: of all places in one, none can be told from another."""
+def test_the_chunks_that_are_asked_for_do_not_tell_where_nodes_are(monkeypatch, tmp_path):
     first = asked_chunks(monkeypatch, tmp_path, [(0, 0, 0)])
-    assert first == asked_chunks(monkeypatch, tmp_path, [(7, 63, 63), (3, 20, 9)])
-    assert len(first) == 8 * 8
-    assert first != asked_chunks(monkeypatch, tmp_path, [(0, 64, 0)])
+    assert first == asked_chunks(monkeypatch, tmp_path, [(7, 63, 127), (3, 120, 9)])
+    assert first == list(range(16 * 16))
+
+
+def test_a_damaged_chunk_does_not_tell_where_nodes_are(tmp_path):
+    """A file that is rejected only where a node lies in its damaged chunk would ask for one place after another."""
+    path, shape = tmp_path / "damaged.h5", (16, 512, 512)
+    labels = np.ones(shape, np.uint8)
+    labels[:, ::2] = 2
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("main", data=labels, chunks=(16, 16, 16), compression="gzip")
+        damaged = data.id.get_chunk_info_by_coord((0, 0, 256))
+    with open(path, "r+b") as opened:
+        opened.seek(damaged.byte_offset)
+        opened.write(b"\xff" * damaged.size)
+    said = set()
+    for node in ((1, 2, 260), (1, 300, 2)):
+        with pytest.raises(InputError) as caught:
+            sample_confined(path, VolumeSpec(shape, (30.0, 8.0, 8.0)), np.array([node], np.int32))
+        said.add(str(caught.value))
+    assert len(said) == 1
 
 
 def test_a_reader_that_shrinks_the_shared_memory_does_not_kill_us(monkeypatch, tmp_path):

@@ -175,7 +175,7 @@ def test_files_of_a_later_scale_are_named_and_the_remedy_works(tmp_path):
         info["scales"] = [{**scale, "key": "4_8_30", "size": [2 * n for n in scale["size"]]}, scale]
 
     edited(path / "info", put_before)
-    assert "lies 8_16_30/" in (message := complaint(path, "no_chunks"))
+    assert "lies 8_16_30/" in (message := assert_refused(path, "no_chunks"))
     assert "of another scale. Only the first scale is read: remove the scales before it" in message
     edited(path / "info", lambda info: info["scales"].pop(0))
     with open_labels(path) as volume:

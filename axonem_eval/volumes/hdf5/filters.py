@@ -38,7 +38,7 @@ Buffer = NDArray[np.uint8]
 
 
 class BadChunk(ValueError):
-    """The bytes of a chunk are not what its filters wrote."""
+    """The stored bytes of a chunk cannot be decoded."""
 
 
 # Each takes the stored bytes and the buffer to fill, and returns the filled part of it.
@@ -77,13 +77,13 @@ class FilterPipeline:
 
     @property
     def repeated(self) -> int:
-        """How many times over chunks are compressed, 0 for once: each time may inflate a thousandfold."""
+        """How often chunks are compressed, 0 for at most once: each time may multiply the size by a thousand."""
         compressors = [code for code in self.codes if code not in (SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET)]
         return len(compressors) if len(compressors) > 1 else 0
 
     @property
     def names(self) -> str:
-        """The filters as people know them; empty without any."""
+        """Names of the filters; empty without any."""
         return ", ".join(FILTER_NAMES.get(code, f"filter {code}") for code in self.codes)
 
     def decode(self, data: Buffer, skipped: int, out: Buffer, scratch: Scratch) -> None:

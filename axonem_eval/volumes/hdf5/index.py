@@ -18,7 +18,7 @@ _BEYOND = 1 << 61
 
 
 def written_chunks(path: Path, dataset: h5py.Dataset) -> NDArray[np.bool_] | None:
-    """(n_chunks,) which chunks of a dataset of three dimensions were ever written; None without chunks.
+    """(n_chunks,) whether each chunk of a three-dimensional dataset was ever written; None without chunks.
 
     Raises InputError where chunks share bytes of the file.
     """
@@ -30,7 +30,7 @@ def written_chunks(path: Path, dataset: h5py.Dataset) -> NDArray[np.bool_] | Non
 
 
 def _chunk_table(path: Path, dataset: h5py.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[int, int]]:
-    """Address (-1 where none), stored size and filters left out of each chunk of a dataset of three dimensions."""
+    """Address (-1: none), stored size and skipped filters of each chunk of a three-dimensional dataset."""
     shape, chunk = dataset.shape, dataset.chunks
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     n_chunks = math.prod(grid)
@@ -74,7 +74,7 @@ class StoredChunks:
 
     @classmethod
     def of(cls, path: Path, file: h5py.File, dataset: h5py.Dataset) -> "StoredChunks | None":
-        """The index of a dataset; None where h5py does not tell or its addresses prove wrong.
+        """The index of a dataset; None where h5py gives none or its addresses are wrong.
 
         Raises InputError where chunks lie beyond the end of the file or share bytes of it.
         """
@@ -125,7 +125,7 @@ class StoredChunks:
             raise
 
     def read_into(self, address: int, out: NDArray[np.uint8]) -> None:
-        """Fill ``out`` from that place in the file. Raises BadChunk where the file ends before."""
+        """Fill ``out`` from that address in the file. Raises BadChunk where the file is too short."""
         view, done = out.data, 0
         while done < len(view):
             got = os.preadv(self._descriptor, [view[done:]], address + done)

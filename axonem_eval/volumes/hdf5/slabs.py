@@ -24,10 +24,10 @@ def streamable(pipeline: FilterPipeline) -> bool:
 
 
 class Hdf5Slabs(Hdf5Dataset):
-    """Slabs that each are a piece of one chunk's bytes.
+    """Slabs, each a piece of one chunk's bytes.
 
-    A gzip chunk is inflated as a stream and a chunk with other filters is held whole, so compressed slabs are to be
-    read in storage order, which also verifies the checksum at the end of each chunk.
+    A gzip chunk is decompressed as a stream, and a chunk with other filters is held whole. So compressed slabs are
+    read in storage order; at the end of each chunk its checksum is compared.
     """
 
     def __init__(self, opened: OpenDataset, stored: StoredChunks) -> None:
@@ -57,7 +57,7 @@ class Hdf5Slabs(Hdf5Dataset):
         return np.asarray(self._stored.address[chunk] >= 0)
 
     def _place(self, slab: Any) -> tuple[Any, Any, Any]:
-        """The chunk that a slab is a piece of, at which of its bytes the slab begins, and how many there are."""
+        """The chunk of a slab, the offset of the slab in the chunk's bytes, and its size in bytes."""
         place = np.unravel_index(slab, self.grid_zyx)
         first = [p * s for p, s in zip(place, self.chunk_shape_zyx, strict=True)]
         chunk = np.ravel_multi_index([f // w for f, w in zip(first, self._whole_zyx, strict=True)], self._whole_grid)
@@ -108,7 +108,7 @@ class Hdf5Slabs(Hdf5Dataset):
 
 
 class _GzipStream:
-    """The bytes of one gzip chunk, inflated a piece at a time."""
+    """The bytes of one gzip chunk, decompressed a piece at a time."""
 
     def __init__(self, stored: StoredChunks, chunk: int, size: int) -> None:
         self.chunk, self.position = chunk, 0
@@ -127,12 +127,12 @@ class _GzipStream:
         self.position += done
 
     def skip_to(self, position: int) -> None:
-        """Inflate and forget the bytes before ``position``."""
+        """Decompress and drop the bytes before ``position``."""
         while self.position < position:
             self.position += len(self._piece(min(position - self.position, _FEED_BYTES)))
 
     def finish(self) -> None:
-        """Inflate the rest, which makes zlib compare its checksum. Raises BadChunk."""
+        """Decompress the rest, so that zlib compares its checksum. Raises BadChunk."""
         self.skip_to(self._size)
         try:
             rest = self._inflate.decompress(self._inflate.unconsumed_tail + self._feed(), 1)

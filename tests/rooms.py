@@ -1,0 +1,25 @@
+"""The order of the rooms in each package: test_rooms.py holds the code to it, test_docs.py the documentation."""
+
+# From the bottom upwards. Several names in one entry are one floor: they do not import each other.
+ORDER = {
+    "axonem_eval": """errors <
+        spec file_kinds processes progress extras <
+        files <
+        volumes <
+        sampling skeletons <
+        skeletonize diagnosis scoring <
+        report viewer sandbox client <
+        cli synthetic""",
+    "evalserver": """env cache log_mask csv_text <
+        embedded <
+        jobs <
+        site <
+        accounts <
+        uploads <
+        benchmarks <
+        submissions <
+        submissions.evaluation <
+        submissions.results <
+        leaderboard <
+        api""",
+}
