@@ -143,7 +143,7 @@ def test_the_reader_dies_with_the_worker(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     worker.kill()
-    worker.wait()
+    worker.communicate()
     while command_of(pid):
         assert time.monotonic() < deadline, "the reader outlived its worker"
         time.sleep(0.05)
