@@ -18,7 +18,7 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
     _require_archive(Path(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
             return {name: file[name] for name in file.files}
