@@ -1,7 +1,16 @@
-"""Options that several commands share, and warnings on stderr."""
+"""What several commands share: options, the progress bar, warnings, results on stdout."""
 
 import argparse
+import json
+import math
+import os
+import shlex
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from axonem_eval.spec import FloatTriple, Triple
 
 
 def add_label_options(parser: argparse.ArgumentParser) -> None:
@@ -34,3 +43,86 @@ def id_list(text: str) -> tuple[int, ...]:
 def warn(line: str) -> None:
     """Say what may be wrong, on stderr; the command goes on."""
     print(f"axonem-eval: warning: {line}", file=sys.stderr)
+
+
+def add_ground_truth(parser: argparse.ArgumentParser) -> None:
+    """The ground truth that a command scores against, and the tolerance."""
+    parser.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
+    add_tolerance(parser)
+    parser.add_argument(
+        "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
+    )
+
+
+def add_tolerance(parser: argparse.ArgumentParser) -> None:
+    """The option --tolerance."""
+    parser.add_argument(
+        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option --json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
+
+
+def _triple(text: str, number: type) -> tuple[Any, Any, Any]:
+    parts = text.replace("x", ",").split(",")
+    try:
+        z, y, x = (number(p) for p in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 30,8,8") from None
+    if not all(0 < n < math.inf for n in (z, y, x)):
+        raise argparse.ArgumentTypeError(f"{text!r}: each of Z,Y,X must be positive")
+    return z, y, x
+
+
+def int_triple(text: str) -> Triple:
+    """Parse ``1000,3750,3750``."""
+    return _triple(text, int)
+
+
+def float_triple(text: str) -> FloatTriple:
+    """Parse ``30,8,8``."""
+    return _triple(text, float)
+
+
+class ProgressBar:
+    """A tqdm bar for each stage, on stderr and only on a terminal."""
+
+    def __init__(self) -> None:
+        """No bar yet."""
+        self._stage = ""
+        self._bar: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of a stage is done."""
+        from tqdm import tqdm
+
+        if stage != self._stage or self._bar is None:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=None, leave=False)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def stage(self, name: str) -> Callable[[int, int], None]:
+        """A callback of (done, total) for one stage."""
+        return lambda done, total: self(name, done, total)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def print_result(as_json: bool, data: dict[str, Any], lines: Sequence[str]) -> None:
+    """Print a result as one JSON object, or as lines for people."""
+    print(json.dumps(data, indent=2) if as_json else "\n".join(lines))
+
+
+def shown_command() -> str:
+    """The command line with the names of files only: a report must not reveal where they lie."""
+    words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
+    return shlex.join(["axonem-eval", *words])

@@ -3,25 +3,16 @@
 import argparse
 import json
 import os
-import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from axonem_eval.cli.options import add_label_options, warn
-from axonem_eval.cli.tables import demand_folder, demand_table_path, write_table
+from axonem_eval.cli.options import ProgressBar, add_ground_truth, add_json, add_label_options, shown_command, warn
+from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
 
-AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 
-
-def add_report_commands(add: AddCommand) -> None:
-    """Add both commands to the command line. ``add(name, run, text)`` makes one command."""
-    report = add(
-        "report", run_report, "Write one HTML page about a segmentation: its score, and where the score is lost."
-    )
+def _add_report(report: argparse.ArgumentParser) -> None:
     report.add_argument("segmentation", metavar="SEG")
-    _add_ground_truth(report)
+    _add_scoring(report)
     report.add_argument(
         "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
     )
@@ -34,38 +25,28 @@ def add_report_commands(add: AddCommand) -> None:
         "--aggregates-only", action="store_true", help="leave out everything about single axons, and all positions"
     )
 
-    compare = add(
-        "compare",
-        run_compare,
-        "Compare two segmentations of one volume, and test whether their difference is more than chance.",
-    )
+
+def _add_compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("a", metavar="A")
     compare.add_argument("b", metavar="B")
-    _add_ground_truth(compare)
+    _add_scoring(compare)
 
 
-def _add_ground_truth(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
-    parser.add_argument(
-        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
-    )
-    parser.add_argument(
-        "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
-    )
+def _add_scoring(parser: argparse.ArgumentParser) -> None:
+    add_ground_truth(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
     parser.add_argument("--threads", type=int, help="number of threads (default: one per core)")
     add_label_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
+    add_json(parser)
 
 
 def run_report(arguments: argparse.Namespace) -> None:
     """`axonem-eval report`."""
-    from axonem_eval.cli.main import ProgressBar
     from axonem_eval.report import ReportViews, full_report, render_report
     from axonem_eval.scoring import run_table, sample_and_count
     from axonem_eval.skeletons import SkeletonGraph
 
-    _demand_output(arguments)
+    _require_output(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     sample, dense = sample_and_count(
@@ -105,19 +86,13 @@ def run_report(arguments: argparse.Namespace) -> None:
         print(f"written to {arguments.output}")
 
 
-def shown_command() -> str:
-    """The command line with the names of files only: a report must not reveal where they lie."""
-    words = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
-    return shlex.join(["axonem-eval", *words])
-
-
-def _demand_output(arguments: argparse.Namespace) -> None:
+def _require_output(arguments: argparse.Namespace) -> None:
     if not (arguments.output or arguments.json or arguments.axons or arguments.errors):
         raise InputError.of(
             "no_output", "report has nothing to write: give -o REPORT.html, --axons, --errors or --json"
         )
     if arguments.output:
-        demand_folder(arguments.output)
+        require_folder(arguments.output)
     for table in (arguments.axons, arguments.errors):
         if table and arguments.aggregates_only:
             raise InputError.of(
@@ -125,12 +100,11 @@ def _demand_output(arguments: argparse.Namespace) -> None:
                 f"{table}: --aggregates-only makes no table of axons or errors; leave one of the two out",
             )
         if table:
-            demand_table_path(table)
+            require_table_path(table)
 
 
 def run_compare(arguments: argparse.Namespace) -> None:
     """`axonem-eval compare`."""
-    from axonem_eval.cli.main import ProgressBar
     from axonem_eval.scoring import compare_samples, sample_file
     from axonem_eval.skeletons import SkeletonGraph
 
@@ -164,3 +138,6 @@ def _names(a: str, b: str) -> tuple[str, str]:
         return names
     common = os.path.commonpath([os.path.abspath(a), os.path.abspath(b)])
     return os.path.relpath(a, common), os.path.relpath(b, common)
+
+
+COMMANDS = {"report": (_add_report, run_report), "compare": (_add_compare, run_compare)}

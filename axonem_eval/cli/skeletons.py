@@ -1,26 +1,75 @@
-"""`axonem-eval diagnose`, `export` and `view`: their options and what they do."""
+"""`axonem-eval skeletonize`, `import`, `diagnose`, `export` and `view`: their options and what they do."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from axonem_eval.cli.options import add_label_options, warn
-from axonem_eval.cli.report import AddCommand, shown_command
-from axonem_eval.cli.tables import demand_folder, demand_table_path, write_table
+from axonem_eval.cli.options import (
+    ProgressBar,
+    add_json,
+    add_label_options,
+    add_tolerance,
+    float_triple,
+    int_triple,
+    print_result,
+    shown_command,
+    warn,
+)
+from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple
+from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
-    from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+    from axonem_eval.skeletons import SkeletonGraph
 
 
-def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTriple]) -> None:
-    """Add the commands to the command line. ``add(name, run, text)`` makes one command."""
-    diagnose = add("diagnose", run_diagnose, "List likely errors of a segmentation, without ground truth.")
+def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
+    skeletonize.add_argument("labels", metavar="LABELS")
+    skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
+    skeletonize.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
+    skeletonize.add_argument(
+        "--target-voxel-nm",
+        type=float,
+        default=30.0,
+        help="downsample to near this voxel size before skeletonizing (default 30 nm)",
+    )
+    _add_work_options(skeletonize)
+    add_label_options(skeletonize)
+    _add_min_length(skeletonize)
+    add_json(skeletonize)
+
+
+def _add_import(importer: argparse.ArgumentParser) -> None:
+    importer.add_argument(
+        "skeletons",
+        metavar="SKELETONS",
+        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files",
+    )
+    importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
+    importer.add_argument(
+        "--shape", type=int_triple, required=True, metavar="Z,Y,X", help="shape of the volume in voxels"
+    )
+    importer.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
+    importer.add_argument(
+        "--unit", choices=("nm", "um", "voxel"), default="nm", help="unit of the coordinates in the files (default nm)"
+    )
+    importer.add_argument(
+        "--axes", choices=("xyz", "zyx"), default="xyz", help="order of SWC and precomputed axes (default xyz)"
+    )
+    importer.add_argument(
+        "--anyway",
+        action="store_true",
+        help="import skeletons that lie in a corner of the volume, or whose files state another unit or voxel size",
+    )
+    _add_min_length(importer)
+    add_json(importer)
+
+
+def _add_diagnose(diagnose: argparse.ArgumentParser) -> None:
     diagnose.add_argument(
         "segmentation", metavar="SEG", help="label file, or a bundle that `axonem-eval skeletonize` wrote"
     )
@@ -33,17 +82,19 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     )
     diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also write the skeletons (.npz)")
     diagnose.add_argument("--top", type=int, default=100, help="number of places in each list (default 100)")
-    add_work_options(diagnose)
+    _add_work_options(diagnose)
     add_label_options(diagnose)
-    diagnose.add_argument("--json", action="store_true", help="print one JSON object, with lengths in nm")
+    add_json(diagnose)
 
-    export = add("export", run_export, "Write the skeletons of a bundle for other programs.")
+
+def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("bundle", metavar="BUNDLE", help="bundle of skeletons (.npz)")
     export.add_argument("folder", metavar="FOLDER", help="new or empty folder to write to")
     export.add_argument("--format", choices=("swc", "precomputed"), default="swc", help="file format (default swc)")
     export.add_argument("--unit", choices=("nm", "um"), default="nm", help="unit of SWC coordinates (default nm)")
 
-    view = add("view", run_view, "Open a segmentation with skeletons and errors in Neuroglancer on this machine.")
+
+def _add_view(view: argparse.ArgumentParser) -> None:
     view.add_argument("segmentation", metavar="SEG")
     view.add_argument(
         "--ground-truth", metavar="GT", help="bundle of ground-truth skeletons; marks splits, omissions and mergers"
@@ -54,14 +105,22 @@ def add_skeleton_commands(add: AddCommand, float_triple: Callable[[str], FloatTr
     view.add_argument(
         "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"
     )
-    view.add_argument(
-        "--tolerance", type=int, default=50, metavar="NODES", help="merge tolerance (default 50; 1 is the strict ERL)"
-    )
+    add_tolerance(view)
     view.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     view.add_argument("--browser", action="store_true", help="open the address in the default browser")
 
 
-def add_work_options(parser: argparse.ArgumentParser) -> None:
+def _add_min_length(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-length-um",
+        type=float,
+        default=0.0,
+        metavar="UM",
+        help="leave out shorter skeletons; AxonEM scores axons of 5 um or more (default 0: keep all)",
+    )
+
+
+def _add_work_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that make skeletons."""
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
@@ -73,37 +132,100 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def run_skeletonize(arguments: argparse.Namespace) -> None:
+    """`axonem-eval skeletonize`."""
+    from axonem_eval.skeletonize import skeletonize_labels
+
+    require_folder(arguments.output)
+    bar = ProgressBar()
+    skeletons = skeletonize_labels(
+        arguments.labels,
+        arguments.voxel_size,
+        min_length_um=arguments.min_length_um,
+        target_voxel_nm=arguments.target_voxel_nm,
+        processes=arguments.processes,
+        work_dir=arguments.work_dir,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
+        on_progress=bar,
+        on_warning=warn,
+    )
+    bar.close()
+    skeletons.save(arguments.output)
+    _print_saved(skeletons, arguments)
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """`axonem-eval import`."""
+    from axonem_eval.skeletons import import_skeletons
+
+    require_folder(arguments.output)
+    graph = import_skeletons(
+        arguments.skeletons,
+        VolumeSpec(arguments.shape, arguments.voxel_size),
+        unit=arguments.unit,
+        axes=arguments.axes,
+        min_length_um=arguments.min_length_um,
+        anyway=arguments.anyway,
+    )
+    graph.save(arguments.output)
+    _print_saved(graph, arguments)
+
+
+def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:
+    data = {
+        "output": arguments.output,
+        "skeletons": graph.n_skeletons,
+        "nodes": graph.n_nodes,
+        "edges": graph.n_edges,
+        "length_nm": float(graph.skeleton_length_nm.sum()),
+        "gt_erl_nm": graph.gt_erl_nm,
+        "mean_node_spacing_nm": graph.mean_node_spacing_nm,
+        "checksum": graph.checksum(),
+        "notes": graph.notes,
+    }
+    spacing = graph.mean_node_spacing_nm
+    lines = [
+        f"{graph.n_skeletons:,} skeletons, {graph.n_nodes:,} nodes, {data['length_nm'] / 1e3:,.1f} um of cable",
+        f"mean node spacing {spacing:.1f} nm: 50 nodes are {spacing * 0.05:.2f} um",
+        f"ground-truth ERL {graph.gt_erl_nm / 1e3:.3f} um",
+        *(f"note: {note}" for note in graph.notes),
+        f"written to {arguments.output}",
+    ]
+    print_result(arguments.json, data, lines)
+
+
 def run_diagnose(arguments: argparse.Namespace) -> None:
     """`axonem-eval diagnose`."""
-    from axonem_eval.diagnosis import diagnose
+    from axonem_eval.diagnosis import diagnose, diagnosis_json, summary_lines
     from axonem_eval.report import render_diagnosis
 
     for path in filter(None, (arguments.output, arguments.skeletons)):
-        demand_folder(path)
+        require_folder(path)
     if arguments.segments:
-        demand_table_path(arguments.segments)
+        require_table_path(arguments.segments)
     skeletons = _skeletons_of(arguments)
     diagnosis = diagnose(skeletons)
     if arguments.skeletons:
         skeletons.save(arguments.skeletons)
     if arguments.segments:
         write_table(Path(arguments.segments), diagnosis.per_segment())
-    data = diagnosis.to_json(arguments.top)
+    data = diagnosis_json(diagnosis, arguments.top)
     if arguments.output:
         page = render_diagnosis(data, title=Path(arguments.segmentation).name, command=shown_command())
         Path(arguments.output).write_text(page, encoding="utf-8")
-    print(json.dumps(data, indent=2) if arguments.json else "\n".join(diagnosis.lines()))
+    print(json.dumps(data, indent=2) if arguments.json else "\n".join(summary_lines(diagnosis)))
     _say_written([arguments.output, arguments.segments, arguments.skeletons])
 
 
-def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | SkeletonGraph":
-    from axonem_eval.cli.main import ProgressBar
-    from axonem_eval.skeletonize import skeletonize_volume
+def _skeletons_of(arguments: argparse.Namespace) -> "SkeletonGraph":
+    from axonem_eval.skeletonize import skeletonize_labels
+    from axonem_eval.skeletons import SkeletonGraph
 
     if arguments.segmentation.endswith(".npz"):
-        return load_skeletons(arguments.segmentation)
+        return SkeletonGraph.load(arguments.segmentation)
     bar = ProgressBar()
-    skeletons = skeletonize_volume(
+    skeletons = skeletonize_labels(
         arguments.segmentation,
         arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
         processes=arguments.processes,
@@ -115,18 +237,6 @@ def _skeletons_of(arguments: argparse.Namespace) -> "MeasuredSkeletons | Skeleto
     )
     bar.close()
     return skeletons
-
-
-def load_skeletons(path: str) -> "MeasuredSkeletons | SkeletonGraph":
-    """Skeletons of a bundle, with radius and volume if it has them."""
-    from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
-
-    try:
-        return MeasuredSkeletons.load(path)
-    except InputError as error:
-        if error.complaints[0].code != "not_measured":
-            raise
-        return SkeletonGraph.load(path)
 
 
 def _stated_voxel_size(path: str) -> FloatTriple:
@@ -142,9 +252,9 @@ def _stated_voxel_size(path: str) -> FloatTriple:
 
 def run_export(arguments: argparse.Namespace) -> None:
     """`axonem-eval export`."""
-    from axonem_eval.skeletons import export_precomputed, export_swc
+    from axonem_eval.skeletons import SkeletonGraph, export_precomputed, export_swc
 
-    skeletons = load_skeletons(arguments.bundle)
+    skeletons = SkeletonGraph.load(arguments.bundle)
     if arguments.format == "swc":
         n = export_swc(skeletons, arguments.folder, unit=arguments.unit)
     else:
@@ -158,7 +268,6 @@ def run_view(arguments: argparse.Namespace) -> None:
     import threading
     import webbrowser
 
-    from axonem_eval.cli.main import ProgressBar
     from axonem_eval.skeletons import SkeletonGraph
     from axonem_eval.viewer import open_view
 
@@ -189,3 +298,12 @@ def _say_written(paths: Sequence[Any]) -> None:
     for path in paths:
         if path:
             print(f"written to {path}", file=sys.stderr)
+
+
+COMMANDS = {
+    "skeletonize": (_add_skeletonize, run_skeletonize),
+    "import": (_add_import, run_import),
+    "diagnose": (_add_diagnose, run_diagnose),
+    "export": (_add_export, run_export),
+    "view": (_add_view, run_view),
+}

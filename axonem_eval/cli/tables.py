@@ -13,20 +13,20 @@ from axonem_eval.errors import InputError
 SUFFIXES = (".csv", ".json", ".parquet")
 
 
-def demand_folder(path: str | Path) -> None:
+def require_folder(path: str | Path) -> None:
     """Raises InputError where a file to be written has no folder, before any work is done."""
     if not Path(path).absolute().parent.is_dir():
         raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
 
 
-def demand_table_path(path: str | Path) -> Path:
+def require_table_path(path: str | Path) -> Path:
     """The path, if a table can be written there. Raises InputError before any work is done."""
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise InputError.of(
             "table_suffix", f"{path}: a table's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
-    demand_folder(path)
+    require_folder(path)
     if path.suffix == ".parquet":
         _pyarrow(path)
     return path

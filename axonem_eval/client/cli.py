@@ -75,27 +75,41 @@ def build_parser() -> argparse.ArgumentParser:
     login.add_argument("url", metavar="URL", help="address of the server, such as https://benchmark.example.org")
     login.add_argument("--token-stdin", action="store_true", help="read the token from stdin instead of asking")
 
-    sending = add(
-        "submit",
-        run_submit,
-        "Check, upload and submit one file per volume. After an interruption, run it again: it continues.",
+    _add_submit_options(
+        add(
+            "submit",
+            run_submit,
+            "Check, upload and submit one file per volume. After an interruption, run it again: it continues.",
+        )
     )
-    sending.add_argument(
-        "method", metavar="METHOD", type=Path, help="method.yaml or method.toml; docs/submitting.md describes it"
-    )
-    sending.add_argument(
-        "files", metavar="FILE", nargs="*", help="label files in the order of the volumes, or VOLUME=FILE"
-    )
-    sending.add_argument("--watch", action="store_true", help="follow the evaluation and print the result")
-    sending.add_argument("--no-check", action="store_true", help="send the files without a check")
-    _add_server(sending)
-
     status = add("status", run_status, "List the submissions of your teams, or show one.")
     status.add_argument("code", metavar="CODE", nargs="?", help="code of a submission (default: list all)")
     status.add_argument("--watch", action="store_true", help="follow the evaluation to its end")
     _add_server(status)
 
-    board = add("leaderboard", run_leaderboard, "Print a benchmark's leaderboard.")
+    _add_leaderboard_options(add("leaderboard", run_leaderboard, "Print a benchmark's leaderboard."))
+    pair = add(
+        "compare", run_compare, "Compare two entries of a phase, and test whether their difference is more than chance."
+    )
+    pair.add_argument("a", metavar="A", help="code of the first entry")
+    pair.add_argument("b", metavar="B", help="code of the second entry")
+    _add_server(pair)
+    return parser
+
+
+def _add_submit_options(submit: argparse.ArgumentParser) -> None:
+    submit.add_argument(
+        "method", metavar="METHOD", type=Path, help="method.yaml or method.toml; docs/submitting.md describes it"
+    )
+    submit.add_argument(
+        "files", metavar="FILE", nargs="*", help="label files in the order of the volumes, or VOLUME=FILE"
+    )
+    submit.add_argument("--watch", action="store_true", help="follow the evaluation and print the result")
+    submit.add_argument("--no-check", action="store_true", help="send the files without a check")
+    _add_server(submit)
+
+
+def _add_leaderboard_options(board: argparse.ArgumentParser) -> None:
     board.add_argument("slug", metavar="SLUG", help="short name of the benchmark, as in its address")
     board.add_argument("--phase", default="", help="short name of the phase (default: the current one)")
     board.add_argument("--page", type=int, default=1, help="page of the table (default 1)")
@@ -108,14 +122,6 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("--best", action="store_true", help="show only the best entry of each team")
     board.add_argument("--superseded", action="store_true", help="also show entries that newer ones replace")
     _add_server(board)
-
-    pair = add(
-        "compare", run_compare, "Compare two entries of a phase, and test whether their difference is more than chance."
-    )
-    pair.add_argument("a", metavar="A", help="code of the first entry")
-    pair.add_argument("b", metavar="B", help="code of the second entry")
-    _add_server(pair)
-    return parser
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +190,9 @@ def _report(server: Server, submission: dict[str, Any], bars: output.Bars, *, as
             print(output.result_table(rows, submission["headline"]))
         elif submission["status"] in ("uploaded", "running"):
             print(f"{submission['stage']} ({submission['percent']}%)")
+    for file in submission["files"]:
+        for warning in file["warnings"]:
+            print(f"axonem: warning: {file['volume']}: {warning}", file=sys.stderr)
     for complaint in submission["complaints"]:
         volume = f"{complaint['volume']}: " if complaint["volume"] else ""
         print(f"axonem: {volume}{complaint['message']}", file=sys.stderr)

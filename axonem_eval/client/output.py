@@ -116,10 +116,12 @@ class Bars:
     """A progress bar for the running stage, on stderr. If stderr is not a terminal, one line per stage."""
 
     def __init__(self) -> None:
+        """No bar yet."""
         self.stage = ""
         self.bar: Any = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of a stage is done."""
         from tqdm import tqdm
 
         if stage != self.stage:
@@ -138,6 +140,7 @@ class Bars:
             self.bar.refresh() if done == total else self.bar.update(0)
 
     def close(self) -> None:
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

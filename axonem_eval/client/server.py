@@ -22,6 +22,7 @@ class Server:
     """
 
     def __init__(self, login: Login, *, patience_s: float = 600.0) -> None:
+        """Connect when the first request is sent."""
         self.url, self.patience_s = login.url, patience_s
         self.http = httpx.Client(
             base_url=login.url,
@@ -38,6 +39,7 @@ class Server:
         return self.request("POST", path, json=body)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
+        """JSON answer, asked for once. Raises ServerRefused."""
         response = self.http.request(method, API + path, **options)
         return raise_for_problem(response).json()
 

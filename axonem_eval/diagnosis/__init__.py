@@ -1,9 +1,12 @@
 """Likely splits and mergers of a segmentation, from its own skeletons, without ground truth."""
 
-from axonem_eval.diagnosis.diagnose import SCHEMA, Diagnosis, diagnose
+from axonem_eval.diagnosis.diagnose import Diagnosis, diagnose
+from axonem_eval.diagnosis.to_json import SCHEMA, diagnosis_json, summary_lines
 
 __all__ = [
     "SCHEMA",
     "Diagnosis",
     "diagnose",
+    "diagnosis_json",
+    "summary_lines",
 ]

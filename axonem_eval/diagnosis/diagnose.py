@@ -19,11 +19,7 @@ from axonem_eval.diagnosis.split_and_merge_candidates import (
     end_points,
     facing_ends,
 )
-from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph, arms_of, sum_by, without_ticks
-
-SCHEMA = "axonem-diagnosis"
-SCHEMA_VERSION = 1
-LENGTH_EDGES_UM = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+from axonem_eval.skeletons import SkeletonGraph, arms_of, sum_by, without_ticks
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,8 @@ class DiagnosisSettings:
     """What counts as what; lengths in nm, angles in degrees.
 
     long_um : segments longer than this are counted apart, as AxonEM scores axons.
-    face_margin_nm : an end nearer to a face of the volume left through it.
-    tick_nm : ends that branch off less than this before are no ends: bumps.
+    face_margin_nm : an end nearer to a face of the volume leaves through it.
+    tick_nm : terminal branches shorter than this are bumps, not ends.
     reach_nm : facing ends are at most so far apart.   max_end_bend_degrees : and at most so far out of line.
     end_direction_nm, line_direction_nm : directions of ends, and of arms of a junction, are taken over this length.
     spine_nm : branches shorter than this make no junction: spines.
@@ -58,7 +54,6 @@ class Diagnosis:
 
     degree : (n_nodes,) int64, arms of each node once ticks are gone; 0 on a tick.
     ends : the end points inside the volume.   splits : pairs of them, by their places in ``ends``.
-    measured : None for skeletons that came without radius and volume.
     """
 
     graph: SkeletonGraph
@@ -67,7 +62,6 @@ class Diagnosis:
     ends: EndPoints = field(repr=False)
     splits: FacingEnds = field(repr=False)
     mergers: Crossings = field(repr=False)
-    measured: MeasuredSkeletons | None = field(repr=False)
 
     @cached_property
     def length_nm(self) -> NDArray[np.float64]:
@@ -76,12 +70,12 @@ class Diagnosis:
 
     @cached_property
     def mean_radius_nm(self) -> NDArray[np.float64]:
-        """(n_skeletons,) mean over the segment's nodes; nan without measures."""
-        if self.measured is None:
+        """(n_skeletons,) mean over the segment's nodes; nan for skeletons without radii."""
+        if self.graph.node_radius_nm is None:
             return np.full(self.graph.n_skeletons, np.nan)
         skeleton = self.graph.node_skeleton
         nodes = np.bincount(skeleton, minlength=self.graph.n_skeletons)
-        radius = self.measured.node_radius_nm.astype(np.float64)
+        radius = self.graph.node_radius_nm.astype(np.float64)
         return sum_by(skeleton, radius, len(nodes)) / np.maximum(nodes, 1)
 
     def per_segment(self) -> dict[str, NDArray[Any]]:
@@ -92,7 +86,7 @@ class Diagnosis:
         def count(nodes: NDArray[Any]) -> NDArray[np.int64]:
             return np.bincount(graph.node_skeleton[nodes], minlength=n).astype(np.int64)
 
-        volume = np.full(n, np.nan) if self.measured is None else self.measured.skeleton_volume_um3
+        volume = np.full(n, np.nan) if graph.volume_um3 is None else graph.volume_um3
         columns: dict[str, NDArray[Any]] = {
             "segment": graph.skeleton_id,
             "length_nm": self.length_nm,
@@ -106,25 +100,10 @@ class Diagnosis:
         order = np.argsort(-self.length_nm, kind="stable")
         return {name: values[order] for name, values in columns.items()}
 
-    def to_json(self, top: int = 100) -> dict[str, Any]:
-        """Plain data with a stable schema; lists hold at most ``top`` rows. Ids are decimal strings, because JavaScript
-        rounds numbers above 2**53; what is unknown is null."""
-        from axonem_eval.diagnosis.to_json import diagnosis_json
 
-        return diagnosis_json(self, top)
-
-    def lines(self, top: int = 5) -> list[str]:
-        """A summary for people."""
-        from axonem_eval.diagnosis.to_json import summary_lines
-
-        return summary_lines(self, top)
-
-
-def diagnose(skeletons: MeasuredSkeletons | SkeletonGraph, settings: DiagnosisSettings | None = None) -> Diagnosis:
+def diagnose(graph: SkeletonGraph, settings: DiagnosisSettings | None = None) -> Diagnosis:
     """Diagnose a segmentation from its skeletons."""
     settings = settings or DiagnosisSettings()
-    measured = skeletons if isinstance(skeletons, MeasuredSkeletons) else None
-    graph = skeletons.graph if isinstance(skeletons, MeasuredSkeletons) else skeletons
     smooth, node = without_ticks(graph, settings.tick_nm)
     arms = arms_of(smooth)
     degree = np.zeros(graph.n_nodes, np.int64)
@@ -142,5 +121,4 @@ def diagnose(skeletons: MeasuredSkeletons | SkeletonGraph, settings: DiagnosisSe
         ends=replace(ends, node=node[ends.node].astype(np.int32)),
         splits=splits,
         mergers=replace(mergers, node=node[bare_node[mergers.node]].astype(np.int32)),
-        measured=measured,
     )

@@ -89,8 +89,8 @@ def end_points(graph: SkeletonGraph, arms: Arms, margin_nm: float, direction_nm:
 
 
 def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend_degrees: float) -> FacingEnds:
-    """Pairs of ends of two skeletons within reach that point at one another; of the pairs of an end only the best that
-    is also the best of the other end."""
+    """Pairs of ends of two skeletons within reach that point at one another. A pair is kept only if each end is the
+    other's best partner."""
     place = position_nm(graph)[ends.node]
     pair = cKDTree(place).query_pairs(reach_nm, output_type="ndarray") if len(place) else np.empty((0, 2), np.intp)
     skeleton = graph.node_skeleton[ends.node]
@@ -106,19 +106,19 @@ def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend
     keep = np.flatnonzero((worse >= np.cos(np.radians(max_bend_degrees))) & (score > 0))
     keep = keep[np.argsort(-score[keep], kind="stable")]
     keep = keep[_mutually_best(a[keep], b[keep], len(place))]
-    turn = np.maximum(_turn(skeleton[a[keep]]), _turn(skeleton[b[keep]]))
-    keep = keep[np.argsort(-score[keep] / turn, kind="stable")]
+    rank = np.maximum(_rank_in_segment(skeleton[a[keep]]), _rank_in_segment(skeleton[b[keep]]))
+    keep = keep[np.argsort(-score[keep] / rank, kind="stable")]
     bend = np.degrees(np.arccos(np.clip(worse[keep], -1, 1)))
     return FacingEnds(a[keep], b[keep], distance[keep], bend, score[keep])
 
 
-def _turn(segment: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(n,) the how-manieth row of its segment each row is, from 1."""
+def _rank_in_segment(segment: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(n,) 1-based rank of each row within its segment."""
     order = np.argsort(segment, kind="stable")
     first = np.flatnonzero(np.diff(segment[order], prepend=-1))
-    turn = np.empty(len(segment), np.int64)
-    turn[order] = np.arange(1, len(segment) + 1) - np.repeat(first, np.diff(np.append(first, len(segment))))
-    return turn
+    rank = np.empty(len(segment), np.int64)
+    rank[order] = np.arange(1, len(segment) + 1) - np.repeat(first, np.diff(np.append(first, len(segment))))
+    return rank
 
 
 def _mutually_best(a: NDArray[np.intp], b: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
@@ -137,7 +137,7 @@ def crossings(
     """Nodes with four arms, and pairs of nodes with three at most ``spread_nm`` apart along the skeleton, whose arms
     make two lines, neither of which bends by more than ``max_bend_degrees`` when arms are taken over ``direction_nm``.
 
-    ``graph`` should be without twigs: each of its branches counts.
+    ``graph`` should have no short terminal branches, because each branch counts.
     """
     least = float(np.cos(np.radians(max_bend_degrees)))
     place, beyond = position_nm(graph), arms.cable_beyond()
@@ -145,7 +145,7 @@ def crossings(
     kind, node, spread, score, line = (np.concatenate(columns) for columns in zip(*found, strict=True))
     shorter = np.minimum(beyond[line[:, :2]].sum(axis=1), beyond[line[:, 2:]].sum(axis=1))
     order = np.lexsort((-shorter, -score))
-    order = order[np.argsort(-score[order] / _turn(graph.node_skeleton[node[order]]), kind="stable")]
+    order = order[np.argsort(-score[order] / _rank_in_segment(graph.node_skeleton[node[order]]), kind="stable")]
     return Crossings(
         kind=kind[order].astype(np.uint8),
         node=node[order].astype(np.int32),

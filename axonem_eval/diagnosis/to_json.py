@@ -2,21 +2,22 @@
 
 from dataclasses import asdict
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.diagnosis.diagnose import Diagnosis
 from axonem_eval.diagnosis.split_and_merge_candidates import KINDS, position_nm
 
-if TYPE_CHECKING:
-    from axonem_eval.diagnosis.diagnose import Diagnosis
+SCHEMA = "axonem-diagnosis"
+SCHEMA_VERSION = 1
+LENGTH_EDGES_UM = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
-def diagnosis_json(d: "Diagnosis", top: int) -> dict[str, Any]:
-    """See ``Diagnosis.to_json``."""
-    from axonem_eval.diagnosis.diagnose import SCHEMA, SCHEMA_VERSION
-
+def diagnosis_json(d: Diagnosis, top: int = 100) -> dict[str, Any]:
+    """Plain data with a stable schema; lists hold at most ``top`` rows. Ids are decimal strings, because JavaScript
+    rounds numbers above 2**53; what is unknown is null."""
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -33,7 +34,7 @@ def diagnosis_json(d: "Diagnosis", top: int) -> dict[str, Any]:
     }
 
 
-def _segments(d: "Diagnosis") -> dict[str, Any]:
+def _segments(d: Diagnosis) -> dict[str, Any]:
     length = d.length_nm
     long = length > d.settings.long_um * 1000.0
     return {
@@ -44,15 +45,13 @@ def _segments(d: "Diagnosis") -> dict[str, Any]:
         "median_length_nm": float(np.median(length)) if len(length) else 0.0,
         "longest_nm": float(length.max(initial=0.0)),
         "expected_run_length_nm": d.graph.gt_erl_nm,
-        "volume_um3": None if d.measured is None else float(d.measured.skeleton_volume_um3.sum()),
+        "volume_um3": None if d.graph.volume_um3 is None else float(d.graph.volume_um3.sum()),
         "branch_points": int((d.degree >= 3).sum()),
     }
 
 
-def _histogram(d: "Diagnosis") -> dict[str, Any]:
+def _histogram(d: Diagnosis) -> dict[str, Any]:
     """Number and cable of the segments from one edge to below the next; the last bin has no upper edge."""
-    from axonem_eval.diagnosis.diagnose import LENGTH_EDGES_UM
-
     place = np.searchsorted(np.asarray(LENGTH_EDGES_UM) * 1000.0, d.length_nm, side="right") - 1
     n = len(LENGTH_EDGES_UM)
     return {
@@ -62,7 +61,7 @@ def _histogram(d: "Diagnosis") -> dict[str, Any]:
     }
 
 
-def _end_points(d: "Diagnosis", top: int) -> dict[str, Any]:
+def _end_points(d: Diagnosis, top: int) -> dict[str, Any]:
     """The ends of the longest segments first: an axon that is long and still stops inside the volume."""
     owner = d.graph.node_skeleton[d.ends.node]
     cable_mm = float(d.length_nm.sum()) / 1e6
@@ -83,7 +82,7 @@ def _end_points(d: "Diagnosis", top: int) -> dict[str, Any]:
     }
 
 
-def _splits(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
+def _splits(d: Diagnosis, top: int) -> list[dict[str, Any]]:
     found = d.splits
     rows = []
     for i in range(min(top, len(found.score))):
@@ -106,7 +105,7 @@ def _splits(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _mergers(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
+def _mergers(d: Diagnosis, top: int) -> list[dict[str, Any]]:
     found = d.mergers
     return [
         {
@@ -124,7 +123,7 @@ def _mergers(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
     ]
 
 
-def _longest(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
+def _longest(d: Diagnosis, top: int) -> list[dict[str, Any]]:
     columns = {name: values[:top] for name, values in d.per_segment().items()}
     return [
         {
@@ -135,7 +134,7 @@ def _longest(d: "Diagnosis", top: int) -> list[dict[str, Any]]:
     ]
 
 
-def _place(d: "Diagnosis", node: int) -> dict[str, Any]:
+def _place(d: Diagnosis, node: int) -> dict[str, Any]:
     voxel: NDArray[np.int32] = d.graph.node_voxel_zyx[node]
     return {
         "position_voxel": voxel.tolist(),
@@ -143,8 +142,8 @@ def _place(d: "Diagnosis", node: int) -> dict[str, Any]:
     }
 
 
-def _radius(d: "Diagnosis", node: int) -> float | None:
-    return None if d.measured is None else float(d.measured.node_radius_nm[node])
+def _radius(d: Diagnosis, node: int) -> float | None:
+    return None if d.graph.node_radius_nm is None else float(d.graph.node_radius_nm[node])
 
 
 def _known(value: Any) -> Any:
@@ -152,8 +151,8 @@ def _known(value: Any) -> Any:
     return None if isinstance(number, float) and np.isnan(number) else number
 
 
-def summary_lines(d: "Diagnosis", top: int) -> list[str]:
-    """See ``Diagnosis.lines``."""
+def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
+    """The figures, and the first ``top`` places of each list, for people."""
     data = diagnosis_json(d, top)
     segments, ends = data["segments"], data["end_points"]
     lines = [

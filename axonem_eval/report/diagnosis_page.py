@@ -1,9 +1,10 @@
 """A diagnosis as a page that stands alone, and its plot for other pages."""
 
-from html import escape
 from typing import Any
 
-from axonem_eval.report.parts import cards, pair, paragraph, section, stand_alone_page, table
+from markupsafe import Markup
+
+from axonem_eval.report.parts import cards, code, heading, pair, paragraph, section, stand_alone_page, table
 from axonem_eval.report.plots import bin_names, percent, um
 from axonem_eval.report.svg import Frame, figure, legend, tag, ticks, tip
 
@@ -11,14 +12,14 @@ PLACES_SHOWN = 25
 
 
 def render_diagnosis(data: dict[str, Any], *, title: str, command: str = "") -> str:
-    """The page of ``Diagnosis.to_json``; ``title`` names the segmentation and is escaped."""
+    """The page of ``diagnosis_json``; ``title`` names the segmentation and is plain text."""
     content = [_header(data, title), _lengths(data), _splits(data), _mergers(data), _ends(data), _longest(data)]
     if command:
-        content.append(section("How it was made", tag("p", tag("code", escape(command)))))
+        content.append(section("How it was made", code(command)))
     return stand_alone_page(f"{title}: diagnosis without ground truth", content)
 
 
-def length_plot(data: dict[str, Any]) -> str:
+def length_plot(data: dict[str, Any]) -> Markup:
     """Share of segments and of cable by length of the segment: markup for a <figure>."""
     histogram = data["length_histogram"]
     used = [i for i, n in enumerate(histogram["count"]) if n]
@@ -28,7 +29,7 @@ def length_plot(data: dict[str, Any]) -> str:
     all_counts, all_cable = max(1, sum(counts)), max(1.0, sum(cables))
     top = 100 * max([c / all_counts for c in counts] + [c / all_cable for c in cables])
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         height = 290 if width > 500 else 260
         levels = ticks(top, 5)
         frame = Frame.of(width, height, len(names), levels[-1], left=52)
@@ -86,7 +87,7 @@ def _header(data: dict[str, Any], title: str) -> str:
     )
     return (
         paragraph("Diagnosis of axonem-eval", "sub small")
-        + tag("h1", escape(title))
+        + heading(title)
         + paragraph(meaning, "lead")
         + cards(figures)
     )

@@ -1,51 +1,80 @@
-"""Building blocks of the report's page: sections, paragraphs, tables, plot beside table. All words are escaped."""
+"""Building blocks of the reports: sections, paragraphs, tables, plot beside table.
+
+Jinja2 fills in the templates and escapes every text; only markup that a block or a plot has made stays as it is.
+"""
 
 from collections.abc import Sequence
-from html import escape
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from axonem_eval.report.style import CSS
-from axonem_eval.report.svg import tag
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(FOLDER / "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+
+
+@cache
+def _blocks() -> Any:
+    return _environment().get_template("parts.html").module
+
+
+def _block(name: str, *values: Any) -> Markup:
+    return Markup(getattr(_blocks(), name)(*values).strip())
 
 
 def stand_alone_page(title: str, content: Sequence[str]) -> str:
-    """A page that needs no other file; ``title`` is escaped, ``content`` is markup."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head>"
-        f"<body><main>{''.join(content)}</main></body></html>\n"
-    )
+    """A page that needs no other file."""
+    css = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
+    return _environment().get_template("page.html").render(title=title, content=content, css=css)
 
 
-def cards(figures: Sequence[tuple[str, str]]) -> str:
+def heading(words: str) -> Markup:
+    """The title of a page."""
+    return _block("title", words)
+
+
+def cards(figures: Sequence[tuple[str, str]]) -> Markup:
     """Large figures, each with what it is."""
-    items = "".join(tag("li", tag("b", escape(big)) + tag("span", escape(small))) for big, small in figures)
-    return tag("ul", items, class_="cards")
+    return _block("cards", figures)
 
 
-def section(heading: str, *parts: str) -> str:
-    """A part of the page; ``parts`` are markup."""
-    return tag("section", tag("h2", escape(heading)) + "".join(parts))
+def section(heading: str, *parts: str) -> Markup:
+    """A part of the page."""
+    return _block("section", heading, parts)
 
 
-def paragraph(words: str, class_: str = "") -> str:
+def paragraph(words: str, class_: str = "") -> Markup:
     """A paragraph of plain words."""
-    return tag("p", escape(words), class_=class_) if class_ else tag("p", escape(words))
+    return _block("paragraph", words, class_)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, words: Sequence[int] = (0,)) -> str:
+def code(words: str) -> Markup:
+    """A command line."""
+    return _block("code", words)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, words: Sequence[int] = (0,)) -> Markup:
     """A table that scrolls sideways by itself; columns listed in ``words`` hold words, the others numbers."""
-
-    def cell(name: str, i: int, content: str) -> str:
-        scope = {"scope": "col"} if name == "th" else {}
-        return tag(name, escape(content), **scope, **({"class_": "words"} if i in words else {}))
-
-    lines = [tag("tr", "".join(cell("td", i, c) for i, c in enumerate(row))) for row in rows]
-    top = tag("thead", tag("tr", "".join(cell("th", i, c) for i, c in enumerate(head))))
-    content = tag("caption", escape(caption)) + top + tag("tbody", "".join(lines))
-    return tag("div", tag("table", content), class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return _block("table", head, rows, caption, words)
 
 
-def pair(plot: str, beside: str) -> str:
+def pair(plot: str, beside: str) -> Markup:
     """A plot with its table beside it, or below it where the page is narrow."""
-    return tag("div", tag("figure", plot) + tag("div", beside), class_="pair")
+    return _block("pair", plot, beside)
+
+
+def drawings(panels: Sequence[tuple[str, str, Sequence[str]]]) -> Markup:
+    """Drawings, each with its heading and the list of what is numbered in it."""
+    return _block("drawings", panels)
+
+
+def definitions(entries: Sequence[tuple[str, str]]) -> Markup:
+    """Terms with what they mean."""
+    return _block("definitions", entries)

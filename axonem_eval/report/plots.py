@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from axonem_eval.report.axons import AxonDrawing, AxonRuns
 from axonem_eval.report.svg import Frame, figure, legend, number, svg, tag, text, ticks, tip
 
@@ -23,14 +25,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def stacked_bar(parts: Sequence[tuple[str, str, float]], total: float, unit: str, label: str, description: str) -> str:
+def stacked_bar(
+    parts: Sequence[tuple[str, str, float]], total: float, unit: str, label: str, description: str
+) -> Markup:
     """One bar made of (class, name, value); its axis runs from 0 to ``total`` in ``unit``, µm or %."""
 
     def words(name: str, value: float) -> str:
         share = percent(value / total)
         return f"{name}: {share}" if unit == "%" else f"{name}: {um(1000 * value)} ({share})"
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         height, top, bar = 104, 8, 42
         frame = Frame.of(width, height, total, 1, left=14)
         at = frame.x.start
@@ -48,13 +52,13 @@ def stacked_bar(parts: Sequence[tuple[str, str, float]], total: float, unit: str
             at += wide
         places = [(v, number(v)) for v in ticks(total, 8 if width > 500 else 4) if v <= total * 1.0001]
         axis = frame.x_axis(places, label)
-        return height, "".join(pieces) + axis
+        return height, Markup().join(pieces) + axis
 
     entries = [(class_, words(name, value)) for class_, name, value in parts]
     return figure(draw, description) + legend(entries)
 
 
-def loss_bar(report: dict[str, Any]) -> str:
+def loss_bar(report: dict[str, Any]) -> Markup:
     """From the ceiling to the score."""
     lost, ceiling = report["erl_lost_nm"], report["gt_erl_nm"]
     parts = [
@@ -67,7 +71,7 @@ def loss_bar(report: dict[str, Any]) -> str:
     return stacked_bar(parts, ceiling / 1000, "µm", "ERL (µm); the full bar is the ceiling", f"Ceiling: {words}.")
 
 
-def edge_bar(report: dict[str, Any]) -> str:
+def edge_bar(report: dict[str, Any]) -> Markup:
     """Share of the cable in each class of edge."""
     edges = report["edges_nm"]
     parts = [(class_, name, 100 * edges[name] / edges["total"]) for class_, name in CLASSES]
@@ -75,13 +79,13 @@ def edge_bar(report: dict[str, Any]) -> str:
     return stacked_bar(parts, 100, "%", "share of the ground-truth cable (%)", f"Cable: {words}.")
 
 
-def survival_plot(survival: dict[str, list[float]]) -> str:
+def survival_plot(survival: dict[str, list[float]]) -> Markup:
     """Cable on runs of at least a length, ground truth and segmentation."""
     xs = [v / 1000 for v in survival["length_nm"]]
     truth = [100 * v for v in survival["ground_truth"]]
     reached = [100 * v for v in survival["segmentation"]]
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         height = 300 if width > 500 else 260
         frame = Frame.of(width, height, xs[-1], 100, left=52)
         places = [(v, number(v)) for v in ticks(xs[-1], 8 if width > 500 else 4) if v <= xs[-1] * 1.0001]
@@ -101,14 +105,14 @@ def survival_plot(survival: dict[str, list[float]]) -> str:
     return figure(draw, description) + legend(entries)
 
 
-def tolerance_plot(report: dict[str, Any]) -> str:
+def tolerance_plot(report: dict[str, Any]) -> Markup:
     """ERL against the merge tolerance, with the benchmark's tolerance marked."""
     points = report["tolerance_curve"]
     names = ["∞" if p["tolerance_nodes"] is None else number(p["tolerance_nodes"]) for p in points]
     values = [p["erl_nm"] / 1000 for p in points]
     ceiling = report["gt_erl_nm"] / 1000
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         height = 280 if width > 500 else 250
         levels = ticks(ceiling, 5)
         frame = Frame.of(width, height, len(points) - 0.5, levels[-1] * 1.02, left=46)
@@ -142,11 +146,11 @@ def bin_names(edges_um: Sequence[float]) -> list[str]:
     return [bin_name({"lower_um": lower, "upper_um": upper}) for lower, upper in zip(edges_um, uppers, strict=True)]
 
 
-def bins_plot(bins: Sequence[dict[str, Any]]) -> str:
+def bins_plot(bins: Sequence[dict[str, Any]]) -> Markup:
     """Normalised ERL of each length class."""
     shown = [b for b in bins if b["axons"]]
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         height = 280 if width > 500 else 250
         frame = Frame.of(width, height, len(shown), 100, left=52)
         content = frame.y_axis((0, 25, 50, 75, 100), "ERL, share of the class's ceiling", "%")
@@ -171,16 +175,16 @@ def bins_plot(bins: Sequence[dict[str, Any]]) -> str:
     return figure(draw, f"Share of the ceiling by axon length: {words}.") + legend(entries)
 
 
-def strips(axons: Sequence[AxonRuns]) -> str:
+def strips(axons: Sequence[AxonRuns]) -> Markup:
     """The longest axons as bars to scale, cut into their runs."""
 
-    def draw(width: int) -> tuple[int, str]:
+    def draw(width: int) -> tuple[int, Markup]:
         row, top = 20, 4
         height = top + row * len(axons) + 44
         longest = max(a.length_nm for a in axons) / 1000
         left = 52 if width > 500 else 40
         frame = Frame.of(width, height, longest, 1, left=left)
-        content = ""
+        content = Markup()
         for i, axon in enumerate(axons):
             y = top + i * row
             content += text(left - 6, y + 13, str(i + 1), "tick", "end")
@@ -201,7 +205,7 @@ def strips(axons: Sequence[AxonRuns]) -> str:
     return figure(draw, description) + legend(entries)
 
 
-def _strip(frame: Frame, axon: AxonRuns, y: float, high: float) -> str:
+def _strip(frame: Frame, axon: AxonRuns, y: float, high: float) -> Markup:
     parts = []
     at = 0.0
     pieces = [("correct", nm, "run of one segment") for nm in axon.runs_nm]
@@ -218,10 +222,10 @@ def _strip(frame: Frame, axon: AxonRuns, y: float, high: float) -> str:
             "rect", tip(f"{words}: {um(nm)}"), x=left, y=y, width=right - left - gap, height=high, class_=class_
         )
         parts.append(shape)
-    return "".join(parts)
+    return Markup().join(parts)
 
 
-def drawing(axon: AxonDrawing) -> str:
+def drawing(axon: AxonDrawing) -> Markup:
     """One axon projected to a plane, each run in a colour of its own, errors numbered."""
     parts = [tag("path", d=path, class_=class_) for class_, path in axon.paths]
     for name, x, y in axon.marks:
@@ -231,4 +235,4 @@ def drawing(axon: AxonDrawing) -> str:
     low = axon.height - 8
     parts.append(tag("line", x1=8, x2=8 + bar_px, y1=low, y2=low, class_="scale-bar"))
     parts.append(text(8, low - 6, bar_name, "note"))
-    return svg(axon.width, axon.height, "".join(parts), axon.description, "drawing")
+    return svg(axon.width, axon.height, Markup().join(parts), axon.description, "drawing")

@@ -5,15 +5,13 @@ single axons.
 """
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from axonem_eval.report import sections
 from axonem_eval.report.axons import AxonDrawing, AxonRuns
-from axonem_eval.report.parts import cards, paragraph, stand_alone_page
+from axonem_eval.report.parts import cards, heading, paragraph, stand_alone_page
 from axonem_eval.report.plots import percent, um
 from axonem_eval.report.sections import runs_of
-from axonem_eval.report.svg import tag
 
 
 def render_report(
@@ -25,7 +23,7 @@ def render_report(
     drawings: Sequence[AxonDrawing] = (),
     command: str = "",
 ) -> str:
-    """The page. ``title`` names the segmentation, ``subtitle`` what it was scored against; both are escaped."""
+    """The page. ``title`` names the segmentation, ``subtitle`` what it was scored against; both are plain text."""
     content = [
         _header(report, title, subtitle),
         sections.losses(report),
@@ -62,7 +60,7 @@ def _header(report: dict[str, Any], title: str, subtitle: str) -> str:
     )
     return (
         paragraph("Report of axonem-eval", "sub small")
-        + tag("h1", escape(title))
+        + heading(title)
         + paragraph(subtitle, "sub")
         + paragraph(meaning, "lead")
         + cards(figures)

@@ -1,16 +1,15 @@
 """The sections of the report, each from a part of the full report's JSON; empty text where that part is missing."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from axonem_eval.report import plots
+from axonem_eval.report import parts, plots
 from axonem_eval.report.axons import AxonDrawing, AxonRuns, error_words
 from axonem_eval.report.parts import pair, paragraph, section, table
 from axonem_eval.report.plots import bin_name, percent, um
-from axonem_eval.report.svg import legend, number, tag
+from axonem_eval.report.svg import legend, number
 
 WORST_SHOWN, ERRORS_SHOWN = 10, 15
 
@@ -117,14 +116,17 @@ def drawings(drawings: Sequence[AxonDrawing]) -> str:
     """The worst axons as drawings; nothing for hidden ground truth."""
     if not drawings:
         return ""
-    panels = []
-    for axon in drawings:
-        listed = [
-            tag("li", escape(f"{error_words(axon.errors, i, axon.skeleton_id)}; mended alone: +{um(gain)} ERL"))
-            for i, gain in enumerate(axon.errors.gain_nm.tolist())
-        ]
-        head = tag("h3", escape(f"Axon {axon.skeleton_id}, {um(axon.length_nm)}"))
-        panels.append(tag("figure", head + plots.drawing(axon) + tag("ol", "".join(listed))))
+    panels = [
+        (
+            f"Axon {axon.skeleton_id}, {um(axon.length_nm)}",
+            plots.drawing(axon),
+            [
+                f"{error_words(axon.errors, i, axon.skeleton_id)}; fixed alone: +{um(gain)} ERL"
+                for i, gain in enumerate(axon.errors.gain_nm.tolist())
+            ],
+        )
+        for axon in drawings
+    ]
     key = [
         ("run0", "runs, each segment in its colour"),
         ("split", "split"),
@@ -137,7 +139,7 @@ def drawings(drawings: Sequence[AxonDrawing]) -> str:
             "Those that take most from the score, seen in the plane of their two longest extents. The numbers mark "
             "their worst errors."
         ),
-        tag("div", "".join(panels), class_="drawings"),
+        parts.drawings(panels),
         legend(key),
     )
 
@@ -265,12 +267,12 @@ def errors(report: dict[str, Any]) -> str:
         nm = f"{e['z_nm']:,.0f}, {e['y_nm']:,.0f}, {e['x_nm']:,.0f}"
         kind = e["kind"]
         rows.append([kind, um(e["erl_gain_nm"]), um(e["length_nm"]), ", ".join(axons), " | ".join(touched), voxel, nm])
-    head = ["kind", "ERL gain if mended", "cable", "axon", "segments", "voxel z, y, x", "nm z, y, x"]
+    head = ["kind", "ERL gain if fixed", "cable", "axon", "segments", "voxel z, y, x", "nm z, y, x"]
     return section(
         "Worst errors and where they are",
         paragraph(
-            "By how much the ERL would rise if that error alone were mended: a split glued, a gap filled, a merger cut "
-            "into one segment for each axon. Gains do not add up, since mending one error raises what the next is "
+            "By how much the ERL would rise if that error alone were fixed: a split glued, a gap filled, a merger cut "
+            "into one segment for each axon. Gains do not add up, since fixing one error raises what the next is "
             "worth."
         ),
         table(head, rows, "Errors with their positions"),
@@ -309,5 +311,4 @@ def method(report: dict[str, Any], command: str) -> str:
     ]
     if command:
         entries.append(("Made by", command))
-    items = "".join(tag("dt", escape(name)) + tag("dd", escape(words)) for name, words in entries)
-    return section("How it was measured", tag("dl", items))
+    return section("How it was measured", parts.definitions(entries))

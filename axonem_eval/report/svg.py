@@ -7,30 +7,31 @@ draws each plot once for wide and once for narrow screens, and the style sheet s
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup, escape
 
 WIDE, NARROW = 600, 344
 TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
-def tag(name: str, content: str = "", **attributes: str | float) -> str:
-    """One element; ``class_`` and ``stroke_width`` become class and stroke-width. Content is markup, not escaped."""
+def tag(name: str, content: str = "", **attributes: str | float) -> Markup:
+    """One element; ``class_`` and ``stroke_width`` become class and stroke-width. Content is escaped unless Markup."""
     text = "".join(f' {k.rstrip("_").replace("_", "-")}="{_value(v)}"' for k, v in attributes.items())
-    return f"<{name}{text}>{content}</{name}>"
+    return Markup(f"<{name}{text}>{escape(content)}</{name}>")
 
 
 def _value(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
 
 
-def text(x: float, y: float, content: str, class_: str = "tick", anchor: str = "start") -> str:
-    """A line of text; content is escaped."""
-    return tag("text", escape(content), x=x, y=y, class_=class_, text_anchor=anchor)
+def text(x: float, y: float, content: str, class_: str = "tick", anchor: str = "start") -> Markup:
+    """A line of text."""
+    return tag("text", content, x=x, y=y, class_=class_, text_anchor=anchor)
 
 
-def tip(content: str) -> str:
+def tip(content: str) -> Markup:
     """What a pointer resting on the element is told."""
-    return tag("title", escape(content))
+    return tag("title", content)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Scale:
     stop: float
 
     def __call__(self, value: float) -> float:
+        """Pixel of a value."""
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
         return self.start + share * (self.stop - self.start)
 
@@ -73,18 +75,19 @@ class Frame:
 
     @classmethod
     def of(cls, width: int, height: int, x_high: float, y_high: float, left: int = 46, bottom: int = 42) -> "Frame":
+        """A plot of the given size; its axes run from 0 to ``x_high`` and ``y_high``."""
         return cls(width, height, Scale(0, x_high, left, width - 14), Scale(0, y_high, height - bottom, 26))
 
-    def y_axis(self, values: Sequence[float], label: str, unit: str = "") -> str:
+    def y_axis(self, values: Sequence[float], label: str, unit: str = "") -> Markup:
         """Grid lines with numbers, and the label above the axis."""
         parts = [text(2, 10, label, "label")]
         for value in values:
             y = self.y(value)
             parts.append(tag("line", x1=self.x.start, x2=self.x.stop, y1=y, y2=y, class_="grid"))
             parts.append(text(self.x.start - 6, y + 4, number(value) + unit, "tick", "end"))
-        return "".join(parts)
+        return Markup().join(parts)
 
-    def x_axis(self, places: Sequence[tuple[float, str]], label: str) -> str:
+    def x_axis(self, places: Sequence[tuple[float, str]], label: str) -> Markup:
         """Numbers below the axis at data positions, and the label under them."""
         base = self.y.start
         parts = [tag("line", x1=self.x.start, x2=self.x.stop, y1=base, y2=base, class_="axis")]
@@ -93,27 +96,27 @@ class Frame:
             parts.append(tag("line", x1=x, x2=x, y1=base, y2=base + 4, class_="axis"))
             parts.append(text(x, base + 17, name, "tick", "middle"))
         parts.append(text((self.x.start + self.x.stop) / 2, base + 36, label, "label", "middle"))
-        return "".join(parts)
+        return Markup().join(parts)
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], class_: str) -> str:
+    def line(self, xs: Sequence[float], ys: Sequence[float], class_: str) -> Markup:
         """A polyline through data points."""
         points = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
         return tag("polyline", points=points, class_=class_)
 
-    def area(self, xs: Sequence[float], ys: Sequence[float], class_: str) -> str:
+    def area(self, xs: Sequence[float], ys: Sequence[float], class_: str) -> Markup:
         """The area between a line and the x axis."""
         points = [f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True)]
         first, last = f"{self.x(xs[0]):.1f},{self.y(0):.1f}", f"{self.x(xs[-1]):.1f},{self.y(0):.1f}"
         return tag("polygon", points=" ".join([first, *points, last]), class_=class_)
 
-    def level(self, value: float, class_: str, label: str) -> str:
+    def level(self, value: float, class_: str, label: str) -> Markup:
         """A horizontal line across the plot with its label above the left end."""
         y = self.y(value)
         line = tag("line", x1=self.x.start, x2=self.x.stop, y1=y, y2=y, class_=class_)
         return line + text(self.x.start + 6, y - 5, label, "note")
 
 
-def svg(width: int, height: int, content: str, description: str, class_: str = "") -> str:
+def svg(width: int, height: int, content: str, description: str, class_: str = "") -> Markup:
     """The picture itself; ``description`` is what a screen reader says."""
     return tag(
         "svg",
@@ -127,19 +130,18 @@ def svg(width: int, height: int, content: str, description: str, class_: str = "
     )
 
 
-def figure(draw: Callable[[int], tuple[int, str]], description: str) -> str:
+def figure(draw: Callable[[int], tuple[int, str]], description: str) -> Markup:
     """A plot for both kinds of screen. ``draw(width)`` returns (height, markup)."""
     parts = []
     for width, class_ in ((WIDE, "wide"), (NARROW, "narrow")):
         height, content = draw(width)
         parts.append(svg(width, height, content, description, class_))
-    return "".join(parts)
+    return Markup().join(parts)
 
 
-def legend(entries: Sequence[tuple[str, str]]) -> str:
+def legend(entries: Sequence[tuple[str, str]]) -> Markup:
     """HTML list of (class of the colour, words)."""
-    items = "".join(
-        tag("li", tag("span", class_=f"swatch {class_}", aria_hidden="true") + escape(words))
-        for class_, words in entries
+    items = Markup().join(
+        tag("li", tag("span", class_=f"swatch {class_}", aria_hidden="true") + words) for class_, words in entries
     )
     return tag("ul", items, class_="legend")

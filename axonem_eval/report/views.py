@@ -23,6 +23,7 @@ class ReportViews:
 
     @classmethod
     def of(cls, graph: SkeletonGraph, sample: NodeSample, table: RunTable, tolerance_nodes: float) -> "ReportViews":
+        """Gather them for a segmentation; ``table`` is run_table(graph, sample)."""
         axons = axon_table(graph, sample, table, tolerance_nodes)
         errors = locate_errors(graph, sample, table, tolerance_nodes)
         worst = np.flatnonzero(table.skeleton_length_nm > 0)[axons.worst(DRAWN_AXONS)]

@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from axonem_eval.diagnosis import diagnose
+from axonem_eval.diagnosis import diagnose, diagnosis_json
 from axonem_eval.progress import StageProgress
-from axonem_eval.skeletonize import skeletonize_volume
+from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import export_precomputed
 from axonem_eval.volumes import open_labels, write_precomputed
 
@@ -28,13 +28,13 @@ def rehearse() -> None:
             path = Path(folder) / f"{np.dtype(dtype).name}.h5"
             with h5py.File(path, "w") as file:
                 file["main"] = labels
-            diagnose(skeletonize_volume(path, (30.0, 30.0, 15.0)))
+            diagnose(skeletonize_labels(path, (30.0, 30.0, 15.0)))
 
 
 def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None:
     """Write skeletons, diagnosis and the files for the viewer into the folder ``out``."""
     size, out = tuple(request["voxel_size_nm_zyx"]), Path("out")
-    skeletons = skeletonize_volume(
+    skeletons = skeletonize_labels(
         request["path"], size, dataset=request["dataset"], work_dir="work", on_progress=on_progress
     )
     out.mkdir()
@@ -49,4 +49,4 @@ def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None
                 skeletons="skeletons",
                 on_progress=lambda done, total: on_progress("view", done, total),
             )
-    (out / "diagnosis.json").write_text(json.dumps(diagnose(skeletons).to_json()))
+    (out / "diagnosis.json").write_text(json.dumps(diagnosis_json(diagnose(skeletons))))

@@ -19,7 +19,7 @@ from axonem_eval.scoring.bootstrap import (
     resampled_sums,
 )
 from axonem_eval.scoring.compare import compare_samples
-from axonem_eval.scoring.dense import DenseScores, OverlapTable, dense_scores, score_dense
+from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
 from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
 from axonem_eval.scoring.files import sample_and_count, sample_file
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
@@ -37,6 +37,7 @@ __all__ = [
     "ErlReport",
     "Interval",
     "LocatedErrors",
+    "OverlapCounter",
     "OverlapTable",
     "RunTable",
     "axon_table",
@@ -54,7 +55,6 @@ __all__ = [
     "run_table",
     "sample_and_count",
     "sample_file",
-    "score_dense",
     "score_nodes",
     "tolerance_curve",
 ]

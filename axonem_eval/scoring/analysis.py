@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring.erl import RunTable
-from axonem_eval.scoring.omissions import find_gaps, split_edges
+from axonem_eval.scoring.omissions import find_omissions, split_edges
 from axonem_eval.skeletons import SkeletonGraph, sum_by
 
 TOLERANCES = (1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, math.inf)
@@ -222,7 +222,7 @@ def axon_table(graph: SkeletonGraph, sample: NodeSample, table: RunTable, tolera
         "split_nm": table.split_nm,
         "merged_nm": sum_by(table.skeleton, np.where(merger, table.run_nm, 0.0), n),
         "splits": np.bincount(graph.edge_skeleton[split_edges(graph, sample.node_segment)], minlength=n),
-        "gaps": np.bincount(find_gaps(graph, sample.node_segment).skeleton, minlength=n),
+        "gaps": np.bincount(find_omissions(graph, sample.node_segment).skeleton, minlength=n),
         "segments": np.bincount(table.skeleton[foreground], minlength=n),
         "mergers": np.bincount(table.skeleton[merger], minlength=n),
     }
@@ -255,7 +255,7 @@ def error_counts(graph: SkeletonGraph, sample: NodeSample, table: RunTable, tole
     merging, of_row = np.unique(table.segment[merger], return_inverse=True)
     parts = np.bincount(of_row[table.nodes[merger] >= max(tolerance_nodes, 1)], minlength=len(merging))
     splits = len(split_edges(graph, sample.node_segment))
-    gaps = len(find_gaps(graph, sample.node_segment).skeleton)
+    gaps = len(find_omissions(graph, sample.node_segment).skeleton)
     joins = int(np.where(parts > 1, parts - 1, 1).sum())
     return ErrorCounts(
         splits=splits,

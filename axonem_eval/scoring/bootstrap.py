@@ -86,6 +86,7 @@ class Interval:
 
     @classmethod
     def of(cls, values: NDArray[np.float64], level: float = DEFAULT_LEVEL) -> "Interval":
+        """The central interval that holds a share ``level`` of the values."""
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         return cls(float(low), float(high), level)
 

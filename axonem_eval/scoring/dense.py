@@ -15,7 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.sampling import PairCounter
 from axonem_eval.skeletons import sum_by
 from axonem_eval.spec import format_triple
-from axonem_eval.volumes import Labels, LabelVolume, Progress, for_each_chunk, native_unsigned
+from axonem_eval.volumes import Labels, LabelVolume, native_unsigned
 
 KEPT_BYTES = 512 << 20
 
@@ -168,26 +168,3 @@ def _flat(labels: Labels) -> Labels:
     flat = np.ascontiguousarray(labels).reshape(-1)
     flat.flags.writeable = False
     return flat
-
-
-def score_dense(
-    segmentation: LabelVolume,
-    ground_truth: LabelVolume,
-    *,
-    threads: int | None = None,
-    on_progress: Progress | None = None,
-) -> DenseScores:
-    """ARAND and VOI of a segmentation, each chunk read once; for those who need no ERL.
-
-    Raises InputError for other shapes, damaged chunks, negative labels and an empty ground truth.
-    """
-    counter = OverlapCounter(segmentation, ground_truth)
-    chunks = np.argsort(segmentation.storage_rank(), kind="stable")
-    for_each_chunk(
-        segmentation,
-        chunks,
-        lambda position, labels: counter.add(int(chunks[position]), labels),
-        threads=threads,
-        on_progress=on_progress,
-    )
-    return dense_scores(counter.table())

@@ -45,10 +45,12 @@ class RunTable:
 
     @cached_property
     def total_nm(self) -> float:
+        """Cable of the ground truth."""
         return float(self.skeleton_length_nm.sum())
 
     @property
     def gt_erl_nm(self) -> float:
+        """ERL of a perfect segmentation."""
         return float(np.square(self.skeleton_length_nm).sum()) / self.total_nm
 
     def is_merger(self, tolerance_nodes: float) -> NDArray[np.bool_]:
@@ -187,23 +189,23 @@ def _merger_up_to(segment: NDArray[np.uint64], nodes: NDArray[np.int64], sample:
     Two skeletons with c >= max(T, 1): holds up to the second largest count of the segment.
     More than T mask voxels: holds up to that number less one.
     """
-    ids, of_row = np.unique(segment, return_inverse=True)
-    order = np.lexsort((-nodes, of_row))
-    first = np.searchsorted(of_row[order], np.arange(len(ids)))
+    ids, row_segment = np.unique(segment, return_inverse=True)
+    order = np.lexsort((-nodes, row_segment))
+    first = np.searchsorted(row_segment[order], np.arange(len(ids)))
     second = first + 1
     limit = np.full(len(ids), -1, np.int64)
     has_second = second < np.append(first[1:], len(order))
     limit[has_second] = nodes[order[second[has_second]]]
     limit[limit == 0] = -1
     if sample.mask_segment is not None and sample.mask_voxels is not None:
-        touched = np.bincount(of_row, weights=nodes, minlength=len(ids)) > 0
+        touched = np.bincount(row_segment, weights=nodes, minlength=len(ids)) > 0
         place = np.searchsorted(ids, sample.mask_segment)
         known = (place < len(ids)) & (ids[np.minimum(place, len(ids) - 1)] == sample.mask_segment)
         by_mask = np.full(len(ids), -1, np.int64)
         by_mask[place[known]] = sample.mask_voxels[known].astype(np.int64) - 1
         limit = np.maximum(limit, np.where(touched, by_mask, -1))
     limit[ids == 0] = -1  # background is never a merger
-    return limit[of_row]
+    return limit[row_segment]
 
 
 def score_nodes(

@@ -9,7 +9,6 @@ import numpy as np
 
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
-from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import (
     LabelVolume,
@@ -102,21 +101,3 @@ def _reserved_at_nodes(volume: LabelVolume, sample: NodeSample) -> list[str]:
         for label, n in at.items()
         if n
     ]
-
-
-def score_file(
-    path: str | Path,
-    ground_truth: str | Path,
-    *,
-    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
-    no_merge_mask: str | Path | None = None,
-    threads: int | None = None,
-    on_progress: StageProgress | None = None,
-) -> ErlReport:
-    """Tolerant ERL of a label file against a skeleton bundle.
-
-    Raises InputError where the file or the bundle is at fault.
-    """
-    graph = SkeletonGraph.load(ground_truth)
-    sample = sample_file(path, graph, no_merge_mask=no_merge_mask, threads=threads, on_progress=on_progress)
-    return score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)

@@ -1,4 +1,4 @@
-"""Where a segmentation goes wrong along the ground truth: one row for each split, gap and merger.
+"""Where a segmentation goes wrong along the ground truth: one row for each split, omission and merger.
 
 Three kinds, after the classes of edges (docs/metric.md, "Located errors"):
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from axonem_eval.sampling import NodeSample, index_pairs
 from axonem_eval.scoring.erl import RunTable
 from axonem_eval.scoring.merge_sites import closest_pairs
-from axonem_eval.scoring.omissions import find_gaps, split_edges
+from axonem_eval.scoring.omissions import find_omissions, split_edges
 from axonem_eval.skeletons import SkeletonGraph, sum_by
 from axonem_eval.spec import FloatTriple
 
@@ -39,10 +39,10 @@ class LocatedErrors:
         runs, 0 where there is none; of a merger the merging segment and 0.
     length_nm : (n,) float64, cable that the error costs: the split edge; the omitted edges of the stretch; the runs of
         the merging segment in all its skeletons.
-    gain_nm : (n,) float64, by how much the ERL would rise were this error alone mended. Edges between one pair of
-        segments in one skeleton are mended together, and so is a merger in all its skeletons; they share ``group``.
-        0 for a split or omission beside a merger, which mending would not make correct.
-    group : (n,) int64, rows that one correction mends.
+    gain_nm : (n,) float64, by how much the ERL would rise if this error alone were fixed. Edges between one pair of
+        segments in one skeleton are fixed together, and so is a merger in all its skeletons; they share ``group``.
+        0 for a split or omission beside a merger, which a fix would not make correct.
+    group : (n,) int64, rows that one correction fixes.
     """
 
     kind: NDArray[np.uint8]
@@ -58,6 +58,7 @@ class LocatedErrors:
     voxel_size_nm_zyx: FloatTriple
 
     def __len__(self) -> int:
+        """Number of rows."""
         return len(self.kind)
 
     def count(self, kind: int) -> int:
@@ -190,35 +191,35 @@ def _middle(graph: SkeletonGraph, u: NDArray[Any], v: NDArray[Any]) -> NDArray[n
 
 def _omissions(labelled: _Labelled, segment: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
     graph, table = labelled.graph, labelled.table
-    gaps = find_gaps(graph, segment)
-    n = len(gaps.skeleton)
-    gap_u, gap_v = gaps.of_node[graph.edge_u], gaps.of_node[graph.edge_v]
-    touching = np.flatnonzero((gap_u >= 0) | (gap_v >= 0))
-    gap_u, gap_v = gap_u[touching], gap_v[touching]
-    length = sum_by(np.maximum(gap_u, gap_v), graph.edge_length_nm[touching], n)
+    omissions = find_omissions(graph, segment)
+    n = len(omissions.skeleton)
+    omission_u, omission_v = omissions.node_omission[graph.edge_u], omissions.node_omission[graph.edge_v]
+    touching = np.flatnonzero((omission_u >= 0) | (omission_v >= 0))
+    omission_u, omission_v = omission_u[touching], omission_v[touching]
+    length = sum_by(np.maximum(omission_u, omission_v), graph.edge_length_nm[touching], n)
 
-    border = (gap_u < 0) | (gap_v < 0)
-    outside = np.where(gap_u < 0, graph.edge_u[touching], graph.edge_v[touching])[border]
+    border = (omission_u < 0) | (omission_v < 0)
+    outside = np.where(omission_u < 0, graph.edge_u[touching], graph.edge_v[touching])[border]
     n_rows = len(table.segment)
-    key = np.unique(np.maximum(gap_u, gap_v)[border].astype(np.int64) * n_rows + labelled.row[outside])
-    gap, row = key // n_rows, key % n_rows
+    key = np.unique(np.maximum(omission_u, omission_v)[border].astype(np.int64) * n_rows + labelled.row[outside])
+    omission, row = key // n_rows, key % n_rows
     run = labelled.run_nm[row]
-    together = sum_by(gap, run, n) + length
-    gain = (together**2 - sum_by(gap, run * run, n)) / table.total_nm
-    gain[gap[labelled.merger[row]]] = 0.0
+    together = sum_by(omission, run, n) + length
+    gain = (together**2 - sum_by(omission, run * run, n)) / table.total_nm
+    gain[omission[labelled.merger[row]]] = 0.0
 
     neighbours = np.zeros((2, n), np.uint64)
-    order = np.lexsort((-table.run_nm[row], gap))
-    gap, row = gap[order], row[order]
-    start = np.searchsorted(gap, np.arange(n + 1))
+    order = np.lexsort((-table.run_nm[row], omission))
+    omission, row = omission[order], row[order]
+    start = np.searchsorted(omission, np.arange(n + 1))
     for place in range(2):
         has = start[:-1] + place < start[1:]
         neighbours[place, has] = table.segment[row[start[:-1][has] + place]]
     return _rows(
         OMISSION,
         n,
-        voxel_zyx=graph.node_voxel_zyx[_middle_node(gaps.of_node, n)],
-        skeleton=gaps.skeleton,
+        voxel_zyx=graph.node_voxel_zyx[_middle_node(omissions.node_omission, n)],
+        skeleton=omissions.skeleton,
         segment=neighbours[0],
         other_segment=neighbours[1],
         length_nm=length,
@@ -237,22 +238,22 @@ def _middle_node(group_of_node: NDArray[np.int32], n_groups: int) -> NDArray[np.
 def _mergers(labelled: _Labelled, tolerance_nodes: float) -> dict[str, NDArray[Any]]:
     graph, table = labelled.graph, labelled.table
     # Loss by segment: were it cut into one part for each skeleton, each part would be a run of its own.
-    merging, of_row = np.unique(table.segment, return_inverse=True)
+    merging, row_segment = np.unique(table.segment, return_inverse=True)
     struck = np.where(labelled.merger, table.run_nm, 0.0)
-    lost = sum_by(of_row, struck, len(merging))
-    gain = sum_by(of_row, struck**2, len(merging)) / table.total_nm
+    lost = sum_by(row_segment, struck, len(merging))
+    gain = sum_by(row_segment, struck**2, len(merging)) / table.total_nm
 
     culprit = labelled.merger & (table.nodes >= max(tolerance_nodes, 1))
-    several = np.bincount(of_row[culprit], minlength=len(merging)) > 1
-    joining = culprit & several[of_row]
+    several = np.bincount(row_segment[culprit], minlength=len(merging)) > 1
+    joining = culprit & several[row_segment]
     node = np.flatnonzero(joining[labelled.row])
     position = graph.node_voxel_zyx[node] * np.asarray(graph.voxel_size_nm_zyx)
     site = node[closest_pairs(position, labelled.row[node], table.segment[labelled.row[node]])]
-    by_mask = np.flatnonzero(labelled.merger & (table.nodes > 0) & ~several[of_row])
+    by_mask = np.flatnonzero(labelled.merger & (table.nodes > 0) & ~several[row_segment])
     # One place for a segment that only the mask makes a merger: the middle of its longest part.
-    by_mask = by_mask[np.lexsort((-table.nodes[by_mask], of_row[by_mask]))]
-    by_mask = by_mask[np.unique(of_row[by_mask], return_index=True)[1]]
-    mask_node = _middle_node_of_rows(labelled.row, by_mask)
+    by_mask = by_mask[np.lexsort((-table.nodes[by_mask], row_segment[by_mask]))]
+    by_mask = by_mask[np.unique(row_segment[by_mask], return_index=True)[1]]
+    mask_node = _middle_node_row_segments(labelled.row, by_mask)
 
     row = np.concatenate([labelled.row[site[:, 0]], by_mask])
     u, v = np.concatenate([site[:, 0], mask_node]), np.concatenate([site[:, 1], mask_node])
@@ -265,13 +266,13 @@ def _mergers(labelled: _Labelled, tolerance_nodes: float) -> dict[str, NDArray[A
         other_skeleton=other,
         segment=table.segment[row],
         other_segment=np.zeros(len(row), np.uint64),
-        length_nm=lost[of_row[row]],
-        gain_nm=gain[of_row[row]],
-        group=of_row[row],
+        length_nm=lost[row_segment[row]],
+        gain_nm=gain[row_segment[row]],
+        group=row_segment[row],
     )
 
 
-def _middle_node_of_rows(row_of_node: NDArray[np.int32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def _middle_node_row_segments(row_of_node: NDArray[np.int32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
     place = np.full(int(row_of_node.max(initial=-1)) + 1, -1, np.int32)
     place[rows] = np.arange(len(rows), dtype=np.int32)
     return _middle_node(place[row_of_node], len(rows))

@@ -2,7 +2,7 @@
 
 from axonem_eval.skeletonize.tasks import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
 from axonem_eval.skeletonize.teasar import Teasar
-from axonem_eval.skeletonize.volume import skeletonize_labels, skeletonize_volume
+from axonem_eval.skeletonize.volume import skeletonize_labels
 
 __all__ = [
     "Teasar",
@@ -11,5 +11,4 @@ __all__ = [
     "read_block",
     "skeletonize_batch",
     "skeletonize_labels",
-    "skeletonize_volume",
 ]

@@ -1,4 +1,4 @@
-"""Connected pieces of a label from its voxels alone, whatever box they lie in."""
+"""Connected components of a label, from its voxels alone."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 Voxels = NDArray[np.int32]
 
 
-def pieces(zyx: Voxels) -> Iterator[Voxels]:
-    """The 26-connected pieces of (n, 3) voxels sorted by z, y, x; each sorted so."""
+def components(zyx: Voxels) -> Iterator[Voxels]:
+    """The 26-connected components of (n, 3) voxels sorted by z, y, x; each sorted so."""
     run = np.flatnonzero(np.any(np.diff(zyx[:, :2], axis=0, prepend=-9) != 0, axis=1) | (_step_x(zyx) != 1))
     of_run = _connected_runs(zyx, run)
     of_voxel = np.repeat(of_run, np.diff(np.append(run, len(zyx))))
@@ -24,8 +24,8 @@ def _step_x(zyx: Voxels) -> NDArray[np.int32]:
 
 
 def _connected_runs(zyx: Voxels, run: NDArray[np.intp]) -> NDArray[np.int32]:
-    """(n_runs,) the piece of each run along x; runs touch where they are one row apart or less and their ends one voxel
-    or less."""
+    """(n_runs,) the component of each run along x. Runs touch if they are at most one row apart, and their ends at
+    most one voxel."""
     n = len(run)
     last = np.append(run[1:], len(zyx)) - 1
     width, height = int(zyx[:, 2].max()) + 4, int(zyx[:, 1].max()) + 3
@@ -46,7 +46,7 @@ def _connected_runs(zyx: Voxels, run: NDArray[np.intp]) -> NDArray[np.int32]:
 
 
 def cut_in_two(zyx: Voxels) -> tuple[tuple[Voxels, Voxels], int, int]:
-    """Both parts of a piece cut across its longest axis, where it is thinnest in the middle half of its extent; the
+    """Both parts of a component cut across its longest axis, where it is thinnest in the middle half of its extent; the
     axis and the coordinate of the cut. The section at the cut belongs to both."""
     low, high = zyx.min(axis=0), zyx.max(axis=0)
     axis = int(np.argmax(high - low))

@@ -20,7 +20,7 @@ _RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index 
 
 
 @dataclass(frozen=True)
-class RunIndex:
+class LabelRunIndex:
     """Where the runs of each label lie: one row for each label and block that has it, ascending by label, block.
 
     label : (n,) uint64.   block : (n,) int32.   first, end : (n,) int64, rows of the block's file.
@@ -32,10 +32,12 @@ class RunIndex:
     end: NDArray[np.int64]
 
     def save(self, path: Path) -> None:
+        """Write the index, whole or not at all."""
         write_arrays(path, vars(self))
 
     @classmethod
-    def load(cls, path: Path) -> "RunIndex":
+    def load(cls, path: Path) -> "LabelRunIndex":
+        """Read an index that ``save`` wrote."""
         return cls(**read_arrays(path))
 
 
@@ -106,7 +108,7 @@ def _find_runs(labels, origin, shape):  # type: ignore[no-untyped-def]
     return values, start, length
 
 
-def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[RunIndex, NDArray[np.int64]]:
+def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[LabelRunIndex, NDArray[np.int64]]:
     """Index of the labels with more than so many voxels, and (n,) int64 voxels of the label of each row."""
     tables = [read_arrays(_table_path(folder, block)) for block in range(n_blocks)]
     column = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
@@ -117,7 +119,7 @@ def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[Ru
     np.add.at(voxels, place, column["voxels"][order])
     keep = voxels[place] > more_than_voxels
     rows = order[keep]
-    index = RunIndex(column["label"][rows], owner[rows], column["first"][rows], column["end"][rows])
+    index = LabelRunIndex(column["label"][rows], owner[rows], column["first"][rows], column["end"][rows])
     return index, voxels[place[keep]]
 
 
@@ -144,10 +146,11 @@ def read_face(folder: Path, blocks: Iterable[int], shape_zyx: Triple, axis: int,
     return face
 
 
-class RunReader:
+class LabelRunReader:
     """Reads the voxels of single labels from the files of a folder."""
 
-    def __init__(self, folder: Path, index: RunIndex, shape_zyx: Triple) -> None:
+    def __init__(self, folder: Path, index: LabelRunIndex, shape_zyx: Triple) -> None:
+        """Read from the blocks in a folder, of a volume of that shape."""
         self._folder, self._index = folder, index
         self._shape = np.asarray(shape_zyx)
         self._maps: dict[int, NDArray[Any]] = {}

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
 from axonem_eval.skeletonize.label_runs import (
-    RunIndex,
-    RunReader,
+    LabelRunIndex,
+    LabelRunReader,
     has_block,
     index_blocks,
     read_arrays,
@@ -36,7 +36,7 @@ from axonem_eval.skeletonize.label_runs import (
     write_block,
 )
 from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
-from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import (
     Box,
@@ -77,10 +77,12 @@ class Plan:
 
     @property
     def small_shape(self) -> Triple:
+        """Shape of the downsampled volume."""
         return small_shape(self.shape, self.factor)
 
     @property
     def small_voxel_nm(self) -> FloatTriple:
+        """Voxel size of the downsampled volume."""
         z, y, x = (v * f for v, f in zip(self.voxel_size_nm, self.factor, strict=True))
         return z, y, x
 
@@ -94,11 +96,13 @@ class Plan:
         return open_labels(self.path, self.dataset, background_ids=self.background_ids)
 
     def save(self, work_dir: Path) -> None:
+        """Write the plan into the work folder."""
         text = json.dumps(asdict(self), indent=2)
         write_atomically(work_dir / "plan.json", lambda file: file.write(text.encode()))
 
     @classmethod
     def load(cls, work_dir: str | Path) -> "Plan":
+        """Read the plan of a work folder."""
         data: dict[str, Any] = json.loads((Path(work_dir) / "plan.json").read_text())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         fields["teasar"] = Teasar(**data["teasar"])
@@ -259,7 +263,7 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     batches = read_arrays(folder / "batches.npz")
     mine = np.flatnonzero(batches["batch"] == batch)
     mine = mine[np.argsort(batches["label"][mine])]  # as the runs lie on disk
-    reader = RunReader(folder / "blocks", RunIndex.load(folder / "index.npz"), plan.small_shape)
+    reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
     exits = read_arrays(folder / "targets.npz")
     trees = []
     for label in batches["label"][mine]:
@@ -292,7 +296,7 @@ def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], pla
     return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
 
 
-def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeletons:
+def collect(work_dir: str | Path, provenance: dict[str, Any]) -> SkeletonGraph:
     """The skeletons of all batches, ascending by label; those without an edge are left out.
 
     Nodes stand at the middle of their downsampled voxels. Edge lengths are measured between those, whose positions are
@@ -317,7 +321,8 @@ def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeleto
     edge = np.concatenate([np.empty((0, 2), np.int64), *(k[3] + f for k, f in zip(kept, first, strict=True))])
     step = (node[edge[:, 0]] - node[edge[:, 1]]) * np.asarray(plan.small_voxel_nm)
     center = node * np.asarray(plan.factor) + np.asarray(plan.factor) // 2
-    graph = SkeletonGraph(
+    voxel_um3 = float(np.prod(plan.small_voxel_nm)) / 1e9
+    return SkeletonGraph(
         skeleton_id=np.array([k[0] for k in kept], np.uint64),
         node_skeleton=np.repeat(np.arange(len(kept), dtype=np.int32), count),
         node_voxel_zyx=np.minimum(center, np.asarray(plan.shape) - 1).astype(np.int32),
@@ -327,7 +332,6 @@ def collect(work_dir: str | Path, provenance: dict[str, Any]) -> MeasuredSkeleto
         shape_zyx=plan.shape,
         voxel_size_nm_zyx=plan.voxel_size_nm,
         provenance=provenance,
+        node_radius_nm=np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)]),
+        volume_um3=np.array([k[1] for k in kept], np.float64) * voxel_um3,
     )
-    voxel_um3 = float(np.prod(plan.small_voxel_nm)) / 1e9
-    radius = np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)])
-    return MeasuredSkeletons(graph, radius, np.array([k[1] for k in kept], np.float64) * voxel_um3)

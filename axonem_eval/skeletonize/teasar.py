@@ -1,9 +1,9 @@
 """Centre lines of one label by kimimaro (TEASAR, Sato et al. 2000).
 
-The only module that imports kimimaro, which is GPL-3: it comes with the extra [groundtruth]. A run of kimimaro on a
-volume takes each connected piece of each label by itself, in its own box; the same is done here, piece by piece, with
-the places where labels leave the volume chosen on the whole faces (``face_targets``), so that the same skeletons come
-out, whatever else is in the volume.
+The only module that imports kimimaro, which is GPL-3: it comes with the extra [groundtruth]. kimimaro takes each
+connected component of each label by itself, in its own box. The same is done here, with one component in memory at a
+time. ``face_targets`` chooses the places where labels leave the volume on whole faces. So the skeletons are those of a
+run of kimimaro on the whole volume.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletonize.connected_components import cut_in_two, pieces
+from axonem_eval.skeletonize.connected_components import components, cut_in_two
 from axonem_eval.spec import FloatTriple, Triple
 
-# kimimaro needs some 30 bytes for each voxel of a piece's box, and fills an array of its size for each path.
+# kimimaro needs some 30 bytes for each voxel of a component's box, and fills an array of its size for each path.
 MAX_BOX_VOXELS = 128 << 20
 
 
@@ -26,7 +26,7 @@ MAX_BOX_VOXELS = 128 << 20
 class Teasar:
     """kimimaro's parameters, by its names; scale and constant as in the AxonEM authors' scorer. Lengths in nm.
 
-    dust_voxels : connected pieces of at most so many voxels get no skeleton.
+    dust_voxels : connected components of at most so many voxels get no skeleton.
     """
 
     scale: float = 1.5
@@ -89,16 +89,16 @@ def trace(
     parameters: Teasar,
     targets_zyx: Iterable[tuple[int, int, int]] = (),
 ) -> Tree:
-    """Skeleton of all pieces of a label above the dust size, from its (n, 3) voxels z,y,x, ascending.
+    """Skeleton of all components of a label above the dust size, from its (n, 3) voxels z,y,x, ascending.
 
     targets_zyx : voxels of the label on the volume's faces to which its skeleton must reach, in kimimaro's order.
     """
     targets = list(targets_zyx)
     trees = []
-    for piece in pieces(zyx):
-        if len(piece) > parameters.dust_voxels:
-            exits = [target for target, inside in zip(targets, holds(piece, targets), strict=True) if inside]
-            trees.append(_trace_piece(piece, shape_zyx, voxel_size_nm_zyx, parameters, exits))
+    for component in components(zyx):
+        if len(component) > parameters.dust_voxels:
+            exits = [target for target, inside in zip(targets, holds(component, targets), strict=True) if inside]
+            trees.append(_trace_component(component, shape_zyx, voxel_size_nm_zyx, parameters, exits))
     return join(trees)
 
 
@@ -119,14 +119,14 @@ def box_voxels(zyx: NDArray[np.int32]) -> int:
     return int(np.prod((zyx.max(axis=0) - zyx.min(axis=0) + 1).astype(np.int64)))
 
 
-def _trace_piece(
+def _trace_component(
     zyx: NDArray[np.int32],
     shape_zyx: Triple,
     voxel_size_nm_zyx: FloatTriple,
     parameters: Teasar,
     exits: list[tuple[int, int, int]],
 ) -> Tree:
-    """Skeleton of one connected piece.
+    """Skeleton of one connected component.
 
     One whose box is too large, such as a thin axon across the volume, is cut in two where it is thinnest. Both parts
     hold the section that is cut, as a face of theirs, and so their skeletons meet in one voxel of it.
@@ -155,7 +155,7 @@ def _trace_box(
     parameters: Teasar,
     exits: list[tuple[int, int, int]],
 ) -> Tree:
-    """Skeleton of one connected piece, in its box.
+    """Skeleton of one connected component, in its box.
 
     Arrays are x,y,z as kimimaro's users hand them in: its choice among equals depends on the order of axes. For the
     distance to the boundary the box is one voxel wider where the volume goes on.

@@ -1,7 +1,6 @@
 """Skeletons of a label volume, whole, with one process or many, resumable.
 
-The work is that of `skeleton_tasks.py`; here it is run in order, and nodes are put on full-resolution voxels of their
-own label.
+`tasks.py` does the work. This module runs it in order, and puts nodes on full-resolution voxels of their own label.
 """
 
 import tempfile
@@ -31,7 +30,7 @@ from axonem_eval.skeletonize.tasks import (
     skeletonize_batch,
 )
 from axonem_eval.skeletonize.teasar import Teasar, program
-from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import Progress, StageProgress, reserved_id_warnings
 
@@ -42,7 +41,9 @@ _MAX_CANDIDATES = 16 << 20
 class Mapper(Protocol):
     """Whatever runs tasks: `concurrent.futures` executors and their like."""
 
-    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]: ...
+    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]:
+        """Run a task for each number, in any order."""
+        ...
 
 
 class _Here:
@@ -59,32 +60,6 @@ def skeletonize_labels(
     dataset: str | None = None,
     min_length_um: float = 0.0,
     target_voxel_nm: float = 30.0,
-    processes: int = 1,
-    work_dir: str | Path | None = None,
-    executor: Mapper | None = None,
-    on_progress: StageProgress | None = None,
-) -> SkeletonGraph:
-    """Skeletonize every label of a volume into a ground-truth graph; see ``skeletonize_volume``."""
-    return skeletonize_volume(
-        path,
-        voxel_size_nm_zyx,
-        dataset=dataset,
-        min_length_um=min_length_um,
-        target_voxel_nm=target_voxel_nm,
-        processes=processes,
-        work_dir=work_dir,
-        executor=executor,
-        on_progress=on_progress,
-    ).graph
-
-
-def skeletonize_volume(
-    path: str | Path,
-    voxel_size_nm_zyx: FloatTriple,
-    *,
-    dataset: str | None = None,
-    min_length_um: float = 0.0,
-    target_voxel_nm: float = 30.0,
     parameters: Teasar | None = None,
     processes: int = 1,
     work_dir: str | Path | None = None,
@@ -93,7 +68,7 @@ def skeletonize_volume(
     trust_voxel_size: bool = False,
     on_progress: StageProgress | None = None,
     on_warning: Callable[[str], None] | None = None,
-) -> MeasuredSkeletons:
+) -> SkeletonGraph:
     """Skeletonize every label of a volume, with the radius at each node and the volume of each label.
 
     Labels are downsampled to near-isotropic voxels of about ``target_voxel_nm`` by the most frequent label, because
@@ -134,10 +109,7 @@ def skeletonize_volume(
         skeletons = collect(work_dir, provenance(plan, Path(path).name))
         with plan.open_labels() as volume:
             kept = _long_enough(skeletons, min_length_um, volume.path.name)
-            graph = place_nodes(
-                kept.graph, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place")
-            )
-    return kept.with_graph(graph)
+            return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
 
 
 def _warn(plan: Plan, on_warning: Callable[[str], None] | None) -> None:
@@ -182,10 +154,9 @@ def provenance(plan: Plan, source: str) -> dict[str, Any]:
     }
 
 
-def _long_enough(skeletons: MeasuredSkeletons, min_length_um: float, name: str) -> MeasuredSkeletons:
-    kept = skeletons.longer_than(min_length_um) if min_length_um > 0 else skeletons
-    if kept.graph.n_edges == 0:
-        graph = skeletons.graph
+def _long_enough(graph: SkeletonGraph, min_length_um: float, name: str) -> SkeletonGraph:
+    kept = graph.longer_than(min_length_um) if min_length_um > 0 else graph
+    if kept.n_edges == 0:
         raise InputError.of(
             "no_skeletons",
             f"{name}: no skeleton of at least {min_length_um:g} um; the longest of {graph.n_skeletons} is "

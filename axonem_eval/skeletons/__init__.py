@@ -4,11 +4,9 @@ from axonem_eval.skeletons.arms import Arms, arms_of, without_ticks
 from axonem_eval.skeletons.exporters import export_precomputed, export_swc
 from axonem_eval.skeletons.graph import PerSkeleton, SkeletonGraph, doubled_edges, doubled_ids, sum_by
 from axonem_eval.skeletons.importers import from_em_erl, import_skeletons
-from axonem_eval.skeletons.measured import MeasuredSkeletons
 
 __all__ = [
     "Arms",
-    "MeasuredSkeletons",
     "PerSkeleton",
     "SkeletonGraph",
     "arms_of",

@@ -53,8 +53,8 @@ def arms_of(graph: SkeletonGraph) -> Arms:
 
 
 def without_ticks(graph: SkeletonGraph, shorter_than_nm: float) -> tuple[SkeletonGraph, NDArray[np.intp]]:
-    """The graph without the twigs, ends of a skeleton that branch off less than so many nm before; and the node of
-    ``graph`` that each of its nodes was. What has no branch stays whole, however short."""
+    """The graph without terminal branches shorter than ``shorter_than_nm``, and (n,) the node of ``graph`` that each
+    remaining node was. A skeleton without a branch point stays whole, however short."""
     arms = arms_of(graph)
     tip = np.flatnonzero(arms.degree == 1)
     foot, length = arms.walk(arms.start[tip], shorter_than_nm)
@@ -69,6 +69,7 @@ def without_ticks(graph: SkeletonGraph, shorter_than_nm: float) -> tuple[Skeleto
         edge_u=new[graph.edge_u[keep_edge]].astype(np.int32),
         edge_v=new[graph.edge_v[keep_edge]].astype(np.int32),
         edge_length_nm=graph.edge_length_nm[keep_edge],
+        node_radius_nm=None if graph.node_radius_nm is None else graph.node_radius_nm[keep],
     )
     return pruned, np.flatnonzero(keep)
 

@@ -13,21 +13,19 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.skeletons.arms import arms_of, parents
 from axonem_eval.skeletons.graph import PerSkeleton, SkeletonGraph, doubled_ids
-from axonem_eval.skeletons.measured import MeasuredSkeletons
 
 _NM_PER = {"nm": 1.0, "um": 1000.0}
 _INTO_NM = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]  # precomputed coordinates are nm already
 
 
-def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path, *, unit: str = "nm") -> int:
-    """Write ``<id>.swc`` for each skeleton; a skeleton in several pieces has several roots. Returns how many.
+def export_swc(graph: SkeletonGraph, folder: str | Path, *, unit: str = "nm") -> int:
+    """Write ``<id>.swc`` for each skeleton; a skeleton of several components has several roots. Returns how many.
 
     unit : nm or um, of positions and radii. The radius is 0 where none was measured. The type is 0, undefined.
     Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
     folder that holds other files.
     """
-    graph, radius = _parts(skeletons)
-    _demand_own_ids(graph)
+    _require_own_ids(graph)
     folder = _empty_folder(folder)
     order, parent = parents(arms_of(graph))
     closing = graph.n_nodes - int((parent < 0).sum()) - graph.n_edges
@@ -40,6 +38,7 @@ def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path,
     line = parts.place + 1  # of each node in its file
     up = np.where(parent < 0, -1, line[parent])
     size = _NM_PER[unit]
+    radius = np.zeros(graph.n_nodes) if graph.node_radius_nm is None else graph.node_radius_nm
     table = np.column_stack([line, np.zeros(len(line)), _centre_xyz_nm(graph) / size, radius / size, up])
     digits = 1 if unit == "nm" else 4
     form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
@@ -50,27 +49,26 @@ def export_swc(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path,
     return graph.n_skeletons
 
 
-def export_precomputed(skeletons: SkeletonGraph | MeasuredSkeletons, folder: str | Path) -> int:
+def export_precomputed(graph: SkeletonGraph, folder: str | Path) -> int:
     """Write an unsharded source of precomputed skeletons, ``precomputed://…/FOLDER`` to Neuroglancer. Returns how many.
 
     Raises InputError for two skeletons with one id, and for a folder that holds other files.
     """
-    graph, radius = _parts(skeletons)
-    _demand_own_ids(graph)
+    _require_own_ids(graph)
     folder = _empty_folder(folder)
-    measured = isinstance(skeletons, MeasuredSkeletons)
+    radius = graph.node_radius_nm
     attribute = {"id": "radius", "data_type": "float32", "num_components": 1}
     info = {
         "@type": "neuroglancer_skeletons",
         "transform": _INTO_NM,
-        "vertex_attributes": [attribute] if measured else [],
+        "vertex_attributes": [] if radius is None else [attribute],
         "segment_properties": "segment_properties",
     }
     xyz, parts = _centre_xyz_nm(graph).astype("<f4"), PerSkeleton.of(graph)
     for k, label in enumerate(graph.skeleton_id.tolist()):
         nodes, edges = parts.nodes(k), parts.edges(k).astype("<u4")
         counts = np.array([len(nodes), len(edges)], "<u4")
-        arrays = [counts, xyz[nodes], edges, radius[nodes].astype("<f4") if measured else counts[:0]]
+        arrays = [counts, xyz[nodes], edges, counts[:0] if radius is None else radius[nodes].astype("<f4")]
         with open(folder / str(label), "xb") as file:
             file.write(b"".join(array.tobytes() for array in arrays))
     (folder / "segment_properties").mkdir(exist_ok=True)
@@ -87,13 +85,7 @@ def _lengths(graph: SkeletonGraph) -> dict[str, object]:
     return {"@type": "neuroglancer_segment_properties", "inline": {"ids": ids, "properties": [column]}}
 
 
-def _parts(skeletons: SkeletonGraph | MeasuredSkeletons) -> tuple[SkeletonGraph, NDArray[np.float32]]:
-    if isinstance(skeletons, MeasuredSkeletons):
-        return skeletons.graph, skeletons.node_radius_nm
-    return skeletons, np.zeros(skeletons.n_nodes, np.float32)
-
-
-def _demand_own_ids(graph: SkeletonGraph) -> None:
+def _require_own_ids(graph: SkeletonGraph) -> None:
     """Files are named by id: two skeletons with one id would overwrite each other."""
     complaints = doubled_ids(graph)
     if complaints:

@@ -31,6 +31,7 @@ class SkeletonFile:
 
     @property
     def is_swc(self) -> bool:
+        """Whether the name says SWC."""
         return is_swc(self.name)
 
 
@@ -166,7 +167,7 @@ def is_swc(name: str) -> bool:
     return _end(name) in _SWC_ENDS
 
 
-def demand_skeleton(file: SkeletonFile, *, swc: bool = True) -> None:
+def require_skeleton(file: SkeletonFile, *, swc: bool = True) -> None:
     """Raise InputError where a file is empty, or is known to be something else; text where SWC is not expected."""
     if not file.data:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); copy or write it again")

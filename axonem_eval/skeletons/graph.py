@@ -1,4 +1,4 @@
-"""Ground-truth skeletons as flat arrays, and the bundle file that holds them."""
+"""Skeletons as flat arrays, and the bundle file that holds them."""
 
 import hashlib
 import json
@@ -18,6 +18,8 @@ BUNDLE_FORMAT = "axonem-skeletons"
 BUNDLE_VERSION = 1
 
 _ARRAYS = ("skeleton_id", "node_skeleton", "node_voxel_zyx", "edge_u", "edge_v", "edge_length_nm")
+# Field and array in the file, of what only skeletons made from labels have.
+_MEASURES = {"node_radius_nm": "node_radius_nm", "volume_um3": "skeleton_volume_um3"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class SkeletonGraph:
     edge_length_nm : (n_edges,) float64.
     shape_zyx, voxel_size_nm_zyx : the volume that the nodes index into.
     provenance : how the skeletons were made (source checksum, program, parameters); JSON.
+    node_radius_nm : (n_nodes,) float32, distance to the nearest voxel outside the label; None if not measured.
+    volume_um3 : (n_skeletons,) float64, volume of the label, at the skeletons' voxel size; None if not measured.
 
     Raises InputError where the arrays contradict one another.
     """
@@ -45,8 +49,11 @@ class SkeletonGraph:
     shape_zyx: Triple
     voxel_size_nm_zyx: FloatTriple
     provenance: dict[str, Any] = field(default_factory=dict, compare=False)
+    node_radius_nm: NDArray[np.float32] | None = None
+    volume_um3: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        """Raises InputError where the arrays contradict one another."""
         complaint = self._contradiction()
         if complaint:
             raise InputError.of("bad_skeletons", f"skeletons: {complaint}")
@@ -57,6 +64,10 @@ class SkeletonGraph:
             return f"node positions have shape {self.node_voxel_zyx.shape}, expected ({n_nodes}, 3) z,y,x"
         if len(self.edge_v) != n_edges or len(self.edge_length_nm) != n_edges:
             return "edge_u, edge_v and edge_length_nm differ in length"
+        for name, n in (("node_radius_nm", n_nodes), ("volume_um3", n_skeletons)):
+            values = getattr(self, name)
+            if values is not None and values.shape != (n,):
+                return f"{name} has shape {values.shape}, expected ({n},)"
         if n_nodes and not (self.node_skeleton.min() >= 0 and self.node_skeleton.max() < n_skeletons):
             return f"a node names a skeleton outside 0..{n_skeletons - 1}"
         if n_edges:
@@ -97,14 +108,17 @@ class SkeletonGraph:
 
     @property
     def n_skeletons(self) -> int:
+        """Number of skeletons."""
         return len(self.skeleton_id)
 
     @property
     def n_nodes(self) -> int:
+        """Number of nodes."""
         return len(self.node_skeleton)
 
     @property
     def n_edges(self) -> int:
+        """Number of edges."""
         return len(self.edge_u)
 
     @cached_property
@@ -154,6 +168,8 @@ class SkeletonGraph:
             edge_v=new_node[self.edge_v[keep_edge]].astype(np.int32),
             edge_length_nm=self.edge_length_nm[keep_edge],
             provenance={**self.provenance, "min_length_um": min_length_um},
+            node_radius_nm=None if self.node_radius_nm is None else self.node_radius_nm[keep_node],
+            volume_um3=None if self.volume_um3 is None else self.volume_um3[keep],
         )
 
     def save(self, path: str | Path) -> None:
@@ -166,16 +182,15 @@ class SkeletonGraph:
             "mean_node_spacing_nm": self.mean_node_spacing_nm,
             "provenance": self.provenance,
         }
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        measured = {name: getattr(self, field) for field, name in _MEASURES.items()}
+        arrays |= {name: values for name, values in measured.items() if values is not None}
         with open(path, "wb") as file:
-            np.savez_compressed(
-                file,
-                header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-                **{name: getattr(self, name) for name in _ARRAYS},
-            )
+            np.savez_compressed(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "SkeletonGraph":
-        """Read a bundle. Raises InputError where the file is no bundle of ours."""
+        """Read a bundle, with radii and volumes if it has them. Raises InputError where the file is no bundle."""
         arrays = read_npz(path)
         missing = [name for name in ("header", *_ARRAYS) if name not in arrays]
         if missing:
@@ -201,6 +216,8 @@ class SkeletonGraph:
             shape_zyx=(z, y, x),
             voxel_size_nm_zyx=(vz, vy, vx),
             provenance=header.get("provenance", {}),
+            node_radius_nm=arrays.get(_MEASURES["node_radius_nm"]),
+            volume_um3=arrays.get(_MEASURES["volume_um3"]),
         )
 
 

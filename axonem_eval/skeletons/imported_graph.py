@@ -29,6 +29,7 @@ class ImportOptions:
     anyway: bool = False
 
     def __post_init__(self) -> None:
+        """Raises InputError for other axes."""
         if self.axes not in ("xyz", "zyx"):
             raise InputError.of("bad_axes", f"axes {self.axes!r}; expected xyz or zyx")
         if self.unit not in UNITS:

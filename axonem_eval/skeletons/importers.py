@@ -5,10 +5,8 @@ just short of it. No pickle is ever loaded.
 """
 
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +17,9 @@ from axonem_eval.skeletons.files import (
     SkeletonFile,
     SkeletonFolder,
     bounded,
-    demand_skeleton,
     is_swc,
     read_file,
+    require_skeleton,
     skeleton_ids,
 )
 from axonem_eval.skeletons.graph import SkeletonGraph
@@ -109,26 +107,6 @@ def from_em_erl(path: str | Path, spec: VolumeSpec, *, unit: str = "nm", anyway:
     )
 
 
-def from_osteoid(
-    skeletons: Mapping[int, Any], spec: VolumeSpec, *, axes: str = "zyx", provenance: dict[str, Any] | None = None
-) -> SkeletonGraph:
-    """A kimimaro or osteoid skeleton set, {label: skeleton with ``vertices`` in nm and ``edges``}.
-
-    axes : order of the vertices' coordinates; kimimaro keeps the order of the array that it was given.
-    """
-    options = ImportOptions("nm", axes)
-    as_nm = [
-        NmSkeleton(
-            int(label),
-            options.nm_zyx(np.asarray(s.vertices, np.float64), spec),
-            np.asarray(s.edges, np.int64),
-            f"skeleton {label}",
-        )
-        for label, s in sorted(skeletons.items())
-    ]
-    return from_skeletons(as_nm, spec, provenance or {"program": "osteoid skeletons"}, options)
-
-
 def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> SkeletonGraph:
     file = read_file(path)
     reader = _Reader(spec, options, SkeletonLayer.none())
@@ -200,10 +178,10 @@ class _Reader:
             try:
                 vertex, edges = decode_skeleton(file.data, self.layer, file.name)
             except InputError:
-                demand_skeleton(file, swc=False)  # a better reason, where it is known what else it is
+                require_skeleton(file, swc=False)  # a better reason, where it is known what else it is
                 raise
             return NmSkeleton(label, self.options.nm_zyx(vertex, self.spec), edges, file.name)
-        demand_skeleton(file)
+        require_skeleton(file)
         tree = read_swc(file.data, file.name)
         self.notes += tree.notes if len(self.notes) < 20 else ()
         if tree.unit not in (None, self.options.unit):

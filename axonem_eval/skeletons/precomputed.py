@@ -138,7 +138,7 @@ def decode_skeleton(data: bytes, layer: SkeletonLayer, name: str) -> tuple[NDArr
             "breaks off. Copy it again, or take it out of the folder",
         )
     n, m = (int(c) for c in counts)
-    _demand_attributes(len(data) - least, n, layer, name)
+    _require_attributes(len(data) - least, n, layer, name)
     if n == 0:
         raise InputError.of("no_node", f"{name}: holds no node; leave the file out if its axon is empty")
     stored = np.frombuffer(data, "<f4", 3 * n, 8).reshape(n, 3).astype(np.float64)
@@ -161,7 +161,7 @@ def decode_skeleton(data: bytes, layer: SkeletonLayer, name: str) -> tuple[NDArr
     return vertex, edges
 
 
-def _demand_attributes(rest: int, n: int, layer: SkeletonLayer, name: str) -> None:
+def _require_attributes(rest: int, n: int, layer: SkeletonLayer, name: str) -> None:
     """What follows the edges: the attributes that ``info`` lists, or radius and type as cloud-volume has them."""
     expected = sorted({0, 4 * n, 5 * n, layer.attribute_bytes * n})
     if rest not in expected:

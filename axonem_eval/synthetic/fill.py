@@ -2,12 +2,14 @@
 
 The label at a point is that of the sphere with the least (distance to centre - radius): an additively weighted Voronoi
 diagram, evaluated exactly, block by block, in a slightly warped space that makes membranes uneven. Then components:
-each final label is one 26-connected piece.
+each final label is one 26-connected component.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from axonem_eval.union_find import join, root
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -27,6 +29,7 @@ class Warp:
     def __init__(
         self, extent_nm: F64, wiggle_nm: float, void_nm: tuple[float, float], rng: np.random.Generator
     ) -> None:
+        """Random fields over a volume; `wiggle_nm` scales the displacement, `void_nm` bounds the threshold."""
         self.cell_nm = 90.0
         shape = tuple(int(n) + 6 for n in np.ceil(extent_nm / self.cell_nm))
         fine = smooth_field(rng, (*shape, 4), 0.9)
@@ -177,6 +180,32 @@ def _prune(centre: F64, slack: float, spheres: F64, members: I32, count: int, ke
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
+def _nearest_sphere(place: F64, least: float, spheres: F64, members: I32, n: int) -> int:
+    """The sphere of the first `n` members whose surface is nearest to a place, -1 if none is nearer than `least`."""
+    best, who = least, -1
+    for q in range(n):
+        s = spheres[members[q]]
+        d0, d1, d2 = place[0] - s[0], place[1] - s[1], place[2] - s[2]
+        top = best + s[3]
+        if top > 0:
+            dist2 = d0 * d0 + d1 * d1 + d2 * d2
+            if dist2 < top * top:
+                best, who = np.sqrt(dist2) - s[3], members[q]
+    return who
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _nearest_point(place: F64, points: F64) -> int:
+    near, nearest = 1e30, 0
+    for g in range(len(points)):
+        d0, d1, d2 = place[0] - points[g, 0], place[1] - points[g, 1], place[2] - points[g, 2]
+        dist2 = d0 * d0 + d1 * d1 + d2 * d2
+        if dist2 < near:
+            near, nearest = dist2, g
+    return nearest
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _fill(
     labels: U32,
     voxel: F64,
@@ -196,50 +225,34 @@ def _fill(
     nz, ny, nx = labels.shape
     sub = np.maximum(1, block // 4)
     kept = np.empty(len(spheres) + 1, np.int32)
-    centre, w = np.empty(3), np.empty(4)
+    centre, place, warped, w = np.empty(3), np.empty(3), np.empty(3), np.empty(4)
     half = 0.5 * np.sqrt(((sub * voxel) ** 2).sum())
     for b in range(len(start) - 1):
         bz, by, bx = b // (grid[1] * grid[2]), (b // grid[2]) % grid[1], b % grid[2]
         members = member[start[b] : start[b + 1]]
-        for z0 in range(bz * block[0], min((bz + 1) * block[0], nz)):  # a section at a time: each has its own shift
+        for z in range(bz * block[0], min((bz + 1) * block[0], nz)):  # a section at a time: each has its own shift
             for y0 in range(by * block[1], min((by + 1) * block[1], ny), sub[1]):
                 for x0 in range(bx * block[2], min((bx + 1) * block[2], nx), sub[2]):
-                    centre[0] = (z0 + 0.5) * voxel[0]
-                    centre[1] = (y0 + 0.5 * sub[1]) * voxel[1] + shift[z0, 0]
-                    centre[2] = (x0 + 0.5 * sub[2]) * voxel[2] + shift[z0, 1]
+                    centre[0] = (z + 0.5) * voxel[0]
+                    centre[1] = (y0 + 0.5 * sub[1]) * voxel[1] + shift[z, 0]
+                    centre[2] = (x0 + 0.5 * sub[2]) * voxel[2] + shift[z, 1]
                     _warp4(warp, centre[0], centre[1], centre[2], origin, cell, w)
                     centre += w[:3]
                     # the warp stretches distances by less than its half
                     n = _prune(centre, 1.9 * half, spheres, members, len(members), kept)
                     for y in range(y0, min(y0 + sub[1], ny, (by + 1) * block[1])):
                         for x in range(x0, min(x0 + sub[2], nx, (bx + 1) * block[2])):
-                            pz = (z0 + 0.5) * voxel[0]
-                            py = (y + 0.5) * voxel[1] + shift[z0, 0]
-                            px = (x + 0.5) * voxel[2] + shift[z0, 1]
-                            _warp4(warp, pz, py, px, origin, cell, w)
-                            best, who = w[3], -1
-                            for q in range(n):
-                                s = spheres[kept[q]]
-                                d0, d1, d2 = pz + w[0] - s[0], py + w[1] - s[1], px + w[2] - s[2]
-                                top = best + s[3]
-                                if top > 0:
-                                    dist2 = d0 * d0 + d1 * d1 + d2 * d2
-                                    if dist2 < top * top:
-                                        best, who = np.sqrt(dist2) - s[3], kept[q]
+                            place[0] = (z + 0.5) * voxel[0]
+                            place[1] = (y + 0.5) * voxel[1] + shift[z, 0]
+                            place[2] = (x + 0.5) * voxel[2] + shift[z, 1]
+                            _warp4(warp, place[0], place[1], place[2], origin, cell, w)
+                            for c in range(3):
+                                warped[c] = place[c] + w[c]
+                            who = _nearest_sphere(warped, w[3], spheres, kept, n)
                             if who >= 0:
-                                labels[z0, y, x] = neurite[who] + 1
+                                labels[z, y, x] = neurite[who] + 1
                             else:
-                                near, cellid = 1e30, 0
-                                for g in range(len(glia_centres)):
-                                    d0, d1, d2 = (
-                                        pz - glia_centres[g, 0],
-                                        py - glia_centres[g, 1],
-                                        px - glia_centres[g, 2],
-                                    )
-                                    dist2 = d0 * d0 + d1 * d1 + d2 * d2
-                                    if dist2 < near:
-                                        near, cellid = dist2, g
-                                labels[z0, y, x] = glia_neurite[cellid] + 1
+                                labels[z, y, x] = glia_neurite[_nearest_point(place, glia_centres)] + 1
 
 
 def separate_components(labels: U32, minimum_voxels: int) -> I64:
@@ -261,11 +274,19 @@ def separate_components(labels: U32, minimum_voxels: int) -> I64:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _root(parent: I32, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
+def _join_earlier(labels: U32, parent: I32, z: int, y: int, x: int) -> None:
+    """Join a voxel with those of its 26 neighbours that come before it and have its label."""
+    _, ny, nx = labels.shape
+    i = (z * ny + y) * nx + x
+    for dz in range(-1, 1):
+        for dy in range(-1, 2 if dz else 1):
+            for dx in range(-1, 2 if (dz or dy) else 0):
+                k, j, m = z + dz, y + dy, x + dx
+                if k < 0 or j < 0 or j >= ny or m < 0 or m >= nx or labels[k, j, m] != labels[z, y, x]:
+                    continue
+                other = (k * ny + j) * nx + m
+                if parent[other] != parent[i]:
+                    join(parent, root(parent, i), root(parent, other))
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -278,23 +299,8 @@ def _components(labels: U32, parent3: I32) -> int:
             for x in range(nx):
                 i = (z * ny + y) * nx + x
                 parent[i] = i
-                here = labels[z, y, x]
-                if here == 0:
-                    continue
-                for dz in range(-1, 1):
-                    for dy in range(-1, 2 if dz else 1):
-                        for dx in range(-1, 2 if (dz or dy) else 0):
-                            k, j, m = z + dz, y + dy, x + dx
-                            if k < 0 or j < 0 or j >= ny or m < 0 or m >= nx or labels[k, j, m] != here:
-                                continue
-                            other = (k * ny + j) * nx + m
-                            if parent[other] == parent[i]:
-                                continue
-                            a, b = _root(parent, i), _root(parent, other)
-                            if a < b:
-                                parent[b] = a
-                            else:
-                                parent[a] = b
+                if labels[z, y, x] != 0:
+                    _join_earlier(labels, parent, z, y, x)
     n = 0
     flat = labels.reshape(-1)
     for i in range(len(parent)):  # a root precedes its members, so its number is known when they come

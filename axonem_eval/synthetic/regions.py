@@ -15,6 +15,7 @@ class Boxes:
     """Bounding boxes of the labels of a volume, and their voxel counts, so that work on a label stays in its box."""
 
     def __init__(self, labels: Labels) -> None:
+        """Find the boxes in one pass over the labels."""
         self.ids = distinct(labels)
         self.box, self.voxels = _boxes(labels, self.ids)
         self._extra: dict[int, NDArray[np.int64]] = {}
@@ -164,8 +165,10 @@ class Turns(Iterator[int]):
     """Gives out labels in turn without end, so that errors spread over all candidates."""
 
     def __init__(self, ids: Labels) -> None:
+        """Begin with the first label."""
         self.ids, self.count = [int(i) for i in ids], 0
 
     def __next__(self) -> int:
+        """The next label."""
         self.count += 1
         return self.ids[(self.count - 1) % len(self.ids)]

@@ -1,7 +1,12 @@
-"""A segmentation and its errors in Neuroglancer. Needs the extra [view]."""
+"""A segmentation and its errors in Neuroglancer; `open_view` needs the extra [view]."""
 
+from axonem_eval.viewer.state import error_marks, layer, likely_marks, viewer_state
 from axonem_eval.viewer.view import open_view
 
 __all__ = [
+    "error_marks",
+    "layer",
+    "likely_marks",
     "open_view",
+    "viewer_state",
 ]

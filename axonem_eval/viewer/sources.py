@@ -32,6 +32,7 @@ class LazyVolume:
     """A label file as an array that is read where it is indexed, z,y,x, unsigned."""
 
     def __init__(self, path: str | Path) -> None:
+        """Open the file. Raises InputError where it holds no labels."""
         self._volume = open_labels(path)
         self._lock = threading.Lock()
         self.name = self._volume.path.name
@@ -43,6 +44,7 @@ class LazyVolume:
 
     @property
     def voxel_size_nm_zyx(self) -> FloatTriple | None:
+        """What the file states, None if it states nothing."""
         return self._volume.info.voxel_size_nm_zyx
 
     def require_voxel_size(self, given_nm_zyx: FloatTriple) -> None:
@@ -51,9 +53,11 @@ class LazyVolume:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all voxels."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def __getitem__(self, box: tuple[slice, slice, slice]) -> NDArray[Any]:
+        """Read a box, z,y,x."""
         with self._lock:
             labels = self._volume.read(box)
         return np.asarray(native_unsigned(self._volume, labels, (box[0].start, box[1].start, box[2].start)))
@@ -68,13 +72,17 @@ class LazyVolume:
         self._volume.close()
 
 
+def _dimensions(voxel_size_nm_zyx: FloatTriple) -> Any:
+    return neuroglancer().CoordinateSpace(names=["z", "y", "x"], units="nm", scales=voxel_size_nm_zyx)
+
+
 def local_volume(volume: LazyVolume, spec: VolumeSpec, kind: str) -> Any:
     """A Neuroglancer source, in memory where the volume is small and read on demand where it is not.
 
     kind : image or segmentation.
     """
     ng = neuroglancer()
-    dimensions = ng.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=spec.voxel_size_nm_zyx)
+    dimensions = _dimensions(spec.voxel_size_nm_zyx)
     if volume.nbytes <= WHOLE_BYTES:
         return ng.LocalVolume(volume.whole(), dimensions=dimensions, volume_type=kind)
 
@@ -87,7 +95,7 @@ def local_volume(volume: LazyVolume, spec: VolumeSpec, kind: str) -> Any:
     return WithoutMeshes(volume, dimensions=dimensions, volume_type=kind, max_downsampling=LAZY_DOWNSAMPLING)
 
 
-def graph_skeletons(graph: SkeletonGraph, dimensions: Any) -> Any:
+def graph_skeletons(graph: SkeletonGraph) -> Any:
     """Neuroglancer's skeleton source of a graph; vertices in voxels, at their centres."""
     ng = neuroglancer()
     row = {int(label): k for k, label in enumerate(graph.skeleton_id)}
@@ -102,4 +110,4 @@ def graph_skeletons(graph: SkeletonGraph, dimensions: Any) -> Any:
                 vertex_positions=graph.node_voxel_zyx[parts.nodes(k)] + 0.5, edges=parts.edges(k)
             )
 
-    return Source(dimensions)
+    return Source(_dimensions(graph.voxel_size_nm_zyx))

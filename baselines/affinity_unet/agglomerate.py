@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from axonem_eval.union_find import join, numbered, root
 from baselines.affinity_unet.region_graph import RegionGraph, edge_slot
-from baselines.affinity_unet.union_find import join, numbered, root
 
 # State of an edge: its score is up to date; it is scored again when its turn comes; it was merged into another.
 _LIVE, _STALE, _DEAD = 0, 1, 2

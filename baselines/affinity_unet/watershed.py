@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from baselines.affinity_unet.union_find import join, numbered, root
+from axonem_eval.union_find import join, numbered, root
 
 # Bits of a voxel's directions: to z-1, y-1, x-1, z+1, y+1, x+1. A visited voxel carries one more.
 _VISITED = 0x40

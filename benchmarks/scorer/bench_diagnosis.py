@@ -17,8 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from axonem_eval.diagnosis import diagnose
-from axonem_eval.skeletonize import skeletonize_volume
+from axonem_eval.diagnosis import diagnose, diagnosis_json
+from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.synthetic import Merge, Split, make_tissue, with_errors, write_labels
 from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
 
@@ -28,7 +28,7 @@ DEPTHS = (10, 20, 50, 100)
 
 def places(labels: np.ndarray, folder: Path, voxel_nm: tuple[float, float, float]) -> dict:
     write_labels(folder / "labels.h5", labels, voxel_nm)
-    return diagnose(skeletonize_volume(folder / "labels.h5", voxel_nm, processes=2)).to_json(top=1_000_000)
+    return diagnosis_json(diagnose(skeletonize_labels(folder / "labels.h5", voxel_nm, processes=2)), top=1_000_000)
 
 
 def look(name: str, labels: np.ndarray, voxel_nm: tuple[float, float, float], splits: int, merges: int) -> None:

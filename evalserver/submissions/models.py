@@ -160,7 +160,7 @@ class NodeLabels(models.Model):
 class Diagnosis(Job):
     """What a segmentation's own skeletons tell, without ground truth. Made after the score, which it never touches.
 
-    report : axonem_eval.diagnosis.diagnose.Diagnosis.to_json.
+    report : axonem_eval.diagnosis.diagnosis_json.
     view_files : stored files that the viewer shows (see `evaluation.view_files`); 0 where there are none.
     """
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.cli.tables import demand_table_path, write_table
+from axonem_eval.cli.tables import require_table_path, write_table
 
 COLUMNS = {"id": np.array([2**64 - 1, 7], np.uint64), "kind": np.array(["split", "merger"]), "nm": np.array([1.5, 2.0])}
 
@@ -35,15 +35,15 @@ def test_parquet_keeps_types(tmp_path):
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(InputError, match="pip install pyarrow"):
-        demand_table_path(tmp_path / "t.parquet")
+        require_table_path(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t"])
 def test_another_suffix_is_refused_before_work_is_done(tmp_path, name):
     with pytest.raises(InputError, match=r"ends in \.csv, \.json or \.parquet"):
-        demand_table_path(tmp_path / name)
+        require_table_path(tmp_path / name)
 
 
 def test_a_missing_folder_is_refused_before_work_is_done(tmp_path):
     with pytest.raises(InputError, match="folder does not exist"):
-        demand_table_path(tmp_path / "no" / "t.csv")
+        require_table_path(tmp_path / "no" / "t.csv")

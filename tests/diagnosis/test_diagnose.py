@@ -1,15 +1,17 @@
 """Diagnosis of skeletons drawn by hand, with the numbers worked out, and of known errors in synthetic tissue."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from axonem_eval import SkeletonGraph
-from axonem_eval.diagnosis import diagnose
-from axonem_eval.diagnosis.diagnose import LENGTH_EDGES_UM, DiagnosisSettings
-from axonem_eval.skeletonize import skeletonize_volume
-from axonem_eval.skeletons import MeasuredSkeletons, arms_of, without_ticks
+from axonem_eval.diagnosis import diagnose, diagnosis_json, summary_lines
+from axonem_eval.diagnosis.diagnose import DiagnosisSettings
+from axonem_eval.diagnosis.to_json import LENGTH_EDGES_UM
+from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletons import arms_of, without_ticks
 from axonem_eval.synthetic import make_tissue, merge_labels, split_label, touching, write_labels
 
 STEP = 100.0  # nm, voxels of that size
@@ -55,7 +57,7 @@ def line(*corners):
 
 def test_lengths_cable_and_expected_run_length():
     # 8 um and 2 um: sum of squares 68, over 10 um, 6.8 um
-    d = diagnose(drawn(line((50, 50, 50), (50, 50, 130)), line((90, 50, 50), (90, 50, 70)))).to_json()
+    d = diagnosis_json(diagnose(drawn(line((50, 50, 50), (50, 50, 130)), line((90, 50, 50), (90, 50, 70)))))
     segments = d["segments"]
     assert (segments["count"], segments["cable_nm"], segments["longest_nm"]) == (2, 10_000.0, 8000.0)
     assert (segments["long_count"], segments["long_cable_nm"]) == (1, 8000.0)
@@ -66,7 +68,7 @@ def test_lengths_cable_and_expected_run_length():
 def test_histogram_counts_segments_and_cable_in_their_bins():
     lengths = [2, 10, 20, 80, 120]  # 0.2, 1, 2, 8 and 12 um; an edge belongs to the bin above it
     graph = drawn(*(line((k * 10, 10, 10), (k * 10, 10, 10 + n)) for k, n in enumerate(lengths)))
-    histogram = diagnose(graph).to_json()["length_histogram"]
+    histogram = diagnosis_json(diagnose(graph))["length_histogram"]
     assert histogram["edges_um"] == list(LENGTH_EDGES_UM)
     assert histogram["count"] == [1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
     assert histogram["cable_nm"][2:6] == [1000.0, 2000.0, 8000.0, 12_000.0]
@@ -75,16 +77,16 @@ def test_histogram_counts_segments_and_cable_in_their_bins():
 def test_ends_at_a_face_left_the_volume_and_others_are_inside():
     d = diagnose(drawn(line((0, 50, 50), (100, 50, 50)), line((2, 90, 50), (120, 90, 50))))
     assert sorted(d.graph.node_voxel_zyx[d.ends.node].tolist()) == [[100, 50, 50], [120, 90, 50]]
-    data = d.to_json()["end_points"]
+    data = diagnosis_json(d)["end_points"]
     assert (data["count"], data["interior_count"]) == (4, 2)
     assert data["interior_per_mm"] == pytest.approx(2 / 0.0218)
 
 
 def test_a_tick_is_no_end():
     graph = drawn([[(50, 50, 20), (50, 50, 120)], [(50, 50, 70), (50, 52, 70)]])
-    assert diagnose(graph).to_json()["end_points"]["count"] == 2
+    assert diagnosis_json(diagnose(graph))["end_points"]["count"] == 2
     without = DiagnosisSettings(tick_nm=0.0)
-    assert diagnose(graph, without).to_json()["end_points"]["count"] == 3
+    assert diagnosis_json(diagnose(graph, without))["end_points"]["count"] == 3
 
 
 def test_a_short_segment_without_a_branch_is_no_tick():
@@ -102,7 +104,7 @@ def test_cable_beyond_an_arm_is_what_lies_on_its_side():
 def test_each_segment_has_its_row_longest_first():
     graph = drawn(line((50, 50, 50), (50, 50, 60)), [[(90, 90, 20), (90, 90, 120)], [(90, 90, 70), (90, 60, 70)]])
     radius = np.where(graph.node_skeleton == 0, 200.0, 50.0).astype(np.float32)
-    table = diagnose(MeasuredSkeletons(graph, radius, np.array([0.5, 2.6]))).per_segment()
+    table = diagnose(replace(graph, node_radius_nm=radius, volume_um3=np.array([0.5, 2.6]))).per_segment()
     assert table["segment"].tolist() == [2, 1]
     assert table["length_nm"].tolist() == [13_000.0, 1000.0]
     assert table["volume_um3"].tolist() == [2.6, 0.5]
@@ -116,8 +118,8 @@ def test_each_segment_has_its_row_longest_first():
 
 def test_two_halves_of_a_line_face_one_another():
     d = diagnose(drawn(line((0, 50, 50), (80, 50, 50)), line((85, 50, 50), (199, 50, 50)), ids=[7, 2**64 - 1]))
-    row = d.to_json()["likely_splits"]["places"][0]
-    assert d.to_json()["likely_splits"]["count"] == 1
+    row = diagnosis_json(d)["likely_splits"]["places"][0]
+    assert diagnosis_json(d)["likely_splits"]["count"] == 1
     assert row["segments"] == ["7", "18446744073709551615"]
     assert (row["distance_nm"], row["bend_degrees"]) == (500.0, pytest.approx(0.0, abs=1e-4))
     assert row["score"] == pytest.approx(0.5)  # straight, and half of the reach apart
@@ -146,7 +148,7 @@ def test_an_end_is_paired_only_with_its_best_partner():
     near = line((83, 50, 50), (199, 50, 50))
     farther = line((86, 51, 50), (199, 51, 50))
     d = diagnose(drawn(line((0, 50, 50), (80, 50, 50)), farther, near))
-    assert [row["segments"] for row in d.to_json()["likely_splits"]["places"]] == [["1", "3"]]
+    assert [row["segments"] for row in diagnosis_json(d)["likely_splits"]["places"]] == [["1", "3"]]
 
 
 # -- likely mergers ----------------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ ALONG_Z = [(10, 100, 100), (190, 100, 100)]
 
 
 def mergers(*chains, **settings):
-    return diagnose(drawn(list(chains)), DiagnosisSettings(**settings)).to_json()["likely_mergers"]
+    return diagnosis_json(diagnose(drawn(list(chains)), DiagnosisSettings(**settings)))["likely_mergers"]
 
 
 def test_two_lines_through_one_node_are_a_crossing():
@@ -196,7 +198,7 @@ def test_spines_make_no_crossing():
 def test_the_second_place_of_a_segment_ranks_as_if_half_as_good():
     many = [ALONG_Z, *([(z, 60, 100), (z, 140, 100)] for z in (40, 100, 160))]
     bent = [[(20, 100, 30), (180, 100, 30)], [(100, 60, 30), (100, 100, 30)], [(100, 100, 30), (140, 140, 30)]]
-    rows = diagnose(drawn(many, bent), DiagnosisSettings(spread_nm=0.0)).to_json()["likely_mergers"]["places"]
+    rows = diagnosis_json(diagnose(drawn(many, bent), DiagnosisSettings(spread_nm=0.0)))["likely_mergers"]["places"]
     assert [row["segment"] for row in rows] == ["1", "2", "1", "1"]
     assert [row["score"] for row in rows] == pytest.approx([1, np.sqrt(0.5), 1, 1])
 
@@ -206,13 +208,13 @@ def test_the_second_place_of_a_segment_ranks_as_if_half_as_good():
 
 def test_lists_are_cut_and_counts_are_not():
     graph = drawn(*(line((0, 10 * k, 50), (80, 10 * k, 50)) for k in range(1, 15)))
-    data = diagnose(graph).to_json(top=3)
+    data = diagnosis_json(diagnose(graph), top=3)
     assert (data["end_points"]["interior_count"], len(data["end_points"]["places"])) == (14, 3)
     assert len(data["longest_segments"]) == 3
 
 
 def test_json_is_plain_and_names_its_schema():
-    data = json.loads(json.dumps(diagnose(drawn(line((0, 50, 50), (80, 50, 50)))).to_json()))
+    data = json.loads(json.dumps(diagnosis_json(diagnose(drawn(line((0, 50, 50), (80, 50, 50)))))))
     assert (data["schema"], data["schema_version"]) == ("axonem-diagnosis", 1)
     assert data["longest_segments"][0]["volume_um3"] is None
     assert set(data) == {
@@ -229,10 +231,10 @@ def test_a_segmentation_without_skeletons_has_a_diagnosis():
         SHAPE,
         (STEP, STEP, STEP),
     )
-    data = diagnose(empty).to_json()
+    data = diagnosis_json(diagnose(empty))
     assert data["segments"]["count"] == 0
     assert data["likely_splits"]["count"] == data["likely_mergers"]["count"] == 0
-    assert diagnose(empty).lines()
+    assert summary_lines(diagnose(empty))
 
 
 # -- known errors ------------------------------------------------------------------------------------------------
@@ -247,7 +249,7 @@ def tissue():
 
 def diagnosed(labels, folder):
     write_labels(folder / "seg.h5", labels, VOXEL_NM)
-    return diagnose(skeletonize_volume(folder / "seg.h5", VOXEL_NM)).to_json()
+    return diagnosis_json(diagnose(skeletonize_labels(folder / "seg.h5", VOXEL_NM)))
 
 
 def long_axons(tissue):

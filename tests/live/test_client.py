@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.factories import tiny_labels
@@ -161,6 +162,19 @@ def test_a_bad_file_is_found_before_anything_is_sent(participant, tmp_path, perf
     assert result.returncode == 1
     assert "the axes are swapped" in result.stderr
     assert "Nothing was sent." in result.stderr
+
+
+def test_what_may_be_wrong_with_an_accepted_file_is_shown_with_the_result(participant, perfect):
+    reserved = 2**64 - 1
+    labels = tiny_labels().astype(np.uint64)
+    labels[labels == labels.max()] = reserved
+    participant.login()
+    odd = labels_file(participant.folder / "odd.h5", labels)
+    result = participant.run("submit", participant.method("odd ids"), odd, perfect[1], "--watch")
+    assert result.returncode == 0, result.stderr
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("axonem: warning: ")]
+    assert len(warnings) == 1
+    assert str(reserved) in warnings[0]
 
 
 def test_a_rejection_prints_its_reasons(participant, tmp_path, perfect):

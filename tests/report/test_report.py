@@ -9,11 +9,12 @@ import pytest
 
 from axonem_eval import NodeSample
 from axonem_eval.cli import main
-from axonem_eval.report import ReportViews, full_report, render_report
+from axonem_eval.diagnosis import diagnose, diagnosis_json
+from axonem_eval.report import ReportViews, full_report, render_diagnosis, render_report
 from axonem_eval.report.axons import error_words
 from axonem_eval.report.plots import um
 from axonem_eval.report.score_page import verdict
-from axonem_eval.report.svg import Scale, ticks
+from axonem_eval.report.svg import Scale, tag, ticks
 from axonem_eval.scoring import OverlapTable, dense_scores, run_table
 from tests.chains import chains, u64
 from tests.label_files import straight_graph, two_axons, write_h5
@@ -275,3 +276,28 @@ def test_score_adds_the_dense_errors(files, capsys):
 def test_score_without_dense_ground_truth_has_no_dense_errors(files, capsys):
     assert main(["score", str(files / "cut.h5"), "--ground-truth", str(files / "gt.npz"), "--json"]) == 0
     assert "arand" not in json.loads(capsys.readouterr().out)
+
+
+SCRIPT = "<script>alert(1)</script>.h5"
+
+
+def test_names_with_markup_come_out_as_text_in_the_report():
+    graph, sample = many_errors()
+    report = full_report(graph, sample, tolerance_nodes=2, public=True, resamples=50)
+    report["worst_axons"][0]["skeleton_id"] = report["top_errors"][0]["kind"] = SCRIPT
+    page = render_report(report, title=SCRIPT, subtitle=SCRIPT, command=SCRIPT)
+    assert Page(page).all("script") == []
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
+
+
+def test_names_with_markup_come_out_as_text_in_the_diagnosis():
+    graph, _ = many_errors()
+    data = diagnosis_json(diagnose(graph))
+    data["longest_segments"][0]["segment"] = SCRIPT
+    page = render_diagnosis(data, title=SCRIPT, command=SCRIPT)
+    assert Page(page).all("script") == []
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+
+
+def test_text_in_a_plot_is_escaped_unless_it_is_markup():
+    assert tag("g", tag("title", "a < b") + "<i>") == "<g><title>a &lt; b</title>&lt;i&gt;</g>"

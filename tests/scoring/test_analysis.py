@@ -18,7 +18,7 @@ from axonem_eval.scoring import (
     run_table,
     tolerance_curve,
 )
-from axonem_eval.scoring.omissions import find_gaps
+from axonem_eval.scoring.omissions import find_omissions
 from tests.chains import chains, masked, u64
 from tests.scoring.random_cases import TOLERANCES, cases
 
@@ -108,13 +108,13 @@ def counts_of(graph, labels, tolerance):
 
 
 def test_gaps_are_connected_stretches_within_one_axon():
-    gaps = find_gaps(chains(5, 3), u64(0, 0, 7, 0, 7, 0, 0, 7))
-    assert gaps.of_node.tolist() == [0, 0, -1, 1, -1, 2, 2, -1]
+    gaps = find_omissions(chains(5, 3), u64(0, 0, 7, 0, 7, 0, 0, 7))
+    assert gaps.node_omission.tolist() == [0, 0, -1, 1, -1, 2, 2, -1]
     assert gaps.skeleton.tolist() == [0, 0, 1]
 
 
 def test_background_on_a_skeleton_without_length_is_no_gap():
-    assert len(find_gaps(chains(3, 1), u64(7, 7, 7, 0)).skeleton) == 0
+    assert len(find_omissions(chains(3, 1), u64(7, 7, 7, 0)).skeleton) == 0
 
 
 def test_the_axon_table_says_what_became_of_each_axon():
@@ -183,7 +183,7 @@ def test_gaps_are_those_that_a_walk_finds(case):
             near = neighbours[reached.pop()] & left
             left -= near
             reached += near
-    assert len(find_gaps(graph, label).skeleton) == n_gaps
+    assert len(find_omissions(graph, label).skeleton) == n_gaps
 
 
 def many_axons(n: int = 40) -> tuple:

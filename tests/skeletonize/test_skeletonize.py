@@ -3,14 +3,16 @@
 import signal
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletonize import skeletonize_labels, skeletonize_volume, tasks
-from axonem_eval.skeletons import MeasuredSkeletons, SkeletonGraph
+from axonem_eval.skeletonize import skeletonize_labels, tasks
+from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import make_tissue, write_labels
 from axonem_eval.volumes import open_labels
 
@@ -23,7 +25,7 @@ def tissue(tmp_path_factory):
     """A label file that several blocks and batches share, and its skeletons made in one go."""
     path = tmp_path_factory.mktemp("tissue") / "labels.h5"
     write_labels(path, make_tissue((40, 140, 140), VOXEL_NM, seed=2).labels, VOXEL_NM)
-    return path, skeletonize_volume(path, VOXEL_NM)
+    return path, skeletonize_labels(path, VOXEL_NM)
 
 
 @pytest.fixture
@@ -46,34 +48,34 @@ def test_blocks_and_batches_do_not_change_the_result(tissue, small_tasks, tmp_pa
     in_parts = skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
     assert len(list((tmp_path / "blocks").glob("*.runs.npy"))) > 4
     assert len(list((tmp_path / "skeletons").iterdir())) > 4
-    assert in_parts.checksum() == whole.graph.checksum()
+    assert in_parts.checksum() == whole.checksum()
 
 
 def test_two_processes_give_what_one_gives(tissue):
     path, whole = tissue
-    assert skeletonize_labels(path, VOXEL_NM, processes=2).checksum() == whole.graph.checksum()
+    assert skeletonize_labels(path, VOXEL_NM, processes=2).checksum() == whole.checksum()
 
 
 def test_any_executor_with_map_will_do(tissue, small_tasks, tmp_path):
     path, whole = tissue
     with ThreadPoolExecutor(3) as executor:
         graph = skeletonize_labels(path, VOXEL_NM, executor=executor, work_dir=tmp_path)
-    assert graph.checksum() == whole.graph.checksum()
+    assert graph.checksum() == whole.checksum()
 
 
 KILLED = """
 import os, signal, sys
-from axonem_eval import downsample, skeleton_tasks
-from axonem_eval.skeletonize.volume import skeletonize_labels
-downsample.BLOCK_VOXELS, skeleton_tasks.BATCH_VOXELS = 1 << 17, 20_000
+from axonem_eval.skeletonize import skeletonize_labels, tasks
+from axonem_eval.volumes import downsample
+downsample.BLOCK_VOXELS, tasks.BATCH_VOXELS = 1 << 17, 20_000
 name, last, calls = sys.argv[3], int(sys.argv[4]), []
-original = getattr(skeleton_tasks, name)
+original = getattr(tasks, name)
 def until_killed(*arguments):
     calls.append(arguments)
     if len(calls) == last:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*arguments)
-setattr(skeleton_tasks, name, until_killed)
+setattr(tasks, name, until_killed)
 skeletonize_labels(sys.argv[1], (40.0, 16.0, 16.0), work_dir=sys.argv[2])
 """
 
@@ -88,7 +90,7 @@ def test_the_same_call_after_kill_9_goes_on_to_the_same_result(
     done = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.np?") if p.name[0].isdigit()}
     assert done
     graph = skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
-    assert graph.checksum() == whole.graph.checksum()
+    assert graph.checksum() == whole.checksum()
     assert {p: p.stat().st_mtime_ns for p in done} == done
 
 
@@ -96,7 +98,7 @@ def test_a_finished_work_folder_is_not_done_again(tissue, tmp_path, monkeypatch)
     path, whole = tissue
     skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
     monkeypatch.setattr(tasks, "trace", None)
-    assert skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path).checksum() == whole.graph.checksum()
+    assert skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path).checksum() == whole.checksum()
 
 
 def test_a_work_folder_of_other_labels_is_refused(tissue, tmp_path):
@@ -127,8 +129,8 @@ def test_dust_gets_no_skeleton(tmp_path):
 
 
 def test_radius_and_volume_are_those_of_the_label(tmp_path):
-    measured = skeletonize_volume(tubes(tmp_path, 5), TUBE_NM)
-    assert measured.skeleton_volume_um3.tolist() == pytest.approx([60 * 7 * 7 * 0.03**3])
+    measured = skeletonize_labels(tubes(tmp_path, 5), TUBE_NM)
+    assert measured.volume_um3.tolist() == pytest.approx([60 * 7 * 7 * 0.03**3])
     assert set(measured.node_radius_nm.tolist()) == {120.0}
 
 
@@ -137,32 +139,53 @@ def test_measures_stay_with_their_skeletons_when_short_ones_go(tmp_path):
     labels[:20, 3:10, 3:10] = 1
     labels[:, 2:11, 18:27] = 2
     write_labels(tmp_path / "two.h5", labels, TUBE_NM)
-    measured = skeletonize_volume(tmp_path / "two.h5", TUBE_NM, min_length_um=1.0)
-    assert measured.graph.skeleton_id.tolist() == [2]
-    assert measured.skeleton_volume_um3.tolist() == pytest.approx([60 * 81 * 0.03**3])
+    measured = skeletonize_labels(tmp_path / "two.h5", TUBE_NM, min_length_um=1.0)
+    assert measured.skeleton_id.tolist() == [2]
+    assert measured.volume_um3.tolist() == pytest.approx([60 * 81 * 0.03**3])
     assert set(measured.node_radius_nm.tolist()) == {150.0}
 
 
 def test_a_measured_bundle_is_a_bundle_too(tissue, tmp_path):
     measured = tissue[1]
     measured.save(tmp_path / "seg.npz")
-    assert SkeletonGraph.load(tmp_path / "seg.npz").checksum() == measured.graph.checksum()
-    again = MeasuredSkeletons.load(tmp_path / "seg.npz")
+    assert SkeletonGraph.load(tmp_path / "seg.npz").checksum() == measured.checksum()
+    again = SkeletonGraph.load(tmp_path / "seg.npz")
     assert np.array_equal(again.node_radius_nm, measured.node_radius_nm)
-    assert np.array_equal(again.skeleton_volume_um3, measured.skeleton_volume_um3)
+    assert np.array_equal(again.volume_um3, measured.volume_um3)
 
 
-def test_a_bundle_without_measures_says_so(tissue, tmp_path):
-    tissue[1].graph.save(tmp_path / "gt.npz")
-    with pytest.raises(InputError, match="without node_radius_nm"):
-        MeasuredSkeletons.load(tmp_path / "gt.npz")
+def test_a_bundle_of_an_earlier_version_keeps_its_radii_and_volumes(tissue, tmp_path):
+    measured = tissue[1]
+    replace(measured, node_radius_nm=None, volume_um3=None).save(tmp_path / "seg.npz")
+    with zipfile.ZipFile(tmp_path / "seg.npz", "a") as archive:
+        for name, values in (
+            ("node_radius_nm", measured.node_radius_nm),
+            ("skeleton_volume_um3", measured.volume_um3),
+        ):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
+    again = SkeletonGraph.load(tmp_path / "seg.npz")
+    assert np.array_equal(again.node_radius_nm, measured.node_radius_nm)
+    assert np.array_equal(again.volume_um3, measured.volume_um3)
+
+
+def test_a_bundle_without_measures_has_none(tissue, tmp_path):
+    replace(tissue[1], node_radius_nm=None, volume_um3=None).save(tmp_path / "gt.npz")
+    again = SkeletonGraph.load(tmp_path / "gt.npz")
+    assert (again.node_radius_nm, again.volume_um3) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["node_radius_nm", "volume_um3"])
+def test_measures_of_another_length_are_refused(tissue, name):
+    with pytest.raises(InputError, match=f"{name} has shape"):
+        replace(tissue[1], **{name: np.zeros(1)})
 
 
 def test_every_node_stands_on_its_own_label(tissue):
     path, whole = tissue
     with open_labels(path) as volume:
         labels = volume.read((slice(None),) * 3)
-    graph = whole.graph
+    graph = whole
     at_node = labels[tuple(graph.node_voxel_zyx.T)].astype(np.uint64)
     assert np.array_equal(at_node, graph.skeleton_id[graph.node_skeleton])
 

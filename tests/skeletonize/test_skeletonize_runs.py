@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from axonem_eval.files import write_atomically
-from axonem_eval.skeletonize.label_runs import RunReader, has_block, index_blocks, write_block
+from axonem_eval.skeletonize.label_runs import LabelRunReader, has_block, index_blocks, write_block
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def written(folder, labels, cut=4):
 
 def test_each_label_is_read_back_from_its_blocks_in_order(tmp_path, labels):
     index, _ = index_blocks(written(tmp_path, labels), 2, 0)
-    reader = RunReader(tmp_path, index, labels.shape)
+    reader = LabelRunReader(tmp_path, index, labels.shape)
     for label in np.unique(labels[labels > 0]):
         assert np.array_equal(reader.voxels(int(label)), np.argwhere(labels == label))
 

@@ -8,7 +8,7 @@ import pytest
 
 from axonem_eval import SkeletonGraph
 from axonem_eval.errors import InputError
-from axonem_eval.skeletons import MeasuredSkeletons, export_precomputed, export_swc, import_skeletons
+from axonem_eval.skeletons import export_precomputed, export_swc, import_skeletons
 
 VOXEL_NM = (30.0, 8.0, 8.0)
 SHAPE = (100, 4000, 4000)
@@ -32,8 +32,18 @@ def skeletons():
     node, edges = np.array(node, np.int32), np.array(edges, np.int32)
     length = np.linalg.norm((node[edges[:, 0]] - node[edges[:, 1]]) * np.array(VOXEL_NM), axis=1)
     ids = np.array([17, 2**64 - 3], np.uint64)
-    graph = SkeletonGraph(ids, np.array(owner, np.int32), node, edges[:, 0], edges[:, 1], length, SHAPE, VOXEL_NM)
-    return MeasuredSkeletons(graph, np.arange(8, dtype=np.float32) * 10, np.array([1.0, 2.0]))
+    return SkeletonGraph(
+        ids,
+        np.array(owner, np.int32),
+        node,
+        edges[:, 0],
+        edges[:, 1],
+        length,
+        SHAPE,
+        VOXEL_NM,
+        node_radius_nm=np.arange(8, dtype=np.float32) * 10,
+        volume_um3=np.array([1.0, 2.0]),
+    )
 
 
 def content(graph):
@@ -50,18 +60,18 @@ def content(graph):
 @pytest.mark.parametrize("unit", ["nm", "um"])
 def test_swc_comes_back_as_it_went(skeletons, tmp_path, unit):
     assert export_swc(skeletons, tmp_path / "swc", unit=unit) == 2
-    again = import_skeletons(tmp_path / "swc", skeletons.graph.spec, unit=unit)
-    assert content(again) == content(skeletons.graph)
+    again = import_skeletons(tmp_path / "swc", skeletons.spec, unit=unit)
+    assert content(again) == content(skeletons)
 
 
 def test_precomputed_comes_back_as_it_went(skeletons, tmp_path):
     assert export_precomputed(skeletons, tmp_path / "pre") == 2
-    assert content(import_skeletons(tmp_path / "pre", skeletons.graph.spec)) == content(skeletons.graph)
+    assert content(import_skeletons(tmp_path / "pre", skeletons.spec)) == content(skeletons)
 
 
 def test_precomputed_without_measures_comes_back_too(skeletons, tmp_path):
-    export_precomputed(skeletons.graph, tmp_path / "pre")
-    assert content(import_skeletons(tmp_path / "pre", skeletons.graph.spec)) == content(skeletons.graph)
+    export_precomputed(skeletons, tmp_path / "pre")
+    assert content(import_skeletons(tmp_path / "pre", skeletons.spec)) == content(skeletons)
 
 
 def test_swc_lines_hold_place_radius_and_parent(skeletons, tmp_path):
@@ -98,12 +108,12 @@ def test_neuroglancer_finds_radius_and_lengths(skeletons, tmp_path):
     assert info["vertex_attributes"] == [{"id": "radius", "data_type": "float32", "num_components": 1}]
     inline = json.loads((tmp_path / info["segment_properties"] / "info").read_text())["inline"]
     assert inline["ids"] == ["17", str(2**64 - 3)]
-    assert inline["properties"][0]["values"] == pytest.approx(skeletons.graph.skeleton_length_nm / 1000, abs=1e-3)
+    assert inline["properties"][0]["values"] == pytest.approx(skeletons.skeleton_length_nm / 1000, abs=1e-3)
 
 
 @pytest.mark.parametrize("write", [export_swc, export_precomputed])
 def test_two_skeletons_with_one_id_are_refused_before_anything_is_written(skeletons, tmp_path, write):
-    same = replace(skeletons.graph, skeleton_id=np.array([3, 3], np.uint64))
+    same = replace(skeletons, skeleton_id=np.array([3, 3], np.uint64))
     with pytest.raises(InputError, match="1 ids stand for several skeletons, the first is 3"):
         write(same, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -125,4 +135,4 @@ def test_the_unit_of_an_export_is_known_to_the_import(skeletons, tmp_path):
     with pytest.raises(
         InputError, match="a comment states the unit um, but coordinates are read as nm; give --unit um"
     ):
-        import_skeletons(tmp_path / "swc", skeletons.graph.spec)
+        import_skeletons(tmp_path / "swc", skeletons.spec)

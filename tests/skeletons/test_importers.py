@@ -8,7 +8,7 @@ import pytest
 
 from axonem_eval import InputError, VolumeSpec
 from axonem_eval.skeletons import import_skeletons
-from axonem_eval.skeletons.importers import from_osteoid, to_voxels
+from axonem_eval.skeletons.importers import to_voxels
 from tests.label_files import straight_graph
 
 osteoid = pytest.importorskip("osteoid", reason="the extra [groundtruth] is not installed")
@@ -102,13 +102,6 @@ def test_sharded_precomputed_says_what_to_do(tmp_path):
     (tmp_path / "info").write_text(json.dumps({"sharding": {"@type": "neuroglancer_uint64_sharded_v1"}}))
     with pytest.raises(InputError, match="unsharded"):
         import_skeletons(tmp_path, SPEC)
-
-
-def test_kimimaro_set_in_array_order():
-    skeletons = as_osteoid()
-    for skeleton in skeletons.values():
-        skeleton.vertices = skeleton.vertices[:, ::-1].copy()
-    assert_same(from_osteoid(skeletons, SPEC, axes="zyx"))
 
 
 def test_float32_nm_just_short_of_a_voxel_corner_stays_in_its_voxel():

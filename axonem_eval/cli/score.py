@@ -1,0 +1,146 @@
+"""`axonem-eval info`, `check` and `score`: their options and what they do."""
+
+import argparse
+from typing import Any
+
+from axonem_eval.cli.options import (
+    ProgressBar,
+    add_ground_truth,
+    add_json,
+    add_label_options,
+    float_triple,
+    int_triple,
+    print_result,
+    warn,
+)
+from axonem_eval.spec import VolumeSpec, format_triple
+
+
+def _add_info(info: argparse.ArgumentParser) -> None:
+    info.add_argument("labels", metavar="LABELS")
+    add_json(info)
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    check.add_argument("segmentation", metavar="SEG")
+    check.add_argument("--ground-truth", metavar="GT", help="bundle of skeletons that states shape and voxel size")
+    check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
+    check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
+    add_json(check)
+
+
+def _add_score(score: argparse.ArgumentParser) -> None:
+    score.add_argument("segmentation", metavar="SEG")
+    add_ground_truth(score)
+    score.add_argument(
+        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
+    )
+    score.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    add_label_options(score)
+    score.add_argument(
+        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
+    )
+    add_json(score)
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """`axonem-eval info`."""
+    from axonem_eval.volumes import open_labels
+
+    with open_labels(arguments.labels) as volume:
+        info = volume.info
+    print_result(arguments.json, _info_json(info), _info_lines(info))
+    for line in info.warnings:
+        warn(line)
+
+
+def _info_json(info: Any) -> dict[str, Any]:
+    return {
+        "format": info.format,
+        "dataset": info.dataset,
+        "shape": list(info.shape_zyx),
+        "dtype": info.dtype,
+        "voxel_size_nm": None if info.voxel_size_nm_zyx is None else list(info.voxel_size_nm_zyx),
+        "chunks": list(info.chunk_shape_zyx),
+        "compression": info.compression,
+        "voxels": info.voxels,
+        "stored_bytes": info.stored_bytes,
+        "chunks_stored": info.chunks_stored,
+        "chunks_total": info.chunks_total,
+        "offset": info.offset,
+        "warnings": list(info.warnings),
+    }
+
+
+def _info_lines(info: Any) -> list[str]:
+    size = "not stated" if info.voxel_size_nm_zyx is None else f"{format_triple(info.voxel_size_nm_zyx)} nm (z,y,x)"
+    stored = f"{info.stored_bytes / 1e6:,.1f} MB"
+    if info.chunks_stored is not None:
+        stored += f", {info.chunks_stored:,} of {info.chunks_total:,} chunks"
+    lines = [
+        f"format       {info.format}, dataset {info.dataset!r}",
+        f"shape        {format_triple(info.shape_zyx)} voxels (z,y,x), {info.voxels / 1e6:,.1f} Mvoxel",
+        f"dtype        {info.dtype}",
+        f"voxel size   {size}",
+        f"chunks       {format_triple(info.chunk_shape_zyx)}, compression {info.compression}",
+        f"stored       {stored}",
+    ]
+    return [*lines, f"offset       {info.offset}, as stated; it is not used"] if info.offset else lines
+
+
+def run_check(arguments: argparse.Namespace) -> None:
+    """`axonem-eval check`."""
+    from axonem_eval.volumes import check_labels
+
+    bar = ProgressBar()
+    info = check_labels(arguments.segmentation, _spec(arguments), on_progress=bar.stage("check"))
+    bar.close()
+    for line in info.warnings:
+        warn(line)
+    print_result(
+        arguments.json, {"ok": True, **_info_json(info)}, [*_info_lines(info), "ok: the server would accept this file"]
+    )
+
+
+def _spec(arguments: argparse.Namespace) -> VolumeSpec:
+    from axonem_eval.skeletons import SkeletonGraph
+
+    if arguments.ground_truth:
+        return SkeletonGraph.load(arguments.ground_truth).spec
+    if not (arguments.shape and arguments.voxel_size):
+        arguments.wrong_usage("check needs --ground-truth GT, or both --shape Z,Y,X and --voxel-size Z,Y,X")
+    return VolumeSpec(arguments.shape, arguments.voxel_size)
+
+
+def run_score(arguments: argparse.Namespace) -> None:
+    """`axonem-eval score`."""
+    from axonem_eval.scoring import sample_and_count, score_nodes
+    from axonem_eval.skeletons import SkeletonGraph
+
+    if arguments.resume and arguments.dense_ground_truth:
+        arguments.wrong_usage("--resume cannot store dense counts: leave out --dense-ground-truth")
+    graph = SkeletonGraph.load(arguments.ground_truth)
+    bar = ProgressBar()
+    sample, dense = sample_and_count(
+        arguments.segmentation,
+        graph,
+        no_merge_mask=arguments.no_merge_mask,
+        dense_ground_truth=arguments.dense_ground_truth,
+        background_ids=arguments.background_ids,
+        trust_voxel_size=arguments.trust_voxel_size,
+        threads=arguments.threads,
+        on_progress=bar,
+        on_warning=warn,
+        checkpoint=arguments.resume,
+    )
+    bar.close()
+    report = score_nodes(graph, sample, tolerance_nodes=arguments.tolerance)
+    data, lines = report.to_json(), report.lines()
+    if dense is not None:
+        data |= {"arand": dense.arand, "voi_split": dense.voi_split, "voi_merge": dense.voi_merge}
+        data["dense"] = dense.to_json()
+        lines += dense.lines()
+    print_result(arguments.json, data, lines)
+
+
+COMMANDS = {"info": (_add_info, run_info), "check": (_add_check, run_check), "score": (_add_score, run_score)}
