@@ -28,7 +28,7 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         initial={"team": teams[0] if teams else None},
     )
     if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
+        data, files = form.cleaned_data, form.files_by_volume()
         try:
             submission = services.create_submission(
                 team=data["team"],
@@ -38,12 +38,15 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
                 description=data["description"],
                 publish=data["publish_when_scored"],
                 about={name: data[name] for name in ABOUT},
-                files=form.files_by_volume(),
+                files=files,
             )
         except services.NotAccepted as refusal:
             form.add_error(None, str(refusal))
         else:
             return redirect("submission", code=submission.code)
+        finally:
+            for file in files.values():
+                file.close()
     team = teams[0] if teams else None
     context = {
         "benchmark": benchmark,

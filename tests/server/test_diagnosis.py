@@ -97,7 +97,9 @@ def test_what_a_team_keeps_private_is_not_served_to_others(diagnosed, client):
     assert client.get(address("view_file", submission, "info")).status_code == 404
     client.force_login(submission.team.members.first())
     for name in private:
-        assert client.get(address(name, submission)).status_code == 200, name
+        answer = client.get(address(name, submission))
+        assert answer.status_code == 200, name
+        answer.close()
 
 
 @pytest.mark.parametrize("name", ["../../secret", "skeletons/../../x", "1_1_1/..%2F..%2Fx", "", "a-nodes-v1.npz"])

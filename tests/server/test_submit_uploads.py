@@ -23,7 +23,8 @@ def test_a_finished_upload_becomes_the_submissions_file(empty_queue):
     content = store.path_of(row.code).read_bytes()
     submission = submit(user, phase, {"a": row})
     stored = submission.files.get()
-    assert stored.file.read() == content
+    with stored.file as file:
+        assert file.read() == content
     assert stored.sha256 == hashlib.sha256(content).hexdigest()
     assert stored.original_name == "seg.h5"
     row.refresh_from_db()
@@ -42,6 +43,7 @@ def test_an_upload_is_taken_once(empty_queue):
     user, phase = make_user(), make_benchmark()
     row = sent(user, phase)
     again = store.UploadedBefore(row)
+    again.close()
     submit(user, phase, {"a": row})
     store.path_of(row.code).write_bytes(b"as if the first transaction were still open")
     with pytest.raises(services.NotAccepted, match="Another submission has taken"):

@@ -25,4 +25,8 @@ def sent(user, phase, slug: str = "a", content: bytes | None = None, *, checked:
 def submit(user, phase, files) -> Submission:
     by_slug = {volume.slug: volume for volume in phase.volumes.all()}
     taken = {by_slug[slug]: store.UploadedBefore(f) if isinstance(f, Upload) else f for slug, f in files.items()}
-    return services.create_submission(team=user.teams.get(), user=user, phase=phase, method_name="m", files=taken)
+    try:
+        return services.create_submission(team=user.teams.get(), user=user, phase=phase, method_name="m", files=taken)
+    finally:
+        for file in taken.values():
+            file.close()
