@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,8 @@ from axonem_eval.cli.options import (
 )
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
+from axonem_eval.files import require_target
+from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _add_min_length(parser: argparse.ArgumentParser) -> None:
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that make skeletons."""
     parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
+        "--processes", type=int, default=usable_cores(), help="number of processes (default: one per core)"
     )
     parser.add_argument(
         "--work-dir",
@@ -136,7 +137,7 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
     """`axonem-eval skeletonize`."""
     from axonem_eval.skeletonize import skeletonize_labels
 
-    require_folder(arguments.output)
+    require_target(arguments.output)
     bar = ProgressBar()
     skeletons = skeletonize_labels(
         arguments.labels,
@@ -159,7 +160,7 @@ def run_import(arguments: argparse.Namespace) -> None:
     """`axonem-eval import`."""
     from axonem_eval.skeletons import import_skeletons
 
-    require_folder(arguments.output)
+    require_target(arguments.output)
     graph = import_skeletons(
         arguments.skeletons,
         VolumeSpec(arguments.shape, arguments.voxel_size),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.files import read_npz
+from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
 
 BUNDLE_FORMAT = "axonem-skeletons"
@@ -185,8 +185,8 @@ class SkeletonGraph:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         measured = {name: getattr(self, field) for field, name in _MEASURES.items()}
         arrays |= {name: values for name, values in measured.items() if values is not None}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     @classmethod
     def load(cls, path: str | Path) -> "SkeletonGraph":
