@@ -259,6 +259,7 @@ def long_axons(tissue):
     return [int(i) for i in ids[np.argsort(-size)] if tissue.kind[int(i)] == "axon"]
 
 
+@pytest.mark.slow
 def test_an_axon_cut_in_two_is_found_high_in_the_list(tissue, tmp_path):
     axon = long_axons(tissue)[0]
     places = np.argwhere(tissue.labels == axon)
@@ -269,6 +270,7 @@ def test_an_axon_cut_in_two_is_found_high_in_the_list(tissue, tmp_path):
     assert {str(axon), str(split.new_label)} in found
 
 
+@pytest.mark.slow
 def test_two_axons_in_one_label_are_found_high_in_the_list(tissue, tmp_path):
     axon = long_axons(tissue)[0]
     other = next(i for i in touching(tissue.labels, axon) if tissue.kind[i] == "axon")

@@ -40,6 +40,7 @@ def test_a_hostile_file_costs_as_little_as_it_weighs(tmp_path, read_here, case):
 
 
 @pytest.mark.parametrize("case", **named([case for case in CASES if case.confined and not case.slow]))
+@pytest.mark.slow  # hundreds of files, each read in a child
 def test_so_it_does_in_the_child_that_the_server_uses(tmp_path, read_confined, case):
     assert faults(read_confined, case, tmp_path / case.name) == []
 

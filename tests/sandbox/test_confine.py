@@ -83,6 +83,7 @@ def test_a_chunk_that_needs_more_memory_than_allowed_is_the_files_fault(tmp_path
     assert caught.value.complaints[0].code in ("too_much_memory", "damaged_chunk", "huge_chunk")
 
 
+@pytest.mark.slow
 def test_what_was_never_compiled_before_is_compiled_behind_the_walls(tmp_path, monkeypatch):
     """On a new machine the first file may need a kernel that no rehearsal met, and the cache cannot be written."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))

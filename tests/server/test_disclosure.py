@@ -171,6 +171,7 @@ def test_every_channel_tells_the_same_figure(phase):
     assert words in said["mail"]
 
 
+@pytest.mark.slow
 def test_no_route_tells_a_stored_figure_of_a_hidden_volume_exactly(phase):
     a = entry(phase, ROUGH)
     b = entry(phase, changed(WITHIN, 0, np.where(ROUGH > 1000, 0, ROUGH)), CODES[1])

@@ -218,6 +218,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(workers, running, ended):
     assert Score.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_a_start_after_a_crash_takes_up_what_ran(submission, empty_queue):
     claim(Submission, submission.pk)
     assert release_all_leases() == 1

@@ -73,6 +73,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.slow
 def test_no_program_starts_with_debug_on_a_public_host(tmp_path, program):
     done = subprocess.run(
         [sys.executable, "-m", *(part.format(folder=tmp_path) for part in PROGRAMS[program])],

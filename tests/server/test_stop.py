@@ -66,6 +66,7 @@ def gone(process: psutil.Process, within_s: float) -> bool:
     return not alive or alive[0].status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_a_worker_lets_go_of_a_stopped_job_while_its_reader_says_nothing(client, organiser, workers, running, ended):
     submission, following = make_submission(make_benchmark()), make_submission(make_benchmark())
     busy = workers.start()

@@ -43,6 +43,7 @@ def tubes(tmp_path, *ids, length=60):
     return tmp_path / "tubes.h5"
 
 
+@pytest.mark.slow
 def test_blocks_and_batches_do_not_change_the_result(tissue, small_tasks, tmp_path):
     path, whole = tissue
     in_parts = skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
@@ -51,6 +52,7 @@ def test_blocks_and_batches_do_not_change_the_result(tissue, small_tasks, tmp_pa
     assert in_parts.checksum() == whole.checksum()
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tissue):
     path, whole = tissue
     assert skeletonize_labels(path, VOXEL_NM, processes=2).checksum() == whole.checksum()

@@ -109,6 +109,7 @@ def assert_as_on_the_whole_volume(folder, labels, voxel_nm):
     assert dict(zip(graph.skeleton_id.tolist(), graph.skeleton_length_nm, strict=True)) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_synthetic_tissue_is_traced_as_on_the_whole_volume(tmp_path):
     labels = make_tissue((40, 90, 90), (40.0, 32.0, 32.0), seed=4).labels
     assert_as_on_the_whole_volume(tmp_path, labels, (40.0, 32.0, 32.0))

@@ -71,6 +71,7 @@ def test_one_seed_gives_one_tissue_and_another_gives_another():
     assert a.labels.tobytes() != c.labels.tobytes()
 
 
+@pytest.mark.slow
 def test_every_voxel_belongs_to_a_cell_of_known_kind(tissue):
     assert set(np.unique(tissue.labels).tolist()) == set(tissue.kind)
     assert set(tissue.kind.values()) == {"axon", "dendrite", "glia"}

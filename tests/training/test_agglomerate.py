@@ -77,6 +77,7 @@ def test_tables_have_room_for_a_row_longer_than_they_begin_with():
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.6])
+@pytest.mark.slow
 def test_of_many_edges_none_is_left_whose_mean_is_at_the_threshold(threshold):
     graph = random_graph(7, 4_000, 30_000)
     tree = agglomerate(graph, 4_000)

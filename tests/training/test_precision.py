@@ -52,6 +52,7 @@ def test_a_limit_that_leaves_bfloat16_changes_nothing(limit, not_timed):
     assert processor_precision(AVX2 | {"avx512_bf16"}, limit).name == "bfloat16"
 
 
+@pytest.mark.slow
 def test_the_environment_s_limit_is_honoured_whatever_processor_this_is():
     code = (
         "import torch; from baselines.common.precision import choose_precision\n"

@@ -56,6 +56,7 @@ def voi(a: np.ndarray, b: np.ndarray) -> float:
     return float(-(p * (2 * np.log2(p) - np.log2(pa) - np.log2(pb))).sum())
 
 
+@pytest.mark.slow
 def test_blocks_give_the_whole_volumes_segmentation(affinity, store, tmp_path):
     fragments, whole = segment_array(affinity, CONFIG)
     expected = whole.lookup(0.5, CONFIG.dust)[fragments]
@@ -113,6 +114,7 @@ def test_a_broken_run_goes_on_to_the_same_result(store, tmp_path, after):
     assert np.array_equal(labels_of(found, tmp_path / "cut"), labels_of(whole, tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_result(store, tmp_path):
     one = build_hierarchy(store, tmp_path / "one", CONFIG, quiet=True)
     two = build_hierarchy(store, tmp_path / "two", CONFIG, quiet=True, processes=2)

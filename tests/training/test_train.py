@@ -43,6 +43,7 @@ def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(cells_config, tm
     assert (cut["learning"] is None) == (average == 0)
 
 
+@pytest.mark.slow
 def test_a_kill_loses_at_most_the_steps_since_the_checkpoint(cells_config, tmp_path):
     config = replace(cells_config, train=replace(cells_config.train, steps=12, checkpoint_every=2))
     values = config.to_json() | {"data": {"train": [{"raw": "cells.h5:raw", "labels": "cells.h5:labels"}]}}
@@ -176,6 +177,7 @@ def test_a_checkpoint_without_a_network_is_refused_by_name(cells_config, tmp_pat
         load_model(cells_config, tmp_path / "none.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(cells_config, tmp_path):
     """torchrun on CPU: both see other crops and end with one set of weights."""
     code = tmp_path / "ddp.py"

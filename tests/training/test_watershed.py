@@ -54,6 +54,7 @@ def test_only_links_of_at_most_the_low_threshold_leave_background(level, backgro
     assert (fragments == 0).all() == background
 
 
+@pytest.mark.slow
 def test_small_fragments_join_their_strongest_neighbour_only_above_low():
     affinity = row(0.9, 0.2, 0.9, 0.6, 0.9, 0.9, 0.9)  # fragments of 2, 2 and 4 voxels
     fragments, count = watershed(affinity, 0.01, 0.99)
