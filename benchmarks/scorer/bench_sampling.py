@@ -1,14 +1,16 @@
 """How near sampling comes to bare decompression, and how em_erl's look-up compares.
 
-    python benchmarks/scorer/bench_sampling.py [--dtype uint64] [--repeat 3] [--em-erl CHECKOUT [--sections 128]]
+    python benchmarks/scorer/bench_sampling.py [--dtype uint64] [--repeat 3] [--random-nodes N]
+                                               [--em-erl CHECKOUT [--sections 128]]
 
 On the file of ``make_big_volume.py`` (made if absent). Each measurement is a process of its own; they take turns, and
 the best of the repeats is printed, because other work on the machine can only slow them.
 
     bare    read and inflate the chunks that hold nodes, on all cores, into one buffer a core; no look-up
     ours    open the file and sample all nodes, kernels compiled, nodes in memory
-    server  the same as the server does it: a confined child checks and decodes, this process looks labels up; the
-            start of the child, which takes as long for every file, is in it
+    all     bare, of every chunk
+    server  the same as the server does it: a confined child checks and decodes every chunk, this process looks labels
+            up; the start of the child, which takes as long for every file, is in it
     em_erl  its own look-up with as many processes as cores, on the first SECTIONS sections of the file, with ours on
             the same sections beside it
 """
@@ -57,29 +59,41 @@ def _first_sections(path: Path, sections: int) -> Path:
 
 def run_bare(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
     """Read and inflate every chunk that holds a node."""
-    import imagecodecs
-
-    from axonem_eval.volumes import Scratch, open_labels, run_threads
+    from axonem_eval.volumes import open_labels
 
     nodes = np.load(nodes_file)
-    volume: Any
     with open_labels(labels) as volume:
         place = nodes // np.asarray(volume.chunk_shape_zyx)
-        chunks = np.unique(np.ravel_multi_index(tuple(place.T), volume.grid_zyx))
-        rank = volume.storage_rank()[chunks]
-        order = np.argsort(rank)
-        address = rank[order].tolist()
-        size = volume._stored.size[chunks[order]].tolist()
-        chunk_bytes, voxels = volume.chunk_bytes, volume.chunk_bytes // volume.dtype.itemsize * len(chunks)
-        descriptor = os.open(labels, os.O_RDONLY)
+        return _inflate_all(volume, labels, np.unique(np.ravel_multi_index(tuple(place.T), volume.grid_zyx)))
 
-        def inflate(i: int, scratch: Scratch) -> None:
-            out: Any = scratch.bytes("out", chunk_bytes)
-            imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=out)
 
-        clock = Clock()
-        run_threads(0, len(address), inflate, os.cpu_count() or 1)
-        return {**clock.read(), "chunks": len(address), "of": volume.n_chunks, "voxels": voxels}
+def run_all(labels: Path, _nodes_file: Path, _checkout: str) -> dict[str, object]:
+    """Read and inflate every chunk."""
+    from axonem_eval.volumes import open_labels
+
+    with open_labels(labels) as volume:
+        return _inflate_all(volume, labels, np.arange(volume.n_chunks))
+
+
+def _inflate_all(volume: Any, labels: Path, chunks: np.ndarray) -> dict[str, object]:
+    import imagecodecs
+
+    from axonem_eval.volumes import Scratch, run_threads
+
+    rank = volume.storage_rank()[chunks]
+    order = np.argsort(rank)
+    address = rank[order].tolist()
+    size = volume._stored.size[chunks[order]].tolist()
+    chunk_bytes, voxels = volume.chunk_bytes, volume.chunk_bytes // volume.dtype.itemsize * len(chunks)
+    descriptor = os.open(labels, os.O_RDONLY)
+
+    def inflate(i: int, scratch: Scratch) -> None:
+        out: Any = scratch.bytes("out", chunk_bytes)
+        imagecodecs.deflate_decode(os.pread(descriptor, size[i], address[i]), out=out)
+
+    clock = Clock()
+    run_threads(0, len(address), inflate, os.cpu_count() or 1)
+    return {**clock.read(), "chunks": len(address), "of": volume.n_chunks, "voxels": voxels}
 
 
 def run_ours(labels: Path, nodes_file: Path, _checkout: str) -> dict[str, object]:
@@ -124,7 +138,7 @@ def run_em_erl(labels: Path, nodes_file: Path, checkout: str) -> dict[str, objec
     return {**clock.read(), "sum": int(found.astype(np.uint64).sum())}
 
 
-RUNS = {"bare": run_bare, "ours": run_ours, "server": run_server, "em_erl": run_em_erl}
+RUNS = {"bare": run_bare, "ours": run_ours, "all": run_all, "server": run_server, "em_erl": run_em_erl}
 
 
 def measure(name: str, labels: Path, nodes: Path, checkout: str = "") -> dict[str, float]:
@@ -138,23 +152,33 @@ def _line(name: str, result: dict[str, float], note: str = "") -> str:
     return f"{name:<28} {result['wall_s']:8.2f} s wall {result['cpu_s']:8.2f} s CPU {rss:6.2f} GB  {note}"
 
 
-def compare(labels: Path, nodes: Path, repeat: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Bare, ours and the server's in turns; prints them and their ratios."""
-    turns = [tuple(measure(name, labels, nodes) for name in ("bare", "ours", "server")) for _ in range(repeat)]
-    bare, ours, server = (best([t[i] for t in turns]) for i in range(3))
+def compare(labels: Path, nodes: Path, repeat: int) -> dict[str, float]:
+    """Ours and the server's, each beside bare decompression of the same chunks, in turns; returns ours."""
+    names = ("bare", "ours", "all", "server")
+    turns = [{name: measure(name, labels, nodes) for name in names} for _ in range(repeat)]
+    found = {name: best([turn[name] for turn in turns]) for name in names}
+    bare, ours, server = found["bare"], found["ours"], found["server"]
     print(
         f"{bare['chunks']:,} of {bare['of']:,} chunks hold nodes: {bare['voxels'] / 1e9:.2f} Gvoxel; best of {repeat}"
     )
     print(_line("bare decompression", bare, f"{bare['voxels'] / bare['wall_s'] / 1e6:,.0f} Mvoxel/s"))
     print(_line("ours", ours, f"{ours['nodes']:,} nodes"))
+    print(_line("bare, all chunks", found["all"]))
     print(_line("server", server, "the same labels" if server["sum"] == ours["sum"] else "OTHER LABELS"))
-    for name, result, i in (("ours", ours, 1), ("server", server, 2)):
-        walls = ", ".join(f"{t[i]['wall_s'] / t[0]['wall_s']:.2f}" for t in turns)
-        print(
-            f"{name} / bare: {result['wall_s'] / bare['wall_s']:.2f} wall (pair by pair {walls}), "
-            f"{result['cpu_s'] / bare['cpu_s']:.2f} CPU"
-        )
-    return bare, ours
+    for name, beside in (("ours", "bare"), ("server", "all")):
+        walls = ", ".join(f"{turn[name]['wall_s'] / turn[beside]['wall_s']:.2f}" for turn in turns)
+        wall, cpu = (found[name][key] / found[beside][key] for key in ("wall_s", "cpu_s"))
+        print(f"{name} / {beside}: {wall:.2f} wall (pair by pair {walls}), {cpu:.2f} CPU")
+    return ours
+
+
+def _random_nodes(number: int, shape: tuple[int, ...]) -> Path:
+    """That many random voxels as .npy, in place of skeletons, which take ten minutes to make."""
+    path = tiles.DATA / f"random_{number}_{'x'.join(map(str, shape))}.npy"
+    if not path.exists():
+        random = np.random.default_rng(0)
+        np.save(path, np.stack([random.integers(0, n, number) for n in shape], axis=1).astype(np.int32))
+    return path
 
 
 def main() -> None:
