@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,12 @@ def test_the_demo_and_the_image_install_the_client_whose_command_they_bring():
     for extras in installs:
         # The baselines bring the client along.
         assert {"client", "baselines"} & set(extras.split(",")), extras
+
+
+def test_no_large_file_is_kept_in_the_repository():
+    """Data of benchmarks and runs are made, not kept: once in the history, each clone carries them for ever."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert {str(f.relative_to(ROOT)) for f in files if f.is_file() and f.stat().st_size > 2_000_000} == set()
