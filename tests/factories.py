@@ -1,5 +1,6 @@
 """Small real things for server tests: a volume of three straight axons, its ground truth, users, submissions."""
 
+import os
 import secrets
 from io import BytesIO
 from pathlib import Path
@@ -64,6 +65,16 @@ def h5_bytes(labels: np.ndarray, *, voxel_size_nm: Any = VOXEL_NM, dataset: str 
         if voxel_size_nm is not None:
             stored.attrs["voxel_size_nm"] = voxel_size_nm
     return buffer.getvalue()
+
+
+def labels_file(path: Path, labels: np.ndarray, padding: int = 0) -> Path:
+    """A label file; padding : bytes beside the labels, so that it takes a while to send."""
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("main", data=labels, chunks=True, compression="gzip")
+        data.attrs["voxel_size_nm"] = VOXEL_NM
+        if padding:
+            file["note"] = np.frombuffer(os.urandom(padding), np.uint8)
+    return path
 
 
 def upload(content: bytes | np.ndarray | None = None, name: str = "seg.h5") -> SimpleUploadedFile:

@@ -1,6 +1,5 @@
 """Small label files and skeletons for the tests of the scorer."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +46,3 @@ def straight_graph(shape: tuple[int, int, int] = SHAPE) -> SkeletonGraph:
         shape_zyx=shape,
         voxel_size_nm_zyx=VOXEL_NM,
     )
-
-
-def labels_file(path: Path, labels: np.ndarray, padding: int = 0) -> Path:
-    """A label file; padding : bytes beside the labels, so that it takes a while to send."""
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("main", data=labels, chunks=True, compression="gzip")
-        data.attrs["voxel_size_nm"] = VOXEL_NM
-        if padding:
-            file["note"] = np.frombuffer(os.urandom(padding), np.uint8)
-    return path

@@ -5,8 +5,7 @@ import time
 import pytest
 from playwright.sync_api import TimeoutError
 
-from tests.factories import tiny_labels
-from tests.label_files import labels_file
+from tests.factories import labels_file, tiny_labels
 from tests.live.live_server import USER_PASSWORD
 from tests.live.slow_line import SlowLine
 

@@ -12,8 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.factories import tiny_labels
-from tests.label_files import labels_file
+from tests.factories import labels_file, tiny_labels
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

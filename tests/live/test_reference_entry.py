@@ -6,8 +6,7 @@ import pytest
 from baselines.common.config_file import config_from
 from baselines.common.provenance import Provenance
 from baselines.common.submit import submit
-from tests.factories import tiny_labels
-from tests.label_files import labels_file
+from tests.factories import labels_file, tiny_labels
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
