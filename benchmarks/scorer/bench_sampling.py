@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument(
         "--shape", default=",".join(str(n) for n in tiles.AXONEM_SHAPE_ZYX), help="of the volume, z,y,x"
     )
+    parser.add_argument("--random-nodes", type=int, metavar="N", help="so many random voxels in place of skeletons")
     parser.add_argument("--em-erl", metavar="CHECKOUT", help="a checkout of PytorchConnectomics/em_erl")
     parser.add_argument("--sections", type=int, default=128, help="for em_erl, a multiple of 64; 0: the whole file")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -197,8 +198,11 @@ def main() -> None:
         print(json.dumps(RUNS[name](Path(labels), Path(nodes), checkout)))
         return
     shape = tiles.shape_of(arguments.shape)
-    bundle = make_big_volume.make_skeletons(shape)
     labels = make_big_volume.make_labels(arguments.dtype, shape)
+    if arguments.random_nodes:
+        compare(labels, _random_nodes(arguments.random_nodes, shape), arguments.repeat)
+        return
+    bundle = make_big_volume.make_skeletons(shape)
     print(f"{labels.name}: {labels.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")
     compare(labels, _nodes_file(bundle, None), arguments.repeat)
     if not arguments.em_erl:
@@ -208,7 +212,7 @@ def main() -> None:
     if arguments.sections:
         part = _first_sections(labels, arguments.sections)
         print(f"\nthe first {arguments.sections} of {shape[0]} sections:")
-    _, ours = compare(part, nodes, arguments.repeat)
+    ours = compare(part, nodes, arguments.repeat)
     theirs = measure("em_erl", part, nodes, arguments.em_erl)
     print(_line("em_erl", theirs, "the same labels" if theirs["sum"] == ours["sum"] else "OTHER LABELS"))
     print(f"em_erl / ours: {theirs['wall_s'] / ours['wall_s']:.1f} wall, {theirs['cpu_s'] / ours['cpu_s']:.1f} CPU")
