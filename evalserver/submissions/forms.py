@@ -53,7 +53,7 @@ class SubmissionForm(forms.ModelForm):
         supersedes.queryset = (
             Submission.objects.filter(team__in=teams, phase=phase, status=Submission.DONE_STATUS)
             .select_related("team")
-            .order_by("-created_at")
+            .order_by("-created_at", "-pk")
         )
         supersedes.empty_label = "none"
         self.volumes: list[Volume] = list(phase.volumes.order_by("position", "pk"))
