@@ -164,7 +164,7 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
         return f"{self.email} to {self.team}"

@@ -262,7 +262,7 @@ class GroundTruth(Job):
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, editable=False)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
         verbose_name_plural = "ground truth"
         constraints = [
             models.UniqueConstraint(fields=["volume", "version"], name="ground_truth_version_unique"),

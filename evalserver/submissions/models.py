@@ -80,7 +80,7 @@ class Submission(Job):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["phase", "published_at"]),
             # The leaderboard asks at each request which entries are listed: from the index alone. A partial index
@@ -197,7 +197,7 @@ class Evaluation(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
         constraints = [
             models.UniqueConstraint(
                 fields=["volume_file", "metric_version", "ground_truth", "tolerance_nodes"],

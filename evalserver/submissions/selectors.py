@@ -38,7 +38,7 @@ def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
     visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
     return {
         "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
-        "successors": list(visible.filter(supersedes=submission).order_by("-created_at")),
+        "successors": list(visible.filter(supersedes=submission).order_by("-created_at", "-pk")),
     }
 
 

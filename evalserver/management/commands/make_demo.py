@@ -19,7 +19,7 @@ class Command(BaseCommand):
         except TimeoutError as error:
             raise CommandError(f"{error}. Is a worker running? See the page /admin/queue/ and its log.") from None
         for submission in submissions:
-            score = submission.scores.order_by("-created_at").first()
+            score = submission.scores.order_by("-created_at", "-pk").first()
             result = (
                 f"{score.mean_erl_nm / 1000:6.2f} um {score.mean_normalized_erl * 100:6.1f}%"
                 if score

@@ -46,7 +46,7 @@ def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> di
     phases = {row.pk: row.phase_id for row in rows}
     rulers = {phase.pk: current_ruler(phase) for phase in {row.phase for row in rows}}
     scores: dict[int, list[Score]] = defaultdict(list)
-    for score in Score.objects.filter(submission__in=rows).order_by("-created_at"):
+    for score in Score.objects.filter(submission__in=rows).order_by("-created_at", "-pk"):
         scores[score.submission_id].append(score)
     found = Evaluation.objects.filter(volume_file__submission__in=scores).select_related(
         "volume_file__volume__benchmark", f"ground_truth__{NOTED}"
