@@ -72,15 +72,9 @@ class Crossings:
     score: NDArray[np.float64]
 
 
-def position_nm(graph: SkeletonGraph) -> NDArray[np.float64]:
-    """(n_nodes, 3) z,y,x, the centres of the nodes' voxels."""
-    place: NDArray[np.float64] = (graph.node_voxel_zyx + 0.5) * np.asarray(graph.voxel_size_nm_zyx)
-    return place
-
-
 def end_points(graph: SkeletonGraph, arms: Arms, margin_nm: float, direction_nm: float) -> EndPoints:
     """End points farther than ``margin_nm`` from every face of the volume; directions over ``direction_nm``."""
-    place = position_nm(graph)
+    place = graph.centre_nm_zyx()
     extent = np.asarray(graph.shape_zyx) * np.asarray(graph.voxel_size_nm_zyx)
     to_face = np.minimum(place, extent - place).min(axis=1)
     node = np.flatnonzero((arms.degree == 1) & (to_face > margin_nm)).astype(np.int32)
@@ -91,7 +85,7 @@ def end_points(graph: SkeletonGraph, arms: Arms, margin_nm: float, direction_nm:
 def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend_degrees: float) -> FacingEnds:
     """Pairs of ends of two skeletons within reach that point at one another. A pair is kept only if each end is the
     other's best partner."""
-    place = position_nm(graph)[ends.node]
+    place = graph.centre_nm_zyx(ends.node)
     pair = cKDTree(place).query_pairs(reach_nm, output_type="ndarray") if len(place) else np.empty((0, 2), np.intp)
     skeleton = graph.node_skeleton[ends.node]
     pair = pair[skeleton[pair[:, 0]] != skeleton[pair[:, 1]]]
@@ -140,7 +134,7 @@ def crossings(
     ``graph`` should have no short terminal branches, because each branch counts.
     """
     least = float(np.cos(np.radians(max_bend_degrees)))
-    place, beyond = position_nm(graph), arms.cable_beyond()
+    place, beyond = graph.centre_nm_zyx(), arms.cable_beyond()
     found = [_at_one_node(arms, place, direction_nm, least), _at_two_nodes(arms, place, spread_nm, direction_nm, least)]
     kind, node, spread, score, line = (np.concatenate(columns) for columns in zip(*found, strict=True))
     shorter = np.minimum(beyond[line[:, :2]].sum(axis=1), beyond[line[:, 2:]].sum(axis=1))

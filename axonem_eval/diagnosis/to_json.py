@@ -5,10 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axonem_eval.diagnosis.diagnose import Diagnosis
-from axonem_eval.diagnosis.split_and_merge_candidates import KINDS, position_nm
+from axonem_eval.diagnosis.split_and_merge_candidates import KINDS
 
 SCHEMA = "axonem-diagnosis"
 SCHEMA_VERSION = 1
@@ -88,7 +87,7 @@ def _splits(d: Diagnosis, top: int) -> list[dict[str, Any]]:
     for i in range(min(top, len(found.score))):
         nodes = d.ends.node[[found.first[i], found.second[i]]]
         owner = d.graph.node_skeleton[nodes]
-        middle = position_nm(d.graph)[nodes].mean(axis=0)
+        middle = d.graph.centre_nm_zyx(nodes).mean(axis=0)
         voxel = d.graph.node_voxel_zyx[nodes].mean(axis=0)
         rows.append(
             {
@@ -135,10 +134,9 @@ def _longest(d: Diagnosis, top: int) -> list[dict[str, Any]]:
 
 
 def _place(d: Diagnosis, node: int) -> dict[str, Any]:
-    voxel: NDArray[np.int32] = d.graph.node_voxel_zyx[node]
     return {
-        "position_voxel": voxel.tolist(),
-        "position_nm": ((voxel + 0.5) * np.asarray(d.graph.voxel_size_nm_zyx)).tolist(),
+        "position_voxel": d.graph.node_voxel_zyx[node].tolist(),
+        "position_nm": d.graph.centre_nm_zyx(node).tolist(),
     }
 
 

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.skeletons.arms import arms_of, parents
@@ -39,7 +38,7 @@ def export_swc(graph: SkeletonGraph, folder: str | Path, *, unit: str = "nm") ->
     up = np.where(parent < 0, -1, line[parent])
     size = _NM_PER[unit]
     radius = np.zeros(graph.n_nodes) if graph.node_radius_nm is None else graph.node_radius_nm
-    table = np.column_stack([line, np.zeros(len(line)), _centre_xyz_nm(graph) / size, radius / size, up])
+    table = np.column_stack([line, np.zeros(len(line)), graph.centre_nm_zyx()[:, ::-1] / size, radius / size, up])
     digits = 1 if unit == "nm" else 4
     form = f"%d %d %.{digits}f %.{digits}f %.{digits}f %.{digits}f %d"
     for k, label in enumerate(graph.skeleton_id.tolist()):
@@ -64,7 +63,7 @@ def export_precomputed(graph: SkeletonGraph, folder: str | Path) -> int:
         "vertex_attributes": [] if radius is None else [attribute],
         "segment_properties": "segment_properties",
     }
-    xyz, parts = _centre_xyz_nm(graph).astype("<f4"), PerSkeleton.of(graph)
+    xyz, parts = graph.centre_nm_zyx()[:, ::-1].astype("<f4"), PerSkeleton.of(graph)
     for k, label in enumerate(graph.skeleton_id.tolist()):
         nodes, edges = parts.nodes(k), parts.edges(k).astype("<u4")
         counts = np.array([len(nodes), len(edges)], "<u4")
@@ -98,8 +97,3 @@ def _empty_folder(folder: str | Path) -> Path:
         raise InputError.of("not_empty", f"{folder}: expected a new or an empty folder, because it may hold other ids")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _centre_xyz_nm(graph: SkeletonGraph) -> NDArray[np.float64]:
-    centre: NDArray[np.float64] = (graph.node_voxel_zyx + 0.5) * np.asarray(graph.voxel_size_nm_zyx)
-    return centre[:, ::-1]

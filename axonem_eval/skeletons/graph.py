@@ -96,6 +96,11 @@ class SkeletonGraph:
         inside = (self.node_voxel_zyx >= 0) & (self.node_voxel_zyx < np.asarray(shape_zyx))
         return np.flatnonzero(~inside.all(axis=1))
 
+    def centre_nm_zyx(self, node: NDArray[np.integer] | slice | int = slice(None)) -> NDArray[np.float64]:
+        """(n, 3) the centres of the voxels of some nodes, of all by default; (3,) of a single one."""
+        centre: NDArray[np.float64] = (self.node_voxel_zyx[node] + 0.5) * np.asarray(self.voxel_size_nm_zyx)
+        return centre
+
     @property
     def spec(self) -> VolumeSpec:
         """What a segmentation scored against these skeletons must look like."""
