@@ -2,7 +2,6 @@
 
 import lzma
 import re
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.file_kinds import foreign_content
-from axonem_eval.volumes import list_store
+from axonem_eval.volumes import Store, list_store
 
 # About ten million nodes; larger is no single axon.
 MAX_FILE_BYTES = 1 << 30
@@ -40,23 +39,25 @@ class SkeletonFolder:
     """What a folder or an archive holds, by name; names of an archive carry their folder.
 
     skeletons : names of SWC files, or of files that may be precomputed skeletons.   others : names that are not read.
-    info_name : of the precomputed layer's ``info``, or None.
+    info_name : of the precomputed layer's ``info``, or None.   archive : open, to read from; None for a folder.
     """
 
     path: Path
     skeletons: tuple[str, ...]
     others: tuple[str, ...]
     info_name: str | None
+    archive: Store | None
 
     @classmethod
     def of(cls, path: Path) -> "SkeletonFolder":
         """List a folder, or a zip archive of one. Raises InputError for an archive that is damaged or unsafe."""
-        names = sorted(p.name for p in path.iterdir() if p.is_file()) if path.is_dir() else _names_in_archive(path)
+        archive = None if path.is_dir() else list_store(path)
+        names = sorted(_names_in(archive) if archive else (p.name for p in path.iterdir() if p.is_file()))
         names = [n for n in names if not _base(n).startswith(".") and "__MACOSX" not in PurePosixPath(n).parts]
         infos = sorted((n for n in names if _base(n) == "info"), key=lambda n: n.count("/"))
         info_name = infos[0] if infos else None
         swc = tuple(n for n in names if is_swc(n))
-        numbered = bool(infos or swc) or not path.is_dir()  # then other names are not those of skeletons
+        numbered = bool(infos or swc or archive)  # then other names are not those of skeletons
         fragments = tuple(
             n
             for n in names
@@ -66,16 +67,20 @@ class SkeletonFolder:
             and (info_name is None or PurePosixPath(n).parent == PurePosixPath(info_name).parent)
         )
         kept = {*swc, *fragments, *infos}
-        return cls(path, swc + fragments, tuple(n for n in names if n not in kept), info_name)
+        return cls(path, swc + fragments, tuple(n for n in names if n not in kept), info_name, archive)
+
+    def close(self) -> None:
+        """Close the archive."""
+        if self.archive:
+            self.archive.close()
 
     def info(self) -> bytes | None:
         """The content of ``info``, where there is one."""
         if self.info_name is None:
             return None
-        if self.path.is_dir():
-            return (self.path / self.info_name).read_bytes()
-        with zipfile.ZipFile(self.path) as archive:
-            return self._read_member(archive, self.info_name)
+        if self.archive:
+            return self.archive.read_bytes(self.info_name, MAX_FILE_BYTES + 1)
+        return (self.path / self.info_name).read_bytes()
 
     def notes(self) -> list[str]:
         """What is there and not read."""
@@ -94,7 +99,7 @@ class SkeletonFolder:
         below = self._folders_with_swc()
         if below:
             return f"{what} in this folder itself; there are SWC files in {below[0]}: give that folder"
-        here = "this folder" if self.path.is_dir() else "this archive"
+        here = "this archive" if self.archive else "this folder"
         if not self.others:
             return f"{what} in {here}, nor any other file"
         first = foreign_content(self._head(self.others[0]))
@@ -104,52 +109,38 @@ class SkeletonFolder:
         )
 
     def _folders_with_swc(self) -> list[str]:
-        if not self.path.is_dir():
+        if self.archive:
             return []
         folders = (p for p in sorted(self.path.iterdir()) if p.is_dir() and not p.name.startswith("."))
         return [f.name for f in folders if any(is_swc(p.name) for p in f.iterdir())]
 
     def read(self) -> Iterator[SkeletonFile]:
         """The skeleton files in order. Raises InputError, named, for one that cannot be read."""
-        if self.path.is_dir():
-            for name in self.skeletons:
+        for name in self.skeletons:
+            if self.archive:
+                yield SkeletonFile(name, _unpacked(self.archive.read_bytes(name, MAX_FILE_BYTES + 1), name, name))
+            else:
                 yield read_file(self.path / name)
-            return
-        with zipfile.ZipFile(self.path) as archive:
-            for name in self.skeletons:
-                yield SkeletonFile(name, _unpacked(self._read_member(archive, name), name, name))
 
     def _head(self, name: str) -> bytes:
         """The first bytes of a file, none where it cannot be read."""
         try:
-            if self.path.is_dir():
-                with open(self.path / name, "rb") as plain:
-                    return plain.read(4000)
-            with zipfile.ZipFile(self.path) as archive:
-                return self._read_member(archive, name)[:4000]
+            if self.archive:
+                return self.archive.read_bytes(name, 4000)
+            with open(self.path / name, "rb") as plain:
+                return plain.read(4000)
         except (OSError, InputError):
             return b""
 
-    def _read_member(self, archive: zipfile.ZipFile, name: str) -> bytes:
-        try:
-            with archive.open(name) as file:
-                return file.read(MAX_FILE_BYTES + 1)
-        except (zipfile.BadZipFile, NotImplementedError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-            raise InputError.of(
-                "bad_archive", f"{self.path.name}: {name} cannot be unpacked ({error}); make the archive anew"
-            ) from None
 
-
-def _names_in_archive(path: Path) -> list[str]:
-    list_store(path)
-    with zipfile.ZipFile(path) as archive:
-        entries = [e for e in archive.infolist() if not e.is_dir()]
-    size = sum(e.file_size for e in entries)
-    if size > MAX_ARCHIVE_BYTES:
-        raise InputError.of(
-            "huge_archive", f"{path.name}: {size:,} bytes unpacked, expected at most 16 GiB; unpack it, give the folder"
+def _names_in(archive: Store) -> list[str]:
+    """Names of all files of an archive. Raises InputError where together they are too large."""
+    if archive.stored_bytes > MAX_ARCHIVE_BYTES:
+        raise archive.error(
+            "huge_archive",
+            f"{archive.stored_bytes:,} bytes unpacked, expected at most 16 GiB; unpack it, give the folder",
         )
-    return sorted(e.filename for e in entries)
+    return [*archive.metadata, *archive.names_below("")]
 
 
 def read_file(path: Path) -> SkeletonFile:

@@ -5,6 +5,7 @@ just short of it. No pickle is ever loaded.
 """
 
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def import_skeletons(
             "(em_erl: graph.save_npz) or the skeletons as SWC or precomputed (skeleton.to_swc, osteoid.save)",
         )
     if path.is_dir() or _is_archive_of_files(path):
-        graph = _from_folder(path, spec, options)
+        with closing(SkeletonFolder.of(path)) as folder:
+            graph = _from_folder(folder, spec, options)
     elif path.suffix.lower() == ".npz" or _is_zip(path):
         graph = from_em_erl(path, spec, unit=unit, anyway=anyway)
     else:
@@ -115,22 +117,21 @@ def _from_file(path: Path, spec: VolumeSpec, options: ImportOptions) -> Skeleton
 
 
 def _from_folder(
-    path: Path, spec: VolumeSpec, options: ImportOptions, origin_nm_xyz: NDArray[np.float64] | None = None
+    folder: SkeletonFolder, spec: VolumeSpec, options: ImportOptions, origin_nm_xyz: NDArray[np.float64] | None = None
 ) -> SkeletonGraph:
-    folder = SkeletonFolder.of(path)
-    layer, notes = SkeletonLayer.none(), []
+    path, layer = folder.path, SkeletonLayer.none()
     stated = folder.info()
     if stated is not None:
         info = read_info(path, stated)
         below = skeletons_below(path, info)
         if below is not None:
-            if not path.is_dir():
+            if folder.archive:
                 raise InputError.of(
                     "segmentation_layer",
                     f"{path.name}: a segmentation layer in an archive; unpack it and give its folder {below}",
                 )
             scale = _stated_scale(path, stated_scales(info), spec, options)
-            graph = _from_folder(path / below, spec, options, scale.origin_nm_xyz if scale else None)
+            graph = _from_folder(SkeletonFolder.of(path / below), spec, options, scale.origin_nm_xyz if scale else None)
             notes = [f"{path} is a segmentation layer; read from its skeletons in {below}", *graph.notes]
             if scale and any(scale.offset_voxel_zyx):
                 notes.append(f"the layer begins at voxel {scale.offset_voxel_zyx} (z,y,x); places count from there")

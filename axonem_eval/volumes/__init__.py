@@ -24,7 +24,7 @@ from axonem_eval.volumes.label_volume import (
 from axonem_eval.volumes.native import native_unsigned, read_only
 from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.precomputed_writer import write_precomputed
-from axonem_eval.volumes.store import list_store
+from axonem_eval.volumes.store import Store, list_store
 from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Progress",
     "Scratch",
     "StageProgress",
+    "Store",
     "blocks",
     "check_labels",
     "check_volume",

@@ -1,6 +1,7 @@
 import gzip
 import json
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -292,6 +293,16 @@ def test_a_zip_without_skeletons_and_one_that_leads_out_are_refused(tmp_path):
     assert "leads out" in complaints(zipped(tmp_path / "b.zip", {"../7.swc": b"1 0 1 1 1 1 -1"}))
     (tmp_path / "c.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:30])
     assert "c.zip" in complaints(tmp_path / "c.zip")
+
+
+def test_a_file_of_a_zip_is_unpacked_no_further_than_the_archive_states(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"7.swc": bytes(100 << 20)}, zipfile.ZIP_BZIP2)
+    stated = (100 << 20).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(stated, (100).to_bytes(4, "little")))
+    tracemalloc.start()
+    assert "a.zip: 7.swc cannot be read" in complaints(path)
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("unit", "size"), [("um", (1000, 1000, 1000)), ("voxel", (8, 8, 30))])
