@@ -21,6 +21,8 @@ CHUNK_BYTES_A_STORED_BYTE = 256
 FREE_CHUNKS = 1_000_000
 # A thousand times the largest volumes that are scored.
 MAX_VOXELS = 1 << 44
+# An address, or a size, larger than that of any file; the sum of two is an int64. Damaged files state larger ones.
+BEYOND = 1 << 61
 
 
 def most_chunk_bytes(stored_bytes: int) -> int:

@@ -80,8 +80,8 @@ def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
             return open_zarr(store, dataset, mask=mask)
         if is_precomputed(store):
             return open_precomputed(store, mask=mask)
-        if store.pages():
-            return open_tiff_folder(store, mask=mask)
+        if pages := store.pages():
+            return open_tiff_folder(store, pages, mask=mask)
         raise store.unknown()
     except BaseException:
         store.close()

@@ -117,7 +117,7 @@ class Store:
 
     def unknown(self) -> InputError:
         """The complaint about a store without a volume that can be read; it says what is there."""
-        npz = kind_of_npz(self.path) if self.archive else None
+        npz = kind_of_npz(self.archive.namelist()) if self.archive else None
         if npz:
             return self.error("unknown_format", str(npz))
         names = list(self.names_below(""))

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from axonem_eval.errors import InputError
-from axonem_eval.volumes.bounds import require_apart, require_inside
+from axonem_eval.volumes.bounds import BEYOND, require_apart, require_inside
 
 # Warnings that tifffile logs where the chain of directories breaks off; it goes on without the rest.
 _BROKEN = re.compile(r"invalid page offset|invalid offset to first page|corrupted tag list|circular reference")
@@ -22,8 +22,6 @@ _VALUE_BYTES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8
 _TABLES_A_FILE = 4
 MAX_DIRECTORIES = 100_000
 MAX_TAGS = 4096  # of one directory, as tifffile has it
-# Larger than any file, and the sum of two is an int64.
-_BEYOND = 1 << 61
 
 
 class _Listener(logging.Handler):
@@ -80,7 +78,7 @@ def _tables(file: BinaryIO, size: int) -> Iterator[int]:
     fields = np.dtype([("tag", f"{order}u2"), ("kind", f"{order}u2"), ("count", f"{order}u{8 if big else 4}")])
     (place,) = struct.unpack_from(link, head, 8 if big else 4)
     seen: set[int] = set()
-    while 0 < place < _BEYOND and place not in seen and len(seen) <= MAX_DIRECTORIES:
+    while 0 < place < BEYOND and place not in seen and len(seen) <= MAX_DIRECTORIES:
         seen.add(place)
         file.seek(place)
         counted = file.read(struct.calcsize(number))
@@ -110,8 +108,8 @@ def require_whole_chain(path: Path, heard: list[str], n_pages: int) -> None:
 def require_true_strips(path: Path, pages: Any) -> None:
     """Raise InputError where strips or tiles of pages lie beyond the end of the file or on bytes of one another."""
     kept = [page for page in pages if page is not None]
-    address = np.array([min(int(o), _BEYOND) for page in kept for o in page.dataoffsets], np.int64)
-    size = np.array([min(int(c), _BEYOND) for page in kept for c in page.databytecounts], np.int64)
+    address = np.array([min(int(o), BEYOND) for page in kept for o in page.dataoffsets], np.int64)
+    size = np.array([min(int(c), BEYOND) for page in kept for c in page.databytecounts], np.int64)
     n = min(len(address), len(size))
     there = (address[:n] > 0) & (size[:n] > 0)  # neither: a strip that was never written
     require_inside(path, address[:n][there], size[:n][there], "strips or tiles")

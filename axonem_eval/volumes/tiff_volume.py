@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError, guarded
 from axonem_eval.spec import Triple
-from axonem_eval.volumes.bounds import require_inside, require_small_chunk
+from axonem_eval.volumes.bounds import BEYOND, require_inside, require_small_chunk
 from axonem_eval.volumes.label_info import LabelInfo
 from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, Labels, LabelVolume, slab_shape
 from axonem_eval.volumes.select_array import Candidate, choose
@@ -181,7 +181,7 @@ class TiffStack(LabelVolume):
             require_true_strips(path, series.pages)
             self.chunk_shape_zyx = (1, shape_zyx[1], shape_zyx[2])
         else:
-            n_bytes = min(math.prod(shape_zyx) * self.dtype.itemsize, 1 << 61)
+            n_bytes = min(math.prod(shape_zyx) * self.dtype.itemsize, BEYOND)
             require_inside(path, np.array([self._offset]), np.array([n_bytes]), "stacks of pages")
             self.chunk_shape_zyx = slab_shape(shape_zyx, self.dtype.itemsize)
         self.info = LabelInfo(
@@ -218,14 +218,14 @@ class TiffStack(LabelVolume):
         self._file.close()
 
 
-def open_tiff_folder(store: Store, *, mask: bool = False) -> LabelVolume:
+def open_tiff_folder(store: Store, pages: list[str], *, mask: bool = False) -> LabelVolume:
     """Open a folder or archive of single-page TIFF files, in the order of the number that counts them.
 
+    pages : names of the files.
     Raises InputError: too many files, an order that is not certain, a section missing from the numbering, not integer,
     colour, lossy compression.
     """
     _tifffile()
-    pages = store.pages()
     if len(pages) > MAX_SECTIONS:
         raise store.error("too_many_files", f"more than {MAX_SECTIONS:,} sections; write HDF5 or Zarr")
     return TiffFolder(store, in_order(store.path.name, pages), mask)

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.spec import Triple
-from axonem_eval.volumes.bounds import require_apart, require_inside
+from axonem_eval.volumes.bounds import BEYOND, require_apart, require_inside
 from axonem_eval.volumes.hdf5.filters import BadChunk
-
-# Larger than any file, and the sum of two is an int64.
-_BEYOND = 1 << 61
 
 
 def written_chunks(path: Path, dataset: h5py.Dataset) -> NDArray[np.bool_] | None:
@@ -51,7 +48,7 @@ def _chunk_table(path: Path, dataset: h5py.Dataset) -> tuple[NDArray[np.int64], 
         flat = (z // cz * ny + y // cy) * nx + x // cx
         if 0 <= flat < n_chunks:
             # A damaged index may give an address beyond int64, which the check against the file's end then refuses.
-            address[flat], size[flat] = min(stored.byte_offset, _BEYOND), stored.size
+            address[flat], size[flat] = min(stored.byte_offset, BEYOND), stored.size
             if stored.filter_mask:
                 skipped[flat] = stored.filter_mask
 
@@ -79,7 +76,7 @@ class StoredChunks:
         Raises InputError where chunks lie beyond the end of the file or share bytes of it.
         """
         if dataset.chunks is None:
-            return cls._contiguous(path, file, dataset)
+            return cls._contiguous(path, dataset)
         index = cls(path, *_chunk_table(path, dataset))
         if not index._found_at(dataset, dataset.chunks, file.userblock_size):
             index.close()
@@ -88,13 +85,13 @@ class StoredChunks:
         return index
 
     @classmethod
-    def _contiguous(cls, path: Path, file: h5py.File, dataset: h5py.Dataset) -> "StoredChunks | None":
+    def _contiguous(cls, path: Path, dataset: h5py.Dataset) -> "StoredChunks | None":
         if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
             return None  # compact: in the header, at most 64 KiB
         offset = dataset.id.get_offset()
         stored = 0 if offset is None else math.prod(dataset.shape) * dataset.dtype.itemsize
         place = -1 if offset is None else offset
-        index = cls(path, np.array([min(place, _BEYOND)]), np.array([min(stored, _BEYOND)]), {})
+        index = cls(path, np.array([min(place, BEYOND)]), np.array([min(stored, BEYOND)]), {})
         index._require_true_places(path)
         return index
 
