@@ -6,7 +6,7 @@
 Any other exception is a fault of this package.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +42,12 @@ class InputError(ValueError):
     def of(cls, code: str, message: str) -> "InputError":
         """Error with a single complaint."""
         return cls(Complaint(code, message))
+
+
+def raise_all(complaints: Sequence[Complaint]) -> None:
+    """Raise InputError with the complaints, if there are any."""
+    if complaints:
+        raise InputError(complaints)
 
 
 def guarded(path: Path, what: str, read: Callable[[], Result]) -> Result:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import InputError, raise_all
 from axonem_eval.skeletons.arms import arms_of, parents
 from axonem_eval.skeletons.graph import PerSkeleton, SkeletonGraph, doubled_ids
 
@@ -24,7 +24,7 @@ def export_swc(graph: SkeletonGraph, folder: str | Path, *, unit: str = "nm") ->
     Raises InputError for a skeleton with a cycle, which SWC cannot hold, for two skeletons with one id, and for a
     folder that holds other files.
     """
-    _require_own_ids(graph)
+    raise_all(doubled_ids(graph))
     folder = _empty_folder(folder)
     order, parent = parents(arms_of(graph))
     closing = graph.n_nodes - int((parent < 0).sum()) - graph.n_edges
@@ -53,7 +53,7 @@ def export_precomputed(graph: SkeletonGraph, folder: str | Path) -> int:
 
     Raises InputError for two skeletons with one id, and for a folder that holds other files.
     """
-    _require_own_ids(graph)
+    raise_all(doubled_ids(graph))
     folder = _empty_folder(folder)
     radius = graph.node_radius_nm
     attribute = {"id": "radius", "data_type": "float32", "num_components": 1}
@@ -82,13 +82,6 @@ def _lengths(graph: SkeletonGraph) -> dict[str, object]:
     column = {"id": "length_um", "type": "number", "data_type": "float32", "values": values}
     ids = [str(label) for label in graph.skeleton_id.tolist()]
     return {"@type": "neuroglancer_segment_properties", "inline": {"ids": ids, "properties": [column]}}
-
-
-def _require_own_ids(graph: SkeletonGraph) -> None:
-    """Files are named by id: two skeletons with one id would overwrite each other."""
-    complaints = doubled_ids(graph)
-    if complaints:
-        raise InputError(complaints)
 
 
 def _empty_folder(folder: str | Path) -> Path:

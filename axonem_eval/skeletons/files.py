@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.file_kinds import foreign_content
 from axonem_eval.volumes import Store, list_store
 
@@ -194,8 +194,7 @@ def skeleton_ids(names: list[str]) -> tuple[list[int], list[str]]:
         for number, same in of.items()
         if number >= 1 << 64
     ]
-    if complaints:
-        raise InputError(bounded(complaints))
+    raise_all(bounded(complaints))
     free = (number for number in range(1, len(names) + len(of) + 1) if number not in of)
     ids = [next(free) if number is None else number for number in numbers]
     named = [f"{n} is {i}" for n, i, number in zip(names, ids, numbers, strict=True) if number is None]

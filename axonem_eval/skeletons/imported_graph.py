@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import InputError, raise_all
 from axonem_eval.skeletons.graph import SkeletonGraph
 from axonem_eval.skeletons.placement import ROUNDING, UNITS, placement_complaints, unit_nm
 from axonem_eval.spec import VolumeSpec
@@ -131,9 +131,3 @@ def edge_lengths(position_nm: NDArray[np.float64], edges: NDArray[np.int64]) -> 
     """(m,) nm between the ends of each edge."""
     length: NDArray[np.float64] = np.linalg.norm(position_nm[edges[:, 0]] - position_nm[edges[:, 1]], axis=1)
     return length
-
-
-def raise_all(complaints: list[Complaint]) -> None:
-    """Raise InputError with the complaints, if there are any."""
-    if complaints:
-        raise InputError(complaints)

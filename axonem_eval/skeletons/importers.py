@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.skeletons.em_erl import read_em_erl
 from axonem_eval.skeletons.files import (
     SkeletonFile,
@@ -30,7 +30,6 @@ from axonem_eval.skeletons.imported_graph import (
     coincident_notes,
     edge_lengths,
     from_skeletons,
-    raise_all,
     simple_edges,
     to_voxels,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.skeletons.swc_text import NUMBER, SwcText, swc_text
 
 _COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
@@ -50,12 +50,12 @@ def read_swc(data: bytes, name: str) -> SwcTree:
     """
     text = swc_text(data, name)
     table = _Table.of(text, name)
-    _raise([*table.short_lines(), *table.lost_line_ends()])
+    raise_all([*table.short_lines(), *table.lost_line_ends()])
     id_, parent = table.whole_numbers(0), table.whole_numbers(6)
     xyz = np.column_stack([table.numbers(k, finite=True) for k in (2, 3, 4)])
     for unused in (1, 5):
         table.numbers(unused, finite=False)
-    _raise(table.complaints)
+    raise_all(table.complaints)
     up = _parents(table, id_, parent)
     child = np.flatnonzero(up >= 0)
     notes = []
@@ -226,8 +226,10 @@ def _parents(table: _Table, id_: NDArray[np.int64], parent: NDArray[np.int64]) -
     root = (parent < 0) | ((parent == 0) & ~(id_ == 0).any())
     place = np.minimum(np.searchsorted(ranked, parent), len(ranked) - 1)
     up = np.where(root, -1, order[place])
-    _raise(_doubled(table, ranked, order) + _negative(table, id_) + _unknown(table, id_, parent, root, ranked[place]))
-    _raise(_own_parent(table, id_, up) or _ring(table, id_, up))
+    raise_all(
+        _doubled(table, ranked, order) + _negative(table, id_) + _unknown(table, id_, parent, root, ranked[place])
+    )
+    raise_all(_own_parent(table, id_, up) or _ring(table, id_, up))
     return up
 
 
@@ -300,11 +302,6 @@ def _ring(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[
         "of them a root with parent -1"
     )
     return [table.complaint("ring", np.array([first]), lambda _: what)]
-
-
-def _raise(complaints: list[Complaint]) -> None:
-    if complaints:
-        raise InputError(complaints)
 
 
 def _words(xyz: tuple[float, float, float]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from baselines.common.config import EXPERIMENT, ExperimentConfig
 
 Place = tuple[int | str, ...]
@@ -40,8 +40,7 @@ def config_from(values: dict[str, Any], *, where: str = "config", folder: str = 
         kept = [found for found in error.errors() if not _is_short(found)]
         complaints += [complaint for found in (*kept, *short.values()) for complaint in _complaints(found, where)]
         raise InputError(complaints) from None
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     return dataclasses.replace(config, folder=folder)
 
 

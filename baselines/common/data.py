@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.spec import format_triple
 from axonem_eval.synthetic import Tissue, make_tissue
 from axonem_eval.volumes import LabelVolume, open_labels, split_dataset
@@ -51,8 +51,7 @@ def load_volumes(config: ExperimentConfig, wanted: Sequence[VolumeConfig], *, ne
                 complaints += _complaints(volumes[-1], need_labels)
         except InputError as error:
             complaints += error.complaints
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     return volumes
 
 
@@ -232,8 +231,7 @@ def _load_pair(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
     name = spec.name or Path(spec.raw).stem
     if not spec.raw:
         complaints.append(Complaint("no_raw", f"{name or 'a volume'}: kind pair needs raw = a file of grey values"))
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     assert raw is not None
     return [_pair(name, raw, labels, mask, spec.raw_offset)]
 
@@ -287,8 +285,7 @@ def _load_snemi3d(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
             found[part] = _read(files[0])
         else:
             complaints.append(Complaint("no_file", f"{folder}: no {part}.tif or {part}.h5; SNEMI3D has both"))
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     return [_pair(spec.name or "snemi3d", found["train-input"], found["train-labels"])]
 
 
@@ -318,8 +315,7 @@ def _load_axonem(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
             volumes.append(_pair(image.stem, _read(image), _read(labels)))
         except InputError as error:
             complaints += error.complaints
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     return volumes
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, raise_all
 from axonem_eval.spec import format_triple
 
 
@@ -36,8 +36,7 @@ def submit(
         complaints.append(
             Complaint("no_benchmark", "no benchmark is named; set it in the TOML file or with --benchmark")
         )
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     from axonem_eval.client import main
 
     notes = json.loads(provenance.read_text())
