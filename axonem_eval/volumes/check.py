@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.progress import Progress
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
 from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
@@ -28,24 +28,15 @@ _LOOKED_AT_BYTES = 32 << 20
 _LEAST_CHUNKS, _MOST_CHUNKS = 3, 64
 
 
-def check_labels(
-    path: str | Path,
-    spec: VolumeSpec,
-    *,
-    dataset: str | None = None,
-    background_ids: Sequence[int] = (),
-    trust_voxel_size: bool = False,
-    on_progress: Progress | None = None,
-) -> LabelInfo:
+def check_labels(path: str | Path, spec: VolumeSpec, *, on_progress: Progress | None = None) -> LabelInfo:
     """Check a segmentation and return what the file states; ``warnings`` say what may be wrong.
 
     Reads the header and chunks until two labels are found. Files of a signed dtype are read whole, because any chunk
     may hold a negative label.
-    background_ids : labels that count as 0.   trust_voxel_size : ignore the voxel size that the file states.
     Raises InputError with every complaint found.
     """
-    with open_for(spec, path, dataset, background_ids=background_ids, trust_voxel_size=trust_voxel_size) as volume:
-        return check_volume(volume, spec, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
+    with open_for(spec, path) as volume:
+        return check_volume(volume, spec, on_progress=on_progress)
 
 
 def open_for(
@@ -56,14 +47,15 @@ def open_for(
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
 ) -> LabelVolume:
-    """Open a label file for this volume. If it has no label array, the error names a wrong shape and voxel size too."""
+    """Open a label file for this volume. If it has no label array, the error names a wrong shape and voxel size too.
+
+    background_ids : labels that count as 0.   trust_voxel_size : ignore the voxel size that the file states.
+    """
     try:
         return open_labels(path, dataset, background_ids=background_ids)
     except NoLabelArray as error:
-        name = split_dataset(path)[0].name
-        complaints = _shape_complaints(name, error.shape, spec)
-        if not trust_voxel_size:
-            complaints += _size_complaints(name, error.stated.voxel_size_nm_zyx, spec)
+        stated = None if trust_voxel_size else error.stated.voxel_size_nm_zyx
+        complaints = _header_complaints(split_dataset(path)[0].name, error.shape, stated, spec)
         raise InputError([*error.complaints, *complaints]) from None
 
 
@@ -77,18 +69,20 @@ def check_volume(
         content = look_inside(volume, on_progress)
         complaints += content.complaints
         warnings += content.warnings
-    if complaints:
-        raise InputError(complaints)
+    raise_all(complaints)
     return replace(volume.info, warnings=warnings)
 
 
 def header_complaints(volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False) -> list[Complaint]:
     """Complaints about shape, axis order and voxel size."""
-    name = volume.path.name
-    complaints = _shape_complaints(name, volume.shape_zyx, spec)
-    if not trust_voxel_size:
-        complaints += _size_complaints(name, volume.info.voxel_size_nm_zyx, spec)
-    return complaints
+    stated = None if trust_voxel_size else volume.info.voxel_size_nm_zyx
+    return _header_complaints(volume.path.name, volume.shape_zyx, stated, spec)
+
+
+def _header_complaints(
+    name: str, shape: tuple[int, ...], stated_nm_zyx: FloatTriple | None, spec: VolumeSpec
+) -> list[Complaint]:
+    return _shape_complaints(name, shape, spec) + _size_complaints(name, stated_nm_zyx, spec)
 
 
 def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> list[Complaint]:

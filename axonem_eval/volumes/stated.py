@@ -38,6 +38,10 @@ class Stated:
     offset: str = ""
     notes: tuple[str, ...] = ()
 
+    def warnings(self, name: str) -> tuple[str, ...]:
+        """The notes as lines about the file of that name."""
+        return tuple(f"{name}: {note}" for note in self.notes)
+
 
 def nm_per_unit(unit: object) -> float | None:
     """Length of a unit in nm, by its name or symbol in the usual spellings; None for any other text."""

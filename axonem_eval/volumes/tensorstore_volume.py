@@ -128,7 +128,7 @@ class StoreVolume(LabelVolume):
             chunks_stored=there,
             offset=stated.offset,
             warnings=(
-                *(f"{self.path.name}: {note}" for note in stated.notes),
+                *stated.warnings(self.path.name),
                 *missing_chunks(self.path.name, there, total, f"{files.kind} have no file", fill_value),
             ),
         )

@@ -192,7 +192,7 @@ class TiffStack(LabelVolume):
             chunk_shape_zyx=self.chunk_shape_zyx,
             compression=_compression(series.keyframe),
             voxel_size_nm_zyx=stated.voxel_size_nm_zyx,
-            warnings=tuple(f"{path.name}: {note}" for note in stated.notes),
+            warnings=stated.warnings(path.name),
             stored_bytes=path.stat().st_size,
             chunks_total=shape_zyx[0],
         )

@@ -66,7 +66,7 @@ class Hdf5Dataset(LabelVolume):
             chunks_stored=there,
             offset=opened.stated.offset,
             warnings=(
-                *(f"{self.path.name}: {note}" for note in opened.stated.notes),
+                *opened.stated.warnings(self.path.name),
                 *missing_chunks(self.path.name, there, total, "chunks were never written", self.fill_value),
             ),
         )
