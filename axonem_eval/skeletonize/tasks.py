@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,7 +87,7 @@ class Plan:
         z, y, x = (v * f for v, f in zip(self.voxel_size_nm, self.factor, strict=True))
         return z, y, x
 
-    @property
+    @cached_property
     def boxes(self) -> list[Box]:
         """The blocks, in voxels of the full volume."""
         return list(blocks(self.shape, self.chunk_shape, self.factor))

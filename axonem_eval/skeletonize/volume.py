@@ -32,7 +32,7 @@ from axonem_eval.skeletonize.tasks import (
 from axonem_eval.skeletonize.teasar import Teasar, program
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.volumes import Progress, StageProgress, reserved_id_warnings
+from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings
 
 # Of positions looked up at once while nodes are placed.
 _MAX_CANDIDATES = 16 << 20
@@ -98,13 +98,16 @@ def skeletonize_labels(
             background_ids=background_ids,
             trust_voxel_size=trust_voxel_size,
         )
-        _warn(plan, on_warning)
         if executor is None and processes > 1:
             executor = stack.enter_context(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
                 ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
             )
-        read_blocks(plan, work_dir, executor, report("read"))
+        with plan.open_labels() as volume:
+            if on_warning:
+                for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
+                    on_warning(line)
+            read_blocks(plan, volume, work_dir, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
         skeletons = collect(work_dir, provenance(plan, Path(path).name))
         with plan.open_labels() as volume:
@@ -112,23 +115,16 @@ def skeletonize_labels(
             return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
 
 
-def _warn(plan: Plan, on_warning: Callable[[str], None] | None) -> None:
-    if on_warning is None:
-        return
-    with plan.open_labels() as volume:
-        for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
-            on_warning(line)
-
-
-def read_blocks(plan: Plan, work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
+def read_blocks(
+    plan: Plan, volume: LabelVolume, work_dir: str | Path, executor: Mapper | None, report: Progress
+) -> None:
     """Read all blocks; in this process where the file can only be read from front to back."""
     numbers = range(len(plan.boxes))
-    with plan.open_labels() as volume:
-        alone = executor is None or volume.sequential
-        work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
-        mapper = _Here() if executor is None or alone else executor
-        for done, _ in enumerate(mapper.map(work, numbers), start=1):
-            report(done, len(numbers))
+    alone = executor is None or volume.sequential
+    work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
+    mapper = _Here() if executor is None or alone else executor
+    for done, _ in enumerate(mapper.map(work, numbers), start=1):
+        report(done, len(numbers))
 
 
 def skeletonize_batches(work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
