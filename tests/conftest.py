@@ -1,6 +1,6 @@
 """The one browser of a test run.
 
-Playwright bears no second one in a process, and Django no query while one is there: it ends with its module.
+Playwright allows no second one in a process, and Django no query while one is there: it ends with its module.
 """
 
 import shutil

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from baselines.affinity_unet.agglomerate import MergeTree
 from baselines.affinity_unet.hierarchy import Hierarchy, fragments_of, merge_tree
-from baselines.affinity_unet.region_graph import RegionGraph, add_graphs, region_graph, rename
+from baselines.affinity_unet.region_graph import COLUMNS, RegionGraph, add_graphs, region_graph, rename
 from baselines.affinity_unet.watershed import lowest_level
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Box, write_npz
@@ -16,7 +16,6 @@ from baselines.common.config import SegmentConfig
 
 # Fragments on both sides of a face are one where they share this much of their cross-section.
 SAME_FRAGMENT = 0.5
-TABLE = ("u", "v", "total", "count", "strongest")
 
 
 def fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Block) -> bool:
@@ -69,7 +68,7 @@ def graph_block(affinity: Path, work: Path, offsets: NDArray[np.int64], block: B
                 plane[axis] = slice(0, 1)
                 ours = folder.numbered(faces["zyx"[axis]], block.index)
                 same.append(same_fragments(ids[tuple(plane)].reshape(-1), ours.reshape(-1)))
-        table = {column: getattr(graph, column) for column in TABLE}
+        table = {column: getattr(graph, column) for column in COLUMNS}
         write_npz(work / "graph" / f"{block.name}.npz", same=np.concatenate(same), **table)
         folder.ledger.finish(name)
     return True
@@ -108,7 +107,7 @@ def agglomerate_blocks(folder: WorkFolder, config: SegmentConfig) -> Hierarchy:
     graphs, same, sizes = [], [], []
     for block in folder.grid:
         with np.load(folder.path / "graph" / f"{block.name}.npz", allow_pickle=False) as file:
-            graphs.append(RegionGraph(*(file[column] for column in TABLE)))
+            graphs.append(RegionGraph(*(file[column] for column in COLUMNS)))
             sure = file["strongest"] >= lowest_level(config.high)
             same += [file["same"], np.stack([file["u"], file["v"]], 1)[sure]]
         with np.load(folder.path / "sizes" / f"{block.name}.npz", allow_pickle=False) as file:

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+COLUMNS = ("u", "v", "total", "count", "strongest")
 _START = 1 << 12
 
 
@@ -29,11 +30,6 @@ class RegionGraph:
 
     def __len__(self) -> int:
         return len(self.u)
-
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        """(edges,) mean affinity 0..1."""
-        return self.total / (255.0 * self.count)
 
 
 def region_graph(
@@ -57,9 +53,7 @@ def add_graphs(graphs: list[RegionGraph]) -> RegionGraph:
     if not graphs:
         none = np.zeros(0, np.int64)
         return RegionGraph(none, none, none, none, np.zeros(0, np.uint8))
-    u, v, total, count, strongest = (
-        np.concatenate([getattr(g, name) for g in graphs]) for name in ("u", "v", "total", "count", "strongest")
-    )
+    u, v, total, count, strongest = (np.concatenate([getattr(g, name) for g in graphs]) for name in COLUMNS)
     order = _by_pair(u, v)
     u, v = u[order], v[order]
     new = np.ones(len(u), bool)

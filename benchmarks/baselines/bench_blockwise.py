@@ -22,8 +22,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from axonem_eval.processes import usable_cores
 from baselines.common.config import SegmentConfig
-from baselines.common.provenance import usable_cores
 from benchmarks.baselines.bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
 from benchmarks.harness import Clock, in_child
 

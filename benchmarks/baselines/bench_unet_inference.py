@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from axonem_eval.processes import usable_cores
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.affinity_unet.predict import forward, predict
 from baselines.cli import find_config
 from baselines.common.blockwise import patch_starts
 from baselines.common.config_file import load_config
 from baselines.common.precision import choose_precision
-from baselines.common.provenance import usable_cores
 
 
 def main() -> None:

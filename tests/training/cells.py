@@ -68,11 +68,16 @@ def cells(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     return raw.astype(np.uint8), np.where(wall, 0, labels).astype(np.uint32)
 
 
-def write_experiment(folder: Path, data: str, steps: int) -> Path:
-    """cells.h5 and the configuration cells.toml, whose tables of data are given as text; returns the configuration."""
+def write_cells(folder: Path) -> None:
+    """cells.h5, the volume of 12 sections of 48 x 48 pixels."""
     raw, labels = cells((12, 48, 48))
     with h5py.File(folder / "cells.h5", "w") as file:
         file["raw"], file["labels"] = raw, labels
+
+
+def write_experiment(folder: Path, data: str, steps: int) -> Path:
+    """cells.h5 and the configuration cells.toml, whose tables of data are given as text; returns the configuration."""
+    write_cells(folder)
     head = 'name = "cells"\nvoxel_size_nm = [300, 80, 80]\nseed = 5\n'
     path = folder / "cells.toml"
     path.write_text(head + data + EXPERIMENT.format(steps=steps))

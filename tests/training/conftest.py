@@ -1,14 +1,13 @@
 """Small networks and volumes; PyTorch on one thread, because results are compared bit by bit."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from baselines.common.config import ExperimentConfig
 from baselines.common.config_file import config_from
-from tests.training.cells import SMALL, cells
+from tests.training.cells import SMALL, write_cells
 
 
 @pytest.fixture
@@ -19,16 +18,12 @@ def small() -> ExperimentConfig:
 @pytest.fixture
 def cells_config(tmp_path: Path) -> ExperimentConfig:
     """An experiment on a file of cells with dark walls: grey values from which a few steps can learn."""
-    import h5py
-
-    raw, labels = cells((12, 48, 48))
-    with h5py.File(tmp_path / "cells.h5", "w") as file:
-        file["raw"], file["labels"] = raw, labels
+    write_cells(tmp_path)
     volume = {"raw": "cells.h5:raw", "labels": "cells.h5:labels"}
     values = SMALL | {
         "data": {"train": [volume], "validate": volume | {"z": [0, 6]}, "test": [volume | {"name": "cells"}]}
     }
-    return replace(config_from(values), folder=str(tmp_path))
+    return config_from(values, folder=str(tmp_path))
 
 
 @pytest.fixture(autouse=True)

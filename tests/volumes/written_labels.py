@@ -13,11 +13,7 @@ from axonem_eval import InputError
 from axonem_eval.volumes import open_labels
 
 SHAPE = (20, 33, 47)
-
-
 LABELS = np.random.default_rng(3).integers(0, 2**40, SHAPE, dtype=np.uint64)
-
-
 LABELS[:, :5] = 7
 
 
