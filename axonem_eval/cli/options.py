@@ -29,6 +29,15 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def label_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values of ``add_label_options``, as the functions that read labels take them."""
+    return {
+        "background_ids": arguments.background_ids,
+        "trust_voxel_size": arguments.trust_voxel_size,
+        "on_warning": warn,
+    }
+
+
 def id_list(text: str) -> tuple[int, ...]:
     """Parse ``18446744073709551615,18446744073709551613``."""
     try:

@@ -5,7 +5,14 @@ import json
 import os
 from pathlib import Path
 
-from axonem_eval.cli.options import ProgressBar, add_ground_truth, add_json, add_label_options, shown_command, warn
+from axonem_eval.cli.options import (
+    ProgressBar,
+    add_ground_truth,
+    add_json,
+    add_label_options,
+    label_options,
+    shown_command,
+)
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
 
@@ -54,11 +61,9 @@ def run_report(arguments: argparse.Namespace) -> None:
         graph,
         no_merge_mask=arguments.no_merge_mask,
         dense_ground_truth=arguments.dense_ground_truth,
-        background_ids=arguments.background_ids,
-        trust_voxel_size=arguments.trust_voxel_size,
         threads=arguments.threads,
         on_progress=bar,
-        on_warning=warn,
+        **label_options(arguments),
     )
     bar.close()
     public = not arguments.aggregates_only
@@ -115,11 +120,9 @@ def run_compare(arguments: argparse.Namespace) -> None:
             path,
             graph,
             no_merge_mask=arguments.no_merge_mask,
-            background_ids=arguments.background_ids,
-            trust_voxel_size=arguments.trust_voxel_size,
             threads=arguments.threads,
             on_progress=bar,
-            on_warning=warn,
+            **label_options(arguments),
         )
         for path in (arguments.a, arguments.b)
     ]

@@ -10,6 +10,7 @@ from axonem_eval.cli.options import (
     add_label_options,
     float_triple,
     int_triple,
+    label_options,
     print_result,
     warn,
 )
@@ -126,12 +127,10 @@ def run_score(arguments: argparse.Namespace) -> None:
         graph,
         no_merge_mask=arguments.no_merge_mask,
         dense_ground_truth=arguments.dense_ground_truth,
-        background_ids=arguments.background_ids,
-        trust_voxel_size=arguments.trust_voxel_size,
         threads=arguments.threads,
         on_progress=bar,
-        on_warning=warn,
         checkpoint=arguments.resume,
+        **label_options(arguments),
     )
     bar.close()
     report = score_nodes(graph, sample, tolerance_nodes=arguments.tolerance)

@@ -14,9 +14,9 @@ from axonem_eval.cli.options import (
     add_tolerance,
     float_triple,
     int_triple,
+    label_options,
     print_result,
     shown_command,
-    warn,
 )
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
@@ -146,10 +146,8 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
         target_voxel_nm=arguments.target_voxel_nm,
         processes=arguments.processes,
         work_dir=arguments.work_dir,
-        background_ids=arguments.background_ids,
-        trust_voxel_size=arguments.trust_voxel_size,
         on_progress=bar,
-        on_warning=warn,
+        **label_options(arguments),
     )
     bar.close()
     skeletons.save(arguments.output)
@@ -231,10 +229,8 @@ def _skeletons_of(arguments: argparse.Namespace) -> "SkeletonGraph":
         arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
         processes=arguments.processes,
         work_dir=arguments.work_dir,
-        background_ids=arguments.background_ids,
-        trust_voxel_size=arguments.trust_voxel_size,
         on_progress=bar,
-        on_warning=warn,
+        **label_options(arguments),
     )
     bar.close()
     return skeletons

@@ -23,13 +23,15 @@ from numba.core.caching import Cache
 from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sampling import warm_kernels
-from axonem_eval.sandbox.confined_volume import MAX_REPLY_BYTES, serve
-from axonem_eval.sandbox.process import Limits
+from axonem_eval.sandbox.confined_volume import serve
+from axonem_eval.sandbox.process import MAX_COMPLAINT_CHARACTERS, Limits
 from axonem_eval.sandbox.protection import confine
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
 
 _PROGRESS_EVERY_S = 0.25
+# A reply is limited to 64 KiB, and a character may take 6 bytes of it.
+MOST_IN_REPLY = 5
 
 
 def main() -> None:
@@ -122,7 +124,7 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
 def _serve_lanes(volume: LabelVolume, memory: memoryview, request: dict[str, Any]) -> None:
     def failed(error: Exception) -> bytes:
         known = error if isinstance(error, InputError) else unreadable(request["path"], error)
-        return json.dumps(_said(known)[:20]).encode()[:MAX_REPLY_BYTES]
+        return json.dumps(_said(known)[:MOST_IN_REPLY]).encode()
 
     lanes = [
         threading.Thread(target=serve, args=(volume, memory, reads, writes, failed), name=f"lane-{i}", daemon=True)
@@ -147,7 +149,7 @@ def unreadable(path: str, error: Exception) -> InputError:
 
 
 def _said(error: InputError) -> list[dict[str, str]]:
-    return [{"code": c.code, "message": c.message} for c in error.complaints]
+    return [{"code": c.code, "message": c.message[:MAX_COMPLAINT_CHARACTERS]} for c in error.complaints]
 
 
 class _Reporter:

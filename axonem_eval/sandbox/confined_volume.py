@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess
+from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess, complaints_of
 from axonem_eval.spec import Triple, VolumeSpec
 from axonem_eval.volumes import (
     MAX_CHUNK_BYTES,
@@ -240,7 +240,7 @@ def _triple(said: Any) -> Triple:
 
 def _complaints(said: bytes) -> list[Complaint]:
     try:
-        complaints = [Complaint(str(c["code"])[:60], str(c["message"])[:2000]) for c in json.loads(said)[:20]]
+        complaints = complaints_of(json.loads(said)[:20])
     except MISREAD:
         complaints = []
     if not complaints:

@@ -116,7 +116,7 @@ class ConfinedProcess:
             try:
                 message = json.loads(line)
                 if message.get("complaints"):
-                    complaints = [_complaint(c) for c in message["complaints"][:MAX_COMPLAINTS]]
+                    complaints = complaints_of(message["complaints"])
                     break
                 if "confined" in message:
                     self._confined = True
@@ -215,8 +215,12 @@ def _environment(work: Path) -> dict[str, str]:
     }
 
 
-def _complaint(said: dict[str, Any]) -> Complaint:
-    return Complaint(str(said["code"])[:60], str(said["message"])[:MAX_COMPLAINT_CHARACTERS])
+def complaints_of(said: Any) -> list[Complaint]:
+    """Complaints in the child's words, cut to size. Raises one of MISREAD where they are none."""
+    return [
+        Complaint(str(one["code"])[:60], str(one["message"])[:MAX_COMPLAINT_CHARACTERS])
+        for one in said[:MAX_COMPLAINTS]
+    ]
 
 
 def _ending(code: int) -> str:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from axonem_eval import SkeletonGraph, score_nodes
 from benchmarks.data import tiles
 from benchmarks.harness import Clock, best, in_child
+from benchmarks.scorer.em_erl_graph import em_erl_graph
 
 TOLERANCE = 50
 SKELETONS_PER_TILE = 228
@@ -65,21 +66,9 @@ def run_ours(graph: SkeletonGraph, label: NDArray[np.uint64], _checkout: str, to
 def run_em_erl(graph: SkeletonGraph, label: NDArray[np.uint64], checkout: str, tolerance: int) -> dict[str, Any]:
     """em_erl's compute_erl_score on its own graph type."""
     sys.path.insert(0, checkout)
-    from em_erl.erl import ERLGraph
     from em_erl.eval import compute_erl_score
 
-    order = np.argsort(graph.edge_skeleton, kind="stable")
-    pointer = np.concatenate([[0], np.cumsum(np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons))])
-    theirs = ERLGraph(
-        graph.skeleton_id.astype(np.int64),
-        graph.skeleton_length_nm,
-        graph.node_skeleton.astype(np.int64),
-        graph.node_voxel_zyx * np.asarray(graph.voxel_size_nm_zyx),
-        graph.edge_u[order],
-        graph.edge_v[order],
-        graph.edge_length_nm[order],
-        pointer.astype(np.int64),
-    )
+    theirs = em_erl_graph(graph)
     segment = label.astype(np.int64)
     clock = Clock()
     score = compute_erl_score(theirs, segment, None, tolerance)

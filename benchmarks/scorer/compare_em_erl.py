@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from axonem_eval import NodeSample, SkeletonGraph, VolumeSpec, open_labels, sample_nodes, score_nodes  # noqa: E402
 from axonem_eval.skeletons import from_em_erl  # noqa: E402
+from benchmarks.scorer.em_erl_graph import em_erl_graph  # noqa: E402
 
 TOLERANCES = (0, 1, 10, 50)
 Case = tuple[str, SkeletonGraph, NodeSample]
@@ -32,25 +33,12 @@ Case = tuple[str, SkeletonGraph, NodeSample]
 
 def theirs(graph: SkeletonGraph, sample: NodeSample, tolerance: int) -> tuple[float, float]:
     """em_erl's (ERL, GT ERL) in nm, from our skeletons handed over with float64 lengths."""
-    from em_erl.erl import ERLGraph
     from em_erl.eval import compute_erl_score
 
-    order = np.argsort(graph.edge_skeleton, kind="stable")
-    per_skeleton = np.bincount(graph.edge_skeleton, minlength=graph.n_skeletons)
-    their_graph = ERLGraph(
-        graph.skeleton_id.astype(np.int64),
-        graph.skeleton_length_nm,
-        graph.node_skeleton.astype(np.int64),
-        graph.node_voxel_zyx * np.array(graph.voxel_size_nm_zyx),
-        graph.edge_u[order],
-        graph.edge_v[order],
-        graph.edge_length_nm[order],
-        np.concatenate([[0], np.cumsum(per_skeleton)]).astype(np.int64),
-    )
     mask = None
     if sample.mask_segment is not None and sample.mask_voxels is not None:
         mask = np.repeat(sample.mask_segment.astype(np.int64), sample.mask_voxels)
-    score: Any = compute_erl_score(their_graph, sample.node_segment.astype(np.int64), mask, tolerance)
+    score: Any = compute_erl_score(em_erl_graph(graph), sample.node_segment.astype(np.int64), mask, tolerance)
     score.compute_erl()
     return float(score.erl[0]), float(score.erl[1])
 

@@ -61,3 +61,21 @@ def hostile(name: str, *codes: str, **options) -> Callable[[Callable[[Path], Non
         return make
 
     return add
+
+
+def alter(path: Path, change: Callable[[bytearray], bytes | None]) -> None:
+    """Change the bytes of a file; ``change`` alters them in place, or returns others."""
+    content = bytearray(path.read_bytes())
+    path.write_bytes(change(content) or content)
+
+
+def overwrite(signature: bytes, offset: int, data: bytes) -> Callable[[bytearray], None]:
+    """A change that writes bytes after every place of a signature."""
+
+    def change(content: bytearray) -> None:
+        at = content.find(signature)
+        while at >= 0:
+            content[at + offset : at + offset + len(data)] = data
+            at = content.find(signature, at + 1)
+
+    return change

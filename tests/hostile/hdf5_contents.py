@@ -10,7 +10,7 @@ import hdf5plugin
 import imagecodecs
 import numpy as np
 
-from tests.hostile.case import AXONEM, DAMAGED, LABELS, SHAPE, hostile
+from tests.hostile.case import AXONEM, DAMAGED, LABELS, SHAPE, alter, hostile, overwrite
 from tests.hostile.hdf5_layouts import CHUNK, good
 
 CHUNK_BYTES = 8 * 16 * 16 * 8
@@ -327,20 +327,7 @@ def _(path: Path) -> None:
 def damaged(path: Path, change, **options) -> None:
     """A good file whose bytes ``change`` alters."""
     good(path, **options)
-    content = bytearray(path.read_bytes())
-    path.write_bytes(change(content) or content)
-
-
-def overwrite(signature: bytes, offset: int, data: bytes):
-    """A change that writes bytes after every place of a signature."""
-
-    def change(content: bytearray) -> None:
-        at = content.find(signature)
-        while at >= 0:
-            content[at + offset : at + offset + len(data)] = data
-            at = content.find(signature, at + 1)
-
-    return change
+    alter(path, change)
 
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -57,7 +57,7 @@ class Outcome:
         return (self.crash and "CRASH") or ", ".join(self.codes) or ("labels" if self.right else "other labels")
 
     def faults(self, case: Case) -> list[str]:
-        """What is not as the case demands."""
+        """What differs from what the case expects."""
         found = []
         if self.crash:
             found.append(f"a fault of ours: {self.crash}")

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tests.hostile.case import LABELS, hostile
+from tests.hostile.case import LABELS, alter, hostile, overwrite
 from tests.hostile.zarr_files import V2, archive, chunks, v2
 
 METADATA = json.dumps(V2)
@@ -42,44 +42,31 @@ for kind, name in NAMES.items():
 def patched(path: Path, change, files=FILES) -> None:
     """A good archive whose bytes ``change`` alters."""
     archive(path, files)
-    content = bytearray(path.read_bytes())
-    path.write_bytes(change(content) or content)
-
-
-def every(signature: bytes, offset: int, data: bytes):
-    """A change that writes bytes into every record of a kind."""
-
-    def change(content: bytearray) -> None:
-        at = content.find(signature)
-        while at >= 0:
-            content[at + offset : at + offset + len(data)] = data
-            at = content.find(signature, at + 1)
-
-    return change
+    alter(path, change)
 
 
 LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
 CHANGES = {
-    "encrypted": (every(CENTRAL, 8, b"\1\0"), ("encrypted",)),
-    "method_unknown": (every(CENTRAL, 10, b"\x63\0"), (*BAD_ZIP, "zip_method", "bad_metadata", "unreadable")),
-    "method_lies": (every(CENTRAL, 10, b"\x08\0"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
-    "size_4_gib": (every(CENTRAL, 24, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "huge_metadata", "huge_chunk")),
-    "stored_size_4_gib": (every(CENTRAL, 20, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "overlapping_chunks")),
-    "sizes_0": (every(CENTRAL, 20, bytes(8)), (*BAD_ZIP, "bad_metadata", "unreadable")),
-    "checksum": (every(CENTRAL, 16, b"abcd"), (*BAD_ZIP, "bad_metadata", "unreadable")),
-    "offset_outside": (every(CENTRAL, 42, b"\xf0\xff\xff\x7f"), (*BAD_ZIP, "bad_metadata", "unreadable")),
-    "offsets_all_0": (every(CENTRAL, 42, bytes(4)), (*BAD_ZIP, "bad_metadata", "unreadable", "overlapping_chunks")),
-    "local_names_differ": (every(LOCAL, 30, b"x"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
-    "local_gone": (every(LOCAL, 0, b"XXXX"), (*BAD_ZIP, "bad_metadata", "unreadable", "not_hdf5")),
-    "disk_7": (every(END, 4, b"\7\0\7\0"), BAD_ZIP),
-    "directory_offset": (every(END, 16, b"\xf0\xff\xff\x7f"), (*BAD_ZIP, "bad_metadata")),
-    "directory_size": (every(END, 12, b"\xf0\xff\xff\x7f"), BAD_ZIP),
-    "entries_65534": (every(END, 8, b"\xfe\xff\xfe\xff"), BAD_ZIP),
-    "extra_lies": (every(CENTRAL, 30, b"\xff\xff"), BAD_ZIP),
+    "encrypted": (overwrite(CENTRAL, 8, b"\1\0"), ("encrypted",)),
+    "method_unknown": (overwrite(CENTRAL, 10, b"\x63\0"), (*BAD_ZIP, "zip_method", "bad_metadata", "unreadable")),
+    "method_lies": (overwrite(CENTRAL, 10, b"\x08\0"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
+    "size_4_gib": (overwrite(CENTRAL, 24, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "huge_metadata", "huge_chunk")),
+    "stored_size_4_gib": (overwrite(CENTRAL, 20, b"\xfe\xff\xff\xff"), (*BAD_ZIP, "overlapping_chunks")),
+    "sizes_0": (overwrite(CENTRAL, 20, bytes(8)), (*BAD_ZIP, "bad_metadata", "unreadable")),
+    "checksum": (overwrite(CENTRAL, 16, b"abcd"), (*BAD_ZIP, "bad_metadata", "unreadable")),
+    "offset_outside": (overwrite(CENTRAL, 42, b"\xf0\xff\xff\x7f"), (*BAD_ZIP, "bad_metadata", "unreadable")),
+    "offsets_all_0": (overwrite(CENTRAL, 42, bytes(4)), (*BAD_ZIP, "bad_metadata", "unreadable", "overlapping_chunks")),
+    "local_names_differ": (overwrite(LOCAL, 30, b"x"), (*BAD_ZIP, "bad_metadata", "unreadable", "damaged_chunk")),
+    "local_gone": (overwrite(LOCAL, 0, b"XXXX"), (*BAD_ZIP, "bad_metadata", "unreadable", "not_hdf5")),
+    "disk_7": (overwrite(END, 4, b"\7\0\7\0"), BAD_ZIP),
+    "directory_offset": (overwrite(END, 16, b"\xf0\xff\xff\x7f"), (*BAD_ZIP, "bad_metadata")),
+    "directory_size": (overwrite(END, 12, b"\xf0\xff\xff\x7f"), BAD_ZIP),
+    "entries_65534": (overwrite(END, 8, b"\xfe\xff\xfe\xff"), BAD_ZIP),
+    "extra_lies": (overwrite(CENTRAL, 30, b"\xff\xff"), BAD_ZIP),
     "directory_cut": (lambda content: content[: content.find(CENTRAL) + 60], BAD_ZIP),
     "end_cut": (lambda content: content[:-10], BAD_ZIP),
     "half": (lambda content: content[: len(content) // 2], BAD_ZIP),
-    "comment_length": (every(END, 20, b"\xff\xff"), BAD_ZIP),
+    "comment_length": (overwrite(END, 20, b"\xff\xff"), BAD_ZIP),
 }
 for kind, (change, codes) in CHANGES.items():
 

@@ -92,9 +92,10 @@ def test_it_opens_no_file_but_the_upload(monkeypatch, tmp_path):
         parent = os.getppid()
         upload = outcome(lambda: len(Path(path).read_bytes()))
         tell(upload=upload, **{{name: outcome(lambda name=name: open(name, "rb").read(1)) for name in (
-            {str(secret)!r}, "/etc/passwd", "/etc/hostname", "/root/.bash_history", f"/proc/{{parent}}/environ",
+            {str(secret)!r}, "/etc/passwd", "/etc/hostname", {str(Path.home() / ".bash_history")!r},
+            f"/proc/{{parent}}/environ",
             f"/proc/{{parent}}/maps", f"/proc/{{parent}}/mem", f"/proc/{{parent}}/cmdline", "/proc/1/environ",
-            "/proc/self/root/etc/passwd", "/dev/mem", "/dev/shm/x")}},
+            os.path.join("/proc/self", "root", "etc", "passwd"), "/dev/mem", "/dev/shm/x")}},
             root=outcome(lambda: os.listdir("/")), here=outcome(lambda: os.listdir({str(tmp_path)!r})),
             work=outcome(lambda: os.listdir(".")))
         """,

@@ -186,13 +186,13 @@ API_POSTS = (
 
 
 def walk(submission: Submission, other: Submission) -> dict[str, str]:
-    """All that the site says of an entry, by channel and reader: to its team, to strangers, and by mail."""
+    """All that the site says of an entry, by channel and reader: to its team, to outsiders, and by mail."""
     said: dict[str, str] = {}
-    for reader in ("team", "stranger"):
+    for reader in ("team", "outsider"):
         client = Client(raise_request_exception=True)
         if reader == "team":
             client.force_login(submission.team.members.get())
-        asked = addresses(submission, other) | (sorted_boards(submission) if reader == "stranger" else {})
+        asked = addresses(submission, other) | (sorted_boards(submission) if reader == "outsider" else {})
         for name, address in asked.items():
             answer = client.get(address)
             body = b"".join(answer.streaming_content) if answer.streaming else answer.content

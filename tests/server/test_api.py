@@ -149,8 +149,8 @@ def test_an_upload_that_is_not_ready_is_named(caller, empty_queue):
     body = {"benchmark": phase.benchmark.slug, "method": "m", "files": {"a": row.code}}
     answer = assert_problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert answer["details"]["states"] == {"a": "checking"}
-    strangers = Caller()
-    answer = assert_problem(strangers.send("POST", "/submissions", body), 409, "upload_not_ready")
+    outsiders = Caller()
+    answer = assert_problem(outsiders.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert answer["details"]["states"] == {"a": "missing"}
 
 
@@ -297,9 +297,9 @@ def test_uploads_are_found_by_their_declared_checksum(caller):
     answer = caller.get("/me/uploads", sha256="b" * 64).json()
     assert [row["file_name"] for row in answer["items"]] == ["b.h5"]
     assert answer["stored_bytes"] == 11
-    stranger = Caller()
-    assert stranger.get("/me/uploads").json()["count"] == 0
-    assert_problem(stranger.get(f"/me/uploads/{answer['items'][0]['code']}"), 404, "not_found")
+    outsider = Caller()
+    assert outsider.get("/me/uploads").json()["count"] == 0
+    assert_problem(outsider.get(f"/me/uploads/{answer['items'][0]['code']}"), 404, "not_found")
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,10 @@ def test_two_processes_train_one_model(cells_config, tmp_path):
     )
     values = cells_config.to_json() | {"data": {"train": [{"raw": "cells.h5:raw", "labels": "cells.h5:labels"}]}}
     values = json.loads(json.dumps(values), object_hook=lambda o: {k: v for k, v in o.items() if v is not None})
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(code),
          json.dumps(values), str(tmp_path)],
-        check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
+        check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
     assert load_checkpoint(tmp_path / "ddp" / "last.pt")["step"] == 6
