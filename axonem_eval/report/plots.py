@@ -50,9 +50,7 @@ def stacked_bar(
             if wide > 52:
                 pieces.append(text(at + wide / 2, top + 26, percent(value / total), f"on-bar on-{class_}", "middle"))
             at += wide
-        places = [(v, number(v)) for v in ticks(total, 8 if width > 500 else 4) if v <= total * 1.0001]
-        axis = frame.x_axis(places, label)
-        return height, Markup().join(pieces) + axis
+        return height, Markup().join(pieces) + frame.x_numbers(label)
 
     entries = [(class_, words(name, value)) for class_, name, value in parts]
     return figure(draw, description) + legend(entries)
@@ -88,11 +86,10 @@ def survival_plot(survival: dict[str, list[float]]) -> Markup:
     def draw(width: int) -> tuple[int, Markup]:
         height = 300 if width > 500 else 260
         frame = Frame.of(width, height, xs[-1], 100, left=52)
-        places = [(v, number(v)) for v in ticks(xs[-1], 8 if width > 500 else 4) if v <= xs[-1] * 1.0001]
         content = frame.y_axis((0, 25, 50, 75, 100), "cable on runs of at least that length", "%")
         content += frame.area(xs, reached, "area correct")
         content += frame.line(xs, truth, "line truth") + frame.line(xs, reached, "line correct-line")
-        return height, content + frame.x_axis(places, "run length (µm)")
+        return height, content + frame.x_numbers("run length (µm)")
 
     description = (
         f"Share of cable by run length, from 0 to {number(round(xs[-1], 1))} µm: the segmentation's curve starts at "
@@ -189,8 +186,7 @@ def strips(axons: Sequence[AxonRuns]) -> Markup:
             y = top + i * row
             content += text(left - 6, y + 13, str(i + 1), "tick", "end")
             content += _strip(frame, axon, y, row - 5)
-        places = [(v, number(v)) for v in ticks(longest, 8 if width > 500 else 4) if v <= longest * 1.0001]
-        return height, content + frame.x_axis(places, "length along the axon's branches (µm)")
+        return height, content + frame.x_numbers("length along the axon's branches (µm)")
 
     description = "The longest axons to scale, each cut into its runs: " + "; ".join(
         f"axon {i + 1}, {um(a.length_nm)}, {a.n_runs} runs, the longest {um(a.runs_nm[0] if a.runs_nm else 0)}"

@@ -74,9 +74,9 @@ class Frame:
     y: Scale
 
     @classmethod
-    def of(cls, width: int, height: int, x_high: float, y_high: float, left: int = 46, bottom: int = 42) -> "Frame":
+    def of(cls, width: int, height: int, x_high: float, y_high: float, left: int = 46) -> "Frame":
         """A plot of the given size; its axes run from 0 to ``x_high`` and ``y_high``."""
-        return cls(width, height, Scale(0, x_high, left, width - 14), Scale(0, y_high, height - bottom, 26))
+        return cls(width, height, Scale(0, x_high, left, width - 14), Scale(0, y_high, height - 42, 26))
 
     def y_axis(self, values: Sequence[float], label: str, unit: str = "") -> Markup:
         """Grid lines with numbers, and the label above the axis."""
@@ -97,6 +97,12 @@ class Frame:
             parts.append(text(x, base + 17, name, "tick", "middle"))
         parts.append(text((self.x.start + self.x.stop) / 2, base + 36, label, "label", "middle"))
         return Markup().join(parts)
+
+    def x_numbers(self, label: str) -> Markup:
+        """The axis with round numbers, as many as there is room for."""
+        high = self.x.high
+        values = ticks(high, 8 if self.width > 500 else 4)
+        return self.x_axis([(value, number(value)) for value in values if value <= high * 1.0001], label)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], class_: str) -> Markup:
         """A polyline through data points."""
