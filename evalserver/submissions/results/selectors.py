@@ -55,7 +55,7 @@ def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> di
     if not reports:
         found = found.defer("report", "timings").annotate(**disclosure.LABELLED)
     evaluations: dict[int, list[Evaluation]] = defaultdict(list)
-    for evaluation in found.order_by("created_at"):
+    for evaluation in found.reverse():  # oldest first
         evaluations[evaluation.volume_file.submission_id].append(evaluation)
     results = {pk: _result(scores[pk], evaluations[pk], rulers[phase]) for pk, phase in phases.items() if scores[pk]}
     # Without evaluations there is nothing that says how finely a mean may be told.
