@@ -7,7 +7,6 @@ from axonem_eval.errors import Complaint, InputError
 from evalserver.jobs import REJECTED, Rejection, run_job, under_own_name
 from evalserver.jobs.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded
 from evalserver.submissions import quota, services
-from evalserver.submissions.evaluation import notifications
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.mail import mail_result
 from tests.factories import make_benchmark, make_submission, make_user, upload
@@ -30,7 +29,7 @@ def reject(submission, *complaints):
     def work(lease):
         raise Rejection(list(complaints))
 
-    run_job(Submission, submission.pk, work, release=notifications.end_without_result)
+    run_job(Submission, submission.pk, work)
     submission = Submission.objects.get(pk=submission.pk)
     assert submission.status == REJECTED
     return submission

@@ -30,7 +30,7 @@ from evalserver.uploads import local_path
 
 def evaluate_submission(submission_id: int) -> None:
     """Run an evaluation to an end state, unless another worker does or did."""
-    run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
+    run_job(Submission, submission_id, _evaluate)
 
 
 @transaction.atomic
@@ -39,11 +39,8 @@ def stop_submission(submission: Submission) -> bool:
 
     Its slot stays taken, and `retry_submission` sends it again. One that was being re-scored is scored as before.
     """
-    scored_before = submission.scores.exists()
-    stopped = stop_job(Submission, submission.pk, target=Submission.DONE_STATUS if scored_before else REJECTED)
-    if stopped and not scored_before:
-        notifications.queue_mail(submission.pk)
-    return stopped
+    target = Submission.DONE_STATUS if submission.scores.exists() else REJECTED
+    return stop_job(Submission, submission.pk, target=target)
 
 
 def _evaluate(lease: Lease) -> None:
