@@ -13,8 +13,9 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
+from axonem_eval.sandbox import walls
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.jobs import FAILED, REJECTED, RUNNING, health, run_job, send
+from evalserver.jobs import FAILED, REJECTED, RUNNING, run_job, send
 from evalserver.jobs.model import LeaseLost, claim
 from evalserver.submissions import quota, services
 from evalserver.submissions.evaluation import comparison
@@ -223,5 +224,5 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
 
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):
     page = client.get(reverse("admin:queue")).content.decode()
-    for wall in health.reader_protection():
+    for wall in walls():
         assert wall.keeps_from in page
