@@ -122,7 +122,7 @@ def sample_file(
 
 def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:
     """Store what may be wrong with a file though it can be scored, such as chunks that are not there."""
-    warnings = [volume_file.complaint("warning", line)["message"] for line in info.warnings]
+    warnings = [volume_file.for_its_team(line) for line in info.warnings]
     VolumeFile.objects.filter(pk=volume_file.pk).update(warnings=warnings)
 
 
