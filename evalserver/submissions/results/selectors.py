@@ -35,9 +35,9 @@ class Result:
         return [VolumeResult.of(evaluation) for evaluation in self.evaluations]
 
 
-def result_of(submission: Submission) -> Result | None:
+def result_of(submission: Submission, *, reports: bool = True) -> Result | None:
     """Scores under the current metric, ground truth and tolerance, or else the last ones there are."""
-    return results_of([submission]).get(submission.pk)
+    return results_of([submission], reports=reports).get(submission.pk)
 
 
 def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> dict[int, Result]:
