@@ -1,4 +1,4 @@
-"""The Celery application. Tasks carry ids only; every one of them may be delivered twice, or never."""
+"""The Celery application. Tasks carry ids, but for mail of accounts; every one may be delivered twice, or never."""
 
 import logging
 import os

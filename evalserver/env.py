@@ -72,14 +72,14 @@ def env_url(name: str, *, schemes: tuple[str, ...]) -> str:
 MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
-def env_mail(name: str, *, folder: Path) -> dict[str, Any]:
+def env_mail(name: str) -> dict[str, Any]:
     """Django's EMAIL_* settings from one URL: smtp+tls://user:password@host:587.
 
-    Unset, messages are written to files in the folder; `console://` prints them.
+    Unset, messages are written to files below EMAIL_FILE_PATH; `console://` prints them.
     """
     raw = env_url(name, schemes=(*MAIL_PORTS, "console"))
     if not raw:
-        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": folder}
+        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}
     url = urlsplit(raw)
     if url.scheme == "console":
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}

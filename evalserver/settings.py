@@ -175,7 +175,7 @@ MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by some seconds
 # How participants reach this server; links in mails begin with it. `up` sets it to its own address.
 SITE_URL = (env_url("SITE_URL", schemes=("https", "http")) or "http://127.0.0.1:8000").rstrip("/")
 EMAIL_FILE_PATH = VAR_DIR / "mail"
-_MAIL = env_mail("EMAIL_URL", folder=EMAIL_FILE_PATH)
+_MAIL = env_mail("EMAIL_URL")
 EMAIL_BACKEND = _MAIL["EMAIL_BACKEND"]
 EMAIL_HOST = _MAIL.get("EMAIL_HOST", "localhost")
 EMAIL_PORT = _MAIL.get("EMAIL_PORT", 25)

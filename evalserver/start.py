@@ -39,8 +39,10 @@ def make_folders() -> None:
 
 def close_folders() -> None:
     """Make private whatever folder holds what people have uploaded, the database or keys."""
-    for folder in {Path(settings.VAR_DIR), Path(settings.UPLOAD_DIR)}:
-        tighten(folder)
+    data, uploads = Path(settings.VAR_DIR), Path(settings.UPLOAD_DIR)
+    tighten(data)
+    if not uploads.resolve().is_relative_to(data.resolve()):
+        tighten(uploads)
 
 
 def tighten(folder: Path) -> int:

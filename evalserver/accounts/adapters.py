@@ -17,6 +17,7 @@ from django.core.mail import EmailMessage
 from django.utils.encoding import force_bytes
 from kombu.exceptions import OperationalError
 
+from evalserver.accounts.tasks import send_mail_task
 from evalserver.site import as_json
 
 logger = logging.getLogger("evalserver.accounts")
@@ -28,8 +29,6 @@ class AccountAdapter(DefaultAccountAdapter):
 
         A worker tries again for some minutes while the mail server does not answer. Without a queue this process sends.
         """
-        from evalserver.accounts.tasks import send_mail_task
-
         request = allauth_context.request
         known = {"request": request, "email": email, "current_site": get_current_site(request)}
         message = self.render_mail(template_prefix, email, {**known, "site_name": settings.SITE_NAME, **context})

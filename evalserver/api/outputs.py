@@ -53,7 +53,7 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         finished_at=submission.finished_at,
         published_at=submission.published_at,
         withdrawn_at=submission.withdrawn_at,
-        headline=headline_out(submission, result_of(submission)) if not submission.is_active else None,
+        headline=headline_out(result_of(submission, reports=False)) if not submission.is_active else None,
         files=_files_out(submission) if may_manage else None,
         page=reverse("submission", args=[submission.code]),
     )
@@ -81,7 +81,7 @@ def _files_out(submission: Submission) -> list[FileOut]:
     ]
 
 
-def headline_out(submission: Submission, result: Result | None) -> HeadlineOut | None:
+def headline_out(result: Result | None) -> HeadlineOut | None:
     if result is None:
         return None
     return HeadlineOut(
@@ -96,7 +96,7 @@ def evaluations_out(submission: Submission) -> EvaluationsOut:
     result = result_of(submission)
     return EvaluationsOut(
         submission=submission.code,
-        headline=headline_out(submission, result),
+        headline=headline_out(result),
         evaluations=[evaluation_out(volume) for volume in result.volumes] if result else [],
     )
 

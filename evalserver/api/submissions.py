@@ -46,7 +46,7 @@ def list_submissions(
     page: PageNumber = 1,
 ) -> SubmissionPage:
     """Your teams' submissions, newest first."""
-    rows = selectors.team_submissions(request.user).order_by("-created_at", "-pk")
+    rows = selectors.team_submissions(request.user)
     if benchmark:
         rows = rows.filter(phase__benchmark__slug=benchmark)
     if status:

@@ -82,13 +82,14 @@ def _check_request(request: HttpRequest, method: str, handlers: dict[str, Handle
     """Raise Problem for a method or an extension that this server does not have, or another protocol version."""
     if method not in handlers:
         raise Problem(405, "method_not_allowed", f"{method} is not possible here.", Allow=", ".join(handlers))
-    if method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
+    if method == "OPTIONS":
+        return
+    if request.headers.get("Tus-Resumable") != VERSION:
         raise Problem(
             412, "wrong_version", f"This server speaks tus {VERSION}: send the header Tus-Resumable: {VERSION}.",
             Tus_Version=VERSION,
         )  # fmt: skip
-    if method != "OPTIONS":
-        _refuse_extensions(request)
+    _refuse_extensions(request)
 
 
 def _options(request: HttpRequest, **path: str) -> HttpResponse:

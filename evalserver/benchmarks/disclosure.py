@@ -1,8 +1,8 @@
 """The one rule of what is told of hidden ground truth, and how finely; docs/metric.md states it for readers.
 
 Figures of a hidden volume are rounded to absolute steps, each at least ten times what one node of the ground truth can
-move. Steps are 1, 2 or 5 times a power of ten, so that a step says nothing by itself. `submissions.disclosure` applies
-the rule to scores, reports and comparisons; no other module rounds a hidden figure.
+move. Steps are 1, 2 or 5 times a power of ten, so that a step says nothing by itself. `submissions.results.disclosure`
+applies the rule to scores, reports and comparisons, `leaderboard.ranking` to the rows of a ranking.
 """
 
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ class Disclosure:
 
     def count(self, value: int) -> int:
         """A number of splits, gaps or mergers."""
-        return value if self.is_exact else int(to_step(float(value), self.count_step))
+        return int(to_step(float(value), self.count_step))
 
     def about(self, value: float | None) -> float | int | None:
         """A constant of the ground truth: how many axons, how far apart its nodes."""

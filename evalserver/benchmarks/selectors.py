@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -30,14 +32,17 @@ def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase:
 
 def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
     """What everybody is told of the ground truth that scores now, by volume id."""
-    rows = GroundTruth.objects.filter(volume__in=volumes, is_current=True).select_related("volume", NOTED)
-    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in rows.defer(*PICTURES)}
+    return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in _current(volume__in=volumes)}
 
 
 def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
     """Current ground truth by volume id; a volume without one is missing."""
-    rows = GroundTruth.objects.filter(is_current=True, volume__phases=phase).select_related("volume", NOTED)
-    return {row.volume_id: row for row in rows.defer(*PICTURES)}
+    return {row.volume_id: row for row in _current(volume__phases=phase)}
+
+
+def _current(**volumes: Any) -> QuerySet[GroundTruth]:
+    """With all that `Disclosure.of` reads."""
+    return GroundTruth.objects.filter(is_current=True, **volumes).select_related("volume", NOTED).defer(*PICTURES)
 
 
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:

@@ -5,6 +5,7 @@ A complaint is a JSON object with at least `code` and `message`, and `volume` wh
 
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 # In all; it goes into the database, every page, every answer of the API and a mail.
@@ -55,19 +56,11 @@ def _fitting(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
     sizes = [len(f"{row['code']}{row['message']}".encode()) for row in rows]
     if sum(sizes) <= room:
         return rows
-    seen: set[str] = set()
-    repeated = []
-    for row in rows:
-        repeated.append(row["code"] in seen)
-        seen.add(row["code"])
-    kept: set[int] = set()
-    used = 0
-    for i in sorted(range(len(rows)), key=lambda i: (repeated[i], i)):
-        # The first one always stays: it says something.
-        if kept and used + sizes[i] > room:
-            break
-        kept.add(i)
-        used += sizes[i]
-    more = len(rows) - len(kept)
-    last = {**rows[0], "code": "and_more", "message": f"and {more:,} more"}
-    return [rows[i] for i in sorted(kept)] + [last]
+    first_of: dict[str, int] = {}
+    for i, row in enumerate(rows):
+        first_of.setdefault(row["code"], i)
+    order = sorted(range(len(rows)), key=lambda i: (first_of[rows[i]["code"]] != i, i))
+    # The first one always stays: it says something.
+    fitting = max(1, sum(used <= room for used in accumulate(sizes[i] for i in order)))
+    last = {**rows[0], "code": "and_more", "message": f"and {len(rows) - fitting:,} more"}
+    return [rows[i] for i in sorted(order[:fitting])] + [last]

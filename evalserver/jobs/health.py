@@ -49,7 +49,7 @@ def queue_health() -> QueueHealth:
         running=_jobs(RUNNING),
         failed=_jobs(FAILED),
         disk_free_gb=shutil.disk_usage(settings.MEDIA_ROOT).free / 1e9,
-        protection=reader_protection(),
+        protection=walls(),
     )
     try:
         client = redis_client()
@@ -104,11 +104,6 @@ def stop(task_id: str, *, by: AbstractUser) -> Job:
     return job
 
 
-def reader_protection() -> list[Wall]:
-    """What this machine's kernel puts between a hostile upload and the rest of the server."""
-    return walls()
-
-
 def protection_in_words() -> str:
-    """One line for the log."""
-    return ", ".join(f"{p.name}: {'yes' if p.given else 'NO'}" for p in reader_protection())
+    """The walls around the process that reads uploads, in one line."""
+    return ", ".join(f"{wall.name}: {'yes' if wall.given else 'NO'}" for wall in walls())

@@ -6,9 +6,6 @@ from typing import Any
 
 from evalserver.jobs.model import Job
 
-# Runs in the transaction that ends a job without a result, e.g. to give back its quota.
-Release = Callable[[int], None]
-
 
 def no_release(pk: int) -> None:
     """Nothing to give back."""
@@ -19,13 +16,14 @@ class JobKind:
     """What the reconciler and the organisers' page must know of a job model.
 
     named_by : tables that a job's name is read from.
+    release : runs in the transaction that ends a job without a result, e.g. to give back its quota.
     stop : ends a job that waits or runs, False where it had ended; None for `stop_job`.
     may_wait : a long wait is normal, so the organisers' page does not list it.
     """
 
     model: type[Job]
     named_by: tuple[str, ...] = ()
-    release: Release = no_release
+    release: Callable[[int], None] = no_release
     stop: Callable[[Any], bool] | None = None
     may_wait: bool = False
 

@@ -26,7 +26,7 @@ from evalserver.jobs.model import (
     is_stale,
     new_incident_id,
 )
-from evalserver.jobs.registry import KINDS, Release, no_release
+from evalserver.jobs.registry import KINDS
 
 logger = logging.getLogger("evalserver.jobs")
 
@@ -39,7 +39,7 @@ class Rejection(Exception):
         self.complaints = complaints
 
 
-def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release: Release = no_release) -> None:
+def run_job(model: type[Job], pk: int, work: Callable[[Lease], None]) -> None:
     """Claim a job and do the work, which ends it with `lease.finish`. An exception becomes an end state."""
     lease = claim(model, pk)
     if lease is None:
@@ -61,7 +61,7 @@ def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release
                 token=lease.token,
                 complaints=rejection.complaints,
             ):
-                release(pk)
+                KINDS[model].release(pk)
     except Exception:
         if lease.lost:
             # Whatever broke while the work was being stopped is nobody's fault.
@@ -69,7 +69,7 @@ def run_job(model: type[Job], pk: int, work: Callable[[Lease], None], *, release
             return
         incident_id = new_incident_id()
         logger.exception("incident %s: %s %s", incident_id, model.__name__, pk)
-        retry_or_fail(model, pk, token=lease.token, incident_id=incident_id, release=release)
+        retry_or_fail(model, pk, token=lease.token, incident_id=incident_id)
 
 
 def _say_dropped(lease: Lease) -> None:
@@ -77,11 +77,15 @@ def _say_dropped(lease: Lease) -> None:
 
 
 def stop_job(model: type[Job], pk: int, *, target: str = REJECTED) -> bool:
-    """End a job that waits or runs; its worker notices by its lease. False when it had ended before.
+    """End a job that waits or runs; its worker notices by its lease. False if it had ended before.
 
     target : REJECTED, or the model's own word where an earlier result stands.
     """
-    return change_status(model, pk, sources=[WAITING, RUNNING], target=target, complaints=[STOPPED])
+    with transaction.atomic():
+        stopped = change_status(model, pk, sources=[WAITING, RUNNING], target=target, complaints=[STOPPED])
+        if stopped and target == REJECTED:
+            KINDS[model].release(pk)
+    return stopped
 
 
 def retry_or_fail(
@@ -89,7 +93,6 @@ def retry_or_fail(
     pk: int,
     *,
     incident_id: str,
-    release: Release,
     token: str | None = None,
     condition: models.Q | None = None,
 ) -> str | None:
@@ -106,7 +109,7 @@ def retry_or_fail(
             extra=condition & last,
             incident_id=incident_id,
         ):
-            release(pk)
+            KINDS[model].release(pk)
             return FAILED
         if change_status(model, pk, sources=[RUNNING], target=WAITING, token=token, extra=condition & ~last):
             send(model._default_manager.get(pk=pk), countdown=settings.RETRY_DELAY_SECONDS)
@@ -132,19 +135,19 @@ def sweep() -> Sweep:
     except redis.RedisError:
         logger.exception("Redis does not answer; waiting rows are sent when it is back")
         client, queued, held = None, set(), set()
-    for kind in KINDS.values():
-        _take_back_stale(kind.model, kind.release, result)
+    for model in KINDS:
+        _take_back_stale(model, result)
         if client is not None:
-            _send_lost(kind.model, queued, held, result)
+            _send_lost(model, queued, held, result)
     if client is not None:
         client.set(LAST_SWEEP_KEY, timezone.now().isoformat())
     return result
 
 
-def _take_back_stale(model: type[Job], release: Release, result: Sweep) -> None:
+def _take_back_stale(model: type[Job], result: Sweep) -> None:
     for pk in list(model._default_manager.filter(is_stale(), status=RUNNING).values_list("pk", flat=True)):
         incident_id = new_incident_id()
-        status = retry_or_fail(model, pk, incident_id=incident_id, release=release, condition=is_stale())
+        status = retry_or_fail(model, pk, incident_id=incident_id, condition=is_stale())
         if status == FAILED:
             logger.error("incident %s: the worker of %s %s died too often", incident_id, model.__name__, pk)
             result.failed += 1

@@ -19,7 +19,7 @@ from evalserver.benchmarks.disclosure import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission
-from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, mean_of_shown
+from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm, mean_of_shown
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -228,10 +228,7 @@ def _withheld(
         if not rules[column].is_exact:
             low |= Q(ground_truth=ground_truth_id, erl_nm__lte=rules[column].suspicious_erl_nm)
     rows = evaluations.filter(low).annotate(**LABELLED)
-    for pk, ground_truth_id, total, omitted in rows.values_list(
-        "volume_file__submission_id", "ground_truth_id", *LABELLED
-    ):
-        if pk in row_of and total is not None and omitted is not None:
-            column = column_of[ground_truth_id]
-            if rules[column].labels_too_little(total - omitted):
-                yield row_of[pk], column
+    for pk, ground_truth_id, *lengths in rows.values_list("volume_file__submission_id", "ground_truth_id", *LABELLED):
+        column = column_of[ground_truth_id]
+        if pk in row_of and rules[column].labels_too_little(labelled_nm(*lengths)):
+            yield row_of[pk], column

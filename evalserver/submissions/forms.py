@@ -50,11 +50,9 @@ class SubmissionForm(forms.ModelForm):
         self.fields["publish_when_scored"].initial = True
         supersedes = cast(forms.ModelChoiceField, self.fields["supersedes"])
         # Of all the user's teams: which one submits is chosen in the same form, and looked at in clean().
-        supersedes.queryset = (
-            Submission.objects.filter(team__in=teams, phase=phase, status=Submission.DONE_STATUS)
-            .select_related("team")
-            .order_by("-created_at", "-pk")
-        )
+        supersedes.queryset = Submission.objects.filter(
+            team__in=teams, phase=phase, status=Submission.DONE_STATUS
+        ).select_related("team")
         supersedes.empty_label = "none"
         self.volumes: list[Volume] = list(phase.volumes.order_by("position", "pk"))
         self.uploads = list(

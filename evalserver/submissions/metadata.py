@@ -46,5 +46,5 @@ def may_be_superseded_by(submission: Submission) -> QuerySet[Submission]:
     """Scored entries of the same team in the same phase, earlier than this one; all, while it is not stored yet."""
     scored = Submission.objects.filter(
         team=submission.team_id, phase=submission.phase_id, status=Submission.DONE_STATUS
-    ).order_by("-created_at", "-pk")
+    )
     return scored.filter(created_at__lt=submission.created_at) if submission.created_at else scored

@@ -132,10 +132,12 @@ class VolumeFile(models.Model):
     def __str__(self) -> str:
         return f"{self.original_name} for {self.volume}"
 
+    def for_its_team(self, message: str) -> str:
+        """A message as the team reads it: with its own file's name in place of the one that we store it under."""
+        return under_own_name(message, self.file.name or "", self.original_name)
+
     def complaint(self, code: str, message: str) -> dict[str, str]:
-        """A complaint as the team reads it: with its own file's name in place of the one that we store it under."""
-        words = under_own_name(message, self.file.name or "", self.original_name)
-        return {"volume": self.volume.name, "code": code, "message": words}
+        return {"volume": self.volume.name, "code": code, "message": self.for_its_team(message)}
 
 
 class NodeLabels(models.Model):

@@ -38,7 +38,7 @@ def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
     visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
     return {
         "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
-        "successors": list(visible.filter(supersedes=submission).order_by("-created_at", "-pk")),
+        "successors": list(visible.filter(supersedes=submission)),
     }
 
 
@@ -48,4 +48,4 @@ def waiting_before(submission: Submission) -> int:
 
 
 def files_of(submission: Submission) -> QuerySet[VolumeFile]:
-    return submission.files.select_related("volume").order_by("volume__position", "pk")
+    return submission.files.select_related("volume")

@@ -7,11 +7,11 @@ from axonem_eval.errors import Complaint, InputError
 from evalserver.jobs import REJECTED, Rejection, run_job, under_own_name
 from evalserver.jobs.complaints import LONGEST_MESSAGE, MOST_BYTES, bounded
 from evalserver.submissions import quota, services
-from evalserver.submissions.evaluation import notifications
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.mail import mail_result
-from tests.factories import make_benchmark, make_submission, make_user, upload
+from tests.factories import make_benchmark, make_submission, make_user
 from tests.server.people import plain_site
+from tests.server.real_scores import submit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_queue")]
 
@@ -20,17 +20,11 @@ def complaint(code="wrong_shape", message="m", volume="A"):
     return {"volume": volume, "code": code, "message": message}
 
 
-def submit(phase, user):
-    return services.create_submission(
-        team=user.teams.get(), user=user, phase=phase, method_name="m", files={phase.volumes.get(): upload()}
-    )
-
-
 def reject(submission, *complaints):
     def work(lease):
         raise Rejection(list(complaints))
 
-    run_job(Submission, submission.pk, work, release=notifications.end_without_result)
+    run_job(Submission, submission.pk, work)
     submission = Submission.objects.get(pk=submission.pk)
     assert submission.status == REJECTED
     return submission
@@ -86,10 +80,10 @@ def test_the_bound_holds_in_the_database_on_the_page_in_the_api_and_in_the_mail(
 def test_a_rejection_for_what_the_file_cost_counts_and_is_said_to(client, settings, mailoutbox, code):
     plain_site(settings)
     phase, user = make_benchmark(per_day=1), make_user("Ada")
-    submission = reject(submit(phase, user), complaint(code, "reading took too long"))
+    submission = reject(submit(phase, user=user), complaint(code, "reading took too long"))
     assert quota.slots_left(team=user.teams.get(), phase=phase) == 0
     with pytest.raises(services.NotAccepted, match="too much time or memory"):
-        submit(phase, user)
+        submit(phase, user=user)
     client.force_login(user)
     assert "It counts against" in client.get(reverse("submission", args=[submission.code])).content.decode()
     mail_result(submission.pk)
@@ -100,13 +94,13 @@ def test_a_rejection_for_what_the_file_cost_counts_and_is_said_to(client, settin
 def test_the_cost_counts_also_where_it_stands_behind_many_other_complaints():
     phase, user = make_benchmark(per_day=1), make_user("Ada")
     noise = [complaint(message="x" * 500) for _ in range(100)]
-    reject(submit(phase, user), *noise, complaint("too_slow", "reading took too long"))
+    reject(submit(phase, user=user), *noise, complaint("too_slow", "reading took too long"))
     assert quota.slots_left(team=user.teams.get(), phase=phase) == 0
 
 
 def test_any_other_rejection_gives_the_slot_back(client):
     phase, user = make_benchmark(per_day=1), make_user("Ada")
-    submission = reject(submit(phase, user), complaint())
+    submission = reject(submit(phase, user=user), complaint())
     assert quota.slots_left(team=user.teams.get(), phase=phase) == 1
     client.force_login(user)
     assert "It does not count" in client.get(reverse("submission", args=[submission.code])).content.decode()
@@ -114,7 +108,7 @@ def test_any_other_rejection_gives_the_slot_back(client):
 
 def test_a_costly_submission_that_an_organiser_starts_again_takes_no_second_slot():
     phase, user = make_benchmark(per_day=2), make_user("Ada")
-    submission = reject(submit(phase, user), complaint("too_slow"))
+    submission = reject(submit(phase, user=user), complaint("too_slow"))
     assert services.retry_submission(submission)
     assert quota.slots_left(team=user.teams.get(), phase=phase) == 1
 

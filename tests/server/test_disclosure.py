@@ -242,7 +242,7 @@ def test_an_entry_that_labels_almost_nothing_has_no_figures_and_says_why(phase):
     b = entry(phase, ROUGH, CODES[1])
     page = Client().get(reverse("submission", args=[a.code])).content.decode()
     assert "labels too little of the volume to be scored here" in page
-    assert "Where the score goes" not in page
+    assert "Where the score is lost" not in page
     evaluation = Client().get(f"/api/v1/submissions/{a.code}/evaluations").json()["evaluations"][0]
     assert evaluation["erl_nm"] is evaluation["edges_nm"] is evaluation["mergers"] is None
     assert "labels too little" in evaluation["withheld"]

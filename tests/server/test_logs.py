@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 from django.urls import get_resolver, reverse
 
 from evalserver.log_mask import MaskKeys, masked
+from tests.browser.running_server import free_port
 from tests.server.commands import ROOT, manage
 
 SECRET = "MQ-3fj2k1-abcDEF_0123"
@@ -71,9 +71,7 @@ def test_the_web_servers_log_of_requests_is_masked(tmp_path):
     environment = {"VAR_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
     manage("migrate", env=environment)
     manage("collectstatic", "--noinput", env=environment)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = (ROOT / "Dockerfile").read_text()
     pairs = re.findall(r'"(--access-logfile|--logger-class)", "([^"]+)"', command)
     options = [word for pair in pairs for word in pair]

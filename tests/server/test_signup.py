@@ -349,24 +349,25 @@ def test_no_other_login_is_offered_unless_it_is_set_up(client):
         ("smtp://mail.example.org", ("mail.example.org", 25, "", "", False, False)),
     ],
 )
-def test_a_mail_server_is_one_url(monkeypatch, tmp_path, url, expected):
+def test_a_mail_server_is_one_url(monkeypatch, url, expected):
     monkeypatch.setenv("EMAIL_URL", url)
-    found = env_mail("EMAIL_URL", folder=tmp_path)
+    found = env_mail("EMAIL_URL")
     keys = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
     assert tuple(found[f"EMAIL_{key}"] for key in keys) == expected
 
 
 @pytest.mark.parametrize("url", ["mail.example.org", "http://mail.example.org", "smtp://", "smtp://host:port"])
-def test_a_wrong_mail_url_stops_the_start_and_keeps_its_password(monkeypatch, tmp_path, url):
+def test_a_wrong_mail_url_stops_the_start_and_keeps_its_password(monkeypatch, url):
     monkeypatch.setenv("EMAIL_URL", url.replace("mail.", "secret@mail."))
     with pytest.raises(ImproperlyConfigured, match="EMAIL_URL") as raised:
-        env_mail("EMAIL_URL", folder=tmp_path)
+        env_mail("EMAIL_URL")
     assert "secret" not in str(raised.value)
 
 
 def test_without_a_mail_server_messages_are_files(monkeypatch, tmp_path, settings):
     monkeypatch.delenv("EMAIL_URL", raising=False)
-    for name, value in env_mail("EMAIL_URL", folder=tmp_path / "mail").items():
+    settings.EMAIL_FILE_PATH = tmp_path / "mail"
+    for name, value in env_mail("EMAIL_URL").items():
         setattr(settings, name, value)
     mail.send_mail("Subject", "Text", None, ["ada@example.org"])
     (file,) = (tmp_path / "mail").iterdir()

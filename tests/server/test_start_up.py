@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.sandbox import protection
 from evalserver import checks, env, start
+from tests.browser.running_server import free_port
 from tests.server.commands import ROOT, manage
 
 
@@ -163,9 +163,7 @@ class Up:
         # Without the session's settings: this server is complete in itself.
         outside = {"DATABASE_URL": "", "REDIS_URL": "", "VAR_DIR": str(var), "SITE_URL": ""}
         self.env = {**os.environ, **outside}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "manage.py", "up", "--port", str(self.port)]

@@ -13,15 +13,17 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
+from axonem_eval.sandbox import walls
 from evalserver.benchmarks.models import GroundTruth
-from evalserver.jobs import FAILED, REJECTED, RUNNING, health, run_job, send
+from evalserver.jobs import FAILED, REJECTED, RUNNING, run_job, send
 from evalserver.jobs.model import LeaseLost, claim
-from evalserver.submissions import services
+from evalserver.submissions import quota, services
 from evalserver.submissions.evaluation import comparison
 from evalserver.submissions.evaluation.job import evaluate_submission, stop_submission
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
+from tests.server.real_scores import submit
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -139,9 +141,10 @@ def test_the_signal_is_the_leases_only_while_it_lasts(empty_queue):
 
 
 def test_a_stopped_submission_says_so_keeps_its_slot_and_can_be_sent_again(client, organiser, empty_queue):
-    user = make_user("Ada")
-    submission = make_submission(make_benchmark(), team=user.teams.get(), created_by=user)
+    user, phase = make_user("Ada"), make_benchmark(per_day=1)
+    submission = submit(phase, user=user)
     press_stop(client, submission)
+    assert quota.slots_left(team=user.teams.get(), phase=phase) == 0
     client.force_login(user)
     assert "Stopped by an organiser" in client.get(reverse("submission", args=[submission.code])).content.decode()
     submission.refresh_from_db()
@@ -221,5 +224,5 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
 
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):
     page = client.get(reverse("admin:queue")).content.decode()
-    for wall in health.reader_protection():
+    for wall in walls():
         assert wall.keeps_from in page

@@ -30,7 +30,7 @@ from evalserver.uploads import local_path
 
 def evaluate_submission(submission_id: int) -> None:
     """Run an evaluation to an end state, unless another worker does or did."""
-    run_job(Submission, submission_id, _evaluate, release=notifications.end_without_result)
+    run_job(Submission, submission_id, _evaluate)
 
 
 @transaction.atomic
@@ -39,11 +39,8 @@ def stop_submission(submission: Submission) -> bool:
 
     Its slot stays taken, and `retry_submission` sends it again. One that was being re-scored is scored as before.
     """
-    scored_before = submission.scores.exists()
-    stopped = stop_job(Submission, submission.pk, target=Submission.DONE_STATUS if scored_before else REJECTED)
-    if stopped and not scored_before:
-        notifications.queue_mail(submission.pk)
-    return stopped
+    target = Submission.DONE_STATUS if submission.scores.exists() else REJECTED
+    return stop_job(Submission, submission.pk, target=target)
 
 
 def _evaluate(lease: Lease) -> None:
@@ -125,7 +122,7 @@ def sample_file(
 
 def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:
     """Store what may be wrong with a file though it can be scored, such as chunks that are not there."""
-    warnings = [volume_file.complaint("warning", line)["message"] for line in info.warnings]
+    warnings = [volume_file.for_its_team(line) for line in info.warnings]
     VolumeFile.objects.filter(pk=volume_file.pk).update(warnings=warnings)
 
 

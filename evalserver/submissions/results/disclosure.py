@@ -57,14 +57,17 @@ def rule_of(evaluation: Evaluation) -> Disclosure:
 LABELLED = {"total_nm": F("report__edges_nm__total"), "omitted_nm": F("report__edges_nm__omitted")}
 
 
-def labelled_nm(evaluation: Evaluation) -> float | None:
-    """Cable at whose ends there are labels; None where the record does not tell."""
+def labelled_nm(total_nm: float | None, omitted_nm: float | None) -> float | None:
+    """Cable at whose ends there are labels, of the two that LABELLED picks; None where the record does not tell."""
+    return None if total_nm is None or omitted_nm is None else total_nm - omitted_nm
+
+
+def _total_and_omitted_nm(evaluation: Evaluation) -> tuple[float | None, float | None]:
     if "report" in evaluation.get_deferred_fields():
         total, omitted = (getattr(evaluation, name) for name in LABELLED)
-    else:
-        edges = evaluation.report.get("edges_nm") or {}
-        total, omitted = edges.get("total"), edges.get("omitted")
-    return None if total is None or omitted is None else total - omitted
+        return total, omitted
+    edges = evaluation.report.get("edges_nm") or {}
+    return edges.get("total"), edges.get("omitted")
 
 
 def shown_score(evaluation: Evaluation) -> ShownScore:
@@ -73,7 +76,7 @@ def shown_score(evaluation: Evaluation) -> ShownScore:
     gt_erl_nm = rule.erl_nm(evaluation.gt_erl_nm)
     if rule.is_exact:
         return ShownScore(evaluation.erl_nm, evaluation.normalized_erl, gt_erl_nm)
-    if rule.labels_too_little(labelled_nm(evaluation)):
+    if rule.labels_too_little(labelled_nm(*_total_and_omitted_nm(evaluation))):
         return ShownScore(None, None, gt_erl_nm, WITHHELD)
     share = rule.normalized(evaluation.erl_nm, evaluation.gt_erl_nm)
     return ShownScore(rule.erl_nm(evaluation.erl_nm), share, gt_erl_nm)
@@ -118,9 +121,9 @@ def shown_report(evaluation: Evaluation) -> Report | None:
     report, rule = evaluation.report, rule_of(evaluation)
     if rule.is_exact:
         return dict(report)
-    if shown_score(evaluation).withheld:
-        return None
     score = shown_score(evaluation)
+    if score.withheld:
+        return None
     settings = ("schema", "tolerance_nodes", "voxel_size_nm", "no_merge_mask", "metric_version")
     constants = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
     shown = {
@@ -236,12 +239,14 @@ def shown_comparison(comparison: Comparison, pairs: Sequence[tuple[Evaluation, E
     On hidden ground truth a difference is that of the two figures shown, its interval is rounded as an ERL is, the
     p-value is told as a class, and axons are not counted. pairs : evaluations of A and B of each volume.
     """
-    if comparison.result is None or any(shown_score(e).withheld for pair in pairs for e in pair):
+    if comparison.result is None:
         return None
-    rules = {a.volume_file.volume.slug: rule_of(a) for a, _ in pairs}
-    differences = {
-        a.volume_file.volume.slug: (shown_score(a).erl_nm or 0.0) - (shown_score(b).erl_nm or 0.0) for a, b in pairs
-    }
+    rules, differences = {}, {}
+    for a, b in pairs:
+        slug, left, right = a.volume_file.volume.slug, shown_score(a).erl_nm, shown_score(b).erl_nm
+        if left is None or right is None:
+            return None
+        rules[slug], differences[slug] = rule_of(a), left - right
     volumes = []
     for row in comparison.result["volumes"]:
         slug = row["volume"]

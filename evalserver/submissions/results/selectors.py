@@ -35,9 +35,9 @@ class Result:
         return [VolumeResult.of(evaluation) for evaluation in self.evaluations]
 
 
-def result_of(submission: Submission) -> Result | None:
+def result_of(submission: Submission, *, reports: bool = True) -> Result | None:
     """Scores under the current metric, ground truth and tolerance, or else the last ones there are."""
-    return results_of([submission]).get(submission.pk)
+    return results_of([submission], reports=reports).get(submission.pk)
 
 
 def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> dict[int, Result]:
@@ -55,7 +55,7 @@ def results_of(submissions: Iterable[Submission], *, reports: bool = True) -> di
     if not reports:
         found = found.defer("report", "timings").annotate(**disclosure.LABELLED)
     evaluations: dict[int, list[Evaluation]] = defaultdict(list)
-    for evaluation in found.order_by("created_at"):
+    for evaluation in found.reverse():  # oldest first
         evaluations[evaluation.volume_file.submission_id].append(evaluation)
     results = {pk: _result(scores[pk], evaluations[pk], rulers[phase]) for pk, phase in phases.items() if scores[pk]}
     # Without evaluations there is nothing that says how finely a mean may be told.

@@ -19,7 +19,7 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     membership = team.memberships.filter(user=request.user.pk).first()
     is_member = membership is not None
     submissions = selectors.visible_submissions(request.user).filter(team=team)
-    shown = submissions.select_related("team", "phase__benchmark").order_by("-created_at", "-pk")[:200]
+    shown = submissions.select_related("team", "phase__benchmark")[:200]
     if not is_member and not request.user.is_staff and not submissions.exists():
         raise Http404
     owns = membership is not None and membership.role == Membership.Role.OWNER
