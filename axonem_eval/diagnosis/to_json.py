@@ -185,7 +185,8 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
     ]
     lines += [
         f"  {_voxel(row)}  segment {row['segment']}, {row['kind']}, the shorter line "
-        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
+        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, "
+        f"score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
         for row in data["likely_mergers"]["places"]
     ]
     return lines
