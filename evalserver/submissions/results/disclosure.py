@@ -184,9 +184,16 @@ def _interval(interval: Report, gt_erl_nm: float, rule: Disclosure) -> Report:
 
 
 def _counts(counts: Report, cable_nm: float, rule: Disclosure) -> Report:
+    """A number that is rounded to 0 need not be 0: its rate is None."""
     shown = {name: rule.count(counts[name]) for name in COUNTS}
-    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if cable_nm else 0.0 for name, n in shown.items()}
+    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if n and cable_nm else None for name, n in shown.items()}
     return {**shown, **per_mm}
+
+
+def count_in_words(value: int, report: Report) -> str:
+    """A number of errors in a report as `shown_report` gives it: `40`, or `fewer than 20` where it is rounded to 0."""
+    step = report.get("rounded_to", {}).get("count")
+    return f"fewer than {step:,}" if step and not value else f"{value:,}"
 
 
 def _tolerance_point(point: Report, gt_erl_nm: float, rule: Disclosure) -> Report:
