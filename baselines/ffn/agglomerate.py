@@ -4,7 +4,7 @@ The scores of all decision points are kept in a table, so other thresholds need 
 2018, Methods; the thresholds are those that google/ffn's manual gives as careful ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from axonem_eval.union_find import join, root
 from baselines.common.blockwise import Box, Ledger, write_npz
 from baselines.ffn.decision_points import DecisionPoints
+from baselines.ffn.flood import Work
 from baselines.ffn.model import Triple
 from baselines.ffn.resegment import Comparison, Resegmenter, canvas_box
 
@@ -74,48 +75,59 @@ class ScoreTable:
             return cls(points, {column.name: file[column.name] for column in fields(Comparison)})
 
 
-def contact_share(points: DecisionPoints) -> NDArray[np.float64]:
-    """(points,) share of a pair in all contacts of one of its segments, the larger of the two shares.
+def smaller_voxels(points: DecisionPoints, labels: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
+    """(points,) voxels of the smaller of both segments. labels : the segmentation, in parts."""
+    ids, voxels = np.unique(np.concatenate([points.a, points.b])), np.zeros(2 * len(points) + 1, np.int64)
+    for part in labels:
+        found, count = np.unique(part, return_counts=True)
+        place = np.searchsorted(ids, found)
+        known = place < len(ids)
+        known[known] = ids[place[known]] == found[known]
+        voxels[place[known]] += count[known]
+    return np.minimum(voxels[np.searchsorted(ids, points.a)], voxels[np.searchsorted(ids, points.b)])
 
-    A part that was split off mostly touches what it was split from, so this is a good order to ask in.
-    """
-    _, number = np.unique(np.concatenate([points.a, points.b]), return_inverse=True)
-    a, b = number[: len(points)], number[len(points) :]
-    total = np.bincount(np.concatenate([a, b]), weights=np.tile(points.contacts, 2))
-    return points.contacts / np.minimum(total[a], total[b]) if len(points) else np.zeros(0)
 
-
-def compare_points(
+def asking(
     points: DecisionPoints,
     image: Callable[[Box], NDArray[np.float32]],
     labels: Volume,
     resegmenter: Resegmenter,
     ledger: Ledger,
-) -> Iterator[Comparison]:
-    """Ask the network at each point in turn; results of points that the ledger holds are read.
+) -> Iterator[Work[None]]:
+    """The work of each point that the ledger does not hold yet; what comes of it is kept there, a row each.
 
     image : gives normalised grey values of a box.   labels : the segmentation that the points belong to.
-    Of a pair the segment with fewer voxels in the canvas is asked first: it takes fewer steps.
     """
-    for a, b, zyx in zip(points.a, points.b, points.zyx, strict=True):
-        name = f"{a}-{b}"
-        done = ledger.done(name)
-        if done is None:
-            z, y, x = (int(p) for p in zyx)
-            done = asdict(compare_at(image, labels, resegmenter, (z, y, x), int(a), int(b)))
-            ledger.finish(name, **done)
-        yield Comparison(**done)
+    for a, b, zyx in zip(points.a.tolist(), points.b.tolist(), points.zyx.tolist(), strict=True):
+        if ledger.done(_name(a, b)) is None:
+            yield _asking_one(image, labels, resegmenter, ledger, tuple(zyx), a, b)
 
 
-def compare_at(
+def _asking_one(
+    image: Callable[[Box], NDArray[np.float32]],
+    labels: Volume,
+    resegmenter: Resegmenter,
+    ledger: Ledger,
+    point_zyx: Triple,
+    a: int,
+    b: int,
+) -> Work[None]:
+    found = yield from comparing_at(image, labels, resegmenter, point_zyx, a, b)
+    ledger.finish(_name(a, b), **asdict(found))
+
+
+def comparing_at(
     image: Callable[[Box], NDArray[np.float32]],
     labels: Volume,
     resegmenter: Resegmenter,
     point_zyx: Triple,
     a: int,
     b: int,
-) -> Comparison:
-    """What the network says at one point. Raises ValueError where a segment is not there."""
+) -> Work[Comparison]:
+    """What the network says at one point. Raises ValueError where a segment is not there.
+
+    The segment with fewer voxels in the canvas goes first, as A: it takes fewer steps, and often decides alone.
+    """
     box = canvas_box(point_zyx, resegmenter.options.radius_zyx, labels.shape)
     around = labels[box]
     voxels = {segment: int(np.count_nonzero(around == segment)) for segment in (a, b)}
@@ -126,7 +138,23 @@ def compare_at(
         )
     z, y, x = (p - s.start for p, s in zip(point_zyx, box, strict=True))
     less, more = sorted((a, b), key=lambda segment: (voxels[segment], segment))
-    return resegmenter.compare(image(box), around, (z, y, x), less, more)
+    found = yield from resegmenter.comparing(image(box), around, (z, y, x), less, more)
+    return found
+
+
+def read_scores(points: DecisionPoints, ledger: Ledger) -> ScoreTable:
+    """The table of points that were all asked. Raises ValueError where one was not."""
+    found = []
+    for a, b in zip(points.a.tolist(), points.b.tolist(), strict=True):
+        row = ledger.done(_name(a, b))
+        if row is None:
+            raise ValueError(f"{ledger.folder}: nothing of segments {a} and {b}; ask at their decision point first")
+        found.append(Comparison(**row))
+    return ScoreTable.of(points, found)
+
+
+def _name(a: int, b: int) -> str:
+    return f"{a}-{b}"
 
 
 def merged_ids(ids: NDArray[np.uint64], a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:

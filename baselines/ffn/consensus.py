@@ -94,7 +94,8 @@ def downsampled(image: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
     fz, fy, fx = factor_zyx
     boxes = image[: z * fz, : y * fy, : x * fx].reshape(z, fz, y, fy, x, fx)
     mean = boxes.mean(axis=(1, 3, 5), dtype=np.float64)
-    return (np.rint(mean) if image.dtype.kind in "iu" else mean).astype(image.dtype)
+    found: NDArray[Any] = (np.rint(mean) if image.dtype.kind in "iu" else mean).astype(image.dtype)
+    return found
 
 
 def upsampled(labels: NDArray[Any], factor_zyx: Triple, shape_zyx: Triple) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from baselines.common.blockwise import Box
 from baselines.common.config_types import FloatTriple
-from baselines.ffn.flood import Canvas, FloodOptions, Step, logit
+from baselines.ffn.flood import Canvas, FloodOptions, Step, Work, logit
 from baselines.ffn.model import Triple
 
 _WAS_LIKELY = logit(0.8)
@@ -91,9 +91,9 @@ class Resegmenter:
     flood: FloodOptions = field(default_factory=FloodOptions)
     options: ResegmentOptions = field(default_factory=ResegmentOptions)
 
-    def compare(
+    def comparing(
         self, image: NDArray[np.float32], labels: NDArray[Any], point_zyx: Triple, a: int, b: int
-    ) -> Comparison:
+    ) -> Work[Comparison]:
         """Grow an object from segment a, and afresh one from b, and compare them.
 
         image, labels : normalised grey values and ids of the ``canvas_box``.   point_zyx : in coordinates of the box.
@@ -103,18 +103,21 @@ class Resegmenter:
         pair = (labels == a, labels == b)
         canvas.segmentation[:] = (labels > 0) & ~pair[0] & ~pair[1]
         box = canvas_box(point_zyx, self.options.analysis_radius_zyx, _triple(image.shape))
-        from_a = self._grow(canvas, pair, 0, box)
+        from_a = yield from self._grow(canvas, pair, 0, box)
         if self.options.stop_early and min(from_a.recovered) < self.options.recovery:
             return _comparison(from_a, _Grown(np.zeros_like(from_a.mask)), canvas.counts.steps)
-        return _comparison(from_a, self._grow(canvas, pair, 1, box), canvas.counts.steps)
+        from_b = yield from self._grow(canvas, pair, 1, box)
+        return _comparison(from_a, from_b, canvas.counts.steps)
 
-    def _grow(self, canvas: Canvas, pair: tuple[NDArray[np.bool_], NDArray[np.bool_]], own: int, box: Box) -> _Grown:
+    def _grow(
+        self, canvas: Canvas, pair: tuple[NDArray[np.bool_], NDArray[np.bool_]], own: int, box: Box
+    ) -> Work[_Grown]:
         """The object of the first seed that finds enough of its own segment again, else of the last seed."""
         grown = _Grown(np.zeros(canvas.image[box].shape, bool))
         for seed in self._seeds(pair[own]):
             watch = _Deleted(box)
             canvas.watch = watch
-            canvas.flood(seed)
+            yield from canvas.flooding(seed)
             # Comparisons with NaN are false: what no field of view met is not of the object.
             logits = canvas.logits[box]
             likely = logits >= logit(self.flood.segment_probability)

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from baselines.common.blockwise import Ledger, OtherJob, blocks
-from baselines.ffn.agglomerate import MergeOptions, ScoreTable, compare_at, compare_points, contact_share, merged_ids
+from baselines.ffn.agglomerate import (
+    MergeOptions,
+    ScoreTable,
+    asking,
+    comparing_at,
+    merged_ids,
+    read_scores,
+    smaller_voxels,
+)
 from baselines.ffn.decision_points import DecisionPoints, decision_points, joined_points
-from baselines.ffn.flood import FloodOptions
+from baselines.ffn.flood import FloodOptions, finish
 from baselines.ffn.resegment import Comparison, Resegmenter, ResegmentOptions, canvas_box
 from tests.training.test_ffn import bright_step
 
@@ -109,7 +117,12 @@ def resegmenter(step=bright_step, **options) -> Resegmenter:
 
 def ask(a, b, point=(15, 10, 30), step=bright_step, **options) -> Comparison:
     image, labels = split_tube()
-    return compare_at(lambda box: image[box], labels, resegmenter(step, **options), point, a, b)
+    return finish(comparing_at(lambda box: image[box], labels, resegmenter(step, **options), point, a, b), step)
+
+
+def compare(image, labels, point) -> Comparison:
+    """Segments 4 and 9 in a canvas of its own."""
+    return finish(resegmenter(stop_early=False).comparing(image, labels, point, 4, 9), bright_step)
 
 
 def is_merge(*rows: Comparison, **options) -> list[bool]:
@@ -144,7 +157,8 @@ def test_other_objects_bar_the_way_and_do_not_count():
     """The tube's two ends are far apart and a third segment lies between them."""
     image, labels = split_tube()
     labels[:, :15, 25:36] = np.where(labels[:, :15, 25:36] > 0, 7, 0)
-    found = resegmenter(stop_early=False).compare(image[:, :, 5:56], labels[:, :, 5:56], (15, 10, 25), 4, 9)
+    box = (slice(0, 31), slice(0, 31), slice(5, 56))
+    found = compare(image[box], labels[box], (15, 10, 25))
     assert min(found.recovered_aa, found.recovered_bb) > 0.9
     assert (found.recovered_ab, found.recovered_ba) == (0.0, 0.0)
 
@@ -158,7 +172,9 @@ def test_a_seed_that_fails_is_followed_by_others_elsewhere_in_the_segment():
         seeds.append(float(patch[4, 4, 4]))
         return np.full(patch.shape, -4, np.float32)
 
-    found = compare_at(lambda box: image[box], labels, resegmenter(weak, attempts=3), (15, 10, 30), 4, 9)
+    found = finish(
+        comparing_at(lambda box: image[box], labels, resegmenter(weak, attempts=3), (15, 10, 30), 4, 9), weak
+    )
     assert (found.steps, found.iou, found.recovered_aa) == (3, 0.0, 0.0)
     assert len(set(seeds)) == 3
 
@@ -166,10 +182,10 @@ def test_a_seed_that_fails_is_followed_by_others_elsewhere_in_the_segment():
 def test_seeds_keep_half_a_field_of_view_from_the_border_of_the_canvas():
     image, labels = split_tube()
     narrow = image[10:19], labels[10:19]  # nine sections: one place along z
-    found = resegmenter(stop_early=False).compare(*narrow, (4, 10, 30), 4, 9)
+    found = compare(*narrow, (4, 10, 30))
     assert found.steps > 0
     thin = image[12:19], labels[12:19]  # seven: no field of view fits
-    assert resegmenter(stop_early=False).compare(*thin, (3, 10, 30), 4, 9) == Comparison()
+    assert compare(*thin, (3, 10, 30)) == Comparison()
 
 
 def test_voxels_that_fall_from_likely_to_unlikely_are_counted_within_the_analysis_box():
@@ -225,10 +241,10 @@ def test_joined_segments_take_the_smallest_id_of_their_set():
     assert merged_ids(ids, a, b).tolist() == [2, 3, 3, 8, 3, 8]
 
 
-def test_the_share_of_contacts_is_that_of_the_segment_with_fewer():
-    ids = np.array([[1, 2], [1, 3], [2, 3]], np.uint64).T
-    points = DecisionPoints(*ids, np.zeros((3, 3), np.int64), np.zeros(3), np.array([10, 30, 10]))
-    assert contact_share(points).tolist() == [10 / 20, 30 / 40, 10 / 20]
+def test_the_smaller_segment_of_each_pair_is_measured_over_all_parts():
+    points = DecisionPoints(*np.array([[1, 2], [2, 9]], np.uint64).T, np.zeros((2, 3)), np.zeros(2), np.ones(2))
+    parts = [np.array([0, 1, 1, 2, 2, 2], np.uint32), np.array([2, 1, 50, 9], np.uint32)]
+    assert smaller_voxels(points, parts).tolist() == [3, 1]
 
 
 def test_points_asked_before_a_kill_are_not_asked_again(tmp_path):
@@ -240,22 +256,21 @@ def test_points_asked_before_a_kill_are_not_asked_again(tmp_path):
         asked.append(1)
         return bright_step(patch, logits)
 
-    def rows():
-        return compare_points(points, lambda box: image[box], labels, resegmenter(step), Ledger(tmp_path, job))
+    def works():
+        return asking(points, lambda box: image[box], labels, resegmenter(step), Ledger(tmp_path, job))
 
-    first = next(rows())
-    del asked[:]
-    every = list(rows())
-    assert every[0] == first
-    assert sum(row.steps for row in every) - first.steps == len(asked)
-    del asked[:]
-    assert list(rows()) == every
-    assert not asked
+    finish(next(works()), step)
+    with pytest.raises(ValueError, match="ask at their decision point first"):
+        read_scores(points, Ledger(tmp_path, job))
+    before = len(asked)
+    for work in works():
+        finish(work, step)
+    assert not list(works())
+    table = read_scores(points, Ledger(tmp_path, job))
+    assert table.scores["steps"].sum() == len(asked) > before > 0
     with pytest.raises(OtherJob):
         Ledger(tmp_path, {"segmentation": "another"})
-    table = ScoreTable.of(points, every)
     table.save(tmp_path / "scores.npz")
-    again = ScoreTable.load(tmp_path / "scores.npz")
-    merged = again.accepted(MergeOptions())
+    merged = ScoreTable.load(tmp_path / "scores.npz").accepted(MergeOptions())
     assert merged.tolist() == table.accepted(MergeOptions()).tolist()
     assert list(zip(points.a[merged].tolist(), points.b[merged].tolist(), strict=True)) == [(4, 9)]
