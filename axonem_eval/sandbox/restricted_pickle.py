@@ -91,7 +91,8 @@ class _DType:
     def numpy(self) -> "np.dtype[Any]":
         if not _PLAIN.fullmatch(self._code):
             _refuse(f"an array of dtype {self._code!r}, which holds objects")
-        return np.dtype(self._code).newbyteorder("=" if self._order == "|" else self._order)  # type: ignore[call-overload,no-any-return]
+        order = "=" if self._order == "|" else self._order
+        return np.dtype(f"{order}{self._code}")
 
 
 class StoredArray:
@@ -190,7 +191,8 @@ class _Reader(pickle.Unpickler):
 
 def read_objects(data: bytes) -> list[Any]:
     """The objects of a pickle stream, in its order. Raises InputError for what is no such stream, or needs more."""
-    file, found = io.BytesIO(data), []
+    file = io.BytesIO(data)
+    found: list[Any] = []
     while len(found) < MAX_OBJECTS and file.tell() < len(data):
         try:
             found.append(_Reader(file, encoding="latin1").load())

@@ -320,7 +320,7 @@ def connected_pieces(n_nodes: int, edge_u: NDArray[Any], edge_v: NDArray[Any]) -
     _, first = np.unique(piece, return_index=True)
     rank = np.empty(n_pieces, np.int32)
     rank[np.argsort(first)] = np.arange(n_pieces, dtype=np.int32)
-    return rank[piece]
+    return np.asarray(rank[piece], np.int32)
 
 
 def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -100,8 +100,8 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
         for value in (score.erl_low_nm, score.erl_high_nm)
     )
     erl_nm, share = _mean([s.erl_nm for s in shown]), _mean([s.normalized_erl for s in shown])
-    ranked = {"erl": erl_nm, "normalized_erl": share}.get(variant_named(evaluations[0].scoring_variant).headline)
-    return Headline(erl_nm, share, low, high, ranked)
+    shown_by = {"erl": erl_nm, "normalized_erl": share}
+    return Headline(erl_nm, share, low, high, shown_by.get(variant_named(evaluations[0].scoring_variant).headline))
 
 
 def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,9 +184,16 @@ def _interval(interval: Report, gt_erl_nm: float, rule: Disclosure) -> Report:
 
 
 def _counts(counts: Report, cable_nm: float, rule: Disclosure) -> Report:
+    """A number that is rounded to 0 need not be 0: its rate is None."""
     shown = {name: rule.count(counts[name]) for name in COUNTS}
-    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if cable_nm else 0.0 for name, n in shown.items()}
+    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if n and cable_nm else None for name, n in shown.items()}
     return {**shown, **per_mm}
+
+
+def count_in_words(value: int, report: Report) -> str:
+    """A number of errors in a report as `shown_report` gives it: `40`, or `fewer than 20` where it is rounded to 0."""
+    step = report.get("rounded_to", {}).get("count")
+    return f"fewer than {step:,}" if step and not value else f"{value:,}"
 
 
 def _tolerance_point(point: Report, gt_erl_nm: float, rule: Disclosure) -> Report:
