@@ -40,9 +40,7 @@ def closed_reason(phase: Phase) -> str | None:
     if phase.opens_at > timezone.now():
         return f"The phase “{phase.name}” opens on {phase.opens_at:%Y-%m-%d %H:%M} UTC."
     if not phase.is_open:
-        return (
-            f"The phase “{phase.name}” closed on {phase.closes_at:%Y-%m-%d %H:%M} UTC."
-        )
+        return f"The phase “{phase.name}” closed on {phase.closes_at:%Y-%m-%d %H:%M} UTC."
     if not volumes:
         return f"The phase “{phase.name}” has no volume yet."
     if not all(any(row.is_current for row in volume.ground_truths.all()) for volume in volumes):

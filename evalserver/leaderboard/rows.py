@@ -20,6 +20,7 @@ class VolumeScore:
 class Row:
     """One entry. scores : in the order of the table's volumes. low_nm, high_nm : 95% interval of the mean.
 
+    same_files_as : code and method of the first listed entry with the same files; None where there is no other.
     rank : None for an entry that a newer one of its team supersedes.
     """
 
@@ -35,6 +36,7 @@ class Row:
     high_nm: float | None
     scores: tuple[VolumeScore, ...]
     submitted_at: datetime
+    same_files_as: tuple[str, str] | None = None
 
     @property
     def is_superseded(self) -> bool:
