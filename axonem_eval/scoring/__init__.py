@@ -22,6 +22,7 @@ from axonem_eval.scoring.compare import compare_samples
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
 from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
 from axonem_eval.scoring.files import sample_and_count, sample_file
+from axonem_eval.scoring.fixed_errors import erl_fixed_nm
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "axon_table",
     "compare_samples",
     "dense_scores",
+    "erl_fixed_nm",
     "erl_interval",
     "erl_lost_nm",
     "error_counts",
