@@ -11,7 +11,7 @@ from django.core.paginator import Page, Paginator
 
 from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
 from evalserver.benchmarks.disclosure import GroundTruthFigures
-from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
@@ -72,17 +72,45 @@ class BoardState:
 
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     """The state now."""
-    volumes = list(phase.volumes.order_by("position", "pk"))
-    current = current_ground_truths(phase)
+    volumes, current, ruler, ranked = _ranked_now(phase)
     columns = [
         Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
         for volume in volumes
     ]
-    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
-    complete = bool(columns) and len(ground_truths) == len(columns)
-    ruler = ruler_of(ground_truths) if complete else None
-    ranked = ranking(phase, ruler, ground_truths) if ruler else None
     return BoardState(columns, ruler, ranked, _published(benchmark, columns))
+
+
+def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str | None, Ranking | None]:
+    """Volumes in the order of the table, their ground truths, ruler and ranking; both None while one is missing."""
+    volumes = list(phase.volumes.order_by("position", "pk"))
+    current = current_ground_truths(phase)
+    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
+    complete = bool(volumes) and len(ground_truths) == len(volumes)
+    ruler = ruler_of(ground_truths) if complete else None
+    return volumes, current, ruler, ranking(phase, ruler, ground_truths) if ruler else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry stands. total : entries with a rank. is_ranked : False for the rank that it would have."""
+
+    rank: int
+    total: int
+    is_ranked: bool
+
+
+def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
+    """The rank of an entry by its mean as it is shown; None for a superseded one, or where nothing is ranked."""
+    *_, ranked = _ranked_now(submission.phase)
+    if ranked is None:
+        return None
+    total = int((~ranked.superseded).sum())
+    own = np.flatnonzero(ranked.submission == submission.pk)
+    if len(own):
+        rank = int(ranked.rank[own[0]])
+        return Place(rank, total, True) if rank else None
+    above = int((ranked.mean_erl_nm[~ranked.superseded] > mean_erl_nm).sum())
+    return Place(above + 1, total + 1, False)
 
 
 def leaderboard(
