@@ -96,10 +96,13 @@ def retry_registration(*, ground_truth: GroundTruth) -> bool:
     return moved
 
 
+NOT_OF_THE_BENCHMARK = ("slug", "volumes", "phases", "published", "links")
+
+
 @transaction.atomic
 def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     """Create or update a benchmark from its definition (a parsed TOML file); what it does not name is kept."""
-    head = {k: v for k, v in definition.items() if k not in ("slug", "volumes", "phases", "published")}
+    head = {k: v for k, v in definition.items() if k not in NOT_OF_THE_BENCHMARK}
     if "scoring_variant" in head:
         require_variant(head["scoring_variant"], Benchmark.objects.filter(slug=definition["slug"]).first())
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
@@ -127,6 +130,10 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
         raise InputError.of("hidden_ground_truth", complaint)
     for position, row in enumerate(definition.get("published", [])):
         _load_published(benchmark, volumes, position, dict(row))
+    for position, row in enumerate(definition.get("links", [])):
+        TrainingFile.objects.update_or_create(
+            benchmark=benchmark, title=row["title"], defaults={**row, "position": position}
+        )
     return benchmark
 
 
@@ -175,16 +182,18 @@ def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> N
 
 
 def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]) -> None:
-    erl_um, percent = row.pop("erl_um"), row.pop("percent", {})
+    erl_um, percent = row.pop("erl_um", {}), row.pop("percent", {})
     entry, _ = PublishedEntry.objects.update_or_create(
         benchmark=benchmark,
         method=row.pop("method"),
         source=row.pop("source"),
         defaults={**row, "position": position},
     )
-    for slug, value in erl_um.items():
+    for slug in erl_um.keys() | percent.keys():
         PublishedScore.objects.update_or_create(
-            entry=entry, volume=volumes[slug], defaults={"erl_um": value, "percent": percent.get(slug)}
+            entry=entry,
+            volume=volumes[slug],
+            defaults={"erl_um": erl_um.get(slug), "percent": percent.get(slug)},
         )
 
 
