@@ -33,7 +33,7 @@ CONNECT_S = 20
 LOCAL_CONFIG = {f"distributed.worker.memory.{action}": False for action in ("target", "spill", "pause")}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cluster:
     """Where tasks run. Close it, or use it in a ``with`` statement.
 
