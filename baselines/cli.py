@@ -6,6 +6,7 @@ Progress goes to stderr, results to stdout. Exit status: 0 success, 1 a fault in
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
     from baselines.affinity_unet.run import Run
+    from baselines.common.cluster import Cluster
     from baselines.common.evaluate import Scores
 
 SHIPPED = Path(__file__).parent / "configs"
@@ -41,22 +43,30 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = add("train", "Train the network. An interrupted training continues where it stopped.")
     train.add_argument("--fold", type=int, metavar="N", help="train only this fold, counted from 0")
-    for name, text in (
-        ("predict", "Predict affinities. If you start it several times, the processes share the work."),
-        ("segment", "Segment the affinities at the chosen threshold, and write the labels to HDF5."),
-        ("evaluate", "Score the segmentation by ERL, ARAND and VOI."),
-    ):
-        add(name, text).add_argument(
-            "--volume", help="name of a test volume, or `validate` (default: all test volumes)"
-        )
+    predict = add("predict", "Predict affinities.")
+    segment = add("segment", "Segment the affinities at the chosen threshold, and write the labels to HDF5.")
+    evaluate = add("evaluate", "Score the segmentation by ERL, ARAND and VOI.")
     picture = add("picture", "Draw a section as PNG: EM, affinities, segmentation, ground truth.")
-    picture.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
+    for command in (predict, segment, evaluate, picture):
+        command.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
     picture.add_argument("--scale", type=int, default=1, help="pixels per voxel (default 1)")
     reproduce = add("reproduce", "Run all stages, from data to scored labels. With --submit, also submit them.")
     reproduce.add_argument(
         "--submit", action="store_true", help="submit the labels afterwards; log in first with `axonem login`"
     )
+    for command in (predict, segment, reproduce):
+        where = command.add_mutually_exclusive_group()
+        where.add_argument(
+            "--workers", type=_positive, default=0, metavar="N",
+            help="compute in N processes of this machine (default: in this one)",
+        )  # fmt: skip
+        where.add_argument(
+            "--scheduler",
+            default="",
+            metavar="ADDRESS",
+            help="compute on the workers of a Dask scheduler, tcp://HOST:PORT",
+        )
     submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")
@@ -69,6 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="last.pt of a run")
     export.add_argument("target", metavar="TARGET", type=Path, help="file to write (.pt)")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; expected 1 or more")
+    return number
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,23 +119,32 @@ def find_config(name: str) -> Path:
     return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
 
 
-def _open(options: argparse.Namespace) -> "Run":
+def _open(options: argparse.Namespace, cluster: "Cluster") -> "Run":
     """The run that the command line names."""
     from baselines.affinity_unet.run import open_run
     from baselines.common.config_file import load_config
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
+    if cluster.scheduler:  # its workers may have another current folder
+        folder, config = folder.absolute(), replace(config, folder=str(Path(config.folder).absolute()))
     command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
-    return open_run(config, folder, command=command, quiet=options.quiet)
+    return open_run(config, folder, command=command, quiet=options.quiet, cluster=cluster)
 
 
 def _do(options: argparse.Namespace) -> int:
-    """Run the chosen command; returns the exit status."""
+    """Run the chosen command on the workers it asks for; returns the exit status."""
+    from baselines.common.cluster import Cluster
+
+    with Cluster(getattr(options, "workers", 0), getattr(options, "scheduler", "")) as cluster:
+        return _do_on(cluster, options)
+
+
+def _do_on(cluster: "Cluster", options: argparse.Namespace) -> int:
     from baselines.affinity_unet import stages
     from baselines.affinity_unet.inference import predict_volume
 
-    run = _open(options)
+    run = _open(options, cluster)
     names = [options.volume] if getattr(options, "volume", None) else run.tests
     if options.command == "train":
         _print(options, {"checkpoint": str(stages.train_run(_part(run, options.fold)))})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from axonem_eval.errors import InputError
 from baselines.common import evaluate
+from baselines.common.cluster import HERE, Cluster
 from baselines.common.config import ExperimentConfig
 from baselines.common.config_data import VolumeConfig
 from baselines.common.data import Volume, checksum, load_one
@@ -28,7 +29,10 @@ VALIDATE = "validate"
 
 @dataclass
 class Run:
-    """A configuration and its folder. fold : its index where it is one fold of another run; folds : its own."""
+    """A configuration and its folder. fold : its index where it is one fold of another run; folds : its own.
+
+    cluster : where tiles and blocks are computed.
+    """
 
     config: ExperimentConfig
     folder: Path
@@ -36,6 +40,7 @@ class Run:
     quiet: bool = False
     fold: int | None = None
     folds: list["Run"] = field(default_factory=list)
+    cluster: Cluster = HERE
     _volumes: dict[str, Volume] = field(default_factory=dict)
 
     @property
@@ -108,7 +113,13 @@ class Run:
 
 
 def open_run(
-    config: ExperimentConfig, folder: Path, *, command: str = "", quiet: bool = False, fold: int | None = None
+    config: ExperimentConfig,
+    folder: Path,
+    *,
+    command: str = "",
+    quiet: bool = False,
+    fold: int | None = None,
+    cluster: Cluster = HERE,
 ) -> Run:
     """The run of a configuration in a folder, which may hold results of earlier calls.
 
@@ -117,7 +128,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     provenance = Provenance(folder / "provenance.json", config, command)
     folds = [
-        open_run(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet, fold=i)
+        open_run(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet, fold=i, cluster=cluster)
         for i in range(len(config.folds))
     ]
-    return Run(config, folder, provenance, quiet, fold, folds)
+    return Run(config, folder, provenance, quiet, fold, folds, cluster)

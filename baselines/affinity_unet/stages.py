@@ -62,7 +62,8 @@ def _start(run: Run) -> Path | None:
     path = run.config.resolve(run.config.train.start)
     if path.suffix != ".toml":
         return path
-    start = open_run(load_config(path), run.folder / "start", command=f"baselines train {path.stem}", quiet=run.quiet)
+    command = f"baselines train {path.stem}"
+    start = open_run(load_config(path), run.folder / "start", command=command, quiet=run.quiet, cluster=run.cluster)
     if run.fold is not None:
         start = _same_fold(start, run, path)
     with run.provenance.stage("train start"):
