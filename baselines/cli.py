@@ -8,16 +8,17 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from axonem_eval.errors import InputError
 from axonem_eval.extras import missing_package
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
-    from baselines.affinity_unet.run import Run
     from baselines.common.cluster import Cluster
     from baselines.common.evaluate import Scores
+    from baselines.common.run import Run
+    from baselines.common.stages import Method
 
 SHIPPED = Path(__file__).parent / "configs"
 
@@ -43,10 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = add("train", "Train the network. An interrupted training continues where it stopped.")
     train.add_argument("--fold", type=int, metavar="N", help="train only this fold, counted from 0")
-    predict = add("predict", "Predict affinities.")
-    segment = add("segment", "Segment the affinities at the chosen threshold, and write the labels to HDF5.")
+    predict = add("predict", "Run the network over the test volumes.")
+    segment = add("segment", "Segment what the network predicted, and write the labels to HDF5.")
     evaluate = add("evaluate", "Score the segmentation by ERL, ARAND and VOI.")
-    picture = add("picture", "Draw a section as PNG: EM, affinities, segmentation, ground truth.")
+    picture = add("picture", "Draw a section as PNG: EM, affinities (U-Net), segmentation, ground truth.")
     for command in (predict, segment, evaluate, picture):
         command.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
@@ -56,17 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--submit", action="store_true", help="submit the labels afterwards; log in first with `axonem login`"
     )
     for command in (predict, segment, reproduce):
-        where = command.add_mutually_exclusive_group()
-        where.add_argument(
-            "--workers", type=_positive, default=0, metavar="N",
-            help="compute in N processes of this machine (default: in this one)",
-        )  # fmt: skip
-        where.add_argument(
-            "--scheduler",
-            default="",
-            metavar="ADDRESS",
-            help="compute on the workers of a Dask scheduler, tcp://HOST:PORT",
-        )
+        _add_cluster(command)
     submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")
@@ -79,6 +70,14 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="last.pt of a run")
     export.add_argument("target", metavar="TARGET", type=Path, help="file to write (.pt)")
     return parser
+
+
+def _add_cluster(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group()
+    text = "compute in N processes of this machine (default: in this one)"
+    where.add_argument("--workers", type=_positive, default=0, metavar="N", help=text)
+    text = "compute on the workers of a Dask scheduler, tcp://HOST:PORT"
+    where.add_argument("--scheduler", default="", metavar="ADDRESS", help=text)
 
 
 def _positive(text: str) -> int:
@@ -119,21 +118,24 @@ def find_config(name: str) -> Path:
     return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
 
 
-def _open(options: argparse.Namespace, cluster: "Cluster") -> "Run":
-    """The run that the command line names."""
-    from baselines.affinity_unet.run import open_run
+def _open(options: argparse.Namespace, cluster: "Cluster") -> "tuple[Method[Any], Run[Any]]":
+    """The method and the run that the command line names."""
     from baselines.common.config_file import load_config
+    from baselines.methods import METHODS
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
     if cluster.scheduler:  # its workers may have another current folder
         folder, config = folder.absolute(), replace(config, folder=str(Path(config.folder).absolute()))
     command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
-    return open_run(config, folder, command=command, quiet=options.quiet, cluster=cluster)
+    method = METHODS[config.method]
+    run = method.open_run(config, folder, command=command, quiet=options.quiet)
+    run.compute_on(cluster)
+    return method, run
 
 
 def _do(options: argparse.Namespace) -> int:
-    """Run the chosen command on the workers it asks for; returns the exit status."""
+    """Run the chosen command on the workers that it asks for; returns the exit status."""
     from baselines.common.cluster import Cluster
 
     with Cluster(getattr(options, "workers", 0), getattr(options, "scheduler", "")) as cluster:
@@ -141,44 +143,43 @@ def _do(options: argparse.Namespace) -> int:
 
 
 def _do_on(cluster: "Cluster", options: argparse.Namespace) -> int:
-    from baselines.affinity_unet import stages
-    from baselines.affinity_unet.inference import predict_volume
+    from baselines.common.stages import evaluate_volume
 
-    run = _open(options, cluster)
+    method, run = _open(options, cluster)
     names = [options.volume] if getattr(options, "volume", None) else run.tests
     if options.command == "train":
-        _print(options, {"checkpoint": str(stages.train_run(_part(run, options.fold)))})
+        _print(options, {"checkpoint": str(method.train(_part(run, options.fold)))})
     elif options.command == "predict":
-        _print(options, {name: str(predict_volume(run, name)) for name in names})
+        _print(options, {name: str(method.predict(run, name)) for name in names})
     elif options.command == "segment":
-        _print(options, {name: str(stages.segment_volume(run, name)) for name in names})
+        _print(options, {name: str(method.segment(run, name)) for name in names})
     elif options.command == "picture":
         files = {name: run.folder / f"{name}-{options.section}.png" for name in names}
-        made = {n: stages.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
+        made = {n: method.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
         _print(options, {name: str(path) for name, path in made.items()})
     elif options.command == "evaluate":
-        _print_scores(options, run, {name: stages.evaluate_volume(run, name) for name in names})
+        _print_scores(options, run, {name: evaluate_volume(run, name) for name in names})
     elif options.command == "reproduce":
-        _print_scores(options, run, stages.reproduce(run))
+        _print_scores(options, run, method.reproduce(run))
     if options.command == "submit" or getattr(options, "submit", False):
-        return _submit(options, run)
+        return _submit(options, run, method.title)
     return 0
 
 
-def _submit(options: argparse.Namespace, run: "Run") -> int:
+def _submit(options: argparse.Namespace, run: "Run[Any]", title: str) -> int:
     from baselines.common.submit import submit
 
     return submit(
         options.benchmark or run.config.benchmark,
         {name: run.labels(name) for name in run.tests},
-        method=f"Affinity U-Net ({run.config.name})",
+        method=f"{title} ({run.config.name})",
         provenance=run.provenance.path,
         server=options.server or "",
         reference=options.reference,
     )
 
 
-def _part(run: "Run", fold: int | None) -> "Run":
+def _part(run: "Run[Any]", fold: int | None) -> "Run[Any]":
     """The run, or one of its folds."""
     if fold is None:
         return run
@@ -197,9 +198,9 @@ def _print(options: argparse.Namespace, values: dict[str, str]) -> None:
             print(f"{name}: {value}")
 
 
-def _print_scores(options: argparse.Namespace, run: "Run", scores: "dict[str, Scores]") -> None:
-    from baselines.affinity_unet.stages import published_scores
+def _print_scores(options: argparse.Namespace, run: "Run[Any]", scores: "dict[str, Scores]") -> None:
     from baselines.common.evaluate import lines
+    from baselines.common.stages import published_scores
 
     if options.json:
         print(json.dumps(scores))

@@ -8,19 +8,19 @@ from pathlib import Path
 from torch import nn
 
 from axonem_eval.errors import InputError
+from baselines.affinity_unet.config import UnetConfig
 from baselines.affinity_unet.hierarchy import Hierarchy
 from baselines.affinity_unet.networks import load_model
 from baselines.affinity_unet.predict import Readable, Source, predict_from
-from baselines.affinity_unet.run import Run
+from baselines.affinity_unet.run import UnetRun
 from baselines.affinity_unet.segment import build_hierarchy
-from baselines.common.config import ExperimentConfig
 from baselines.common.config_data import VolumeConfig
 from baselines.common.data import open_raw
 from baselines.common.device import use_threads
 from baselines.common.provenance import file_checksum
 
 
-def predict_volume(run: Run, name: str) -> Path:
+def predict_volume(run: UnetRun, name: str) -> Path:
     """Predict affinities of a volume. Returns the store."""
     raw, identity = open_raw(run.config, run.spec(name))
     run.provenance.note("data", f"{name} raw", identity)
@@ -43,7 +43,7 @@ def predict_volume(run: Run, name: str) -> Path:
 
 @lru_cache(maxsize=1)
 def _open_on_worker(
-    config: ExperimentConfig, spec: VolumeConfig, checkpoint: Path, expected: tuple[str, str]
+    config: UnetConfig, spec: VolumeConfig, checkpoint: Path, expected: tuple[str, str]
 ) -> tuple[nn.Module, Readable]:
     """Network and volume, opened once by a worker. expected : what identifies the volume and the weights.
 
@@ -62,7 +62,7 @@ def _open_on_worker(
     return load_model(config, checkpoint), raw
 
 
-def hierarchy_of(run: Run, name: str) -> Hierarchy:
+def hierarchy_of(run: UnetRun, name: str) -> Hierarchy:
     """All segmentations of a volume, from its affinities."""
     store = run.affinities(name)
     if not store.exists():

@@ -19,9 +19,9 @@ import zarr
 from numpy.typing import NDArray
 from torch import nn
 
+from baselines.affinity_unet.config import PredictConfig
 from baselines.common.blockwise import Ledger, Triple, bump_weights, fitted, patch_starts, summed_weight
 from baselines.common.cluster import HERE, Cluster, run_tasks
-from baselines.common.config import PredictConfig
 from baselines.common.precision import autocast, choose_precision
 from baselines.common.progress import Progress
 

@@ -20,11 +20,11 @@ import zarr
 
 from axonem_eval.files import write_atomically
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
+from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.hierarchy import Hierarchy
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Ledger, fitted
 from baselines.common.cluster import HERE, Cluster, Task, run_tasks
-from baselines.common.config import SegmentConfig
 from baselines.common.config_types import FloatTriple
 from baselines.common.progress import Progress
 

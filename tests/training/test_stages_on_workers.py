@@ -35,8 +35,8 @@ name = "cells"
 raw = "cells.h5:raw"
 labels = "cells.h5:labels"
 """
-# Nine tiles of some seconds.
-TILES = "[predict]\nchunk = [2, 16, 16]\ntile = [16, 16]\ntest_time = 16\noverlap = [0.75, 0.75, 0.75]\n"
+# Nine tiles.
+TILES = "[predict]\nchunk = [2, 16, 16]\ntile = [16, 16]\n"
 
 
 def killer(cluster: Cluster, *at: int) -> Callable[[], None]:
