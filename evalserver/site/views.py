@@ -9,6 +9,7 @@ from django.shortcuts import render
 
 from axonem_eval.report import MetricExample, metric_svg
 from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import redis_client
 from evalserver.site import own_markup
 from evalserver.submissions.models import Submission, shown_to_all
@@ -18,7 +19,7 @@ def home(request: HttpRequest) -> HttpResponse:
     entries = Submission.objects.filter(shown_to_all(), phase__benchmark=OuterRef("pk")).order_by()
     counted = entries.values("phase__benchmark").annotate(count=Count("pk")).values("count")
     benchmarks = Benchmark.objects.annotate(entries=Coalesce(Subquery(counted), 0)).prefetch_related(
-        "volumes__ground_truths"
+        "volumes", OF_OPENING
     )
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
