@@ -1,4 +1,4 @@
-"""Tables of a flood-filling network's experiment: network, training, inference, consensus, agglomeration."""
+"""Tables of a flood-filling network's experiment: network, training, inference, and what follows inference."""
 
 from dataclasses import field
 from typing import Annotated, Literal
@@ -145,6 +145,16 @@ class AgglomerateConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
+class GrowConfig:
+    """Growth of the finished objects into the blank, by watershed on the grey values; membranes, dark, come last.
+
+    limit_nm : no farther than this from an object; 0 for none, as published.
+    """
+
+    limit_nm: Annotated[float, Field(ge=0)] = 0.0
+
+
+@dataclass(frozen=True, config=STRICT)
 class FfnComputeConfig(ComputeConfig):
     """What computes. float32 is the reference; bfloat16 moves some objects' borders.
 
@@ -168,6 +178,7 @@ class FfnConfig(ExperimentConfig):
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     agglomerate: AgglomerateConfig = field(default_factory=AgglomerateConfig)
+    grow: GrowConfig = field(default_factory=GrowConfig)
     compute: FfnComputeConfig = field(default_factory=FfnComputeConfig)
 
     def contradictions(self) -> list[str]:

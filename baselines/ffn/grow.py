@@ -19,17 +19,12 @@ def grown(
     grey: NDArray[np.uint8],
     voxel_size_nm_zyx: FloatTriple,
     limit_nm: float,
-    sigma_nm: float = 0.0,
 ) -> NDArray[Any]:
     """The segmentation (z,y,x) after its objects grew into the blank (0), of the same dtype.
 
     Watershed on the grey values (z,y,x), bright voxels first, because membranes are dark. limit_nm : voxels farther
-    than this from all objects stay blank; so a block needs no more context than this.   sigma_nm : the grey values are
-    smoothed by this much.
+    than this from all objects stay blank; so a block needs no more context than this.
     """
     distance = ndimage.distance_transform_edt(labels == 0, sampling=voxel_size_nm_zyx)
-    sigma = [sigma_nm / size for size in voxel_size_nm_zyx]
-    # Whole grey values: equal ones are flooded breadth first, from all sides at once.
-    height = -np.rint(ndimage.gaussian_filter(grey.astype(np.float32), sigma)).astype(np.int16)
-    found = watershed(height, labels.astype(np.int64), mask=distance <= limit_nm)  # type: ignore[no-untyped-call]
+    found = watershed(255 - grey, labels.astype(np.int64), mask=distance <= limit_nm)  # type: ignore[no-untyped-call]
     return np.asarray(found, labels.dtype)
