@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes  # noqa: E402
 from axonem_eval.scoring import VARIANTS, headline, node_scores, sample_file  # noqa: E402
 from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
-from axonem_eval.synthetic.errors import with_errors  # noqa: E402
+from axonem_eval.synthetic import with_errors  # noqa: E402
 
 CORTEX_NM = (40.0, 16.0, 16.0)
 MIN_LENGTH_UM = 5.0

@@ -18,7 +18,7 @@ from baselines.ffn.config import AgglomerateConfig
 from baselines.ffn.decision_points import DecisionPoints, decision_points, joined_points
 from baselines.ffn.flood import FloodOptions, finish
 from baselines.ffn.resegment import Comparison, Resegmenter, canvas_box
-from tests.training.test_ffn import bright_step
+from tests.training.flood_steps import bright_step
 
 ONE_NM = (1.0, 1.0, 1.0)
 FOV, DELTAS = (9, 9, 9), (3, 3, 3)
