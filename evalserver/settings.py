@@ -121,6 +121,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / "report" / "static"]
 STATIC_ROOT = env_path("STATIC_ROOT", VAR_DIR / "static")
 
 # Users and security -------------------------------------------------------------------------------------------

@@ -176,8 +176,7 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
     lines += ["", f"{data['likely_splits']['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segments {row['segments'][0]} and {row['segments'][1]}, {row['distance_nm']:.0f} nm apart, "
-        f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, "
-        f"ranked by {row['ranked_by']:.2f}"
+        f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
         for row in data["likely_splits"]["places"]
     ]
     lines += [
@@ -186,8 +185,8 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
     ]
     lines += [
         f"  {_voxel(row)}  segment {row['segment']}, {row['kind']}, the shorter line "
-        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, "
-        f"ranked by {row['ranked_by']:.2f}"
+        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, "
+        f"score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
         for row in data["likely_mergers"]["places"]
     ]
     return lines

@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import (
+    AXONEM,
     DEFAULT_RESAMPLES,
-    DEFAULT_TOLERANCE_NODES,
     DenseScores,
+    ScoringVariant,
     axon_table,
+    erl_fixed_nm,
     erl_interval,
     erl_lost_nm,
     error_counts,
     half_cable_run_nm,
     length_bins,
     locate_errors,
+    node_scores,
+    restrict,
     run_survival,
     score_nodes,
     tolerance_curve,
@@ -31,13 +35,15 @@ from axonem_eval.skeletons import SkeletonGraph
 SCHEMA = "axonem-report/1"
 WORST_AXONS = 20
 TOP_ERRORS = 50
+WORST_FIXED = 10
 
 
 def full_report(
     graph: SkeletonGraph,
     sample: NodeSample,
     *,
-    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    tolerance_nodes: int | None = None,
+    variant: ScoringVariant = AXONEM,
     dense: DenseScores | None = None,
     public: bool = False,
     resamples: int = DEFAULT_RESAMPLES,
@@ -48,9 +54,13 @@ def full_report(
     Without ``public`` the object holds aggregates over the volume alone: no value of a single axon, no position, no
     id. They are exact, and for hidden ground truth still too fine to hand out: a server rounds them
     first (docs/metric.md). With ``public`` the worst axons and the worst errors with their positions are
-    in it, as ``worst_axons`` and ``top_errors``.
+    in it, as ``worst_axons`` and ``top_errors``, and in ``worst_fixed`` the ERL that fixing the worst few would give.
     """
-    report = score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)
+    variant = variant.at_tolerance(tolerance_nodes)
+    tolerance_nodes = variant.tolerance_nodes
+    nodes = node_scores(graph, sample, variant)
+    graph, sample = restrict(graph, sample, variant)
+    report = score_nodes(graph, sample, variant=variant)
     table = report.table
     assert table is not None
     full: dict[str, Any] = {
@@ -64,14 +74,20 @@ def full_report(
         "length_bins": [asdict(b) for b in length_bins(table, tolerance_nodes)],
         "half_cable_run_nm": half_cable_run_nm(table, tolerance_nodes),
         "run_survival": asdict(run_survival(table, tolerance_nodes)),
+        "over_nodes": nodes.to_json(),
         "dense": None if dense is None else dense.to_json(),
     }
     if public:
         axons = axon_table(graph, sample, table, tolerance_nodes)
         worst = axons.worst(WORST_AXONS)
         full["worst_axons"] = json_rows({name: column[worst] for name, column in axons.columns().items()})
-        top = locate_errors(graph, sample, table, tolerance_nodes).top(TOP_ERRORS)
-        full["top_errors"] = json_rows(top.columns())
+        errors = locate_errors(graph, sample, table, tolerance_nodes)
+        full["top_errors"] = json_rows(errors.top(TOP_ERRORS).columns())
+        fixed = errors.top(WORST_FIXED)
+        full["worst_fixed"] = {
+            "errors": len(fixed),
+            "erl_nm": erl_fixed_nm(graph, sample, table, fixed, tolerance_nodes),
+        }
     return full
 
 

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
-from evalserver.benchmarks.forms import AddedOnPurpose, GroundTruthForm, PhaseForm, VolumeForm
+from evalserver.benchmarks.forms import AddedOnPurpose, BenchmarkForm, GroundTruthForm, PhaseForm, VolumeForm
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -80,6 +80,7 @@ class TrainingFileInline(admin.StackedInline):
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    form = BenchmarkForm
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]

@@ -5,6 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 
+from axonem_eval.errors import InputError
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
@@ -18,10 +19,21 @@ class BenchmarkForm(forms.ModelForm):
         model = Benchmark
         fields = [
             *["name", "slug", "summary", "description", "rules", "citation", "url"],
-            *["is_visible", "requires_approval", "position"],
+            *["is_visible", "requires_approval", "scoring_variant", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
         help_texts = {"description": "Markdown", "rules": "Markdown"}
+
+    def clean_scoring_variant(self) -> str:
+        wanted: str = self.cleaned_data["scoring_variant"]
+        known = self.instance if self.instance.pk else None
+        try:
+            services.require_variant(wanted, known)
+        except InputError as error:
+            raise ValidationError(error.complaints[0].message) from None
+        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
+            raise ValidationError(complaint)
+        return wanted
 
 
 class AddedOnPurpose(forms.ModelForm):
@@ -49,6 +61,14 @@ class VolumeForm(AddedOnPurpose):
             if frozen:
                 raise ValidationError(f"The ranking of {frozen} is frozen: unfreeze it before the tolerance changes.")
         return wanted
+
+    def clean_ground_truth_public(self) -> bool:
+        public: bool = self.cleaned_data["ground_truth_public"]
+        if self.instance.benchmark_id and not public:
+            hidden = Volume(name=self.cleaned_data.get("name", ""))
+            if complaint := services.hidden_complaint(self.instance.benchmark.scoring_variant, [hidden]):
+                raise ValidationError(complaint)
+        return public
 
 
 class PhaseForm(AddedOnPurpose):

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from axonem_eval.scoring import METRIC_VERSION
+from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
@@ -82,12 +82,19 @@ def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
 
 def _current(**volumes: Any) -> QuerySet[GroundTruth]:
     """With all that `Disclosure.of` reads."""
-    return GroundTruth.objects.filter(is_current=True, **volumes).select_related("volume", NOTED).defer(*PICTURES)
+    return (
+        GroundTruth.objects.filter(is_current=True, **volumes)
+        .select_related("volume__benchmark", NOTED)
+        .defer(*PICTURES)
+    )
 
 
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
-    parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
+    rows = list(ground_truths)
+    parts: list[object] = [*sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in rows)]
+    # The rule of all benchmarks before there were others is not named, so that their scores keep their ruler.
+    parts += sorted({g.volume.benchmark.scoring_variant for g in rows} - {AXONEM.name})
     return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from axonem_eval.files import write_atomically
-from axonem_eval.synthetic import Tissue, make_tissue, with_errors, write_labels
+from axonem_eval.synthetic import Errors, Tissue, make_tissue, with_errors, write_labels
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
@@ -48,16 +48,17 @@ def write_copy(path: Path, tissue: Tissue) -> None:
 
 def write_few_errors(path: Path, tissue: Tissue) -> None:
     labels, _ = with_errors(
-        tissue.labels, tissue.voxel_size_nm_zyx, seed=1, splits=25, merges=4, small_merges=6, holes=10,
-        candidates=tissue.axon_ids, random_ids=True,
+        tissue.labels, tissue.voxel_size_nm_zyx,
+        Errors(splits=25, merges=4, small_merges=6, holes=10, random_ids=True), seed=1, candidates=tissue.axon_ids,
     )  # fmt: skip
     write_labels(path, labels, tissue.voxel_size_nm_zyx)
 
 
 def write_many_errors(path: Path, tissue: Tissue) -> None:
     labels, _ = with_errors(
-        tissue.labels, tissue.voxel_size_nm_zyx, seed=2, splits=150, merges=25, holes=60, erode_pixels=1,
-        shift_sections=[31], drop_sections=[50], candidates=tissue.axon_ids,
+        tissue.labels, tissue.voxel_size_nm_zyx,
+        Errors(splits=150, merges=25, holes=60, erode_pixels=1, shift_sections=[31], drop_sections=[50]),
+        seed=2, candidates=tissue.axon_ids,
     )  # fmt: skip
     write_labels(path, labels, tissue.voxel_size_nm_zyx)
 

@@ -19,6 +19,7 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
         "phase": board.phase.slug,
         "metric_version": board.metric_version,
         "ruler": board.ruler,
+        "variant": board.variant.to_json(),
         "view": {
             "sort": f"-{query.sort}" if query.descending else query.sort,
             "q": query.text,
@@ -46,6 +47,7 @@ def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
         "mean_percent_of_gt": _percent(row.mean_normalized_erl),
         "mean_erl_low_um": _um(row.low_nm),
         "mean_erl_high_um": _um(row.high_nm),
+        "headline": row.headline,
         "volumes": _volumes(row.scores, slugs),
         "submitted_at": row.submitted_at.isoformat(timespec="seconds"),
         "page": request.build_absolute_uri(f"/submissions/{row.code}/"),
@@ -67,7 +69,7 @@ def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
 def _volumes(scores: tuple[VolumeScore, ...], slugs: list[str]) -> dict[str, Any]:
     return {
         slug: None
-        if score.erl_nm is None
+        if score.erl_nm is None and score.normalized_erl is None
         else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl)}
         for slug, score in zip(slugs, scores, strict=True)
     }

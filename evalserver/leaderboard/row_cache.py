@@ -46,9 +46,9 @@ def history_html(
 ) -> SafeString:
     """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time.
 
-    Empty for fewer than two entries, which have no history.
+    Empty for fewer than two entries, and where no ERL ranks: both have no history of the best ERL.
     """
-    if not dots:
+    if not dots or not records:
         return own_markup("")
     plot = history_plot(records, dots, until, ceiling_nm)
     return own_markup(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))

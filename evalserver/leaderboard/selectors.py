@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from django.core.paginator import Page, Paginator
 
-from axonem_eval.scoring import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
 from evalserver.benchmarks.disclosure import GroundTruthFigures
-from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
@@ -47,6 +47,7 @@ class Leaderboard:
     total: int
     superseded: int
     metric_version: str
+    variant: ScoringVariant
     ruler: str | None
     query: BoardQuery
     history: tuple[Record, ...] = ()
@@ -71,17 +72,45 @@ class BoardState:
 
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     """The state now."""
-    volumes = list(phase.volumes.order_by("position", "pk"))
-    current = current_ground_truths(phase)
+    volumes, current, ruler, ranked = _ranked_now(phase)
     columns = [
         Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
         for volume in volumes
     ]
-    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
-    complete = bool(columns) and len(ground_truths) == len(columns)
-    ruler = ruler_of(ground_truths) if complete else None
-    ranked = ranking(phase, ruler, ground_truths) if ruler else None
     return BoardState(columns, ruler, ranked, _published(benchmark, columns))
+
+
+def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str | None, Ranking | None]:
+    """Volumes in the order of the table, their ground truths, ruler and ranking; both None while one is missing."""
+    volumes = list(phase.volumes.order_by("position", "pk"))
+    current = current_ground_truths(phase)
+    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
+    complete = bool(volumes) and len(ground_truths) == len(volumes)
+    ruler = ruler_of(ground_truths) if complete else None
+    return volumes, current, ruler, ranking(phase, ruler, ground_truths) if ruler else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry stands. total : entries with a rank. is_ranked : False for the rank that it would have."""
+
+    rank: int
+    total: int
+    is_ranked: bool
+
+
+def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
+    """The rank of an entry by its mean as it is shown; None for a superseded one, or where nothing is ranked."""
+    *_, ranked = _ranked_now(submission.phase)
+    if ranked is None:
+        return None
+    total = int((~ranked.superseded).sum())
+    own = np.flatnonzero(ranked.submission == submission.pk)
+    if len(own):
+        rank = int(ranked.rank[own[0]])
+        return Place(rank, total, True) if rank else None
+    above = int((ranked.mean_erl_nm[~ranked.superseded] > mean_erl_nm).sum())
+    return Place(above + 1, total + 1, False)
 
 
 def leaderboard(
@@ -102,18 +131,21 @@ def leaderboard(
     n_listed = len(ranked) if ranked is not None else 0
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
-    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
+    # The plot is of the ERL.
+    by_erl = benchmark.variant.headline == "erl"
+    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None and by_erl else []
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(ranked, shown, named) if ranked is not None else [],
+        rows=_rows(ranked, shown, named, benchmark.variant) if ranked is not None else [],
         published=state.published if page.number == 1 else [],
         page=page,
         total=n_listed if query.superseded else n_listed - n_superseded,
         superseded=n_superseded,
         metric_version=METRIC_VERSION,
+        variant=benchmark.variant,
         ruler=ruler,
         query=query,
         history=_history(ranked, best, named) if ranked is not None else (),
@@ -149,7 +181,7 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> list[Row]:
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], variant: ScoringVariant) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
@@ -168,6 +200,8 @@ def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> l
                 for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
             ),
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
+            headline=float(ranked.headline[i]),
+            has_points=variant.headline == "xpress_score",
             same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
@@ -204,11 +238,13 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
     printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
     for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
         share = None if score.percent is None else score.percent / 100
-        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(round(score.erl_um * 1000, 6), share)
+        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(
+            None if score.erl_um is None else round(score.erl_um * 1000, 6), share
+        )
     rows = []
     for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
         scores = tuple(by_volume.get(column.volume.pk, VolumeScore(None, None)) for column in columns)
-        if any(score.erl_nm is not None for score in scores):
+        if any(score.erl_nm is not None or score.normalized_erl is not None for score in scores):
             rows.append(
                 PublishedRow(
                     method=entry.method,
@@ -221,7 +257,9 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
                     scores=scores,
                 )
             )
-    return sorted(rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0)))
+    return sorted(
+        rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0), -(row.mean_normalized_erl or 0.0))
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

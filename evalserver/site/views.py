@@ -7,9 +7,11 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from axonem_eval.report import MetricExample, metric_svg
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import redis_client
+from evalserver.site import own_markup
 from evalserver.submissions.models import Submission, shown_to_all
 
 
@@ -22,6 +24,13 @@ def home(request: HttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
     return render(request, "home.html", {"benchmarks": benchmarks})
+
+
+def metric(request: HttpRequest) -> HttpResponse:
+    """The metric to try out: a picture, which a script draws again when the reader moves an error."""
+    example = MetricExample()
+    context = {"example": example, "picture": own_markup(metric_svg(example)), **MetricExample.constants()}
+    return render(request, "metric.html", context)
 
 
 def health(request: HttpRequest) -> JsonResponse:
