@@ -66,7 +66,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
-        "disclosure",
+        "disclosure_rule",
         "models",
         "selectors",
         "services",

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
-from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
 
@@ -40,9 +40,7 @@ def closed_reason(phase: Phase) -> str | None:
     if phase.opens_at > timezone.now():
         return f"The phase “{phase.name}” opens on {phase.opens_at:%Y-%m-%d %H:%M} UTC."
     if not phase.is_open:
-        return (
-            f"The phase “{phase.name}” closed on {phase.closes_at:%Y-%m-%d %H:%M} UTC."
-        )
+        return f"The phase “{phase.name}” closed on {phase.closes_at:%Y-%m-%d %H:%M} UTC."
     if not volumes:
         return f"The phase “{phase.name}” has no volume yet."
     if not all(any(row.is_current for row in volume.ground_truths.all()) for volume in volumes):

@@ -42,7 +42,7 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
 
 @lru_cache(maxsize=KEPT_PLOTS)
 def history_html(records: tuple[Record, ...], until: datetime, ceiling_nm: float | None) -> SafeString:
-    """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time."""
+    """Plot and table of the best result over time, up to `until`. Round `until`: each value has a plot of its own."""
     if not records:
         return own_markup("")
     plot = history_plot(records, until, ceiling_nm)
