@@ -16,6 +16,8 @@ from baselines.ffn.model import Triple
 
 # Takes normalised grey values and logits of a field of view, and gives its new logits.
 Step = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+# Takes the place of a step, the canvas's logits before it (NaN where no field of view was) and the network's output.
+Watch = Callable[[Triple, NDArray[np.float32], NDArray[np.float32]], None]
 Request = tuple[NDArray[np.float32], NDArray[np.float32]]
 Result = TypeVar("Result")
 # Work that asks for steps of the network and is sent what came of each, so that many can share a forward pass.
@@ -85,7 +87,7 @@ class Canvas:
     """One volume being filled.
 
     image : (z, y, x) float32, normalised.   segmentation : (z, y, x) int32, 0 is free, -1 may not be a seed.
-    logits : (z, y, x) float32 of the object at work, NaN where no field of view was.
+    logits : (z, y, x) float32 of the object at work, NaN where no field of view was.   watch : is told of each step.
     probabilities : (z, y, x) uint8, 255 is 1, of the voxels of objects that are kept; None where nobody asks for them.
     """
 
@@ -96,6 +98,7 @@ class Canvas:
     options: FloodOptions = field(default_factory=FloodOptions)
     counts: Counts = field(default_factory=Counts)
     probabilities: NDArray[np.uint8] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.segmentation = np.zeros(self.image.shape, np.int32)
@@ -180,6 +183,8 @@ class Canvas:
         box = _around(position, tuple(self._margin))
         old = self.logits[box]
         new = yield self.image[box], np.where(np.isnan(old), self._pad_logit, old)
+        if self.watch is not None:
+            self.watch(position, old, new)
         share = np.mean(new >= self._move_logit)
         if self.options.disconnected >= 0 and share > self.options.disconnected:
             # A comparison with NaN is false, so voxels that no field of view has met are free.

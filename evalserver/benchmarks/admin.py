@@ -29,6 +29,13 @@ from evalserver.benchmarks.models import (
 from evalserver.jobs import FAILED
 
 
+class AddedOnPurpose(forms.ModelForm):
+    """A row that somebody has added counts, also where all of its values are the defaults."""
+
+    def has_changed(self) -> bool:
+        return self.instance.pk is None or super().has_changed()
+
+
 class BenchmarkForm(forms.ModelForm):
     def clean_scoring_variant(self) -> str:
         wanted: str = self.cleaned_data["scoring_variant"]
@@ -42,7 +49,7 @@ class BenchmarkForm(forms.ModelForm):
         return wanted
 
 
-class VolumeForm(forms.ModelForm):
+class VolumeForm(AddedOnPurpose):
     def clean_tolerance_nodes(self) -> int:
         wanted: int = self.cleaned_data["tolerance_nodes"]
         if self.instance.pk and "tolerance_nodes" in self.changed_data:
@@ -52,7 +59,16 @@ class VolumeForm(forms.ModelForm):
         return wanted
 
 
-class PhaseForm(forms.ModelForm):
+class PhaseForm(AddedOnPurpose):
+    """Offers the volumes of the phase's benchmark. Without a choice the phase gets all of them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.ModelMultipleChoiceField, self.fields["volumes"])
+        field.queryset = Volume.objects.filter(benchmark=self.instance.benchmark_id)
+        field.required = False
+        field.help_text = "None chosen: all volumes of the benchmark"
+
     def clean_volumes(self) -> Any:
         wanted = self.cleaned_data["volumes"]
         if self.instance.pk and self.instance.is_frozen and set(wanted) != set(self.instance.volumes.all()):
@@ -97,6 +113,7 @@ ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URL
 
 class TrainingFileInline(admin.StackedInline):
     model = TrainingFile
+    form = AddedOnPurpose
     formfield_overrides = ASSUME_HTTPS
     extra = 0
     fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
@@ -121,6 +138,14 @@ class BenchmarkAdmin(admin.ModelAdmin):
         for row in formset.deleted_objects:
             row.delete()
         formset.save_m2m()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        benchmark: Benchmark = form.instance
+        for phase in services.fill_phases(benchmark):
+            messages.info(request, f"The phase “{phase.name}” has all volumes of the benchmark.")
+        for volume in benchmark.volumes.filter(phases=None):
+            messages.warning(request, f"The volume “{volume.name}” is in no phase: nobody submits it.")
 
     @admin.action(description="Freeze every phase: the ranking no longer changes")
     def freeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:

@@ -92,7 +92,7 @@ def _current(**volumes: Any) -> QuerySet[GroundTruth]:
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
     rows = list(ground_truths)
-    parts: list[object] = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in rows)
+    parts: list[object] = [*sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in rows)]
     # The rule of all benchmarks before there were others is not named, so that their scores keep their ruler.
     parts += sorted({g.volume.benchmark.scoring_variant for g in rows} - {AXONEM.name})
     return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()

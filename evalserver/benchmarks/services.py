@@ -224,6 +224,14 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
     return training_file
 
 
+def fill_phases(benchmark: Benchmark) -> list[Phase]:
+    """Give all of the benchmark's volumes to each of its phases that has none; those phases."""
+    empty = list(benchmark.phases.filter(volumes=None)) if benchmark.volumes.exists() else []
+    for phase in empty:
+        phase.volumes.set(benchmark.volumes.all())
+    return empty
+
+
 def freeze_phase(*, phase: Phase) -> bool:
     """Freeze the ranking. False if it was frozen before."""
     return Phase.objects.filter(pk=phase.pk, frozen_at=None).update(frozen_at=timezone.now()) == 1

@@ -36,7 +36,7 @@ class Leaderboard:
     """One page of the ranking of a phase under one ruler.
 
     total : entries that this view chooses from, before any filter.   superseded : entries without a rank, shown or not.
-    history : entries that were the best, the last MAX_HISTORY of them.
+    history : entries that were the best, the last MAX_HISTORY of them.   dots : as Ranking.dots.
     """
 
     phase: Phase
@@ -51,6 +51,7 @@ class Leaderboard:
     ruler: str | None
     query: BoardQuery
     history: tuple[Record, ...] = ()
+    dots: tuple[tuple[float, float], ...] = ()
 
     @property
     def ceiling_nm(self) -> float | None:
@@ -120,6 +121,7 @@ def leaderboard(
         ruler=ruler,
         query=query,
         history=_history(ranked, best, named) if ranked is not None else (),
+        dots=ranked.dots if ranked is not None else (),
     )
 
 
@@ -144,7 +146,8 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     names: dict[int, Names] = {}
     fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
     for start in range(0, len(indices), NAMED_AT_ONCE):
-        pks = ranked.submission[list(indices[start : start + NAMED_AT_ONCE])].tolist()
+        part = list(indices[start : start + NAMED_AT_ONCE])
+        pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
         for pk, *values in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
             names[pk] = Names(*values)
     return names
@@ -171,10 +174,15 @@ def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], vari
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
             headline=float(ranked.headline[i]),
             has_points=variant.headline == "xpress_score",
+            same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
     ]
+
+
+def _same_files_as(names: Names | None) -> tuple[str, str] | None:
+    return (names.code, names.method) if names else None
 
 
 def _known(value: float) -> float | None:

@@ -100,8 +100,8 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
         for value in (score.erl_low_nm, score.erl_high_nm)
     )
     erl_nm, share = _mean([s.erl_nm for s in shown]), _mean([s.normalized_erl for s in shown])
-    ranked = {"erl": erl_nm, "normalized_erl": share}.get(variant_named(evaluations[0].scoring_variant).headline)
-    return Headline(erl_nm, share, low, high, ranked)
+    shown_by = {"erl": erl_nm, "normalized_erl": share}
+    return Headline(erl_nm, share, low, high, shown_by.get(variant_named(evaluations[0].scoring_variant).headline))
 
 
 def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
