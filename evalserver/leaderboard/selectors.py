@@ -10,7 +10,7 @@ import numpy as np
 from django.core.paginator import Page, Paginator
 
 from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
