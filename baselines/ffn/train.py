@@ -97,7 +97,7 @@ class Training:
         return self.mean or self.model
 
     def save(self, path: Path, slots: list[dict[str, Any]]) -> None:
-        """Write a checkpoint: ``model`` for inference, ``learning`` where training differs. slots : of all processes."""
+        """Write a checkpoint: ``model`` for inference, ``learning`` where training differs, slots of all processes."""
         state = {
             "step": self.step,
             "model": self.for_inference.state_dict(),
