@@ -3,15 +3,19 @@
 from axonem_eval.report import diagnosis_page, plots, svg
 from axonem_eval.report.diagnosis_page import render_diagnosis
 from axonem_eval.report.full_report import full_report
+from axonem_eval.report.metric_figure import MetricExample, metric_file, metric_svg
 from axonem_eval.report.plots import bin_name
 from axonem_eval.report.score_page import render_report
 from axonem_eval.report.views import ReportViews
 
 __all__ = [
+    "MetricExample",
     "ReportViews",
     "bin_name",
     "diagnosis_page",
     "full_report",
+    "metric_file",
+    "metric_svg",
     "plots",
     "render_diagnosis",
     "render_report",

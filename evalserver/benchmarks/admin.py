@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
+from axonem_eval.errors import InputError
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import (
@@ -26,6 +27,19 @@ from evalserver.benchmarks.models import (
     Volume,
 )
 from evalserver.jobs import FAILED
+
+
+class BenchmarkForm(forms.ModelForm):
+    def clean_scoring_variant(self) -> str:
+        wanted: str = self.cleaned_data["scoring_variant"]
+        known = self.instance if self.instance.pk else None
+        try:
+            services.require_variant(wanted, known)
+        except InputError as error:
+            raise ValidationError(error.complaints[0].message) from None
+        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
+            raise ValidationError(complaint)
+        return wanted
 
 
 class VolumeForm(forms.ModelForm):
@@ -90,6 +104,7 @@ class TrainingFileInline(admin.StackedInline):
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    form = BenchmarkForm
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]

@@ -11,7 +11,7 @@ from evalserver.accounts.models import Team
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import Benchmark, Participation
-from evalserver.benchmarks.selectors import current_figures, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import current_figures, opening, visible_benchmark_or_404
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
@@ -21,7 +21,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "benchmark": benchmark,
         "volumes": [(volume, current.get(volume.pk)) for volume in volumes],
-        "ready": bool(volumes) and len(current) == len(volumes),
+        "opening": opening(benchmark),
         "training_files": benchmark.training_files.all(),
         "participations": _participations(request, benchmark) if benchmark.requires_approval else [],
     }

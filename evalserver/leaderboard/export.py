@@ -19,6 +19,7 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
         "phase": board.phase.slug,
         "metric_version": board.metric_version,
         "ruler": board.ruler,
+        "variant": board.variant.to_json(),
         "view": {
             "sort": f"-{query.sort}" if query.descending else query.sort,
             "q": query.text,
@@ -45,6 +46,7 @@ def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
         "mean_percent_of_gt": _percent(row.mean_normalized_erl),
         "mean_erl_low_um": _um(row.low_nm),
         "mean_erl_high_um": _um(row.high_nm),
+        "headline": row.headline,
         "volumes": _volumes(row.scores, slugs),
         "submitted_at": row.submitted_at.isoformat(timespec="seconds"),
         "page": request.build_absolute_uri(f"/submissions/{row.code}/"),

@@ -9,12 +9,16 @@ from axonem_eval.report.svg import Frame, figure, tag, ticks, tip
 from evalserver.leaderboard.rows import Record
 from evalserver.site import own_markup
 
-DAY_S = 86_400.0
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 
 
 def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float | None) -> SafeString:
-    """Steps of the best mean ERL (um) until a moment, over a day at least; the dashed line is the ground truth's."""
-    end = max(until.timestamp(), records[-1].submitted_at.timestamp())
+    """Steps of the best mean ERL (um) until the full hour, over a day at least; the dashed line is the ground truth's.
+
+    Within an hour the same records give the same plot, so that an answer can be kept and compared.
+    """
+    end = max(until.timestamp() // HOUR_S * HOUR_S, records[-1].submitted_at.timestamp())
     # On the first day too there is an axis to show; it reaches back, for nothing is known of tomorrow.
     first = min(records[0].submitted_at.timestamp(), end - DAY_S)
     reached_um = [record.mean_erl_nm / 1000 for record in records]

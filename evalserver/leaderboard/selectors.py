@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from django.core.paginator import Page, Paginator
 
-from axonem_eval.scoring import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
@@ -47,6 +47,7 @@ class Leaderboard:
     total: int
     superseded: int
     metric_version: str
+    variant: ScoringVariant
     ruler: str | None
     query: BoardQuery
     history: tuple[Record, ...] = ()
@@ -101,18 +102,21 @@ def leaderboard(
     n_listed = len(ranked) if ranked is not None else 0
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
-    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
+    # The plot is of the ERL.
+    by_erl = benchmark.variant.headline == "erl"
+    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None and by_erl else []
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(ranked, shown, named) if ranked is not None else [],
+        rows=_rows(ranked, shown, named, benchmark.variant) if ranked is not None else [],
         published=state.published if page.number == 1 else [],
         page=page,
         total=n_listed if query.superseded else n_listed - n_superseded,
         superseded=n_superseded,
         metric_version=METRIC_VERSION,
+        variant=benchmark.variant,
         ruler=ruler,
         query=query,
         history=_history(ranked, best, named) if ranked is not None else (),
@@ -146,7 +150,7 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> list[Row]:
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], variant: ScoringVariant) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
@@ -165,6 +169,8 @@ def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> l
                 for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
             ),
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
+            headline=float(ranked.headline[i]),
+            has_points=variant.headline == "xpress_score",
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named

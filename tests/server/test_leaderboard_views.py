@@ -150,6 +150,13 @@ def test_the_history_of_the_first_hour_shows_no_moment_to_come():
     assert max(moments) <= "11-23 18:30"
 
 
+def test_the_history_is_the_same_at_all_times_of_an_hour():
+    submitted_at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    record = Record("abc", "U-Net", "Lab", submitted_at, 5000.0, 0.6)
+    early, late = (datetime(2026, 11, 23, 18, minute, tzinfo=UTC) for minute in (1, 59))
+    assert history_plot([record], early, None) == history_plot([record], late, None)
+
+
 def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
     now = timezone.now()
     for age, erl in ((5, 1000), (4, 3000), (3, 2000), (2, 4000)):
