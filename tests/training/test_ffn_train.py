@@ -10,13 +10,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from axonem_eval.errors import InputError  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint, load_weights  # noqa: E402
+from baselines.common.config import ScheduleConfig  # noqa: E402
 from baselines.common.config_file import config_from  # noqa: E402
 from baselines.common.data import load_volumes  # noqa: E402
 from baselines.ffn.config import FfnConfig  # noqa: E402
@@ -127,17 +127,18 @@ def test_momentum_carries_a_step_into_the_next(config):
 
 
 def test_a_tiny_network_learns_to_fill_tubes(config, tmp_path):
-    config = with_train(config, steps=800, batch=4, learning_rate=3e-3, log_every=100, checkpoint_every=800)
+    options = {"steps": 800, "batch": 4, "learning_rate": 3e-3, "average": 0.95, "log_every": 100}
+    config = with_train(config, **options, checkpoint_every=800, schedule=ScheduleConfig("cosine"))
     path = train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
-    losses = [row["loss"] for row in log_of(tmp_path / "run") if "loss" in row]
-    assert losses[-1] < 0.7 * losses[0]
+    accuracy = [row["train/accuracy"] for row in log_of(tmp_path / "run") if "train/accuracy" in row]
+    assert accuracy[-1] > 0.8 > accuracy[0]
     network = new_network(config.model)
     load_weights(network, load_checkpoint(path), path)
     raw, labels = cells((12, 48, 48))
     canvas = canvas_of(config, network, raw)
     for seed in [(6, y, x) for y in (18, 30) for x in (18, 30)]:  # the four tubes that do not touch the border
         filled, tube = canvas.segmentation == canvas.segment_from(seed), labels == labels[seed]
-        assert (filled & tube).sum() > 0.8 * max(filled.sum(), tube.sum())
+        assert (filled & tube).sum() > 0.7 * max(filled.sum(), tube.sum())
 
 
 @pytest.mark.parametrize("options", [{}, {"average": 0.9}, {"movement": "max_pred_moves"}, {"optimizer": "sgd"}])
