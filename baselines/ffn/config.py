@@ -44,7 +44,7 @@ class InferenceConfig:
     same_object : two objects of neighbouring pieces are one where they share this much of the smaller in the overlap.
     batch : fields of view of one forward pass, each of another object or piece.
     save_probabilities : also store the probability of each voxel's object.
-    fill_blank : then fill what was left blank, with objects from this many voxels on; 0 leaves it blank.
+    fill_blank : then try the seeds that lie in no object again, for objects from this many voxels on; 0 does not.
     """
 
     seed_probability: Probability = 0.95
@@ -117,6 +117,8 @@ class FfnConfig(ExperimentConfig):
             )
         if any(not 0 <= o < n for o, n in zip(pieces.overlap, pieces.subvolume, strict=True)):
             found.append(f"inference.overlap {pieces.overlap}; expected 0 to below the subvolume {pieces.subvolume}")
+        if pieces.fill_blank >= pieces.min_voxels:
+            found.append(f"inference.fill_blank {pieces.fill_blank}; expected less than min_voxels {pieces.min_voxels}")
         if any(s < n for s, n in zip(pieces.subvolume, fov, strict=True)):
             found.append(f"inference.subvolume {pieces.subvolume}; expected at least the field of view {fov}")
         return found

@@ -77,7 +77,7 @@ def _panel(rows: list[dict[str, float]], names: dict[str, str], label: str, end:
     parts = [frame.y_axis(values, label), frame.x_numbers("steps")]
     for place, (class_, (name, words)) in enumerate(zip(COLOURS, names.items(), strict=True)):
         points = [(row["step"], row[name]) for row in rows if name in row]
-        parts.append(frame.line(*zip(*points, strict=True), class_))
+        parts.append(frame.line([x for x, _ in points], [y for _, y in points], class_))
         parts += [
             tag("circle", cx=frame.x(x), cy=frame.y(y), r=3, class_=class_) for x, y in points if len(points) < 30
         ]

@@ -20,13 +20,15 @@ from baselines.common.config import ScheduleConfig  # noqa: E402
 from baselines.common.config_file import config_from  # noqa: E402
 from baselines.common.data import load_volumes  # noqa: E402
 from baselines.ffn.config import FfnConfig  # noqa: E402
+from baselines.ffn.evaluator import Evaluator  # noqa: E402
+from baselines.ffn.fill import flood_options, normalised  # noqa: E402
+from baselines.ffn.flood import Canvas  # noqa: E402
 from baselines.ffn.networks import new_network  # noqa: E402
 from baselines.ffn.objects import Fields  # noqa: E402
 from baselines.ffn.run import open_run  # noqa: E402
 from baselines.ffn.stages import train_run  # noqa: E402
 from baselines.ffn.train import object_loss, optimizer_of, take_step, train  # noqa: E402
 from baselines.ffn.train_config import FfnTrainConfig  # noqa: E402
-from baselines.ffn.validate import canvas_of  # noqa: E402
 from tests.training.cells import cells, write_cells  # noqa: E402
 
 SMALL = {
@@ -135,7 +137,8 @@ def test_a_tiny_network_learns_to_fill_tubes(config, tmp_path):
     network = new_network(config.model)
     load_weights(network, load_checkpoint(path), path)
     raw, labels = cells((12, 48, 48))
-    canvas = canvas_of(config, network, raw)
+    step = Evaluator(network, precision="float32").step
+    canvas = Canvas(normalised(raw, config), step, network.fov_zyx, network.deltas_zyx, flood_options(config.inference))
     for seed in [(6, y, x) for y in (18, 30) for x in (18, 30)]:  # the four tubes that do not touch the border
         filled, tube = canvas.segmentation == canvas.segment_from(seed), labels == labels[seed]
         assert (filled & tube).sum() > 0.7 * max(filled.sum(), tube.sum())
