@@ -147,6 +147,13 @@ def leaderboard(
     )
 
 
+def best_of(phase: Phase) -> Row | None:
+    """The entry that leads; None where nothing is ranked."""
+    *_, ranked = _ranked_now(phase)
+    first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
+    return _rows(ranked, first, _named(ranked, first))[0] if ranked is not None and first else None
+
+
 def may_see_ranking(user: Any, phase: Phase) -> bool:
     """Organisers always; others unless the phase is under embargo."""
     return not phase.is_embargoed or user.is_staff
