@@ -38,6 +38,10 @@ class InputError(ValueError):
         )
         super().__init__("\n".join(c.message for c in self.complaints))
 
+    def __reduce__(self) -> tuple[type["InputError"], tuple[tuple[Complaint, ...]]]:
+        """Let the complaints cross from one process to another."""
+        return type(self), (self.complaints,)
+
     @classmethod
     def of(cls, code: str, message: str) -> "InputError":
         """Error with a single complaint."""

@@ -5,7 +5,7 @@ EXTRAS = {
     "groundtruth": ("kimimaro", "scipy", "osteoid", "cc3d", "edt"),
     "view": ("neuroglancer",),
     "client": ("httpx", "yaml"),
-    "baselines": ("torch", "zarr", "fastremap", "PIL", "pydantic"),
+    "baselines": ("torch", "zarr", "fastremap", "PIL", "pydantic", "dask", "distributed"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The shape and voxel size that a submitted segmentation must have."""
+"""The shape and voxel size that a submitted segmentation must have, and a part of it."""
 
 import math
 from dataclasses import dataclass
@@ -33,6 +33,36 @@ class VolumeSpec:
                 "bad_spec",
                 f"voxel size {self.voxel_size_nm_zyx} is not three positive lengths (z, y, x) in nm",
             )
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of voxels: start_zyx is its first voxel, stop_zyx the first one beyond it, along z, y, x."""
+
+    start_zyx: Triple
+    stop_zyx: Triple
+
+    def __post_init__(self) -> None:
+        """Raises InputError where the box is empty or begins before the volume."""
+        if min(self.start_zyx) < 0 or any(a >= b for a, b in zip(self.start_zyx, self.stop_zyx, strict=True)):
+            raise InputError.of(
+                "bad_region",
+                f"region from {self.start_zyx} to {self.stop_zyx} (z, y, x) is empty or begins before voxel 0; "
+                "expected 0 <= start < stop along each axis",
+            )
+
+    def require_inside(self, shape_zyx: Triple) -> None:
+        """Raises InputError where a volume of that shape does not contain the box."""
+        if any(stop > size for stop, size in zip(self.stop_zyx, shape_zyx, strict=True)):
+            raise InputError.of(
+                "region_outside",
+                f"the region that is scored ends at voxel {self.stop_zyx}, the volume has {format_triple(shape_zyx)} "
+                "voxels (z,y,x); score a volume that contains the region",
+            )
+
+    def to_json(self) -> list[list[int]]:
+        """First voxel and first voxel beyond."""
+        return [list(self.start_zyx), list(self.stop_zyx)]
 
 
 def format_triple(values: tuple[float, ...] | tuple[int, ...]) -> str:

@@ -7,15 +7,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from axonem_eval.errors import InputError
 from axonem_eval.extras import missing_package
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
-    from baselines.affinity_unet.run import Run
     from baselines.common.evaluate import Scores
+    from baselines.common.run import Run
+    from baselines.common.stages import Method
 
 SHIPPED = Path(__file__).parent / "configs"
 
@@ -42,14 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
     train = add("train", "Train the network. An interrupted training continues where it stopped.")
     train.add_argument("--fold", type=int, metavar="N", help="train only this fold, counted from 0")
     for name, text in (
-        ("predict", "Predict affinities. If you start it several times, the processes share the work."),
-        ("segment", "Segment the affinities at the chosen threshold, and write the labels to HDF5."),
+        (
+            "predict",
+            "Run the network over the test volumes. If you start it several times, the processes share the work.",
+        ),
+        ("segment", "Segment what the network predicted, and write the labels to HDF5."),
         ("evaluate", "Score the segmentation by ERL, ARAND and VOI."),
     ):
         add(name, text).add_argument(
             "--volume", help="name of a test volume, or `validate` (default: all test volumes)"
         )
-    picture = add("picture", "Draw a section as PNG: EM, affinities, segmentation, ground truth.")
+    picture = add("picture", "Draw a section as PNG: EM, affinities (U-Net), segmentation, ground truth.")
     picture.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
     picture.add_argument("--scale", type=int, default=1, help="pixels per voxel (default 1)")
@@ -102,57 +106,57 @@ def find_config(name: str) -> Path:
     return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
 
 
-def _open(options: argparse.Namespace) -> "Run":
-    """The run that the command line names."""
-    from baselines.affinity_unet.run import open_run
+def _open(options: argparse.Namespace) -> "tuple[Method[Any], Run[Any]]":
+    """The method and the run that the command line names."""
     from baselines.common.config_file import load_config
+    from baselines.methods import METHODS
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
     command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
-    return open_run(config, folder, command=command, quiet=options.quiet)
+    method = METHODS[config.method]
+    return method, method.open_run(config, folder, command=command, quiet=options.quiet)
 
 
 def _do(options: argparse.Namespace) -> int:
     """Run the chosen command; returns the exit status."""
-    from baselines.affinity_unet import stages
-    from baselines.affinity_unet.inference import predict_volume
+    from baselines.common.stages import evaluate_volume
 
-    run = _open(options)
+    method, run = _open(options)
     names = [options.volume] if getattr(options, "volume", None) else run.tests
     if options.command == "train":
-        _print(options, {"checkpoint": str(stages.train_run(_part(run, options.fold)))})
+        _print(options, {"checkpoint": str(method.train(_part(run, options.fold)))})
     elif options.command == "predict":
-        _print(options, {name: str(predict_volume(run, name)) for name in names})
+        _print(options, {name: str(method.predict(run, name)) for name in names})
     elif options.command == "segment":
-        _print(options, {name: str(stages.segment_volume(run, name)) for name in names})
+        _print(options, {name: str(method.segment(run, name)) for name in names})
     elif options.command == "picture":
         files = {name: run.folder / f"{name}-{options.section}.png" for name in names}
-        made = {n: stages.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
+        made = {n: method.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
         _print(options, {name: str(path) for name, path in made.items()})
     elif options.command == "evaluate":
-        _print_scores(options, run, {name: stages.evaluate_volume(run, name) for name in names})
+        _print_scores(options, run, {name: evaluate_volume(run, name) for name in names})
     elif options.command == "reproduce":
-        _print_scores(options, run, stages.reproduce(run))
+        _print_scores(options, run, method.reproduce(run))
     if options.command == "submit" or getattr(options, "submit", False):
-        return _submit(options, run)
+        return _submit(options, run, method.title)
     return 0
 
 
-def _submit(options: argparse.Namespace, run: "Run") -> int:
+def _submit(options: argparse.Namespace, run: "Run[Any]", title: str) -> int:
     from baselines.common.submit import submit
 
     return submit(
         options.benchmark or run.config.benchmark,
         {name: run.labels(name) for name in run.tests},
-        method=f"Affinity U-Net ({run.config.name})",
+        method=f"{title} ({run.config.name})",
         provenance=run.provenance.path,
         server=options.server or "",
         reference=options.reference,
     )
 
 
-def _part(run: "Run", fold: int | None) -> "Run":
+def _part(run: "Run[Any]", fold: int | None) -> "Run[Any]":
     """The run, or one of its folds."""
     if fold is None:
         return run
@@ -171,9 +175,9 @@ def _print(options: argparse.Namespace, values: dict[str, str]) -> None:
             print(f"{name}: {value}")
 
 
-def _print_scores(options: argparse.Namespace, run: "Run", scores: "dict[str, Scores]") -> None:
-    from baselines.affinity_unet.stages import published_scores
+def _print_scores(options: argparse.Namespace, run: "Run[Any]", scores: "dict[str, Scores]") -> None:
     from baselines.common.evaluate import lines
+    from baselines.common.stages import published_scores
 
     if options.json:
         print(json.dumps(scores))

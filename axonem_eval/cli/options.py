@@ -7,10 +7,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.errors import InputError
+from axonem_eval.spec import FloatTriple, Region, Triple
+
+if TYPE_CHECKING:
+    from axonem_eval.scoring import ScoringVariant
 
 
 def add_label_options(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +59,58 @@ def warn(line: str) -> None:
     print(f"axonem-eval: warning: {line}", file=sys.stderr)
 
 
-def add_ground_truth(parser: argparse.ArgumentParser) -> None:
-    """The ground truth that a command scores against, and the tolerance."""
-    parser.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
-    add_tolerance(parser)
+def add_ground_truth(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The ground truth that a command scores against, and the rule."""
+    parser.add_argument(
+        "--ground-truth", required=required, metavar="GT", help="bundle of ground-truth skeletons (.npz)"
+    )
+    add_rule(parser)
     parser.add_argument(
         "--no-merge-mask", metavar="MASK", help="label file; its non-zero voxels belong to no scored axon"
     )
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    """The options of the rule that scores."""
+    parser.add_argument(
+        "--variant",
+        default="axonem",
+        metavar="NAME",
+        help="scoring rule: axonem (default), axonem2021, axonem2024, snemi3d, snemi3d-gc, xpress, nisb, cremi or "
+        "lsd-j0126; docs/metric.md defines them",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=int,
+        metavar="NODES",
+        help="merge tolerance (default: the variant's; 50 for axonem; 1 is the strict ERL)",
+    )
+    parser.add_argument(
+        "--region",
+        type=region,
+        metavar="Z:Z,Y:Y,X:X",
+        help="first voxel and first voxel beyond, to which a variant such as xpress cuts the skeletons",
+    )
+
+
+def variant_of(arguments: argparse.Namespace) -> "ScoringVariant":
+    """The rule that the options of ``add_rule`` name. Raises InputError where there is none, or it cuts nothing."""
+    from axonem_eval.scoring import variant_named
+
+    variant = variant_named(arguments.variant).at_tolerance(arguments.tolerance)
+    return variant if arguments.region is None else replace(variant, region=arguments.region)
+
+
+def region(text: str) -> Region:
+    """Parse ``25:75,97:928,97:928``."""
+    try:
+        start, stop = zip(*(map(int, part.split(":")) for part in text.split(",")), strict=True)
+        z, y, x = start
+        return Region((z, y, x), stop)
+    except (ValueError, InputError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not three ranges Z:Z,Y:Y,X:X of voxels, such as 25:75,97:928,97:928"
+        ) from None
 
 
 def add_tolerance(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from axonem_eval.cli.options import (
     add_label_options,
     label_options,
     shown_command,
+    variant_of,
 )
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
@@ -50,10 +51,11 @@ def _add_scoring(parser: argparse.ArgumentParser) -> None:
 def run_report(arguments: argparse.Namespace) -> None:
     """`axonem-eval report`."""
     from axonem_eval.report import ReportViews, full_report, render_report
-    from axonem_eval.scoring import run_table, sample_and_count
+    from axonem_eval.scoring import restrict, run_table, sample_and_count
     from axonem_eval.skeletons import SkeletonGraph
 
     _require_output(arguments)
+    variant = variant_of(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     sample, dense = sample_and_count(
@@ -61,16 +63,17 @@ def run_report(arguments: argparse.Namespace) -> None:
         graph,
         no_merge_mask=arguments.no_merge_mask,
         dense_ground_truth=arguments.dense_ground_truth,
+        dense_rule=variant.dense,
         threads=arguments.threads,
         on_progress=bar,
         **label_options(arguments),
     )
     bar.close()
     public = not arguments.aggregates_only
-    report = full_report(
-        graph, sample, tolerance_nodes=arguments.tolerance, dense=dense, public=public, seed=arguments.seed
-    )
-    views = ReportViews.of(graph, sample, run_table(graph, sample), arguments.tolerance) if public else None
+    report = full_report(graph, sample, variant=variant, dense=dense, public=public, seed=arguments.seed)
+    graph, sample = restrict(graph, sample, variant)
+    table = run_table(graph, sample, variant)
+    views = ReportViews.of(graph, sample, table, variant.tolerance_nodes) if public else None
     if views and arguments.axons:
         write_table(Path(arguments.axons), views.axons.columns())
     if views and arguments.errors:
@@ -113,6 +116,7 @@ def run_compare(arguments: argparse.Namespace) -> None:
     from axonem_eval.scoring import compare_samples, sample_file
     from axonem_eval.skeletons import SkeletonGraph
 
+    variant = variant_of(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth)
     bar = ProgressBar()
     samples = [
@@ -127,7 +131,7 @@ def run_compare(arguments: argparse.Namespace) -> None:
         for path in (arguments.a, arguments.b)
     ]
     bar.close()
-    compared = compare_samples(graph, *samples, tolerance_nodes=arguments.tolerance, seed=arguments.seed)
+    compared = compare_samples(graph, *samples, variant=variant, seed=arguments.seed)
     if arguments.json:
         print(json.dumps(compared.to_json(), indent=2))
     else:

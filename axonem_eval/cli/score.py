@@ -12,6 +12,7 @@ from axonem_eval.cli.options import (
     int_triple,
     label_options,
     print_result,
+    variant_of,
     warn,
 )
 from axonem_eval.spec import VolumeSpec, format_triple
@@ -32,9 +33,12 @@ def _add_check(check: argparse.ArgumentParser) -> None:
 
 def _add_score(score: argparse.ArgumentParser) -> None:
     score.add_argument("segmentation", metavar="SEG")
-    add_ground_truth(score)
+    add_ground_truth(score, required=False)
     score.add_argument(
-        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
+        "--dense-ground-truth",
+        metavar="LABELS",
+        help="label file of the ground truth; adds ARAND, VOI and the CREMI score, and is enough for snemi3d-gc and "
+        "cremi",
     )
     score.add_argument("--threads", type=int, help="number of threads (default: one per core)")
     add_label_options(score)
@@ -115,31 +119,49 @@ def _spec(arguments: argparse.Namespace) -> VolumeSpec:
 
 def run_score(arguments: argparse.Namespace) -> None:
     """`axonem-eval score`."""
-    from axonem_eval.scoring import sample_and_count, score_nodes
+    from axonem_eval.scoring import (
+        dense_only,
+        headline,
+        node_scores,
+        require_ground_truth,
+        sample_and_count,
+        score_nodes,
+    )
     from axonem_eval.skeletons import SkeletonGraph
 
     if arguments.resume and arguments.dense_ground_truth:
         arguments.wrong_usage("--resume cannot store dense counts: leave out --dense-ground-truth")
-    graph = SkeletonGraph.load(arguments.ground_truth)
+    if not (arguments.ground_truth or arguments.dense_ground_truth):
+        arguments.wrong_usage("score needs --ground-truth GT, or --dense-ground-truth LABELS with a variant of voxels")
+    variant = variant_of(arguments)
+    graph = SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None
+    require_ground_truth(variant, skeletons=graph is not None, dense=bool(arguments.dense_ground_truth))
     bar = ProgressBar()
     sample, dense = sample_and_count(
         arguments.segmentation,
-        graph,
-        no_merge_mask=arguments.no_merge_mask,
+        graph or dense_only(arguments.dense_ground_truth),
+        no_merge_mask=arguments.no_merge_mask if variant.no_merge_mask else None,
         dense_ground_truth=arguments.dense_ground_truth,
+        dense_rule=variant.dense,
         threads=arguments.threads,
         on_progress=bar,
         checkpoint=arguments.resume,
         **label_options(arguments),
     )
     bar.close()
-    report = score_nodes(graph, sample, tolerance_nodes=arguments.tolerance)
-    data, lines = report.to_json(), report.lines()
+    report = nodes = None
+    data: dict[str, Any] = {"variant": variant.to_json()}
+    lines: list[str] = []
+    if graph is not None:
+        report, nodes = score_nodes(graph, sample, variant=variant), node_scores(graph, sample, variant)
+        data |= {**report.to_json(), "over_nodes": nodes.to_json()}
+        lines += [*report.lines(), *nodes.lines()]
     if dense is not None:
         data |= {"arand": dense.arand, "voi_split": dense.voi_split, "voi_merge": dense.voi_merge}
         data["dense"] = dense.to_json()
         lines += dense.lines()
-    print_result(arguments.json, data, lines)
+    ranked = headline(variant, report=report, nodes=nodes, dense=dense)
+    print_result(arguments.json, data | {"headline": ranked.to_json()}, [ranked.line(), *lines])
 
 
 COMMANDS = {"info": (_add_info, run_info), "check": (_add_check, run_check), "score": (_add_score, run_score)}

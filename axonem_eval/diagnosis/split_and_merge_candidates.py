@@ -40,6 +40,7 @@ class FacingEnds:
     first, second : (n,) index into the end points.   distance_nm : (n,) between the two nodes.
     bend_degrees : (n,) the larger of the two angles between an end's direction and the line that joins both stretches.
     score : (n,) 0 to 1: in line and close.
+    ranked_by : (n,) score / k, falling.
     """
 
     first: NDArray[np.intp]
@@ -47,6 +48,7 @@ class FacingEnds:
     distance_nm: NDArray[np.float64]
     bend_degrees: NDArray[np.float64]
     score: NDArray[np.float64]
+    ranked_by: NDArray[np.float64]
 
 
 KINDS = ("crossing", "bridge", "shared stretch")
@@ -62,6 +64,7 @@ class Crossings:
     bend_degrees : (n,) by how much the less straight of the two lines bends.
     shorter_nm : (n,) cable of the line with less: what at most is joined to the wrong axon.
     score : (n,) 0 to 1, the cosine of the bend.
+    ranked_by : (n,) score / k, falling.
     """
 
     kind: NDArray[np.uint8]
@@ -70,6 +73,7 @@ class Crossings:
     bend_degrees: NDArray[np.float64]
     shorter_nm: NDArray[np.float64]
     score: NDArray[np.float64]
+    ranked_by: NDArray[np.float64]
 
 
 def end_points(graph: SkeletonGraph, arms: Arms, margin_nm: float, direction_nm: float) -> EndPoints:
@@ -101,9 +105,11 @@ def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend
     keep = keep[np.argsort(-score[keep], kind="stable")]
     keep = keep[_mutually_best(a[keep], b[keep], len(place))]
     rank = np.maximum(_rank_in_segment(skeleton[a[keep]]), _rank_in_segment(skeleton[b[keep]]))
-    keep = keep[np.argsort(-score[keep] / rank, kind="stable")]
+    ranked_by = score[keep] / rank
+    order = np.argsort(-ranked_by, kind="stable")
+    keep = keep[order]
     bend = np.degrees(np.arccos(np.clip(worse[keep], -1, 1)))
-    return FacingEnds(a[keep], b[keep], distance[keep], bend, score[keep])
+    return FacingEnds(a[keep], b[keep], distance[keep], bend, score[keep], ranked_by[order])
 
 
 def _rank_in_segment(segment: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -139,7 +145,9 @@ def crossings(
     kind, node, spread, score, line = (np.concatenate(columns) for columns in zip(*found, strict=True))
     shorter = np.minimum(beyond[line[:, :2]].sum(axis=1), beyond[line[:, 2:]].sum(axis=1))
     order = np.lexsort((-shorter, -score))
-    order = order[np.argsort(-score[order] / _rank_in_segment(graph.node_skeleton[node[order]]), kind="stable")]
+    ranked_by = score[order] / _rank_in_segment(graph.node_skeleton[node[order]])
+    again = np.argsort(-ranked_by, kind="stable")
+    order = order[again]
     return Crossings(
         kind=kind[order].astype(np.uint8),
         node=node[order].astype(np.int32),
@@ -147,6 +155,7 @@ def crossings(
         bend_degrees=np.degrees(np.arccos(np.clip(score[order], -1, 1))),
         shorter_nm=shorter[order],
         score=score[order],
+        ranked_by=ranked_by[again],
     )
 
 

@@ -92,6 +92,7 @@ def _splits(d: Diagnosis, top: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "score": float(found.score[i]),
+                "ranked_by": float(found.ranked_by[i]),
                 "segments": [str(s) for s in d.graph.skeleton_id[owner]],
                 "segment_lengths_nm": d.length_nm[owner].tolist(),
                 "distance_nm": float(found.distance_nm[i]),
@@ -109,6 +110,7 @@ def _mergers(d: Diagnosis, top: int) -> list[dict[str, Any]]:
     return [
         {
             "score": float(found.score[i]),
+            "ranked_by": float(found.ranked_by[i]),
             "segment": str(d.graph.skeleton_id[d.graph.node_skeleton[found.node[i]]]),
             "segment_length_nm": float(d.length_nm[d.graph.node_skeleton[found.node[i]]]),
             "shorter_line_nm": float(found.shorter_nm[i]),
@@ -174,7 +176,7 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
     lines += ["", f"{data['likely_splits']['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segments {row['segments'][0]} and {row['segments'][1]}, {row['distance_nm']:.0f} nm apart, "
-        f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}"
+        f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
         for row in data["likely_splits"]["places"]
     ]
     lines += [
@@ -183,7 +185,8 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
     ]
     lines += [
         f"  {_voxel(row)}  segment {row['segment']}, {row['kind']}, the shorter line "
-        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}"
+        f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, "
+        f"score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
         for row in data["likely_mergers"]["places"]
     ]
     return lines

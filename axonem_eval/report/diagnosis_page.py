@@ -9,6 +9,7 @@ from axonem_eval.report.plots import bin_names, percent, um
 from axonem_eval.report.svg import Frame, figure, legend, tag, ticks, tip
 
 PLACES_SHOWN = 25
+RANKED_BY = "The k-th place of a segment is ranked by its score divided by k"
 
 
 def render_diagnosis(data: dict[str, Any], *, title: str, command: str = "") -> str:
@@ -108,6 +109,7 @@ def _lengths(data: dict[str, Any]) -> str:
 def _splits(data: dict[str, Any]) -> str:
     rows = [
         [
+            f"{row['ranked_by']:.2f}",
             f"{row['score']:.2f}",
             " | ".join(row["segments"]),
             f"{row['distance_nm']:,.0f} nm",
@@ -116,13 +118,14 @@ def _splits(data: dict[str, Any]) -> str:
         ]
         for row in data["likely_splits"]["places"][:PLACES_SHOWN]
     ]
-    head = ["score", "segments", "apart", "bend", "voxel z, y, x", "nm z, y, x"]
-    return _list("Likely splits", head, rows, "Ends that face one another, the likeliest first", (1,))
+    head = ["ranked by", "score", "segments", "apart", "bend", "voxel z, y, x", "nm z, y, x"]
+    return _list("Likely splits", head, rows, f"Ends that face one another, the likeliest first. {RANKED_BY}", (2,))
 
 
 def _mergers(data: dict[str, Any]) -> str:
     rows = [
         [
+            f"{row['ranked_by']:.2f}",
             f"{row['score']:.2f}",
             row["segment"],
             row["kind"],
@@ -132,9 +135,9 @@ def _mergers(data: dict[str, Any]) -> str:
         ]
         for row in data["likely_mergers"]["places"][:PLACES_SHOWN]
     ]
-    head = ["score", "segment", "kind", "shorter line", "bend", "voxel z, y, x", "nm z, y, x"]
-    words = "Two straight lines in one segment, the straightest first; a segment's second place counts half"
-    return _list("Likely mergers", head, rows, words, (1, 2))
+    head = ["ranked by", "score", "segment", "kind", "shorter line", "bend", "voxel z, y, x", "nm z, y, x"]
+    words = f"Two straight lines in one segment, the straightest first. {RANKED_BY}"
+    return _list("Likely mergers", head, rows, words, (2, 3))
 
 
 def _ends(data: dict[str, Any]) -> str:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import (
+    AXONEM,
     DEFAULT_RESAMPLES,
-    DEFAULT_TOLERANCE_NODES,
     DenseScores,
+    ScoringVariant,
     axon_table,
     erl_fixed_nm,
     erl_interval,
@@ -23,6 +24,8 @@ from axonem_eval.scoring import (
     half_cable_run_nm,
     length_bins,
     locate_errors,
+    node_scores,
+    restrict,
     run_survival,
     score_nodes,
     tolerance_curve,
@@ -39,7 +42,8 @@ def full_report(
     graph: SkeletonGraph,
     sample: NodeSample,
     *,
-    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    tolerance_nodes: int | None = None,
+    variant: ScoringVariant = AXONEM,
     dense: DenseScores | None = None,
     public: bool = False,
     resamples: int = DEFAULT_RESAMPLES,
@@ -52,7 +56,11 @@ def full_report(
     first (docs/metric.md). With ``public`` the worst axons and the worst errors with their positions are
     in it, as ``worst_axons`` and ``top_errors``, and in ``worst_fixed`` the ERL that fixing the worst few would give.
     """
-    report = score_nodes(graph, sample, tolerance_nodes=tolerance_nodes)
+    variant = variant.at_tolerance(tolerance_nodes)
+    tolerance_nodes = variant.tolerance_nodes
+    nodes = node_scores(graph, sample, variant)
+    graph, sample = restrict(graph, sample, variant)
+    report = score_nodes(graph, sample, variant=variant)
     table = report.table
     assert table is not None
     full: dict[str, Any] = {
@@ -66,6 +74,7 @@ def full_report(
         "length_bins": [asdict(b) for b in length_bins(table, tolerance_nodes)],
         "half_cable_run_nm": half_cable_run_nm(table, tolerance_nodes),
         "run_survival": asdict(run_survival(table, tolerance_nodes)),
+        "over_nodes": nodes.to_json(),
         "dense": None if dense is None else dense.to_json(),
     }
     if public:

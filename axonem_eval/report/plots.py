@@ -139,8 +139,8 @@ def survival_plot(survival: dict[str, list[float]]) -> Markup:
     return figure(draw, description) + legend(entries)
 
 
-def tolerance_plot(report: dict[str, Any]) -> Markup:
-    """ERL against the merge tolerance, with the benchmark's tolerance marked."""
+def tolerance_plot(report: dict[str, Any], count_in_words: Callable[[int], str] = "{:,}".format) -> Markup:
+    """ERL against the merge tolerance, with the benchmark's tolerance marked. count_in_words : a number of mergers."""
     points = report["tolerance_curve"]
     names = ["∞" if p["tolerance_nodes"] is None else number(p["tolerance_nodes"]) for p in points]
     values = [p["erl_nm"] / 1000 for p in points]
@@ -160,7 +160,7 @@ def tolerance_plot(report: dict[str, Any]) -> Markup:
                 content += text(at + 5, frame.y.start - 6, f"scored at {name}", "note")
         content += frame.line([x for x, _ in places], values, "line correct-line")
         for (x, name), value, point in zip(places, values, points, strict=True):
-            words = f"T = {name}: ERL {value:.2f} µm, {point['mergers']:,} mergers"
+            words = f"T = {name}: ERL {value:.2f} µm, {count_in_words(point['mergers'])} mergers"
             content += tag("circle", tip(words), cx=frame.x(x), cy=frame.y(value), r=4, class_="dot correct")
         return height, content + frame.x_axis(places, "merge tolerance T (nodes, not to scale)")
 

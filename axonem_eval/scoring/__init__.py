@@ -20,12 +20,24 @@ from axonem_eval.scoring.bootstrap import (
 )
 from axonem_eval.scoring.compare import compare_samples
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
-from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
-from axonem_eval.scoring.files import sample_and_count, sample_file
+from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
+from axonem_eval.scoring.files import dense_only, sample_and_count, sample_file
 from axonem_eval.scoring.fixed_errors import erl_fixed_nm
+from axonem_eval.scoring.headline import Headline, headline, require_ground_truth
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
+from axonem_eval.scoring.node_overlap import NodeScores, node_scores
+from axonem_eval.scoring.restrict import cut_to_region, restrict
+from axonem_eval.scoring.variant import (
+    AXONEM,
+    DEFAULT_TOLERANCE_NODES,
+    VARIANTS,
+    DenseRule,
+    ScoringVariant,
+    variant_named,
+)
 
 __all__ = [
+    "AXONEM",
     "COLORS",
     "DEFAULT_LEVEL",
     "DEFAULT_RESAMPLES",
@@ -33,30 +45,42 @@ __all__ = [
     "KINDS",
     "MERGER",
     "METRIC_VERSION",
+    "VARIANTS",
     "AxonTable",
+    "DenseRule",
     "DenseScores",
     "ErlReport",
+    "Headline",
     "Interval",
     "LocatedErrors",
+    "NodeScores",
     "OverlapCounter",
     "OverlapTable",
     "RunTable",
+    "ScoringVariant",
     "axon_table",
     "compare_samples",
+    "cut_to_region",
+    "dense_only",
     "dense_scores",
     "erl_fixed_nm",
     "erl_interval",
     "erl_lost_nm",
     "error_counts",
     "half_cable_run_nm",
+    "headline",
     "length_bins",
     "locate_errors",
+    "node_scores",
     "paired_bootstrap",
+    "require_ground_truth",
     "resampled_sums",
+    "restrict",
     "run_survival",
     "run_table",
     "sample_and_count",
     "sample_file",
     "score_nodes",
     "tolerance_curve",
+    "variant_named",
 ]

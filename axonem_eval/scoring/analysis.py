@@ -253,7 +253,7 @@ def error_counts(graph: SkeletonGraph, sample: NodeSample, table: RunTable, tole
     cable_mm = table.total_nm / 1e6
     merger = table.is_merger(tolerance_nodes)
     merging, of_row = np.unique(table.segment[merger], return_inverse=True)
-    parts = np.bincount(of_row[table.nodes[merger] >= max(tolerance_nodes, 1)], minlength=len(merging))
+    parts = np.bincount(of_row[table.is_counted(tolerance_nodes)[merger]], minlength=len(merging))
     splits = len(split_edges(graph, sample.node_segment))
     gaps = len(find_omissions(graph, sample.node_segment).skeleton)
     joins = int(np.where(parts > 1, parts - 1, 1).sum())

@@ -9,7 +9,9 @@ import numpy as np
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring.analysis import LENGTH_BINS_UM, ErrorCounts, erl_lost_nm, error_counts, length_bins
 from axonem_eval.scoring.bootstrap import DEFAULT_RESAMPLES, PairedBootstrap, paired_bootstrap
-from axonem_eval.scoring.erl import DEFAULT_TOLERANCE_NODES, ErlReport, score_nodes
+from axonem_eval.scoring.erl import ErlReport, score_nodes
+from axonem_eval.scoring.restrict import restrict
+from axonem_eval.scoring.variant import AXONEM, ScoringVariant
 from axonem_eval.skeletons import SkeletonGraph
 
 
@@ -108,13 +110,17 @@ def compare_samples(
     a: NodeSample,
     b: NodeSample,
     *,
-    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    tolerance_nodes: int | None = None,
+    variant: ScoringVariant = AXONEM,
     edges_um: Sequence[float] = LENGTH_BINS_UM,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """Compare two segmentations sampled at the same skeletons."""
-    report_a, report_b = (score_nodes(graph, s, tolerance_nodes=tolerance_nodes) for s in (a, b))
+    variant = variant.at_tolerance(tolerance_nodes)
+    tolerance_nodes = variant.tolerance_nodes
+    (_, a), (graph, b) = restrict(graph, a, variant), restrict(graph, b, variant)
+    report_a, report_b = (score_nodes(graph, s, variant=variant) for s in (a, b))
     table_a, table_b = report_a.table, report_b.table
     assert table_a is not None
     assert table_b is not None

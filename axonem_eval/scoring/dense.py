@@ -4,6 +4,7 @@ Both follow from one sparse table: how many voxels carry each pair (ground-truth
 chunks stream by, one hash table a thread; nothing dense is ever built. Formulas: docs/metric.md, "Dense metrics".
 """
 
+import math
 import threading
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.sampling import PairCounter
-from axonem_eval.skeletons import sum_by
+from axonem_eval.scoring.overlap import Overlap, squares
+from axonem_eval.scoring.scored_truth import ScoredTruth
+from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.spec import format_triple
 from axonem_eval.volumes import Labels, LabelVolume, native_unsigned
 
@@ -43,6 +46,7 @@ class DenseScores:
     voi_split, voi_merge : bits, H(segment | truth) and H(truth | segment), background of the segmentation as one
         segment.
     voxels : how many were scored.   background_share : the share of them without a segment.
+    cremi_score : sqrt((voi_split + voi_merge) * arand).
     """
 
     arand: float
@@ -56,9 +60,14 @@ class DenseScores:
     truth_labels: int
     segments: int
 
+    @property
+    def cremi_score(self) -> float:
+        """Geometric mean of VOI and ARAND; 0 is perfect."""
+        return math.sqrt((self.voi_split + self.voi_merge) * self.arand)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        return {**asdict(self), "cremi_score": self.cremi_score}
 
     def lines(self) -> list[str]:
         """For people."""
@@ -66,6 +75,7 @@ class DenseScores:
             f"ARAND            {self.arand:.4f} (SNEMI3D; {self.arand_one_background:.4f} with the background as one "
             "segment)",
             f"VOI              {self.voi_split:.4f} split, {self.voi_merge:.4f} merge (bits)",
+            f"CREMI score      {self.cremi_score:.4f}",
             f"dense            {self.voxels:,} voxels, {self.truth_labels:,} labels, {self.segments:,} segments, "
             f"{100 * self.background_share:.2f}% without a segment",
         ]
@@ -78,73 +88,64 @@ def dense_scores(table: OverlapTable) -> DenseScores:
     """
     in_truth = table.truth != 0
     all_voxels = float(table.voxels.sum())
-    n_ij = table.voxels[in_truth].astype(np.float64)
-    if not len(n_ij):
+    if not in_truth.any():
         raise InputError.of(
             "empty_dense_ground_truth", "the dense ground truth is background throughout; there is nothing to score"
         )
-    _, row = np.unique(table.truth[in_truth], return_inverse=True)
-    segment, column = np.unique(table.segment[in_truth], return_inverse=True)
-    n_i = sum_by(row, n_ij, int(row.max()) + 1)
-    n_j = sum_by(column, n_ij, len(segment))
-    labelled = segment[column] != 0
+    overlap = Overlap.of(table.truth[in_truth], table.segment[in_truth], table.voxels[in_truth])
+    n_ij = overlap.count
+    labelled = table.segment[in_truth] != 0
     background = float(n_ij[~labelled].sum())
+    of_background = np.zeros(len(overlap.per_segment), bool)
+    of_background[overlap.segment_label[~labelled]] = True
 
     # A voxel that is a segment of its own is one pair with itself; the script adds their share of the volume instead.
     alone = background / all_voxels
-    both = _squares(n_ij[labelled]) + alone
-    in_segment = _squares(n_j[segment != 0]) + alone
-    in_truth_label = _squares(n_i)
+    both = squares(n_ij[labelled]) + alone
+    in_segment = squares(overlap.per_segment[~of_background]) + alone
+    in_truth_label = squares(overlap.per_truth)
     precision, recall = both / in_segment if in_segment else 0.0, both / in_truth_label
     return DenseScores(
         arand=1.0 - 2.0 * both / (in_segment + in_truth_label),
         arand_precision=precision,
         arand_recall=recall,
-        arand_one_background=1.0 - 2.0 * _squares(n_ij) / (_squares(n_j) + in_truth_label),
-        voi_split=_conditional_entropy(n_ij, n_i[row]),
-        voi_merge=_conditional_entropy(n_ij, n_j[column]),
+        arand_one_background=1.0 - 2.0 * squares(n_ij) / (squares(overlap.per_segment) + in_truth_label),
+        voi_split=overlap.voi_split,
+        voi_merge=overlap.voi_merge,
         voxels=int(n_ij.sum()),
         background_share=background / float(n_ij.sum()),
-        truth_labels=len(n_i),
-        segments=int((segment != 0).sum()),
+        truth_labels=len(overlap.per_truth),
+        segments=int((~of_background).sum()),
     )
-
-
-def _squares(counts: NDArray[np.float64]) -> float:
-    return float(np.square(counts).sum())
-
-
-def _conditional_entropy(n_ij: NDArray[np.float64], n_given: NDArray[np.float64]) -> float:
-    """Bits; each term is 0 or more, so a perfect match is exactly 0."""
-    return float((n_ij * np.log2(n_given / n_ij)).sum() / n_ij.sum())
 
 
 class OverlapCounter:
     """Counts the overlaps of a segmentation with dense ground truth, chunk by chunk, from any number of threads."""
 
-    def __init__(self, segmentation: LabelVolume, ground_truth: LabelVolume) -> None:
-        """Raises InputError where the two differ in shape."""
+    def __init__(self, segmentation: LabelVolume, ground_truth: LabelVolume, rule: DenseRule = ALL_VOXELS) -> None:
+        """Raises InputError where the two differ in shape, or do not allow the rule."""
         if ground_truth.shape_zyx != segmentation.shape_zyx:
             raise InputError.of(
                 "dense_shape",
                 f"the dense ground truth has shape {format_triple(ground_truth.shape_zyx)}, the segmentation "
                 f"{format_triple(segmentation.shape_zyx)} (z,y,x); they must cover the same voxels",
             )
-        self._segmentation, self._ground_truth = segmentation, ground_truth
-        self._same_grid = ground_truth.chunk_shape_zyx == segmentation.chunk_shape_zyx
-        if not self._same_grid:
+        self._segmentation = segmentation
+        self._truth = ScoredTruth(ground_truth, rule)
+        if self._truth.reads_beyond or ground_truth.chunk_shape_zyx != segmentation.chunk_shape_zyx:
             ground_truth.kept_bytes = KEPT_BYTES
         self._local = threading.local()
         self._counters: list[PairCounter] = []
 
     def add(self, chunk: int, labels: Labels) -> None:
         """Count a chunk of the segmentation, given by its index and its labels (clipped to the volume or not)."""
-        box = self._segmentation.chunk_box(chunk)
+        box = self._truth.scored(self._segmentation.chunk_box(chunk))
+        if box is None:
+            return
         origin = self._segmentation.chunk_origin(chunk)
-        inside = tuple(slice(0, s.stop - s.start) for s in box)
-        truth = self._ground_truth.read_chunk(chunk)[inside] if self._same_grid else self._ground_truth.read(box)
+        inside = tuple(slice(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True))
         self._counter().add(
-            _flat(native_unsigned(self._ground_truth, truth, origin)),
+            _flat(self._truth.read(box)),
             _flat(native_unsigned(self._segmentation, labels[inside], origin)),
         )
 

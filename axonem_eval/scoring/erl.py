@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.sampling import NodeSample, index_pairs
+from axonem_eval.scoring.restrict import require_same_nodes, restrict
+from axonem_eval.scoring.variant import AXONEM, ScoringVariant
 from axonem_eval.skeletons import SkeletonGraph, sum_by
 from axonem_eval.spec import format_triple
 
 METRIC_VERSION = "1.0"
-DEFAULT_TOLERANCE_NODES = 50
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class RunTable:
     skeleton : (n_pairs,) int64 index of the skeleton.   segment : (n_pairs,) uint64, 0 is background.
     nodes : (n_pairs,) int64, c(s, k).   run_nm : (n_pairs,) float64, summed length of the edges of s with both ends
     in k, merger or not (0 for background).
-    merger_up_to : (n_pairs,) int64, the largest tolerance at which the row's segment is a merger; -1 where it never is.
+    merger_up_to : (n_pairs,) int64, the largest tolerance at which the row's segment is a merger that loses its run in
+        the row's skeleton; -1 where it never does.
     skeleton_length_nm, omitted_nm, split_nm : (n_skeletons,) float64.
+    inclusive : whether a pair counts towards a merger from T nodes on, or only with more.
     """
 
     skeleton: NDArray[np.int64]
@@ -42,6 +45,7 @@ class RunTable:
     skeleton_length_nm: NDArray[np.float64]
     omitted_nm: NDArray[np.float64]
     split_nm: NDArray[np.float64]
+    inclusive: bool = True
 
     @cached_property
     def total_nm(self) -> float:
@@ -53,9 +57,18 @@ class RunTable:
         """ERL of a perfect segmentation."""
         return float(np.square(self.skeleton_length_nm).sum()) / self.total_nm
 
+    @property
+    def mean_length_nm(self) -> float:
+        """Arithmetic mean length of the skeletons that have length."""
+        return self.total_nm / int((self.skeleton_length_nm > 0).sum())
+
     def is_merger(self, tolerance_nodes: float) -> NDArray[np.bool_]:
-        """(n_pairs,) whether the row's segment is a merger at that tolerance (docs/metric.md, items 1 and 2)."""
+        """(n_pairs,) whether the row's run is lost to a merger at that tolerance (docs/metric.md, items 1 and 2)."""
         return self.merger_up_to >= tolerance_nodes
+
+    def is_counted(self, tolerance_nodes: float) -> NDArray[np.bool_]:
+        """(n_pairs,) whether the row's skeleton has enough nodes in the segment to make it a merger."""
+        return self.nodes >= max(tolerance_nodes, 1) if self.inclusive else self.nodes > tolerance_nodes
 
     def skeleton_erl_nm(self, tolerance_nodes: float) -> NDArray[np.float64]:
         """(n_skeletons,) ERL(s) = sum_k L(s,k)^2 / L(s); 0 for a skeleton without length."""
@@ -79,6 +92,7 @@ class ErlReport:
     tolerance_nodes: int
     tolerance_um: float
     mean_node_spacing_nm: float
+    mean_length_nm: float
     skeletons: int
     nodes: int
     mergers: int
@@ -86,12 +100,28 @@ class ErlReport:
     voxel_size_nm: tuple[float, float, float]
     no_merge_mask: bool
     metric_version: str = METRIC_VERSION
+    variant: ScoringVariant = AXONEM
     table: RunTable | None = field(default=None, repr=False, compare=False)
 
     @property
     def normalized_erl(self) -> float:
         """ERL / GT ERL, 0 to 1."""
         return self.erl_nm / self.gt_erl_nm
+
+    @property
+    def erl_by_normaliser(self) -> float:
+        """ERL by the variant's normaliser: nm where it has none; by the mean length a perfect result is 1 or more."""
+        if self.variant.normaliser == "mean_length":
+            return self.erl_nm / self.mean_length_nm
+        return self.normalized_erl if self.variant.normaliser == "ground_truth_erl" else self.erl_nm
+
+    @property
+    def normalized_erl_at(self) -> dict[str, float]:
+        """Normalised ERL at the variant's further tolerances, by their names: ``5``, ``inf``."""
+        table = self.table
+        if table is None:
+            return {}
+        return {f"{t:g}": table.erl_nm(t) / self.gt_erl_nm for t in self.variant.further_tolerances}
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON; the keys are part of the command line's contract."""
@@ -102,6 +132,7 @@ class ErlReport:
             "tolerance_nodes": self.tolerance_nodes,
             "tolerance_um": self.tolerance_um,
             "mean_node_spacing_nm": self.mean_node_spacing_nm,
+            "mean_length_nm": self.mean_length_nm,
             "skeletons": self.skeletons,
             "nodes": self.nodes,
             "mergers": self.mergers,
@@ -109,6 +140,9 @@ class ErlReport:
             "voxel_size_nm": list(self.voxel_size_nm),
             "no_merge_mask": self.no_merge_mask,
             "metric_version": self.metric_version,
+            "variant": self.variant.to_json(),
+            "erl_by_normaliser": self.erl_by_normaliser,
+            "normalized_erl_at": self.normalized_erl_at,
         }
 
     def lines(self) -> list[str]:
@@ -126,13 +160,14 @@ class ErlReport:
                 f"{name:<16} {edges[name] / 1e3:,.2f} um, {100 * edges[name] / edges['total']:.2f}% of the cable"
                 for name in ("correct", "omitted", "split", "merged")
             ),
-            f"metric version   {self.metric_version}",
+            f"metric version   {self.metric_version}, variant {self.variant.name}",
         ]
 
 
-def run_table(graph: SkeletonGraph, sample: NodeSample) -> RunTable:
+def run_table(graph: SkeletonGraph, sample: NodeSample, variant: ScoringVariant = AXONEM) -> RunTable:
     """The (skeleton, segment) table of a segmentation sampled at the nodes of ``graph``.
 
+    variant : a rule that leaves the skeletons as they are, or one whose changes ``restrict`` has made.
     Raises InputError for a ground truth without length and for a sample of other nodes.
     """
     if graph.n_edges == 0 or float(graph.skeleton_length_nm.sum()) <= 0:
@@ -141,18 +176,14 @@ def run_table(graph: SkeletonGraph, sample: NodeSample) -> RunTable:
             "the ground truth has no skeleton with an edge, so there is nothing to score; lower the minimum length or "
             "check the labels that it was made from",
         )
-    if len(sample.node_segment) != graph.n_nodes:
-        raise InputError.of(
-            "other_nodes",
-            f"the sample has {len(sample.node_segment):,} node labels, the ground truth {graph.n_nodes:,} nodes; "
-            "sample the segmentation again with this ground truth",
-        )
-    # A skeleton without an edge has no length and takes no part, not even in making mergers.
+    require_same_nodes(graph, sample)
+    # By our own rule a skeleton without length takes no part, not even in making mergers.
     has_length = graph.skeleton_length_nm > 0
     skeleton_of_pair, segment, pair_of_node = index_pairs(graph.node_skeleton, sample.node_segment)
     skeleton = skeleton_of_pair.astype(np.int64)
     nodes = np.bincount(pair_of_node, minlength=len(skeleton))
-    nodes[~has_length[skeleton]] = 0
+    if not variant.isolated_nodes_merge:
+        nodes[~has_length[skeleton]] = 0
     run_nm, omitted_nm, split_nm = _sum_edges(
         graph.edge_u, graph.edge_v, graph.edge_length_nm, pair_of_node, skeleton, segment == 0, graph.n_skeletons
     )
@@ -161,10 +192,11 @@ def run_table(graph: SkeletonGraph, sample: NodeSample) -> RunTable:
         segment=segment,
         nodes=nodes,
         run_nm=run_nm,
-        merger_up_to=_merger_up_to(segment, nodes, sample),
+        merger_up_to=_merger_up_to(skeleton, segment, nodes, sample, variant),
         skeleton_length_nm=graph.skeleton_length_nm,
         omitted_nm=omitted_nm,
         split_nm=split_nm,
+        inclusive=variant.inclusive,
     )
 
 
@@ -183,48 +215,63 @@ def _sum_edges(edge_u, edge_v, length, pair_of_node, skeleton, background, n_ske
     return run, omitted, split
 
 
-def _merger_up_to(segment: NDArray[np.uint64], nodes: NDArray[np.int64], sample: NodeSample) -> NDArray[np.int64]:
-    """For each row, the largest tolerance T at which its segment is a merger, or -1.
+def _merger_up_to(
+    skeleton: NDArray[np.int64],
+    segment: NDArray[np.uint64],
+    nodes: NDArray[np.int64],
+    sample: NodeSample,
+    variant: ScoringVariant,
+) -> NDArray[np.int64]:
+    """For each row, the largest tolerance T at which its segment is a merger that loses its run here, or -1.
 
-    Two skeletons with c >= max(T, 1): holds up to the second largest count of the segment.
+    Two skeletons with c >= max(T, 1): holds up to the second largest count of the segment; with c > T up to one less.
     More than T mask voxels: holds up to that number less one.
+    By the rule of 2021 only in skeletons with a counted pair in some merger, which background can be too.
     """
     ids, row_segment = np.unique(segment, return_inverse=True)
     order = np.lexsort((-nodes, row_segment))
     first = np.searchsorted(row_segment[order], np.arange(len(ids)))
     second = first + 1
+    counts_up_to = np.where(nodes > 0, nodes if variant.inclusive else nodes - 1, -1)
     limit = np.full(len(ids), -1, np.int64)
     has_second = second < np.append(first[1:], len(order))
-    limit[has_second] = nodes[order[second[has_second]]]
-    limit[limit == 0] = -1
-    if sample.mask_segment is not None and sample.mask_voxels is not None:
+    limit[has_second] = counts_up_to[order[second[has_second]]]
+    if variant.no_merge_mask and sample.mask_segment is not None and sample.mask_voxels is not None:
         touched = np.bincount(row_segment, weights=nodes, minlength=len(ids)) > 0
         place = np.searchsorted(ids, sample.mask_segment)
         known = (place < len(ids)) & (ids[np.minimum(place, len(ids) - 1)] == sample.mask_segment)
         by_mask = np.full(len(ids), -1, np.int64)
         by_mask[place[known]] = sample.mask_voxels[known].astype(np.int64) - 1
         limit = np.maximum(limit, np.where(touched, by_mask, -1))
-    limit[ids == 0] = -1  # background is never a merger
-    return limit[row_segment]
+    lost_up_to = limit[row_segment]
+    if variant.strike == "counted_pairs":
+        reach = np.full(int(skeleton.max(initial=-1)) + 1, -1, np.int64)
+        np.maximum.at(reach, skeleton, np.minimum(lost_up_to, counts_up_to))
+        lost_up_to = np.minimum(lost_up_to, reach[skeleton])
+    lost_up_to[segment == 0] = -1  # background is never a merger
+    return lost_up_to
 
 
 def score_nodes(
     graph: SkeletonGraph,
     sample: NodeSample | NDArray[Any],
     *,
-    tolerance_nodes: int = DEFAULT_TOLERANCE_NODES,
+    tolerance_nodes: int | None = None,
+    variant: ScoringVariant = AXONEM,
 ) -> ErlReport:
     """Score the labels of a segmentation at the nodes of the ground truth.
 
     sample : a NodeSample, or (n_nodes,) integer labels exact up to uint64, 0 is background.
-    tolerance_nodes : T >= 0; T = 1 (or 0) is the strict ERL.
+    tolerance_nodes : T >= 0; T = 1 (or 0) is the strict ERL. None is the variant's own.
+    variant : the rule; the skeletons are cut, and background is numbered, where it says so.
     Raises InputError for an empty ground truth, other nodes, or a negative tolerance.
     """
-    if tolerance_nodes < 0:
-        raise InputError.of("bad_tolerance", f"tolerance {tolerance_nodes} nodes is negative; expected 0 or more")
+    variant = variant.at_tolerance(tolerance_nodes)
+    tolerance_nodes = variant.tolerance_nodes
     if not isinstance(sample, NodeSample):
         sample = NodeSample.of_labels(sample)
-    table = run_table(graph, sample)
+    graph, sample = restrict(graph, sample, variant)
+    table = run_table(graph, sample, variant)
     merger = table.is_merger(tolerance_nodes)
     edges = {
         "correct": float(table.run_nm[~merger].sum()),
@@ -239,11 +286,13 @@ def score_nodes(
         tolerance_nodes=tolerance_nodes,
         tolerance_um=tolerance_nodes * graph.mean_node_spacing_nm / 1000.0,
         mean_node_spacing_nm=graph.mean_node_spacing_nm,
+        mean_length_nm=table.mean_length_nm,
         skeletons=int((table.skeleton_length_nm > 0).sum()),
         nodes=graph.n_nodes,
         mergers=len(np.unique(table.segment[merger])),
         edges_nm=edges,
         voxel_size_nm=graph.voxel_size_nm_zyx,
-        no_merge_mask=sample.mask_segment is not None,
+        no_merge_mask=variant.no_merge_mask and sample.mask_segment is not None,
+        variant=variant,
         table=table,
     )

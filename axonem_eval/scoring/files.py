@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from axonem_eval.errors import InputError
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
+from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import (
     LabelVolume,
@@ -45,6 +47,7 @@ def sample_and_count(
     *,
     no_merge_mask: str | Path | None = None,
     dense_ground_truth: str | Path | None = None,
+    dense_rule: DenseRule = ALL_VOXELS,
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
     threads: int | None = None,
@@ -54,6 +57,7 @@ def sample_and_count(
 ) -> tuple[NodeSample, DenseScores | None]:
     """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
 
+    dense_rule : which voxels of the dense ground truth are scored; all by default.
     background_ids : labels of the segmentation that count as 0.
     trust_voxel_size : the ground truth's voxel size is right, whatever the files state.
     on_warning : called with each line about what may be wrong with the file.
@@ -77,7 +81,7 @@ def sample_and_count(
             warnings += other.info.warnings
             if not trust_voxel_size:
                 require_voxel_size(other, graph.voxel_size_nm_zyx, CORRECT_OR_TRUST)
-        counter = OverlapCounter(volume, truth) if truth else None
+        counter = OverlapCounter(volume, truth, dense_rule) if truth else None
         sample = sample_nodes(
             volume,
             graph.node_voxel_zyx,
@@ -91,6 +95,29 @@ def sample_and_count(
             for line in (*warnings, *_reserved_at_nodes(volume, sample)):
                 on_warning(line)
         return sample, dense_scores(counter.table()) if counter else None
+
+
+def dense_only(dense_ground_truth: str | Path) -> SkeletonGraph:
+    """No skeletons, in a volume like the dense ground truth: what ``sample_and_count`` takes to count voxels alone."""
+    with open_labels(dense_ground_truth) as truth:
+        shape, size = truth.shape_zyx, truth.info.voxel_size_nm_zyx
+    if size is None:
+        raise InputError.of(
+            "no_voxel_size",
+            f"{Path(dense_ground_truth).name}: the dense ground truth states no voxel size; write the attribute "
+            "resolution (z, y, x in nm) on its dataset",
+        )
+    nothing = np.empty(0, np.int32)
+    return SkeletonGraph(
+        skeleton_id=np.empty(0, np.uint64),
+        node_skeleton=nothing,
+        node_voxel_zyx=np.empty((0, 3), np.int32),
+        edge_u=nothing,
+        edge_v=nothing,
+        edge_length_nm=np.empty(0),
+        shape_zyx=shape,
+        voxel_size_nm_zyx=size,
+    )
 
 
 def _reserved_at_nodes(volume: LabelVolume, sample: NodeSample) -> list[str]:

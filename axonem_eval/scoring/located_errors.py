@@ -243,7 +243,7 @@ def _mergers(labelled: _Labelled, tolerance_nodes: float) -> dict[str, NDArray[A
     lost = sum_by(row_segment, struck, len(merging))
     gain = sum_by(row_segment, struck**2, len(merging)) / table.total_nm
 
-    culprit = labelled.merger & (table.nodes >= max(tolerance_nodes, 1))
+    culprit = labelled.merger & table.is_counted(tolerance_nodes)
     several = np.bincount(row_segment[culprit], minlength=len(merging)) > 1
     joining = culprit & several[row_segment]
     node = np.flatnonzero(joining[labelled.row])

@@ -55,6 +55,8 @@ SKELETON_VERSION = "2"
 # About ten seconds of work: enough to outweigh a task's start, little enough to be lost without regret.
 BATCH_VOXELS = 4 << 20
 BATCH_LABELS = 20_000
+# A small volume has less than one such batch: it is shared out more finely, so that its progress moves.
+LEAST_BATCHES = 50
 # A label with more voxels is skeletonized at twice the voxel size, again until it fits. At 30 nm these are 430 um3,
 # which somata and glia reach and no axon does.
 MAX_VOXELS = 16 << 20
@@ -243,9 +245,10 @@ def _blocks_at(plan: Plan, axis: int, at: int) -> list[int]:
 def _batch_of(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Batch of each label: the next begins where the last has enough voxels or labels."""
     batch = np.zeros(len(voxels), np.int64)
+    enough = min(BATCH_VOXELS, int(voxels.sum()) // LEAST_BATCHES)
     current, filled, labels = 0, 0, 0
     for i, n in enumerate(voxels.tolist()):
-        if labels and (filled + n > BATCH_VOXELS or labels >= BATCH_LABELS):
+        if labels and (filled + n > enough or labels >= BATCH_LABELS):
             current, filled, labels = current + 1, 0, 0
         batch[i] = current
         filled, labels = filled + n, labels + 1

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from baselines.affinity_unet.affinities import affinity_targets
-from baselines.common.config import ExperimentConfig
+from baselines.affinity_unet.config import UnetConfig
 from baselines.common.crops import CropStream
 from baselines.common.data import Volume
 
@@ -23,7 +23,7 @@ PREFETCH = 4
 class _Crops(Dataset[Batch]):
     """Items: grey (1,D,H,W) float32, target and mask (C,D,H,W) uint8."""
 
-    def __init__(self, crops: CropStream, config: ExperimentConfig) -> None:
+    def __init__(self, crops: CropStream, config: UnetConfig) -> None:
         self.crops, self.offsets = crops, config.model.offsets
 
     def __getitem__(self, index: int) -> Batch:
@@ -47,7 +47,7 @@ class _Order:
             yield list(range(first, first + self.batch))
 
 
-def batches(config: ExperimentConfig, volumes: list[Volume], steps: range, world: int, rank: int) -> DataLoader[Batch]:
+def batches(config: UnetConfig, volumes: list[Volume], steps: range, world: int, rank: int) -> DataLoader[Batch]:
     """Batches (B,...) of the given steps for process ``rank`` of ``world``."""
     options = config.train
     crops = CropStream(volumes, options.patch, config.augment, config.seed, isotropic=config.isotropic)

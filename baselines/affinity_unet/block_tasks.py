@@ -7,12 +7,12 @@ import zarr
 from numpy.typing import NDArray
 
 from baselines.affinity_unet.agglomerate import MergeTree
+from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.hierarchy import Hierarchy, fragments_of, merge_tree
 from baselines.affinity_unet.region_graph import COLUMNS, RegionGraph, add_graphs, region_graph, rename
 from baselines.affinity_unet.watershed import lowest_level
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Box, write_npz
-from baselines.common.config import SegmentConfig
 
 # Fragments on both sides of a face are one where they share this much of their cross-section.
 SAME_FRAGMENT = 0.5

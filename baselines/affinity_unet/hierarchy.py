@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.affinity_unet.agglomerate import MergeTree, agglomerate
+from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.region_graph import RegionGraph, region_graph, rename
 from baselines.affinity_unet.watershed import merge_small, relabel, watershed
 from baselines.common.blockwise import write_npz
-from baselines.common.config import SegmentConfig
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from axonem_eval.errors import InputError
 from baselines.affinity_unet.hierarchy import Hierarchy
 from baselines.affinity_unet.networks import load_model
 from baselines.affinity_unet.predict import predict
-from baselines.affinity_unet.run import Run
+from baselines.affinity_unet.run import UnetRun
 from baselines.affinity_unet.segment import build_hierarchy
 from baselines.common.data import open_raw
 from baselines.common.device import use_threads
 from baselines.common.provenance import file_checksum
 
 
-def predict_volume(run: Run, name: str) -> Path:
+def predict_volume(run: UnetRun, name: str) -> Path:
     """Predict affinities of a volume; several processes may do this at once. Returns the store."""
     raw, identity = open_raw(run.config, run.spec(name))
     run.provenance.note("data", f"{name} raw", identity)
@@ -27,7 +27,7 @@ def predict_volume(run: Run, name: str) -> Path:
     return store
 
 
-def hierarchy_of(run: Run, name: str) -> Hierarchy:
+def hierarchy_of(run: UnetRun, name: str) -> Hierarchy:
     """All segmentations of a volume, from its affinities."""
     store = run.affinities(name)
     if not store.exists():

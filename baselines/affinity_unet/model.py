@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from baselines.common.config import ModelConfig
+from baselines.affinity_unet.config import ModelConfig
 from baselines.common.config_types import Triple
 
 # Grey values are spread around zero before the first convolution, which has no bias of its own.

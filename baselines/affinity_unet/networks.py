@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from baselines.affinity_unet.config import UnetConfig
 from baselines.affinity_unet.model import MeanOfNetworks, ResidualUNet
 from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from baselines.common.config import ExperimentConfig
 from baselines.common.device import move_to, pick_device
 
 
-def load_model(config: ExperimentConfig, checkpoint: Path) -> nn.Module:
+def load_model(config: UnetConfig, checkpoint: Path) -> nn.Module:
     """The configuration's network with a checkpoint's weights, ready for inference on the configured device.
 
     A checkpoint of several cycles or folds gives the mean of its networks.

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from baselines.affinity_unet.config import PredictConfig
 from baselines.common.blockwise import Ledger, Triple, bump_weights, fitted, patch_starts, summed_weight
-from baselines.common.config import PredictConfig
 from baselines.common.precision import autocast, choose_precision
 
 CHANNELS = 3

@@ -1,52 +1,24 @@
-"""A run: a configuration, the folder that its results go to, and what they come from.
+"""A run of the affinity U-Net. Besides the files of any run its folder holds
 
-    last.pt, log.jsonl          training
-    NAME-affinities.zarr        prediction; NAME is ``validate`` or a test volume's
-    NAME-segments/, NAME.h5     segmentation, and its labels at the chosen threshold
-    NAME-scores.json            evaluation
-    provenance.json             code, configuration, data, hardware, seconds
+    NAME-affinities.zarr        prediction
+    NAME-segments/              segmentation
 
 With folds each fold has the same in the folder fold-INDEX; last.pt then holds the networks of all.
 """
 
-import dataclasses
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from axonem_eval.errors import InputError
-from baselines.common import evaluate
-from baselines.common.config import ExperimentConfig
-from baselines.common.config_data import VolumeConfig
-from baselines.common.data import Volume, checksum, load_one
-from baselines.common.device import pick_device
-from baselines.common.precision import choose_precision
+from baselines.affinity_unet.config import UnetConfig
 from baselines.common.provenance import Provenance
-
-VALIDATE = "validate"
+from baselines.common.run import Run
 
 
 @dataclass
-class Run:
+class UnetRun(Run[UnetConfig]):
     """A configuration and its folder. fold : its index where it is one fold of another run; folds : its own."""
 
-    config: ExperimentConfig
-    folder: Path
-    provenance: Provenance
-    quiet: bool = False
     fold: int | None = None
-    folds: list["Run"] = field(default_factory=list)
-    _volumes: dict[str, Volume] = field(default_factory=dict)
-
-    @property
-    def tests(self) -> list[str]:
-        """Names of the volumes to report on."""
-        return [volume.name for volume in self.config.data.test]
-
-    @property
-    def checkpoint(self) -> Path:
-        """The shipped checkpoint that the configuration names, or the last one trained here."""
-        return self.config.resolve(self.config.checkpoint) if self.config.checkpoint else self.folder / "last.pt"
 
     def affinities(self, name: str) -> Path:
         """Store of a volume's affinities."""
@@ -56,60 +28,10 @@ class Run:
         """Folder of a volume's fragments and hierarchy."""
         return self.folder / f"{name}-segments"
 
-    def labels(self, name: str) -> Path:
-        """File of a volume's labels, to upload."""
-        return self.folder / f"{name}.h5"
-
-    def spec(self, name: str) -> VolumeConfig:
-        """Where ``validate`` or a test volume comes from. Raises InputError where there is none of that name."""
-        known = {volume.name: volume for volume in self.config.data.test}
-        if self.config.data.validate:
-            known[VALIDATE] = self.config.data.validate
-        if name not in known:
-            raise InputError.of("no_volume", f"no volume {name!r} in the configuration; it has {', '.join(known)}")
-        return known[name]
-
-    def volume(self, name: str, *, need_labels: bool = True) -> Volume:
-        """The volume ``validate`` or a test volume by name. Raises InputError where there is none of that name."""
-        if name not in self._volumes:
-            # Ground truth for scoring keeps its boundaries, whatever training does.
-            spec = dataclasses.replace(self.spec(name), erode=0)
-            self._volumes[name] = load_one(self.config, spec, need_labels=need_labels)
-            self.note_volume(name, self._volumes[name])
-        return self._volumes[name]
-
-    def truth(self, name: str) -> evaluate.Truth:
-        """Labels and skeletons to score a volume against."""
-        volume = self.volume(name)
-        assert volume.labels is not None
-        place, size = self.folder / "truth", volume.voxel_size_nm_zyx
-        return evaluate.make_truth(volume.labels, size, self.config.evaluate, place, name)
-
-    def note_volume(self, name: str, volume: Volume) -> None:
-        """Keep in the provenance which data a volume holds."""
-        self.provenance.note(
-            "data",
-            name,
-            {
-                "volume": volume.name,
-                "shape": list(volume.raw.shape),
-                "raw_sha256": checksum(volume.raw),
-                "labels_sha256": None if volume.labels is None else checksum(volume.labels),
-            },
-        )
-
-    def precision(self, stage: str) -> str:
-        """The number type of a stage, told in the log and kept in the provenance."""
-        chosen = choose_precision(self.config.compute.precision, pick_device(self.config.compute.device))
-        self.provenance.note("precision", stage, {"type": chosen.name, "why": chosen.why})
-        if not self.quiet:
-            print(f"{stage} in {chosen}", file=sys.stderr)
-        return chosen.name
-
 
 def open_run(
-    config: ExperimentConfig, folder: Path, *, command: str = "", quiet: bool = False, fold: int | None = None
-) -> Run:
+    config: UnetConfig, folder: Path, *, command: str = "", quiet: bool = False, fold: int | None = None
+) -> UnetRun:
     """The run of a configuration in a folder, which may hold results of earlier calls.
 
     command : what makes the results again, for the provenance.
@@ -120,4 +42,4 @@ def open_run(
         open_run(config.fold(i), folder / f"fold-{i}", command=command, quiet=quiet, fold=i)
         for i in range(len(config.folds))
     ]
-    return Run(config, folder, provenance, quiet, fold, folds)
+    return UnetRun(config, folder, provenance, quiet, folds, fold=fold)

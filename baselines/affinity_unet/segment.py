@@ -25,10 +25,10 @@ from tqdm import tqdm
 from axonem_eval.files import write_atomically
 from axonem_eval.processes import die_with_parent
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
+from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.hierarchy import Hierarchy
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Ledger, fitted
-from baselines.common.config import SegmentConfig
 from baselines.common.config_types import FloatTriple
 
 # What a hierarchy depends on.

@@ -1,30 +1,27 @@
 """The stages of a run, from data to a scored segmentation. Each one goes on where an earlier call stopped."""
 
-import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import zarr
+from PIL import Image
 
 from axonem_eval.errors import InputError
+from baselines.affinity_unet.config import UnetConfig
 from baselines.affinity_unet.folds import join_checkpoints
 from baselines.affinity_unet.inference import hierarchy_of, predict_volume
-from baselines.affinity_unet.run import Run, open_run
+from baselines.affinity_unet.run import UnetRun, open_run
 from baselines.affinity_unet.segment import write_segmentation
 from baselines.affinity_unet.threshold import choose_threshold, validate_model
 from baselines.affinity_unet.train import train
-from baselines.common import evaluate
-from baselines.common.blockwise import write_json
-from baselines.common.config_file import load_config
+from baselines.common.config_file import load_config_of
 from baselines.common.data import load_volumes
-from baselines.common.evaluate import Scores
-from baselines.common.picture import panels, save_png
+from baselines.common.picture import panels
 from baselines.common.provenance import file_checksum
-from baselines.common.published import published_segmentations
+from baselines.common.stages import Method, label_attributes, read_labels
 
 
-def train_run(run: Run, *, stop_after: int | None = None) -> Path:
+def train_run(run: UnetRun, *, stop_after: int | None = None) -> Path:
     """Train to the end, fold by fold where there are folds; returns the checkpoint."""
     if run.folds:
         return _train_folds(run, stop_after)
@@ -46,7 +43,7 @@ def train_run(run: Run, *, stop_after: int | None = None) -> Path:
     return path
 
 
-def _train_folds(run: Run, stop_after: int | None) -> Path:
+def _train_folds(run: UnetRun, stop_after: int | None) -> Path:
     for index, fold in enumerate(run.folds):
         train_run(fold, stop_after=stop_after)
         run.provenance.take(f"fold-{index}", fold.provenance, ("train", "train start"))
@@ -55,21 +52,22 @@ def _train_folds(run: Run, stop_after: int | None) -> Path:
     return path
 
 
-def _start(run: Run) -> Path | None:
+def _start(run: UnetRun) -> Path | None:
     """The checkpoint that a new training begins with; a configuration is trained first, in the folder ``start``."""
     if not run.config.train.start or (run.folder / "last.pt").exists():
         return None
     path = run.config.resolve(run.config.train.start)
     if path.suffix != ".toml":
         return path
-    start = open_run(load_config(path), run.folder / "start", command=f"baselines train {path.stem}", quiet=run.quiet)
+    config = load_config_of(UnetConfig, path)
+    start = open_run(config, run.folder / "start", command=f"baselines train {path.stem}", quiet=run.quiet)
     if run.fold is not None:
         start = _same_fold(start, run, path)
     with run.provenance.stage("train start"):
         return train_run(start)
 
 
-def _same_fold(start: Run, run: Run, path: Path) -> Run:
+def _same_fold(start: UnetRun, run: UnetRun, path: Path) -> UnetRun:
     """The fold of ``start`` that ``run`` goes on from.
 
     Raises InputError where its network would have learnt from what is kept from this one's.
@@ -83,7 +81,7 @@ def _same_fold(start: Run, run: Run, path: Path) -> Run:
     return same[0]
 
 
-def segment_volume(run: Run, name: str) -> Path:
+def segment_volume(run: UnetRun, name: str) -> Path:
     """Write the labels of a volume at the chosen threshold as HDF5, ready to upload."""
     threshold = choose_threshold(run)
     hierarchy = hierarchy_of(run, name)
@@ -95,63 +93,21 @@ def segment_volume(run: Run, name: str) -> Path:
         threshold=threshold,
         dust=run.config.segment.dust,
         voxel_size_nm_zyx=run.config.voxel_size_of(run.spec(name)),
-        # No times: the same labels must be the same file, which the server recognises.
-        attributes={"provenance": json.dumps(run.provenance.origin)},
+        attributes=label_attributes(run),
     )
     run.provenance.note("results", f"{name} segments", count)
     return out
 
 
-def evaluate_volume(run: Run, name: str) -> Scores:
-    """Score the written labels of a volume, by the scorer that the server uses."""
-    out = run.labels(name)
-    if not out.exists():
-        raise InputError.of("no_segmentation", f"{out}: no segmentation; run baselines segment first")
-    with h5py.File(out, "r") as file:
-        labels = file["main"][()]
-    with run.provenance.stage(f"evaluate {name}"):
-        scores = evaluate.score_labels(run.truth(name), labels, run.config.evaluate)
-    write_json(run.folder / f"{name}-scores.json", scores)
-    run.provenance.note("results", f"{name} scores", scores)
-    return scores
-
-
-def published_scores(run: Run, name: str) -> dict[str, Scores]:
-    """Scores by title of the segmentations that others published of a volume, cropped like it."""
-    found = published_segmentations(run.config, run.spec(name))
-    rows = {title: evaluate.score_labels(run.truth(name), v, run.config.evaluate) for title, v in found.items()}
-    if rows:
-        write_json(run.folder / f"{name}-published.json", rows)
-    return rows
-
-
-def picture(run: Run, name: str, z: int, path: Path, *, scale: int = 1) -> Path:
-    """PNG of section ``z``: grey values, affinities, segmentation, ground truth."""
+def panels_of(run: UnetRun, name: str, z: int, scale: int) -> Image.Image:
+    """Section ``z``: grey values, affinities, segmentation, ground truth."""
     volume = run.volume(name, need_labels=False)
     affinity = np.asarray(zarr.open_array(run.affinities(name), mode="r")[:, z])
-    with h5py.File(run.labels(name), "r") as file:
-        shown = [("segmentation", file["main"][z])]
+    shown = [("segmentation", read_labels(run, name, z))]
     if volume.labels is not None:
         shown.append(("ground truth", volume.labels[z]))
-    save_png(panels(volume.raw[z], affinity, shown, scale=scale), path)
-    return path
+    outputs = [("affinities: red z, green y, blue x", affinity.transpose(1, 2, 0))]
+    return panels(volume.raw[z], outputs, shown, scale=scale)
 
 
-def reproduce(run: Run) -> dict[str, Scores]:
-    """Everything from data to scored labels of the test volumes; scores by name."""
-    if not run.config.checkpoint:
-        train_run(run)
-    choose_threshold(run)
-    found = {}
-    for name in run.tests:
-        predict_volume(run, name)
-        segment_volume(run, name)
-        if _has_labels(run, name):
-            found[name] = evaluate_volume(run, name)
-    return found
-
-
-def _has_labels(run: Run, name: str) -> bool:
-    """Whether a volume can be scored here; one without labels is scored by the server alone."""
-    spec = run.spec(name)
-    return spec.kind != "pair" or bool(spec.labels)
+METHOD = Method("Affinity U-Net", open_run, train_run, predict_volume, segment_volume, panels_of)

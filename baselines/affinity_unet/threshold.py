@@ -13,15 +13,16 @@ from baselines.affinity_unet.folds import mean_of_sweeps
 from baselines.affinity_unet.hierarchy import Hierarchy, segment_array
 from baselines.affinity_unet.inference import hierarchy_of, predict_volume
 from baselines.affinity_unet.predict import predict
-from baselines.affinity_unet.run import VALIDATE, Run
+from baselines.affinity_unet.run import UnetRun
 from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common import evaluate
 from baselines.common.blockwise import write_json
 from baselines.common.evaluate import Scores
 from baselines.common.provenance import file_checksum
+from baselines.common.run import VALIDATE
 
 
-def choose_threshold(run: Run) -> float:
+def choose_threshold(run: UnetRun) -> float:
     """The configuration's threshold, or the best of the sweep on the validation volume."""
     if run.config.segment.threshold is not None:
         return run.config.segment.threshold
@@ -37,7 +38,7 @@ def choose_threshold(run: Run) -> float:
     return chosen
 
 
-def validation_sweep(run: Run) -> list[Scores]:
+def validation_sweep(run: UnetRun) -> list[Scores]:
     """Scores at every threshold on the validation volume; with folds the mean over each fold's own."""
     if run.folds:
         return mean_of_sweeps([validation_sweep(fold) for fold in run.folds])
@@ -45,7 +46,7 @@ def validation_sweep(run: Run) -> list[Scores]:
     return sweep(run, VALIDATE, hierarchy_of(run, VALIDATE))
 
 
-def sweep(run: Run, name: str, hierarchy: Hierarchy) -> list[Scores]:
+def sweep(run: UnetRun, name: str, hierarchy: Hierarchy) -> list[Scores]:
     """Scores at every threshold of the configuration, from one table of overlaps."""
     truth, fragments = run.truth(name), WorkFolder(run.work(name))
     table = evaluate.overlaps((truth.labels[b.core], fragments.read(b.core)) for b in fragments.grid)
@@ -59,7 +60,7 @@ def sweep(run: Run, name: str, hierarchy: Hierarchy) -> list[Scores]:
     return rows
 
 
-def validate_model(run: Run, model: nn.Module) -> dict[str, float]:
+def validate_model(run: UnetRun, model: nn.Module) -> dict[str, float]:
     """Scores of a model under training on the validation volume, at the best threshold of the sweep."""
     volume, truth, config = run.volume(VALIDATE), run.truth(VALIDATE), run.config
     with tempfile.TemporaryDirectory() as place:
@@ -77,5 +78,5 @@ def validate_model(run: Run, model: nn.Module) -> dict[str, float]:
     return found
 
 
-def _best(run: Run, rows: list[Scores]) -> Scores:
+def _best(run: UnetRun, rows: list[Scores]) -> Scores:
     return evaluate.best(rows, run.config.evaluate.choose_by, within=run.config.evaluate.threshold_window)

@@ -22,10 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from baselines.affinity_unet.batches import batches
+from baselines.affinity_unet.config import TrainConfig, UnetConfig
 from baselines.affinity_unet.loss import affinity_loss
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.common.checkpoint import load_checkpoint, load_weights, restore_rng, rng_state, save_checkpoint
-from baselines.common.config import ExperimentConfig, TrainConfig
 from baselines.common.data import Volume
 from baselines.common.device import move_to, pick_device, use_threads
 from baselines.common.precision import autocast
@@ -62,7 +62,7 @@ class Training:
     cycles before.
     """
 
-    config: ExperimentConfig
+    config: UnetConfig
     model: ResidualUNet
     mean: ResidualUNet | None
     optimizer: torch.optim.Optimizer
@@ -70,7 +70,7 @@ class Training:
     earlier: list[Weights] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, config: ExperimentConfig, device: torch.device, start: Path | None) -> "Training":
+    def begin(cls, config: UnetConfig, device: torch.device, start: Path | None) -> "Training":
         """A new training with random weights, or with those of the checkpoint ``start``."""
         torch.manual_seed(config.seed)
         model = move_to(device, ResidualUNet(config.model))
@@ -123,7 +123,7 @@ class Training:
 
 
 def train(
-    config: ExperimentConfig,
+    config: UnetConfig,
     volumes: list[Volume],
     folder: Path,
     *,
@@ -206,7 +206,7 @@ def _step(network: nn.Module, loss_of: Loss, training: Training, batch: Sequence
     return value
 
 
-def _compiled(config: ExperimentConfig, model: nn.Module, device: torch.device, world: int) -> tuple[nn.Module, Loss]:
+def _compiled(config: UnetConfig, model: nn.Module, device: torch.device, world: int) -> tuple[nn.Module, Loss]:
     """The network that is trained, one for all processes, and the loss; compiled where the configuration says so.
 
     The loss stays as it is where torch.compile would need a C++ compiler that is not there.

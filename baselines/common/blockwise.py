@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
 
 Triple = tuple[int, int, int]
@@ -136,6 +137,27 @@ class Ledger:
     def finish(self, name: str, **values: Any) -> None:
         """Mark a piece as done; call it after the data are stored."""
         write_json(self.folder / f"{name}.json", values)
+
+    def finished(self) -> set[str]:
+        """Names of all finished pieces."""
+        return {path.stem for path in self.folder.glob("*.json")} - {"job"}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from running this job; the hold ends with the block, or with the process.
+
+        Raises InputError where another process holds it.
+        """
+        with open(self.folder / "job.lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError.of(
+                    "folder_in_use",
+                    f"{self.folder}: another process works in this folder; wait until it ends, or choose another "
+                    "output. Many processes share the work by --workers or --scheduler",
+                ) from None
+            yield
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:

@@ -5,15 +5,20 @@ import json
 import tomllib
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from axonem_eval.errors import Complaint, InputError, raise_all
-from baselines.common.config import EXPERIMENT, ExperimentConfig
+from baselines.affinity_unet.config import UnetConfig
+from baselines.common.config import ExperimentConfig
+from baselines.ffn.config import FfnConfig
 
 Place = tuple[int | str, ...]
+Kind = TypeVar("Kind", bound=ExperimentConfig)
+# By what a file names as ``method``; the first one where it names none.
+KINDS: dict[str, type[ExperimentConfig]] = {"affinity_unet": UnetConfig, "ffn": FfnConfig}
 
 
 def load_config(path: str | Path) -> ExperimentConfig:
@@ -28,17 +33,31 @@ def load_config(path: str | Path) -> ExperimentConfig:
     return config_from(values, where=str(file), folder=str(file.parent))
 
 
+def load_config_of(kind: type[Kind], path: str | Path) -> Kind:
+    """Read a TOML file of one method. Raises InputError as ``load_config``, and where it is of another method."""
+    config = load_config(path)
+    if not isinstance(config, kind):
+        wanted = next(name for name, found in KINDS.items() if found is kind)
+        raise InputError.of("other_method", f"{path}: method is {config.method!r}, expected {wanted!r}")
+    return config
+
+
 def config_from(values: dict[str, Any], *, where: str = "config", folder: str = ".") -> ExperimentConfig:
     """Experiment from plain values. Raises InputError with every complaint about them."""
     text = json.dumps({key: value for key, value in values.items() if key != "folder"}, default=str)
+    method = values.get("method", next(iter(KINDS)))
+    if not isinstance(method, str) or method not in KINDS:
+        raise InputError.of("bad_value", f"{where}: method: found {method!r}, expected {' or '.join(map(repr, KINDS))}")
     complaints = [Complaint("unknown_key", f"{where}: unknown key 'folder'")] if "folder" in values else []
     try:
-        config = EXPERIMENT.validate_json(text)
+        config = TypeAdapter(KINDS[method]).validate_json(text)
     except ValidationError as error:
         # A list that is too short has one error for each value that is missing; the last one knows the length.
         short = {found["loc"][:-1]: found for found in error.errors() if _is_short(found)}
         kept = [found for found in error.errors() if not _is_short(found)]
-        complaints += [complaint for found in (*kept, *short.values()) for complaint in _complaints(found, where)]
+        complaints += [
+            complaint for found in (*kept, *short.values()) for complaint in _complaints(KINDS[method], found, where)
+        ]
         raise InputError(complaints) from None
     raise_all(complaints)
     return dataclasses.replace(config, folder=folder)
@@ -49,11 +68,11 @@ def _is_short(found: ErrorDetails) -> bool:
     return found["type"] == "missing" and isinstance(found["loc"][-1], int)
 
 
-def _complaints(found: ErrorDetails, where: str) -> list[Complaint]:
+def _complaints(root: type, found: ErrorDetails, where: str) -> list[Complaint]:
     """What pydantic found, in the words of the TOML file."""
     place, kind = found["loc"], found["type"]
     if kind == "unexpected_keyword_argument":
-        known = ", ".join(f.name for f in dataclasses.fields(_table_at(place[:-1])) if f.name != "folder")
+        known = ", ".join(f.name for f in dataclasses.fields(_table_at(root, place[:-1])) if f.name != "folder")
         return [_complaint("unknown_key", where, place[:-1], f"unknown key {place[-1]!r}; it may have {known}")]
     if kind == "missing" and isinstance(place[-1], int):
         text = f"found {len(found['input'])} values, expected {place[-1] + 1}"
@@ -75,9 +94,9 @@ def _complaint(code: str, where: str, place: Place, text: str) -> Complaint:
     return Complaint(code, f"{where}: {name}: {text}" if name else f"{where}: {text}")
 
 
-def _table_at(place: Place) -> type:
-    """The class of the table at a place of the configuration."""
-    kind: type = ExperimentConfig
+def _table_at(root: type, place: Place) -> type:
+    """The class of the table at a place of a configuration of the class ``root``."""
+    kind = root
     for part in place:
         if isinstance(part, str):
             kind = _table_in(typing.get_type_hints(kind)[part])

@@ -32,16 +32,13 @@ def overlay(grey: NDArray[np.uint8], labels: NDArray[Any], strength: float = 0.4
 
 def panels(
     grey: NDArray[np.uint8],
-    affinity: NDArray[np.uint8],
+    outputs: Sequence[tuple[str, NDArray[np.uint8]]],
     segmentations: Sequence[tuple[str, NDArray[Any]]],
     *,
     scale: int = 1,
 ) -> Image.Image:
-    """One row: grey values (y,x), affinities (3,y,x) as red z, green y, blue x, then segmentations over the grey."""
-    rows = [
-        ("EM", np.repeat(grey[..., None], 3, -1)),
-        ("affinities: red z, green y, blue x", affinity.transpose(1, 2, 0)),
-    ]
+    """One row: grey values (y,x), pictures of what the network gave (y,x,3), then segmentations over the grey."""
+    rows = [("EM", np.repeat(grey[..., None], 3, -1)), *outputs]
     rows += [(name, overlay(grey, labels)) for name, labels in segmentations]
     height, width = (n * scale for n in grey.shape)
     sheet = Image.new("RGB", (len(rows) * (width + GAP) - GAP, height + CAPTION), "white")

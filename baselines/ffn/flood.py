@@ -5,8 +5,9 @@ own output is strongest on the faces of the field of view, until no place is lef
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,12 @@ from baselines.ffn.model import Triple
 
 # Takes normalised grey values and logits of a field of view, and gives its new logits.
 Step = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+# Takes the place of a step, the canvas's logits before it (NaN where no field of view was) and the network's output.
+Watch = Callable[[Triple, NDArray[np.float32], NDArray[np.float32]], None]
+Request = tuple[NDArray[np.float32], NDArray[np.float32]]
+Result = TypeVar("Result")
+# Work that asks for steps of the network and is sent what came of each, so that many can share a forward pass.
+Work = Generator[Request, NDArray[np.float32], Result]
 BARRED = -1
 
 
@@ -59,6 +66,17 @@ class Counts:
     overlapping_voxels: int = 0
 
 
+def finish(work: Work[Result], step: Step) -> Result:
+    """Do a piece of work alone, one step of the network after the other."""
+    try:
+        request = next(work)
+        while True:
+            request = work.send(step(*request))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
 def logit(probability: float) -> np.float32:
     """Log-odds of a probability between 0 and 1."""
     return np.float32(np.log(probability / (1 - probability)))
@@ -69,7 +87,8 @@ class Canvas:
     """One volume being filled.
 
     image : (z, y, x) float32, normalised.   segmentation : (z, y, x) int32, 0 is free, -1 may not be a seed.
-    logits : (z, y, x) float32 of the object at work, NaN where no field of view was.
+    logits : (z, y, x) float32 of the object at work, NaN where no field of view was.   watch : is told of each step.
+    probabilities : (z, y, x) uint8, 255 is 1, of the voxels of objects that are kept; None where nobody asks for them.
     """
 
     image: NDArray[np.float32]
@@ -78,6 +97,8 @@ class Canvas:
     deltas_zyx: Triple
     options: FloodOptions = field(default_factory=FloodOptions)
     counts: Counts = field(default_factory=Counts)
+    probabilities: NDArray[np.uint8] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.segmentation = np.zeros(self.image.shape, np.int32)
@@ -85,6 +106,7 @@ class Canvas:
         self._touched = (slice(0, 0), slice(0, 0), slice(0, 0))
         self._margin = np.array(self.fov_zyx) // 2
         self._move_logit = logit(self.options.move_probability)
+        self._pad_logit = logit(self.options.pad_probability)
 
     def segment_all(self, seeds_zyx: Iterable[NDArray[np.int64]]) -> None:
         """Try each seed in turn; objects get the ids 1, 2, 3 ... in the order in which they are kept."""
@@ -93,17 +115,25 @@ class Canvas:
 
     def segment_from(self, seed: Triple) -> int:
         """Id of the object that was kept, 0 where there is none."""
+        return finish(self.segmenting(seed), self.step)
+
+    def flood(self, seed: Triple) -> Attempt:
+        """Grow one object from a seed into ``logits``; the segmentation stays as it is."""
+        return finish(self.flooding(seed), self.step)
+
+    def segmenting(self, seed: Triple) -> Work[int]:
+        """The work of ``segment_from``."""
         if not self._is_inside(seed) or self.segmentation[seed] > 0:
             return 0
         if (self.segmentation[_around(seed, self.options.min_boundary_distance_zyx)] > 0).any():
             self.segmentation[seed] = BARRED
             return 0
-        attempt = self.flood(seed)
+        attempt = yield from self.flooding(seed)
         self.counts.attempts += 1
         return self._accept(seed, attempt) if attempt.steps else 0
 
-    def flood(self, seed: Triple) -> Attempt:
-        """Grow one object from a seed into ``logits``; the segmentation stays as it is."""
+    def flooding(self, seed: Triple) -> Work[Attempt]:
+        """The work of ``flood``."""
         self.logits[self._touched] = np.nan
         self.logits[seed] = logit(self.options.seed_probability)
         moves = _Moves(seed, self.deltas_zyx, self._move_logit)
@@ -112,7 +142,7 @@ class Canvas:
         while (position := moves.next(self._may_visit)) is not None:
             if self.logits[seed] < self._move_logit:
                 break
-            new = self._visit(position)
+            new = yield from self._visit(position)
             low, high = np.minimum(low, position), np.maximum(high, position)
             attempt.steps += 1
             moves.note(position, new)
@@ -139,17 +169,22 @@ class Canvas:
         self.counts.overlapping_voxels += int(np.count_nonzero(mask)) - n_free
         self.counts.kept += 1
         taken[free] = self.counts.kept
+        if self.probabilities is not None:
+            probability = 1 / (1 + np.exp(-self.logits[attempt.box][free]))
+            self.probabilities[attempt.box][free] = np.rint(255 * probability).astype(np.uint8)
         return self.counts.kept
 
     def _bar(self, seed: Triple) -> None:
         if self.segmentation[seed] == 0:
             self.segmentation[seed] = BARRED
 
-    def _visit(self, position: Triple) -> NDArray[np.float32]:
+    def _visit(self, position: Triple) -> Work[NDArray[np.float32]]:
         """Run the network at a place; returns the logits that the canvas has there now."""
         box = _around(position, tuple(self._margin))
         old = self.logits[box]
-        new = self.step(self.image[box], np.where(np.isnan(old), logit(self.options.pad_probability), old))
+        new = yield self.image[box], np.where(np.isnan(old), self._pad_logit, old)
+        if self.watch is not None:
+            self.watch(position, old, new)
         share = np.mean(new >= self._move_logit)
         if self.options.disconnected >= 0 and share > self.options.disconnected:
             # A comparison with NaN is false, so voxels that no field of view has met are free.

@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval.processes import usable_cores
-from baselines.common.config import SegmentConfig
+from baselines.affinity_unet.config import SegmentConfig, UnetConfig
 from benchmarks.baselines.bench_segment import HIGH, LOW, SIZE, THRESHOLD, affinities_of
 from benchmarks.harness import Clock, in_child
 
@@ -81,10 +81,10 @@ def compare(name: str, store: Path) -> None:
     from baselines.affinity_unet.segment import build_hierarchy
     from baselines.affinity_unet.work_folder import WorkFolder
     from baselines.cli import find_config
-    from baselines.common.config_file import load_config
+    from baselines.common.config_file import load_config_of
     from baselines.common.evaluate import overlaps
 
-    config = load_config(find_config(name)).segment
+    config = load_config_of(UnetConfig, find_config(name)).segment
     shape = zarr.open_array(store, mode="r").shape[1:]
     z, y, x = (slice(0, n) for n in shape)
     with tempfile.TemporaryDirectory() as place:

@@ -28,7 +28,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from axonem_eval.processes import usable_cores
-from baselines.common.config import SegmentConfig
+from baselines.affinity_unet.config import SegmentConfig
 from benchmarks.harness import in_child
 
 LOW, HIGH, SIZE, THRESHOLD = 0.01, 0.99, 100, 0.5

@@ -18,11 +18,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from axonem_eval.processes import usable_cores
+from baselines.affinity_unet.config import UnetConfig
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.affinity_unet.predict import forward, predict
 from baselines.cli import find_config
 from baselines.common.blockwise import patch_starts
-from baselines.common.config_file import load_config
+from baselines.common.config_file import load_config_of
 from baselines.common.precision import choose_precision
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = load_config(find_config(options.config))
+    config = load_config_of(UnetConfig, find_config(options.config))
     shape = tuple(int(n) for n in options.shape.split(","))
     raw = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -5,8 +5,10 @@ import hashlib
 import logging
 import smtplib
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailConfirmation
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import Fernet, MultiFernet
@@ -14,7 +16,9 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.mail import EmailMessage
+from django.http import HttpRequest
 from django.utils.encoding import force_bytes
+from django.utils.http import url_has_allowed_host_and_scheme
 from kombu.exceptions import OperationalError
 
 from evalserver.accounts.tasks import send_mail_task
@@ -24,6 +28,13 @@ logger = logging.getLogger("evalserver.accounts")
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: EmailConfirmation) -> str:
+        """The link of the mail. It leads on to where the visitor wanted to go: a path of this server, nothing else."""
+        link: str = super().get_email_confirmation_url(request, emailconfirmation)
+        wanted = request.POST.get("next") or request.GET.get("next", "") if request else ""
+        is_own = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+        return f"{link}?{urlencode({'next': wanted})}" if is_own else link
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Leave a mail to a worker: how long the mail server takes must tell nobody whether one was sent at all.
 

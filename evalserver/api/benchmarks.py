@@ -71,6 +71,8 @@ def get_leaderboard(
         benchmark=benchmark.slug,
         phase=chosen.slug,
         metric_version=board.metric_version,
+        scoring_variant=board.variant.name,
+        headline=board.variant.headline,
         count=board.page.paginator.count,
         listed=board.total,
         page=board.page.number,
@@ -100,6 +102,7 @@ def benchmark_out(benchmark: Benchmark) -> BenchmarkOut:
         slug=benchmark.slug,
         name=benchmark.name,
         summary=benchmark.summary,
+        scoring_variant=benchmark.scoring_variant,
         page=reverse("benchmark", args=[benchmark.slug]),
         default_phase=default.slug if default else None,
         phases=[
@@ -150,6 +153,7 @@ def _row_out(row: Row, volumes: list[str]) -> RowOut:
         mean_erl_high_nm=row.high_nm,
         volumes=_volumes_out(row.scores, volumes),
         submitted_at=row.submitted_at,
+        headline=row.headline,
         page=reverse("submission", args=[row.code]),
     )
 

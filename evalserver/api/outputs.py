@@ -87,6 +87,7 @@ def headline_out(result: Result | None) -> HeadlineOut | None:
     return HeadlineOut(
         mean_erl_nm=result.headline.mean_erl_nm,
         mean_normalized_erl=result.headline.mean_normalized_erl,
+        headline=result.headline.ranked,
         metric_version=result.score.metric_version,
         is_current=result.is_current,
     )
@@ -132,6 +133,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
         skeletons=report.get("skeletons"),
         no_merge_mask=report.get("no_merge_mask"),
         metric_version=evaluation.metric_version,
+        scoring_variant=evaluation.scoring_variant,
         ground_truth_checksum=evaluation.ground_truth_checksum,
         code_version=evaluation.code_version,
         created_at=evaluation.created_at,

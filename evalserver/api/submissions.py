@@ -141,8 +141,8 @@ def get_diagnoses(request: HttpRequest, code: str) -> list[DiagnosisOut]:
 
 CSV_COLUMNS = (
     *("submission", "volume", "erl_nm", "gt_erl_nm", "normalized_erl", "correct_nm", "omitted_nm", "split_nm"),
-    *("merged_nm", "total_nm", "mergers", "skeletons", "tolerance_nodes", "metric_version", "ground_truth_checksum"),
-    "withheld",
+    *("merged_nm", "total_nm", "mergers", "skeletons", "tolerance_nodes", "scoring_variant"),
+    *("metric_version", "ground_truth_checksum", "withheld"),
 )
 
 

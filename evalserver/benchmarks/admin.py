@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
+from axonem_eval.errors import InputError
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import (
@@ -30,7 +31,27 @@ from evalserver.benchmarks.models import (
 from evalserver.jobs import FAILED
 
 
-class VolumeForm(forms.ModelForm):
+class AddedOnPurpose(forms.ModelForm):
+    """A row that somebody has added counts, also where all of its values are the defaults."""
+
+    def has_changed(self) -> bool:
+        return self.instance.pk is None or super().has_changed()
+
+
+class BenchmarkForm(forms.ModelForm):
+    def clean_scoring_variant(self) -> str:
+        wanted: str = self.cleaned_data["scoring_variant"]
+        known = self.instance if self.instance.pk else None
+        try:
+            services.require_variant(wanted, known)
+        except InputError as error:
+            raise ValidationError(error.complaints[0].message) from None
+        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
+            raise ValidationError(complaint)
+        return wanted
+
+
+class VolumeForm(AddedOnPurpose):
     def clean_tolerance_nodes(self) -> int:
         wanted: int = self.cleaned_data["tolerance_nodes"]
         if self.instance.pk and "tolerance_nodes" in self.changed_data:
@@ -40,7 +61,16 @@ class VolumeForm(forms.ModelForm):
         return wanted
 
 
-class PhaseForm(forms.ModelForm):
+class PhaseForm(AddedOnPurpose):
+    """Offers the volumes of the phase's benchmark. Without a choice the phase gets all of them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.ModelMultipleChoiceField, self.fields["volumes"])
+        field.queryset = Volume.objects.filter(benchmark=self.instance.benchmark_id)
+        field.required = False
+        field.help_text = "None chosen: all volumes of the benchmark"
+
     def clean_volumes(self) -> Any:
         wanted = self.cleaned_data["volumes"]
         if self.instance.pk and self.instance.is_frozen and set(wanted) != set(self.instance.volumes.all()):
@@ -85,6 +115,7 @@ ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URL
 
 class TrainingFileInline(admin.StackedInline):
     model = TrainingFile
+    form = AddedOnPurpose
     formfield_overrides = ASSUME_HTTPS
     extra = 0
     fields = [
@@ -110,6 +141,7 @@ class NewsAdmin(admin.ModelAdmin):
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    form = BenchmarkForm
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
@@ -126,6 +158,14 @@ class BenchmarkAdmin(admin.ModelAdmin):
         for row in formset.deleted_objects:
             row.delete()
         formset.save_m2m()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        benchmark: Benchmark = form.instance
+        for phase in services.fill_phases(benchmark):
+            messages.info(request, f"The phase “{phase.name}” has all volumes of the benchmark.")
+        for volume in benchmark.volumes.filter(phases=None):
+            messages.warning(request, f"The volume “{volume.name}” is in no phase: nobody submits it.")
 
     @admin.action(description="Freeze every phase: the ranking no longer changes")
     def freeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:

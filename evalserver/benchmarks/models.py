@@ -9,10 +9,16 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
+
+
+def scoring_variants() -> list[tuple[str, str]]:
+    """Rules that the server can rank by: those of skeletons."""
+    return [(name, name) for name, variant in VARIANTS.items() if variant.needs_skeletons]
 
 
 class Benchmark(models.Model):
@@ -34,12 +40,23 @@ class Benchmark(models.Model):
     )
     is_visible = models.BooleanField(default=True, help_text="Only organisers see a benchmark that is not visible")
     position = models.PositiveSmallIntegerField(default=100, help_text="Small numbers come first in the list")
+    scoring_variant = models.CharField(
+        max_length=32,
+        default=AXONEM.name,
+        choices=scoring_variants,
+        help_text="The rule that scores and ranks (docs/metric.md). After a change entries must be scored again",
+    )
 
     class Meta:
         ordering = ["position", "name"]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def variant(self) -> ScoringVariant:
+        """The rule that scores and ranks; each volume has its own tolerance."""
+        return variant_named(self.scoring_variant)
 
     @property
     def default_phase(self) -> "Phase | None":
@@ -64,7 +81,8 @@ class Volume(models.Model):
     voxel_y_nm = models.FloatField("voxel size y (nm)")
     voxel_x_nm = models.FloatField("voxel size x (nm)")
     tolerance_nodes = models.PositiveIntegerField(
-        default=50, help_text="A segment is a merger when it holds this many nodes of two skeletons (DESIGN: T)"
+        default=50,
+        help_text="T: how many nodes of two skeletons make a segment a merger; the scoring rule says whether T count",
     )
     min_length_um = models.FloatField(
         "shortest axon (um)", default=5.0, help_text="Shorter skeletons are left out of the ground truth"
@@ -95,6 +113,11 @@ class Volume(models.Model):
     @property
     def voxel_size_nm_zyx(self) -> tuple[float, float, float]:
         return (self.voxel_z_nm, self.voxel_y_nm, self.voxel_x_nm)
+
+    @property
+    def variant(self) -> ScoringVariant:
+        """The benchmark's rule at this volume's tolerance."""
+        return self.benchmark.variant.at_tolerance(self.tolerance_nodes)
 
     @property
     def spec(self) -> VolumeSpec:

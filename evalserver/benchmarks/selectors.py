@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 
-from axonem_eval.scoring import METRIC_VERSION
+from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
@@ -30,6 +32,44 @@ def phase_or_404(benchmark: Benchmark, slug: str | None) -> Phase:
     return phase
 
 
+def closed_reason(phase: Phase) -> str | None:
+    """Why no team can submit to a phase now; None when teams can."""
+    volumes = list(phase.volumes.all())
+    if phase.is_frozen:
+        return f"The ranking of “{phase.name}” is frozen: no more submissions are taken."
+    if phase.opens_at > timezone.now():
+        return f"The phase “{phase.name}” opens on {phase.opens_at:%Y-%m-%d %H:%M} UTC."
+    if not phase.is_open:
+        return f"The phase “{phase.name}” closed on {phase.closes_at:%Y-%m-%d %H:%M} UTC."
+    if not volumes:
+        return f"The phase “{phase.name}” has no volume yet."
+    if not all(any(row.is_current for row in volume.ground_truths.all()) for volume in volumes):
+        return "The organisers have not registered the ground truth of every volume yet."
+    return None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where a benchmark takes submissions now. phase : None where it takes none; closed : why; otherwise empty."""
+
+    phase: Phase | None
+    closed: str
+
+
+# What `opening` reads of a benchmark, for queries of many.
+OF_OPENING = "phases__volumes__ground_truths"
+
+
+def opening(benchmark: Benchmark) -> Opening:
+    """The phase that teams submit to: the one that pages show first, or else the last one that is open."""
+    first = benchmark.default_phase
+    if first is None:
+        return Opening(None, "The organisers have not added a phase yet.")
+    reasons = {phase: closed_reason(phase) for phase in [first, *reversed(benchmark.phases.all())]}
+    taken = next((phase for phase, reason in reasons.items() if reason is None), None)
+    return Opening(taken, "" if taken else reasons[first] or "")
+
+
 def current_figures(volumes: Iterable[Volume]) -> dict[int, GroundTruthFigures]:
     """What everybody is told of the ground truth that scores now, by volume id."""
     return {row.volume_id: GroundTruthFigures.of(row.volume, row) for row in _current(volume__in=volumes)}
@@ -42,12 +82,19 @@ def current_ground_truths(phase: Phase) -> dict[int, GroundTruth]:
 
 def _current(**volumes: Any) -> QuerySet[GroundTruth]:
     """With all that `Disclosure.of` reads."""
-    return GroundTruth.objects.filter(is_current=True, **volumes).select_related("volume", NOTED).defer(*PICTURES)
+    return (
+        GroundTruth.objects.filter(is_current=True, **volumes)
+        .select_related("volume__benchmark", NOTED)
+        .defer(*PICTURES)
+    )
 
 
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
-    parts = sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in ground_truths)
+    rows = list(ground_truths)
+    parts: list[object] = [*sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in rows)]
+    # The rule of all benchmarks before there were others is not named, so that their scores keep their ruler.
+    parts += sorted({g.volume.benchmark.scoring_variant for g in rows} - {AXONEM.name})
     return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
 
 

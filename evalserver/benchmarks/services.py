@@ -1,5 +1,6 @@
 """Changes of benchmarks and their ground truth."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from axonem_eval.errors import InputError
+from axonem_eval.scoring import variant_named
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import (
     Benchmark,
@@ -21,6 +23,7 @@ from evalserver.benchmarks.models import (
     PublishedScore,
     TrainingFile,
     Volume,
+    scoring_variants,
 )
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
@@ -97,6 +100,8 @@ def retry_registration(*, ground_truth: GroundTruth) -> bool:
 def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     """Create or update a benchmark from its definition (a parsed TOML file); what it does not name is kept."""
     head = {k: v for k, v in definition.items() if k not in ("slug", "volumes", "phases", "published")}
+    if "scoring_variant" in head:
+        require_variant(head["scoring_variant"], Benchmark.objects.filter(slug=definition["slug"]).first())
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
     volumes: dict[str, Volume] = {}
     for position, row in enumerate(definition["volumes"]):
@@ -104,6 +109,8 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
         (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
         row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
         slug = row.pop("slug")
+        if not benchmark.volumes.filter(slug=slug).exists():
+            row.setdefault("tolerance_nodes", benchmark.variant.tolerance_nodes)
         _require_unfrozen(benchmark, slug, row)
         volumes[slug], _ = Volume.objects.update_or_create(
             benchmark=benchmark, slug=slug, defaults={**row, "position": position}
@@ -116,9 +123,42 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
                 raise InputError.of("no_time_zone", f"{key} = {row[key]} has no time zone; write it with a Z")
         phase, _ = Phase.objects.update_or_create(benchmark=benchmark, slug=row.pop("slug"), defaults=row)
         phase.volumes.set(members)
+    if complaint := hidden_complaint(benchmark.scoring_variant, benchmark.volumes.all()):
+        raise InputError.of("hidden_ground_truth", complaint)
     for position, row in enumerate(definition.get("published", [])):
         _load_published(benchmark, volumes, position, dict(row))
     return benchmark
+
+
+def require_variant(name: str, benchmark: Benchmark | None) -> None:
+    """Raise InputError where the server cannot rank by that rule, or a frozen ranking stands by another."""
+    variant = variant_named(name)
+    if not variant.needs_skeletons:
+        known = ", ".join(known for known, _ in scoring_variants())
+        raise InputError.of(
+            "variant_of_voxels",
+            f"scoring_variant {name} ranks by voxels of dense ground truth, which the server does not store; choose "
+            f"one of {known}, or score with `axonem-eval score --variant {name}`",
+        )
+    if benchmark is None or benchmark.scoring_variant == name:
+        return
+    if frozen := ", ".join(phase.name for phase in benchmark.phases.all() if phase.is_frozen):
+        raise InputError.of(
+            "frozen",
+            f"scoring_variant is {benchmark.scoring_variant}, {name} is asked for, and the ranking of {frozen} is "
+            "frozen: unfreeze it first",
+        )
+
+
+def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
+    """Why a rule cannot score these volumes; empty where it can. Of Rand no step of rounding is known."""
+    hidden = [volume.name for volume in volumes if not volume.ground_truth_public]
+    if variant_named(variant).headline != "xpress_score" or not hidden:
+        return ""
+    return (
+        f"{variant} ranks by a Rand index, which is only shown of public ground truth, and that of {', '.join(hidden)} "
+        "is hidden; set ground_truth_public, or choose another scoring variant"
+    )
 
 
 def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> None:
@@ -182,6 +222,14 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
     training_file.save()
     return training_file
+
+
+def fill_phases(benchmark: Benchmark) -> list[Phase]:
+    """Give all of the benchmark's volumes to each of its phases that has none; those phases."""
+    empty = list(benchmark.phases.filter(volumes=None)) if benchmark.volumes.exists() else []
+    for phase in empty:
+        phase.volumes.set(benchmark.volumes.all())
+    return empty
 
 
 def freeze_phase(*, phase: Phase) -> bool:

@@ -13,7 +13,7 @@ from evalserver.accounts.models import Team
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import Benchmark, Participation
-from evalserver.benchmarks.selectors import current_figures, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import current_figures, opening, visible_benchmark_or_404
 from evalserver.site import file_in_parts, site_url
 
 
@@ -25,7 +25,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "benchmark": benchmark,
         "volumes": [(volume, current.get(volume.pk)) for volume in volumes],
-        "ready": bool(volumes) and len(current) == len(volumes),
+        "opening": opening(benchmark),
         "data_files": data_files,
         "stored_file": next((row for row in data_files if row.file and row.file_name.endswith((".h5", ".hdf5"))), None),
         "pictures": benchmark.pictures.all(),

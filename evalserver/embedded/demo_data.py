@@ -8,7 +8,7 @@ import numpy as np
 from django.core.files.base import ContentFile, File
 
 from axonem_eval.report import render_axons, section_picture, webp
-from axonem_eval.synthetic import make_tissue, write_labels, write_raw
+from axonem_eval.synthetic import make_tissue, write_labels
 from evalserver.benchmarks.models import Benchmark, News, Picture, TrainingFile, Volume
 from evalserver.benchmarks.services import store_training_file
 
@@ -44,7 +44,7 @@ def _training(folder: Path) -> tuple[Path, Path]:
     raw, labels = folder / "training-em.h5", folder / "training-labels.h5"
     if not (raw.exists() and labels.exists()):
         tissue = make_tissue(TRAINING_SHAPE, TRAINING_VOXEL_NM, seed=TRAINING_SEED)
-        write_raw(raw, tissue.raw, TRAINING_VOXEL_NM)
+        write_labels(raw, tissue.raw, TRAINING_VOXEL_NM)
         write_labels(labels, tissue.labels, TRAINING_VOXEL_NM)
     return raw, labels
 

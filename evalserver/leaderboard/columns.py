@@ -34,7 +34,7 @@ def heads(board: Leaderboard, params: QueryDict) -> dict[str, Head | list[tuple[
     return {
         "rank": head("rank", "Rank", best_first=False),
         "mean": head("mean", "ERL (µm)"),
-        "percent": head("percent", "% of GT"),
+        "percent": head("percent", "mean of % of GT"),
         "low": head("low", "95% interval (µm)"),
         "date": head("date", "Submitted"),
         "volumes": [

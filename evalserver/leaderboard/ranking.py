@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -18,9 +19,11 @@ from axonem_eval.scoring import METRIC_VERSION
 from evalserver.benchmarks.disclosure import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
-from evalserver.submissions.models import LISTED, Evaluation, Score, Submission
+from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm, mean_of_shown
 
+# Cells of the history plot along time and score: dots of one cell cover each other.
+PLOT_CELLS = (150, 50)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rules = tuple[Disclosure, ...]
@@ -40,6 +43,8 @@ class Ranking:
         the others are as if it were not there.
     place : what the rank would be if no entry were superseded.
     All arrays are (n,), but erl_nm and normalized_erl (n, n_volumes), NaN where there is no evaluation.
+    headline : what ranks, in the unit of the scoring rule.
+    same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
     submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
 
@@ -55,6 +60,8 @@ class Ranking:
     submitted_at: Floats
     erl_nm: Floats
     normalized_erl: Floats
+    headline: Floats
+    same_files: Ints
 
     def __len__(self) -> int:
         return len(self.submission)
@@ -85,9 +92,23 @@ class Ranking:
         if not len(self):
             return np.zeros(0, np.int64)
         order = np.lexsort((self.place, self.submitted_at))
-        value = self.mean_erl_nm[order]
+        value = self.headline[order]
         before = np.concatenate([[-1.0], np.maximum.accumulate(value)[:-1]])
         return order[value > before]
+
+    @cached_property
+    def dots(self) -> tuple[tuple[float, float], ...]:
+        """When each entry came (seconds since 1970) and its mean ERL in nm, for a plot; none for fewer than two.
+
+        Of entries that would cover each other one is kept, so that thousands of them make a small picture.
+        """
+        if len(self) < 2:
+            return ()
+        points = np.stack([self.submitted_at, self.mean_erl_nm], axis=1)
+        extent = np.maximum(np.ptp(points, axis=0), 1e-9)
+        cell = np.floor((points - points.min(axis=0)) / extent * PLOT_CELLS)
+        _, kept = np.unique(cell, axis=0, return_index=True)
+        return tuple((float(at), float(nm)) for at, nm in points[np.sort(kept)])
 
 
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:
@@ -138,7 +159,7 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         .order_by("submission__created_at", "submission_id")
         .values_list(
             *("submission_id", "submission__team_id", "mean_erl_nm", "mean_normalized_erl"),
-            *("erl_low_nm", "erl_high_nm", "submission__created_at"),
+            *("erl_low_nm", "erl_high_nm", "submission__created_at", "headline"),
         )
     )
     submission = np.array([row[0] for row in rows], np.int64)
@@ -148,17 +169,18 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         mean, mean_share = mean_of_shown(erl), mean_of_shown(normalized)
         whole, step = ~np.isnan(erl).any(axis=1), interval_step_nm(rules)
         low, high = (np.where(whole, to_step(values, step), np.nan) for values in (low, high))
+    headline = _headline(rows, rules, ground_truths, mean, mean_share)
     # Stable: equal scores stay in the order of their submission.
-    order = np.argsort(-mean, kind="stable")
+    order = np.argsort(-headline, kind="stable")
     superseded = _superseded(phase, submission)[order]
     rank = np.zeros(len(rows), np.int64)
-    rank[~superseded] = _ranks(mean[order][~superseded])
+    rank[~superseded] = _ranks(headline[order][~superseded])
     return Ranking(
         submission=submission[order],
         team=np.array([row[1] for row in rows], np.int64)[order],
         superseded=superseded,
         rank=rank,
-        place=_ranks(mean[order]),
+        place=_ranks(headline[order]),
         mean_erl_nm=mean[order],
         mean_normalized_erl=mean_share[order],
         low_nm=low[order],
@@ -166,7 +188,35 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[order],
         erl_nm=erl[order],
         normalized_erl=normalized[order],
+        headline=headline[order],
+        same_files=_same_files(phase, submission)[order],
     )
+
+
+def _headline(
+    rows: Sequence[Any], rules: Rules, ground_truths: Sequence[GroundTruth], mean: Floats, mean_share: Floats
+) -> Floats:
+    """What ranks, as it may be shown. mean, mean_share : of the ERL and the normalised ERL, as they are shown."""
+    by = ground_truths[0].volume.benchmark.variant.headline
+    if by != "xpress_score":
+        return mean if by == "erl" else mean_share
+    if not all(rule.is_exact for rule in rules):
+        return np.zeros(len(rows))  # such a benchmark is refused; a volume hidden afterwards must not tell by its order
+    return np.array([row[7] for row in rows], np.float64)
+
+
+def _same_files(phase: Phase, submission: Ints) -> Ints:
+    """Ranking.same_files. submission : (n,) ids of the ranked entries, in the order of their submission."""
+    files = VolumeFile.objects.filter(submission__phase=phase).order_by("volume_id")
+    checksums: dict[int, list[str]] = {pk: [] for pk in submission.tolist()}
+    for pk, sha256 in files.values_list("submission_id", "sha256").iterator(5000):
+        if pk in checksums:
+            checksums[pk].append(sha256)
+    first: dict[tuple[str, ...], int] = {}
+    for pk, found in checksums.items():
+        first.setdefault(tuple(found), pk)
+    same = [first[tuple(found)] for found in checksums.values()]
+    return np.where(np.array(same, np.int64) == submission, 0, np.array(same, np.int64))
 
 
 def _superseded(phase: Phase, submission: Ints) -> NDArray[np.bool_]:
@@ -203,6 +253,7 @@ def _volume_scores(
         ground_truth__in=list(column_of),
         metric_version=METRIC_VERSION,
         tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
+        scoring_variant=F("volume_file__volume__benchmark__scoring_variant"),
     )
     names = ("volume_file__submission_id", "ground_truth_id", "erl_nm", "gt_erl_nm", "normalized_erl")
     for submission_id, ground_truth_id, *figures in found.values_list(*names).iterator(5000):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from django.core.paginator import Page, Paginator
 
-from axonem_eval.scoring import METRIC_VERSION
+from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
 from evalserver.benchmarks.disclosure import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
@@ -36,7 +36,7 @@ class Leaderboard:
     """One page of the ranking of a phase under one ruler.
 
     total : entries that this view chooses from, before any filter.   superseded : entries without a rank, shown or not.
-    history : entries that were the best, the last MAX_HISTORY of them.
+    history : entries that were the best, the last MAX_HISTORY of them.   dots : as Ranking.dots.
     """
 
     phase: Phase
@@ -47,9 +47,11 @@ class Leaderboard:
     total: int
     superseded: int
     metric_version: str
+    variant: ScoringVariant
     ruler: str | None
     query: BoardQuery
     history: tuple[Record, ...] = ()
+    dots: tuple[tuple[float, float], ...] = ()
 
     @property
     def ceiling_nm(self) -> float | None:
@@ -97,8 +99,8 @@ class Place:
     is_ranked: bool
 
 
-def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
-    """The rank of an entry by its mean as it is shown; None for a superseded one, or where nothing is ranked."""
+def place_of(submission: Submission, headline: float | None) -> Place | None:
+    """The rank of an entry by what ranks, as it is shown; None for a superseded one, or where nothing is ranked."""
     *_, ranked = _ranked_now(submission.phase)
     if ranked is None:
         return None
@@ -107,7 +109,9 @@ def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
     if len(own):
         rank = int(ranked.rank[own[0]])
         return Place(rank, total, True) if rank else None
-    above = int((ranked.mean_erl_nm[~ranked.superseded] > mean_erl_nm).sum())
+    if headline is None:
+        return None
+    above = int((ranked.headline[~ranked.superseded] > headline).sum())
     return Place(above + 1, total + 1, False)
 
 
@@ -129,29 +133,35 @@ def leaderboard(
     n_listed = len(ranked) if ranked is not None else 0
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
-    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
+    # The plot is of the ERL.
+    by_erl = benchmark.variant.headline == "erl"
+    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None and by_erl else []
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(ranked, shown, named) if ranked is not None else [],
+        rows=_rows(ranked, shown, named, benchmark.variant) if ranked is not None else [],
         published=state.published if page.number == 1 else [],
         page=page,
         total=n_listed if query.superseded else n_listed - n_superseded,
         superseded=n_superseded,
         metric_version=METRIC_VERSION,
+        variant=benchmark.variant,
         ruler=ruler,
         query=query,
         history=_history(ranked, best, named) if ranked is not None else (),
+        dots=ranked.dots if ranked is not None else (),
     )
 
 
-def best_of(phase: Phase) -> Row | None:
+def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
     """The entry that leads; None where nothing is ranked."""
     *_, ranked = _ranked_now(phase)
     first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
-    return _rows(ranked, first, _named(ranked, first))[0] if ranked is not None and first else None
+    if ranked is None or not first:
+        return None
+    return _rows(ranked, first, _named(ranked, first), benchmark.variant)[0]
 
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
@@ -175,13 +185,14 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     names: dict[int, Names] = {}
     fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
     for start in range(0, len(indices), NAMED_AT_ONCE):
-        pks = ranked.submission[list(indices[start : start + NAMED_AT_ONCE])].tolist()
+        part = list(indices[start : start + NAMED_AT_ONCE])
+        pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
         for pk, *values in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
             names[pk] = Names(*values)
     return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> list[Row]:
+def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], variant: ScoringVariant) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
@@ -200,10 +211,17 @@ def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> l
                 for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
             ),
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
+            headline=float(ranked.headline[i]),
+            has_points=variant.headline == "xpress_score",
+            same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
     ]
+
+
+def _same_files_as(names: Names | None) -> tuple[str, str] | None:
+    return (names.code, names.method) if names else None
 
 
 def _known(value: float) -> float | None:

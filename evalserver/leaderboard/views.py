@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark, Phase
-from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
+from evalserver.benchmarks.selectors import closed_reason, phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.cache import KEPT_PHASES, AnonymousCache, anonymous_cache, is_anonymous
@@ -55,12 +55,13 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
     context |= {
         "board": board,
         "hidden": any(not column.volume.ground_truth_public for column in board.columns),
+        "closed": None if board.total else closed_reason(phase),
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
         "ranked_rows": rows_html(board.rows),
         "first_choices": options_html(board.rows, 0),
         "second_choices": options_html(board.rows, 1),
-        "history": history_html(board.history, this_hour, board.ceiling_nm),
+        "history": history_html(board.history, board.dots, this_hour, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
 

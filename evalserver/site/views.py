@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from axonem_eval.report import MetricExample, metric_svg
 from evalserver.benchmarks.models import Benchmark, News, Picture
+from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import redis_client
 from evalserver.leaderboard.cache import anonymous_cache
 from evalserver.leaderboard.rows import Row
@@ -39,7 +40,7 @@ def home(request: HttpRequest) -> HttpResponse:
         entries=Coalesce(Subquery(by_benchmark.annotate(n=Count("pk")).values("n")), 0),
         teams=Coalesce(Subquery(by_benchmark.annotate(n=Count("team", distinct=True)).values("n")), 0),
         last_entry_at=Subquery(by_benchmark.annotate(last=Max("created_at")).values("last")),
-    ).prefetch_related("volumes__ground_truths", "phases", "pictures")
+    ).prefetch_related("volumes", OF_OPENING, "pictures")
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
     cards = [_card(request, benchmark) for benchmark in benchmarks]
@@ -49,7 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _card(request: HttpRequest, benchmark: Benchmark) -> Card:
     phase = benchmark.default_phase
-    best = best_of(phase) if phase and may_see_ranking(request.user, phase) else None
+    best = best_of(benchmark, phase) if phase and may_see_ranking(request.user, phase) else None
     return Card(benchmark, next(iter(benchmark.pictures.all()), None), best)
 
 

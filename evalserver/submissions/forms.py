@@ -47,7 +47,6 @@ class SubmissionForm(forms.ModelForm):
         team_field = cast(forms.ModelChoiceField, self.fields["team"])
         team_field.queryset = teams
         team_field.empty_label = None
-        self.fields["publish_when_scored"].initial = True
         supersedes = cast(forms.ModelChoiceField, self.fields["supersedes"])
         # Of all the user's teams: which one submits is chosen in the same form, and looked at in clean().
         supersedes.queryset = Submission.objects.filter(

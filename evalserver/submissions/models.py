@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from axonem_eval.scoring import AXONEM
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
@@ -183,12 +184,13 @@ class Diagnosis(Job):
 
 
 class Evaluation(models.Model):
-    """Score of one segmentation under one metric version, ground truth and tolerance. Never changed."""
+    """Score of one segmentation under one metric version, rule, ground truth and tolerance. Never changed."""
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="evaluations")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="evaluations")
     metric_version = models.CharField(max_length=32)
     tolerance_nodes = models.PositiveIntegerField()
+    scoring_variant = models.CharField(max_length=32, default=AXONEM.name)
     ground_truth_checksum = models.CharField(max_length=64)
     erl_nm = models.FloatField()
     gt_erl_nm = models.FloatField()
@@ -202,7 +204,7 @@ class Evaluation(models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["volume_file", "metric_version", "ground_truth", "tolerance_nodes"],
+                fields=["volume_file", "metric_version", "ground_truth", "tolerance_nodes", "scoring_variant"],
                 name="one_evaluation_per_metric_and_ground_truth",
             ),
             models.CheckConstraint(condition=Q(erl_nm__gte=0, erl_nm__lte=MAX_ERL_NM), name="evaluation_erl_is_finite"),
@@ -221,8 +223,8 @@ class Score(models.Model):
 
     erl_low_nm, erl_high_nm : 95% interval of the mean ERL, by bootstrap over axons; None in older records.
 
-    ruler : digest of the metric version and of each volume's ground truth and tolerance, so that results
-        that were not measured alike cannot meet in one ranking.
+    ruler : digest of the metric version, of the scoring rule and of each volume's ground truth and tolerance, so that
+        results that were not measured alike cannot meet in one ranking.
     """
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
@@ -230,6 +232,7 @@ class Score(models.Model):
     metric_version = models.CharField(max_length=32)
     mean_erl_nm = models.FloatField()
     mean_normalized_erl = models.FloatField()
+    headline = models.FloatField(null=True, help_text="Mean over volumes of what ranks; empty: the mean ERL in nm")
     erl_low_nm = models.FloatField(null=True)
     erl_high_nm = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
-from evalserver.benchmarks.selectors import current_ruler
+from evalserver.benchmarks.selectors import closed_reason
 from evalserver.benchmarks.services import may_take_part
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.submissions import quota
@@ -27,14 +27,10 @@ class NotAccepted(Exception):
 
 def refuse_reason(*, team: Team, phase: Phase) -> str | None:
     """Why a submission would not be accepted now; None when it would."""
-    if phase.is_frozen:
-        return f"The ranking of “{phase.name}” is frozen: no more submissions are taken."
-    if not phase.is_open:
-        return f"The phase “{phase.name}” is not open for submissions."
+    if closed := closed_reason(phase):
+        return closed
     if not may_take_part(benchmark=phase.benchmark, team=team):
         return f"The organisers have not approved {team.name} yet; ask for it on the benchmark's page."
-    if current_ruler(phase) is None:
-        return "The organisers have not registered the ground truth of every volume yet."
     if quota.slots_left(team=team, phase=phase) == 0:
         total = phase.submissions_total
         if total is not None and quota.slots_taken(team=team, phase=phase) >= total:

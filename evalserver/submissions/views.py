@@ -43,18 +43,24 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         except services.NotAccepted as refusal:
             form.add_error(None, str(refusal))
         else:
+            if twin := selectors.same_files(submission):
+                messages.warning(
+                    request,
+                    f"The files are the same, byte for byte, as those of “{twin.method_name}” ({twin.code}), so the "
+                    "score will be the same. If you chose the wrong files, cancel this submission.",
+                )
             return redirect("submission", code=submission.code)
         finally:
             for file in files.values():
                 file.close()
-    team = teams[0] if teams else None
+    refusals = {team: services.refuse_reason(team=team, phase=phase) for team in teams}
     context = {
         "benchmark": benchmark,
         "phase": phase,
         "form": form,
         "teams": teams,
-        "refusal": services.refuse_reason(team=team, phase=phase) if team else "You belong to no team.",
-        "slots_left": quota.slots_left(team=team, phase=phase) if team else 0,
+        "refusals": sorted({reason for reason in refusals.values() if reason}) if teams else ["You belong to no team."],
+        "slots_left": {team: quota.slots_left(team=team, phase=phase) for team in teams if not refusals[team]},
     }
     return render(request, "submissions/upload.html", context, status=422 if form.errors else 200)
 

@@ -201,6 +201,7 @@ def test_the_second_place_of_a_segment_ranks_as_if_half_as_good():
     rows = diagnosis_json(diagnose(drawn(many, bent), DiagnosisSettings(spread_nm=0.0)))["likely_mergers"]["places"]
     assert [row["segment"] for row in rows] == ["1", "2", "1", "1"]
     assert [row["score"] for row in rows] == pytest.approx([1, np.sqrt(0.5), 1, 1])
+    assert [row["ranked_by"] for row in rows] == pytest.approx([1, np.sqrt(0.5), 1 / 2, 1 / 3])
 
 
 # -- data --------------------------------------------------------------------------------------------------------

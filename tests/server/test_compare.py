@@ -31,7 +31,7 @@ def test_both_entries_stand_side_by_side_before_anything_is_computed(client, pai
     page = client.get(address(*pair)).content.decode()
     assert "whole" in page
     assert "cut" in page
-    assert "Splits per mm" in page
+    assert "ERL lost to splits" in page
     assert "Log in to compute significance" in page
     assert not Comparison.objects.exists()
 
@@ -40,7 +40,7 @@ def test_the_address_of_an_entrys_page_is_a_name_for_it(client, pair):
     a, b = pair
     url = reverse("compare")
     pasted = {"a": f"https://bench.example.org/submissions/{a.code}/", "b": f" {b.code} "}
-    assert "Splits per mm" in client.get(url, pasted).content.decode()
+    assert "ERL lost to splits" in client.get(url, pasted).content.decode()
 
 
 def test_a_reader_compares_only_what_they_may_see(client, pair, phase):

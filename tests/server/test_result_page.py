@@ -55,6 +55,24 @@ def test_the_interval_of_two_volumes_is_narrower_than_of_one(phase):
     assert two.erl_high_nm - two.erl_low_nm < one.erl_high_nm - one.erl_low_nm
 
 
+def test_no_hidden_number_of_errors_is_told_as_none(client, phase):
+    """One merger is there and costs ERL; rounded to twenties it would read as none at all, everywhere on the page."""
+    submission = score_for_real(phase, merged_axons())
+    page = page_of(client, submission)
+    assert Evaluation.objects.get().report["mergers"] == 1
+    assert "fewer than 20 mergers" in page
+    assert not re.search(r"\b0 mergers", page)
+    losses = re.search(r"<caption>Part of the ground truth.*?</table>", page, re.S)[0]
+    assert losses.count("fewer than 20") == 3
+    assert not re.search(r"<td[^>]*>0</td>", losses)
+
+
+def test_a_public_number_of_errors_is_exact(client, public):
+    page = page_of(client, score_for_real(public, merged_axons()))
+    assert "fewer than" not in page
+    assert "(1 merger)" in page
+
+
 def test_the_page_shows_curves_classes_and_losses(client, public):
     page = page_of(client, score_for_real(public, split_axons()))
     for heading in ("Where the score is lost", "By length of the axon", "By tolerance", "Length of the runs"):

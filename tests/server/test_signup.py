@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -39,6 +39,8 @@ FORM = {
     "password1": PASSWORD,
     "password2": PASSWORD,
 }
+
+ELSEWHERE = ["https://evil.example/", "//evil.example/x", "javascript:alert(1)", "/\\evil.example"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +83,37 @@ def test_before_that_it_cannot_and_is_sent_the_link_again(client):
     assert log_in(client).headers["Location"] == "/accounts/confirm-email/"
     assert not is_in(client)
     assert len(mail_to("ada@example.org")) == 2
+
+
+def test_the_confirmation_logs_in_and_leads_on_to_the_page_that_was_wanted(client):
+    """Through the pages: the page that needs an account, the log-in, its link to sign up, the mail's link."""
+    page = client.get("/teams/", follow=True).content.decode()
+    (signup,) = set(re.findall(r'href="(/accounts/signup/[^"]*)"', page))  # in the header and below the form
+    form = client.get(signup).content.decode()
+    wanted = re.search(r'name="next" value="([^"]*)"', form)[1]
+    client.post("/accounts/signup/", {**FORM, "next": wanted})
+    answer = client.post(link_in(mail_to("ada@example.org")[0]))
+    assert answer.headers["Location"] == "/teams/"
+    assert is_in(client)
+
+
+def test_in_another_browser_the_confirmation_leads_there_by_the_log_in(client):
+    client.post("/accounts/signup/", {**FORM, "next": "/teams/"})
+    other = FormClient()
+    link = link_in(mail_to("ada@example.org")[0])
+    form = other.get(link).content.decode()
+    answer = other.post(link, {"next": re.search(r'name="next" value="([^"]*)"', form)[1]})
+    assert not is_in(other)  # the link alone logs nobody in
+    assert answer.headers["Location"] == "/teams/"
+    assert other.get("/teams/").headers["Location"] == "/accounts/login/?next=/teams/"
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+def test_the_confirmation_leads_to_no_other_site(client, target):
+    client.post("/accounts/signup/", {**FORM, "next": target})
+    link = link_in(mail_to("ada@example.org")[0])
+    assert "next" not in link
+    assert client.post(f"{link}?next={quote(target)}").headers["Location"] == "/submissions/"
 
 
 def test_looking_at_the_link_confirms_nothing(client):
@@ -176,9 +209,7 @@ def test_guessing_is_slowed_down(client):
     assert "Too many failed login attempts" in answer.content.decode()
 
 
-@pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example/x", "javascript:alert(1)", "/\\evil.example"]
-)
+@pytest.mark.parametrize("target", ELSEWHERE)
 def test_log_in_leads_to_no_other_site(client, target):
     person("eve")
     answer = log_in(client, "eve@example.org", next=target)

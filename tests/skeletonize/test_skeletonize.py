@@ -52,6 +52,16 @@ def test_blocks_and_batches_do_not_change_the_result(tissue, small_tasks, tmp_pa
     assert in_parts.checksum() == whole.checksum()
 
 
+def test_the_progress_moves_on_a_small_volume_too(tmp_path):
+    """Each step is a small part of the whole: who waits sees that something happens."""
+    told = []
+    path = tubes(tmp_path, *range(1, 31))
+    skeletonize_labels(path, TUBE_NM, on_progress=lambda *step: told.append(step))
+    shares = [done / total for stage, done, total in told if stage == "skeletonize"]
+    assert shares[-1] == 1
+    assert max(np.diff([0, *shares])) < 0.1
+
+
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(tissue):
     path, whole = tissue

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from baselines.common.config import ExperimentConfig
+from baselines.affinity_unet.config import UnetConfig
 from baselines.common.config_file import config_from
 from tests.training.cells import SMALL, write_cells
 
 
 @pytest.fixture
-def small() -> ExperimentConfig:
+def small() -> UnetConfig:
     return config_from(SMALL)
 
 
 @pytest.fixture
-def cells_config(tmp_path: Path) -> ExperimentConfig:
+def cells_config(tmp_path: Path) -> UnetConfig:
     """An experiment on a file of cells with dark walls: grey values from which a few steps can learn."""
     write_cells(tmp_path)
     volume = {"raw": "cells.h5:raw", "labels": "cells.h5:labels"}

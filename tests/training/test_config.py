@@ -5,6 +5,7 @@ import pytest
 from axonem_eval.errors import InputError
 from baselines.cli import SHIPPED
 from baselines.common.config_file import config_from, load_config
+from baselines.ffn.config import FfnConfig
 
 MINIMAL = {"name": "x", "voxel_size_nm": [30, 8, 8]}
 
@@ -65,6 +66,34 @@ def test_test_volumes_need_names_of_their_own():
     volume = {"kind": "synthetic", "shape": [8, 8, 8], "name": "a"}
     (found,) = complaints(MINIMAL | {"data": {"test": [volume, volume]}})
     assert "each needs its own" in found
+
+
+def test_a_flood_filling_network_has_tables_of_its_own():
+    config = config_from(MINIMAL | {"method": "ffn", "model": {"depth": 12}})
+    assert isinstance(config, FfnConfig)
+    assert (config.model.depth, config.model.fov, config.model.deltas) == (12, (17, 33, 33), (4, 8, 8))
+    (found,) = complaints(MINIMAL | {"method": "ffn", "predict": {}})
+    assert "unknown key 'predict'" in found
+    assert "inference" in found
+
+
+def test_a_field_of_view_and_pieces_that_do_not_fit_are_told_at_once():
+    found = complaints(
+        MINIMAL
+        | {
+            "method": "ffn",
+            "voxel_size_nm": [0, 8, 8],
+            "model": {"fov": [32, 33, 33], "deltas": [20, 8, 8]},
+            "inference": {"subvolume": [16, 64, 64], "overlap": [16, 64, 8]},
+        }
+    )
+    for text in ("voxel_size_nm", "model.fov", "model.deltas", "inference.overlap", "inference.subvolume"):
+        assert sum(text in line for complaint in found for line in complaint.splitlines()) >= 1, text
+
+
+def test_a_method_that_is_not_known_is_told():
+    (found,) = complaints(MINIMAL | {"method": "lsd"})
+    assert found == "config: method: found 'lsd', expected 'affinity_unet' or 'ffn'"
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda p: p.stem)

@@ -5,12 +5,12 @@ import struct
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 from baselines.ffn.flood import BARRED, Canvas, FloodOptions, logit
 from baselines.ffn.model import ConvStack, load_tensorflow_weights
 from baselines.ffn.seeds import peak_seeds, reversed_seeds
 from baselines.ffn.tensorflow_checkpoint import NotACheckpoint, read_checkpoint
+from tests.training.flood_steps import bright_step, tube_and_ball
 
 FOV, DELTAS = (9, 9, 9), (3, 3, 3)
 
@@ -123,22 +123,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path, part, damage):
 
 
 # ---- seeds and moves -------------------------------------------------------------------------------------------------
-
-
-def tube_and_ball() -> np.ndarray:
-    """(30, 30, 60) float32: 1 in a tube along x and in a ball apart from it, -1 elsewhere."""
-    z, y, x = np.indices((30, 30, 60))
-    image = np.full(z.shape, -1, np.float32)
-    image[(z - 10) ** 2 + (y - 10) ** 2 < 16] = 1
-    image[(z - 22) ** 2 + (y - 22) ** 2 + (x - 30) ** 2 < 25] = 1
-    return image
-
-
-def bright_step(image: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """In place of a network: bright voxels that hang together with what is likely already are likely."""
-    parts, _ = ndimage.label(image > 0)
-    met = np.unique(parts[(logits > 0) & (parts > 0)])
-    return np.where(np.isin(parts, met[met > 0]), np.float32(4), np.float32(-4)).astype(np.float32)
 
 
 def canvas(image=None, step=bright_step, **options) -> Canvas:

@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from baselines.affinity_unet.config import ModelConfig  # noqa: E402
 from baselines.affinity_unet.loss import affinity_loss, balanced_weights, openness  # noqa: E402
 from baselines.affinity_unet.model import ResidualUNet, spread  # noqa: E402
-from baselines.common.config import ModelConfig  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_background_shows_the_grey_values():
 
 
 def test_panels_stand_side_by_side():
-    grey, affinity = np.zeros((6, 5), np.uint8), np.full((3, 6, 5), 255, np.uint8)
-    sheet = panels(grey, affinity, [("segmentation", grey)], scale=2)
+    grey, affinity = np.zeros((6, 5), np.uint8), np.full((6, 5, 3), 255, np.uint8)
+    sheet = panels(grey, [("affinities", affinity)], [("segmentation", grey)], scale=2)
     assert sheet.size == (3 * 10 + 2 * GAP, 12 + CAPTION)
     assert sheet.getpixel((10 + GAP + 1, CAPTION + 1)) == (255, 255, 255)

@@ -8,10 +8,10 @@ from scipy import ndimage
 zarr = pytest.importorskip("zarr")
 
 from baselines.affinity_unet.block_tasks import same_fragments  # noqa: E402
+from baselines.affinity_unet.config import SegmentConfig  # noqa: E402
 from baselines.affinity_unet.hierarchy import segment_array  # noqa: E402
 from baselines.affinity_unet.segment import build_hierarchy, write_segmentation  # noqa: E402
 from baselines.affinity_unet.work_folder import WorkFolder  # noqa: E402
-from baselines.common.config import SegmentConfig  # noqa: E402
 from baselines.common.evaluate import overlaps  # noqa: E402
 
 SHAPE = (20, 48, 52)

@@ -46,6 +46,7 @@ class BenchmarkOut(Schema):
     slug: str
     name: str
     summary: str
+    scoring_variant: str
     page: str
     default_phase: str | None
     phases: list[PhaseOut]
@@ -68,6 +69,7 @@ class RowOut(Schema):
 
     rank : null where is_superseded, for an entry that a newer listed one of its team replaces.
     mean_erl_low_nm, mean_erl_high_nm : 95% interval of the mean; null in older records.
+    headline : what ranks by the benchmark's scoring variant.
     """
 
     rank: int | None
@@ -80,6 +82,7 @@ class RowOut(Schema):
     mean_normalized_erl: float
     mean_erl_low_nm: float | None
     mean_erl_high_nm: float | None
+    headline: float
     volumes: list[VolumeScoreOut]
     submitted_at: datetime
     page: str
@@ -110,11 +113,16 @@ class BoardView(Schema):
 
 
 class LeaderboardOut(Schema):
-    """count : rows of this view over all its pages. listed : entries that it chooses from."""
+    """count : rows of this view over all its pages. listed : entries that it chooses from.
+
+    scoring_variant, headline : the rule that scored, and the name of the number that ranks.
+    """
 
     benchmark: str
     phase: str
     metric_version: str
+    scoring_variant: str
+    headline: str
     count: int
     listed: int
     page: int

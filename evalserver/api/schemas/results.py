@@ -7,10 +7,14 @@ from ninja import Schema
 
 
 class HeadlineOut(Schema):
-    """is_current : whether the leaderboard ranks with this metric and ground truth now."""
+    """headline : the number that ranks, by the benchmark's scoring variant; null where it is not shown.
+
+    is_current : whether the leaderboard ranks with this metric and ground truth now.
+    """
 
     mean_erl_nm: float
     mean_normalized_erl: float
+    headline: float | None
     metric_version: str
     is_current: bool
 
@@ -41,6 +45,7 @@ class EvaluationOut(Schema):
     skeletons: int | None
     no_merge_mask: bool | None
     metric_version: str
+    scoring_variant: str
     ground_truth_checksum: str
     code_version: str
     created_at: datetime

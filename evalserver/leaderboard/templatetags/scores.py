@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from evalserver.site import render_markdown
+from evalserver.submissions.results.disclosure import count_in_words
 
 register = template.Library()
 
@@ -68,6 +69,12 @@ def fraction(value: Figure) -> str:
 def count(value: int | Literal[""] | None) -> str:
     """A number of things, in groups of three digits."""
     return EM_DASH if value is None or value == "" else f"{value:,}"
+
+
+@register.filter
+def errors(value: int | Literal[""] | None, report: dict[str, Any]) -> str:
+    """A number of errors of a report."""
+    return EM_DASH if value is None or value == "" else count_in_words(value, report)
 
 
 @register.filter

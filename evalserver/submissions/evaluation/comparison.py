@@ -65,7 +65,9 @@ def _compare(lease: Lease) -> None:
     comparison = Comparison.objects.select_related("a__phase", "b").get(pk=lease.pk)
     ground_truths = current_ground_truths(comparison.a.phase)
     if ruler_of(ground_truths.values()) != comparison.ruler:
-        raise Rejection([{"code": "other_ruler", "message": "The ground truth or tolerance has changed. Ask again."}])
+        raise Rejection(
+            [{"code": "other_ruler", "message": "The ground truth, tolerance or scoring rule has changed. Ask again."}]
+        )
     lease.progress("Reading node labels", 5)
     sides = [
         {row.volume_file.volume_id: row for row in scoring.stored_labels(s, ground_truths).values()}
@@ -80,7 +82,7 @@ def _compare(lease: Lease) -> None:
         lease.progress(f"Comparing on {ground_truth.volume.name}", 5 + 85 * number / len(ordered))
         graph = scoring.load_graph(ground_truth)
         a, b = (scoring.load_sample(side[ground_truth.volume_id]) for side in sides)
-        compared = compare_samples(graph, a, b, tolerance_nodes=ground_truth.volume.tolerance_nodes)
+        compared = compare_samples(graph, a, b, variant=ground_truth.volume.variant)
         tables.append((compared.a.table, compared.b.table))
         volumes.append({"volume": ground_truth.volume.slug, **compared.to_json()})
     mean = paired_bootstrap(tables, [g.volume.tolerance_nodes for g in ordered])  # type: ignore[arg-type]

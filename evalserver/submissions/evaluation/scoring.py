@@ -14,7 +14,16 @@ from django.conf import settings
 
 from axonem_eval.report import full_report
 from axonem_eval.sampling import NodeSample
-from axonem_eval.scoring import DEFAULT_RESAMPLES, METRIC_VERSION, ErlReport, Interval, resampled_sums, score_nodes
+from axonem_eval.scoring import (
+    DEFAULT_RESAMPLES,
+    METRIC_VERSION,
+    ErlReport,
+    Interval,
+    headline,
+    node_scores,
+    resampled_sums,
+    score_nodes,
+)
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks import selectors
 from evalserver.benchmarks.models import GroundTruth
@@ -33,8 +42,8 @@ class Measured:
 
     volume_file: VolumeFile
     ground_truth: GroundTruth
-    tolerance_nodes: int
     report: ErlReport
+    headline: float
     details: dict[str, Any]
     timings: dict[str, float]
 
@@ -60,13 +69,15 @@ def score_labels(labels: NodeLabels, graph: SkeletonGraph | None = None) -> Meas
     sample = load_sample(labels)
     volume = ground_truth.volume
     graph = graph or load_graph(ground_truth)
-    report = score_nodes(graph, sample, tolerance_nodes=volume.tolerance_nodes)
-    details = full_report(graph, sample, tolerance_nodes=volume.tolerance_nodes, public=volume.ground_truth_public)
+    variant = volume.variant
+    report = score_nodes(graph, sample, variant=variant)
+    ranked = headline(variant, report=report, nodes=node_scores(graph, sample, variant))
+    details = full_report(graph, sample, variant=variant, public=volume.ground_truth_public)
     timings = {
         "sample_s": round(labels.sample_seconds, 3),
         "score_s": round(time.perf_counter() - started, 3),
     }
-    return Measured(labels.volume_file, ground_truth, volume.tolerance_nodes, report, details, timings)
+    return Measured(labels.volume_file, ground_truth, report, ranked.value, details, timings)
 
 
 def record(submission: Submission, measured: list[Measured]) -> Score:
@@ -76,7 +87,8 @@ def record(submission: Submission, measured: list[Measured]) -> Score:
             volume_file=m.volume_file,
             metric_version=METRIC_VERSION,
             ground_truth=m.ground_truth,
-            tolerance_nodes=m.tolerance_nodes,
+            tolerance_nodes=m.report.tolerance_nodes,
+            scoring_variant=m.report.variant.name,
             defaults={
                 "ground_truth_checksum": m.ground_truth.checksum,
                 "erl_nm": m.report.erl_nm,
@@ -95,6 +107,7 @@ def record(submission: Submission, measured: list[Measured]) -> Score:
             "metric_version": METRIC_VERSION,
             "mean_erl_nm": fsum(m.report.erl_nm for m in measured) / len(measured),
             "mean_normalized_erl": fsum(m.report.normalized_erl for m in measured) / len(measured),
+            "headline": fsum(m.headline for m in measured) / len(measured),
             "erl_low_nm": interval.low,
             "erl_high_nm": interval.high,
         },
@@ -110,7 +123,7 @@ def mean_erl_interval(measured: list[Measured], *, resamples: int = DEFAULT_RESA
         if table is None:
             raise ValueError("score_nodes made no table of axons")
         length = table.skeleton_length_nm
-        squares = length * table.skeleton_erl_nm(m.tolerance_nodes)
+        squares = length * table.skeleton_erl_nm(m.report.tolerance_nodes)
         # The seeds are those of paired_bootstrap: volumes a step apart.
         drawn = resampled_sums([squares[length > 0], length[length > 0]], resamples=resamples, seed=number)
         mean += drawn[:, 0] / drawn[:, 1] / len(measured)
@@ -121,7 +134,7 @@ def stored_labels(submission: Submission, ground_truths: Mapping[int, GroundTrut
     """Node labels by volume-file id, where they were sampled at the given ground truth."""
     rows = NodeLabels.objects.filter(
         volume_file__submission=submission, ground_truth__in=ground_truths.values()
-    ).select_related("volume_file__volume", "ground_truth__volume")
+    ).select_related("volume_file__volume", "ground_truth__volume__benchmark")
     return {row.volume_file_id: row for row in rows}
 
 

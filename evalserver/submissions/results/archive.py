@@ -17,8 +17,18 @@ from evalserver.submissions.models import Evaluation, Submission
 
 COLUMNS = [
     *["code", "team", "method", "status", "phase", "volume", "erl_nm", "gt_erl_nm", "normalized_erl"],
-    *["tolerance_nodes", "metric_version", "ground_truth_checksum", "created_at", "published_at", "evaluated_at"],
+    *[
+        "tolerance_nodes",
+        "metric_version",
+        "scoring_variant",
+        "ground_truth_checksum",
+        "created_at",
+        "published_at",
+        "evaluated_at",
+    ],
 ]
+
+ARCHIVED = ("slug", "name", "summary", "description", "rules", "citation", "scoring_variant")
 
 
 def export_benchmark(benchmark: Benchmark, path: Path) -> dict[str, int]:
@@ -44,7 +54,7 @@ def _json(data: Any) -> str:
 def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "exported_at": timezone.now().isoformat(),
-        **{name: getattr(benchmark, name) for name in ("slug", "name", "summary", "description", "rules", "citation")},
+        **{name: getattr(benchmark, name) for name in ARCHIVED},
         "volumes": [
             {
                 "slug": volume.slug,
@@ -106,7 +116,7 @@ def _rows(benchmark: Benchmark) -> Iterator[dict[str, Any]]:
             "status": submission.status,
             "phase": submission.phase.slug,
             "volume": row.volume_file.volume.slug,
-            **{name: getattr(row, name) for name in COLUMNS[6:12]},
+            **{name: getattr(row, name) for name in COLUMNS[6:13]},
             "created_at": submission.created_at.isoformat(),
             "published_at": submission.published_at.isoformat() if submission.published_at else "",
             "evaluated_at": row.created_at.isoformat(),

@@ -13,7 +13,7 @@ import numpy as np
 from django.db.models import F
 from numpy.typing import NDArray
 
-from axonem_eval.scoring import DEFAULT_LEVEL
+from axonem_eval.scoring import DEFAULT_LEVEL, variant_named
 from evalserver.benchmarks.disclosure import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
 from evalserver.submissions.models import Comparison, Evaluation, Score
 
@@ -40,12 +40,16 @@ class ShownScore:
 
 @dataclass(frozen=True)
 class Headline:
-    """The mean over the volumes; a volume whose figures are withheld counts as 0. low, high : None where unknown."""
+    """The mean over the volumes; a volume whose figures are withheld counts as 0. low, high : None where unknown.
+
+    ranked : the number that ranks, in the unit of the scoring rule's headline; None where it may not be shown.
+    """
 
     mean_erl_nm: float
     mean_normalized_erl: float
     erl_low_nm: float | None
     erl_high_nm: float | None
+    ranked: float | None
 
 
 def rule_of(evaluation: Evaluation) -> Disclosure:
@@ -86,7 +90,8 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
     """Mean of the figures shown of each volume, so that it tells nothing beyond them."""
     rules = [rule_of(evaluation) for evaluation in evaluations]
     if all(rule.is_exact for rule in rules):
-        return Headline(score.mean_erl_nm, score.mean_normalized_erl, score.erl_low_nm, score.erl_high_nm)
+        ranked = score.mean_erl_nm if score.headline is None else score.headline
+        return Headline(score.mean_erl_nm, score.mean_normalized_erl, score.erl_low_nm, score.erl_high_nm, ranked)
     shown = [shown_score(evaluation) for evaluation in evaluations]
     step = interval_step_nm(rules)
     is_whole = not any(s.withheld for s in shown)
@@ -94,7 +99,9 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
         None if value is None or not is_whole else to_step(value, step)
         for value in (score.erl_low_nm, score.erl_high_nm)
     )
-    return Headline(_mean([s.erl_nm for s in shown]), _mean([s.normalized_erl for s in shown]), low, high)
+    erl_nm, share = _mean([s.erl_nm for s in shown]), _mean([s.normalized_erl for s in shown])
+    shown_by = {"erl": erl_nm, "normalized_erl": share}
+    return Headline(erl_nm, share, low, high, shown_by.get(variant_named(evaluations[0].scoring_variant).headline))
 
 
 def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -124,7 +131,7 @@ def shown_report(evaluation: Evaluation) -> Report | None:
     score = shown_score(evaluation)
     if score.withheld:
         return None
-    settings = ("schema", "tolerance_nodes", "voxel_size_nm", "no_merge_mask", "metric_version")
+    settings = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version")
     constants = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
     shown = {
         **{name: report[name] for name in settings if name in report},
@@ -177,9 +184,16 @@ def _interval(interval: Report, gt_erl_nm: float, rule: Disclosure) -> Report:
 
 
 def _counts(counts: Report, cable_nm: float, rule: Disclosure) -> Report:
+    """A number that is rounded to 0 need not be 0: its rate is None."""
     shown = {name: rule.count(counts[name]) for name in COUNTS}
-    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if cable_nm else 0.0 for name, n in shown.items()}
+    per_mm = {f"{name}_per_mm": round(n / (cable_nm / 1e6), 3) if n and cable_nm else None for name, n in shown.items()}
     return {**shown, **per_mm}
+
+
+def count_in_words(value: int, report: Report) -> str:
+    """A number of errors in a report as `shown_report` gives it: `40`, or `fewer than 20` where it is rounded to 0."""
+    step = report.get("rounded_to", {}).get("count")
+    return f"fewer than {step:,}" if step and not value else f"{value:,}"
 
 
 def _tolerance_point(point: Report, gt_erl_nm: float, rule: Disclosure) -> Report:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from axonem_eval.scoring import axon_table, locate_errors, run_table
+from axonem_eval.scoring import axon_table, locate_errors, restrict, run_table, variant_named
 from evalserver.csv_text import csv_text
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
@@ -15,9 +15,19 @@ COLUMNS = (
     *("correct_nm", "omitted_nm", "split_nm", "merged_nm", "total_nm"),
     *("lost_to_omissions_nm", "lost_to_splits_nm", "lost_to_mergers_nm"),
     *("gaps", "splits", "mergers", "gaps_per_mm", "splits_per_mm", "mergers_per_mm"),
-    *("tolerance_nodes", "tolerance_um", "skeletons", "metric_version", "ground_truth_checksum", "code_version"),
+    *(
+        "tolerance_nodes",
+        "tolerance_um",
+        "scoring_variant",
+        "skeletons",
+        "metric_version",
+        "ground_truth_checksum",
+        "code_version",
+    ),
     "withheld",
 )
+
+NAMED = ("volume", "ground_truth_checksum", "code_version", "scoring_variant", "withheld")
 
 
 class NotOffered(Exception):
@@ -35,6 +45,7 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
         "phase": submission.phase.slug,
         "submitted_at": submission.created_at.isoformat(timespec="seconds"),
         "is_current": result.is_current,
+        "headline": mean.ranked,
         "mean_erl_nm": mean.mean_erl_nm,
         "mean_erl_low_nm": mean.erl_low_nm,
         "mean_erl_high_nm": mean.erl_high_nm,
@@ -45,6 +56,7 @@ def result_json(submission: Submission, result: Result) -> dict[str, Any]:
                 "ground_truth_public": volume.is_public,
                 "ground_truth_checksum": volume.evaluation.ground_truth_checksum,
                 "code_version": volume.evaluation.code_version,
+                "scoring_variant": volume.evaluation.scoring_variant,
                 "evaluated_at": volume.evaluation.created_at.isoformat(timespec="seconds"),
                 "withheld": volume.score.withheld,
                 "report": volume.report or None,
@@ -70,7 +82,7 @@ def result_csv(content: dict[str, Any]) -> str:
                 "lost_to_omissions_nm": lost.get("omitted"),
                 "lost_to_splits_nm": lost.get("split"),
                 "lost_to_mergers_nm": lost.get("merged"),
-                **{name: volume[name] for name in ("volume", "ground_truth_checksum", "code_version", "withheld")},
+                **{name: volume[name] for name in NAMED},
             }
         )
     return csv_text(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
@@ -96,7 +108,9 @@ def volume_table(evaluation: Evaluation, table: str) -> str:
     if labels is None:
         raise NotOffered("The labels of this evaluation are no longer stored.")
     graph, sample = scoring.load_graph(ground_truth), scoring.load_sample(labels)
-    runs = run_table(graph, sample)
+    variant = variant_named(evaluation.scoring_variant).at_tolerance(evaluation.tolerance_nodes)
+    graph, sample = restrict(graph, sample, variant)
+    runs = run_table(graph, sample, variant)
     if table == "axons":
         columns = axon_table(graph, sample, runs, evaluation.tolerance_nodes).columns()
     else:

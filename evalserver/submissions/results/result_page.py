@@ -16,14 +16,14 @@ WORST_SHOWN = 10
 
 @dataclass(frozen=True)
 class Loss:
-    """What one kind of error costs. share : of the ground truth's ERL; per_mm : of ground-truth cable."""
+    """What one kind of error costs. share : of the ground truth's ERL; count : in words; per_mm : of the cable."""
 
     kind: str
     label: str
     lost_nm: float
     share: float
-    count: int
-    per_mm: float
+    count: str
+    per_mm: float | None
 
 
 # What to do about each kind of error: a sentence, and where docs/diagnosis.md goes on.
@@ -103,7 +103,14 @@ class VolumeResult:
         lost, counts = self.report["erl_lost_nm"], self.report["error_counts"]
         kinds = (("omitted", "Omissions", "gaps"), ("split", "Splits", "splits"), ("merged", "Mergers", "mergers"))
         return [
-            Loss(kind, label, lost[kind], lost[kind] / self.report["gt_erl_nm"], counts[name], counts[f"{name}_per_mm"])
+            Loss(
+                kind,
+                label,
+                lost[kind],
+                lost[kind] / self.report["gt_erl_nm"],
+                disclosure.count_in_words(counts[name], self.report),
+                counts[f"{name}_per_mm"],
+            )
             for kind, label, name in kinds
         ]
 
@@ -157,7 +164,7 @@ class VolumeResult:
 
     @property
     def tolerance_plot(self) -> SafeString:
-        return own_markup(plots.tolerance_plot(self.report))
+        return own_markup(plots.tolerance_plot(self.report, lambda n: disclosure.count_in_words(n, self.report)))
 
     @property
     def bins_plot(self) -> SafeString | str:

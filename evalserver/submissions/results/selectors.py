@@ -68,8 +68,9 @@ def _result(scores: list[Score], evaluations: list[Evaluation], current: str | N
     is_current = score.ruler == current
     latest: dict[int, Evaluation] = {}
     for evaluation in evaluations:
-        tolerance = evaluation.volume_file.volume.tolerance_nodes
-        fits = evaluation.ground_truth.is_current and evaluation.tolerance_nodes == tolerance
+        volume = evaluation.volume_file.volume
+        rule = volume.tolerance_nodes, volume.benchmark.scoring_variant
+        fits = evaluation.ground_truth.is_current and (evaluation.tolerance_nodes, evaluation.scoring_variant) == rule
         if evaluation.metric_version == score.metric_version and (fits or not is_current):
             latest[evaluation.volume_file_id] = evaluation
     ordered = sorted(latest.values(), key=lambda e: (e.volume_file.volume.position, e.pk))

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0006_order_equal_times'),
+        ('benchmarks', '0007_scoring_variant'),
     ]
 
     operations = [

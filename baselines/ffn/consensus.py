@@ -1,0 +1,114 @@
+"""Over-segmentation consensus: keep together only what two segmentations both keep together.
+
+A false merger in one segmentation is cut where the other one keeps the two parts apart. What either splits stays split,
+so agglomeration follows. Source: Januszewski et al. 2018, Methods; the rules of ids are those of google/ffn,
+``split_segmentation_by_intersection``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axonem_eval.sampling import PairCounter, index_pairs
+from baselines.ffn.model import Triple
+
+Ids = NDArray[np.uint64]
+Parts = Iterable[tuple[NDArray[Any], NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class ConsensusIds:
+    """What each pair of ids becomes. first, second, becomes : (pairs,) uint64, sorted by first, then second.
+
+    Pairs of the first segmentation's blank, and those of too few voxels, become 0.
+    """
+
+    first: Ids
+    second: Ids
+    becomes: Ids
+
+    def apply(self, first: NDArray[Any], second: NDArray[Any]) -> Ids:
+        """The consensus of both segmentations, or of the same part of both; uint64 of their shape.
+
+        Raises ValueError where the shapes differ, and where a pair of ids was not counted.
+        """
+        _require_one_shape(first, second)
+        a, b, pair_of = index_pairs(first, second)
+        row = np.minimum(np.searchsorted(self._key(self.first, self.second), self._key(a, b)), len(self.first) - 1)
+        unknown = np.flatnonzero((self.first[row] != a) | (self.second[row] != b)) if len(row) else row
+        if len(unknown):
+            i = unknown[0]
+            raise ValueError(f"the pair of ids ({a[i]}, {b[i]}) was not counted, nor were {len(unknown) - 1} more")
+        return self.becomes[row][pair_of].reshape(first.shape)
+
+    def _key(self, a: Ids, b: Ids) -> Ids:
+        """One number for each pair, in the order of the pairs; ids that are not in the table may share a number."""
+        firsts, seconds = np.unique(self.first), np.unique(self.second)
+        return (np.searchsorted(firsts, a) * (len(seconds) + 1) + np.searchsorted(seconds, b)).astype(np.uint64)
+
+
+def consensus_ids(parts: Parts, min_voxels: int) -> ConsensusIds:
+    """Ids of the consensus of two segmentations that come in parts, so that neither need be in memory as a whole.
+
+    parts : pairs of label arrays of equal shape, non-negative integers, 0 is blank.   min_voxels : smaller objects of
+    the consensus become 0.
+    Each pair of ids is an object, in however many pieces; no connected components are formed. The pair that has most
+    of id1, which may be (id1, 0), keeps id1, even if it then turns out to be too small; of equal pairs the one with the
+    smaller second id. The others get new ids from the largest first id + 1 on, in the order of second id, then first.
+    """
+    counter = PairCounter()
+    for first, second in parts:
+        _require_one_shape(first, second)
+        counter.add(first, second)
+    first, second, voxels = counter.table()
+    # By first id, then most voxels; a stable sort leaves the smaller second id in front.
+    order = np.lexsort((second, -voxels, first))
+    leads = np.ones(len(order), bool)
+    leads[1:] = first[order][1:] != first[order][:-1]
+    keeps = np.zeros(len(order), bool)
+    keeps[order] = leads
+    lives = (first > 0) & (voxels >= min_voxels)
+    becomes = np.where(keeps & lives, first, np.uint64(0))
+    fresh = np.flatnonzero(lives & ~keeps)
+    fresh = fresh[np.lexsort((first[fresh], second[fresh]))]
+    becomes[fresh] = first.max(initial=0) + np.arange(1, len(fresh) + 1, dtype=np.uint64)
+    return ConsensusIds(first, second, becomes)
+
+
+def consensus(first: NDArray[Any], second: NDArray[Any], min_voxels: int) -> Ids:
+    """The consensus of two segmentations in memory, uint64 of their shape; see ``consensus_ids``."""
+    return consensus_ids([(first, second)], min_voxels).apply(first, second)
+
+
+def downsampled(image: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
+    """The mean grey value of each box of ``factor_zyx`` voxels, of the image's dtype; boxes at the end are cut off.
+
+    For a second segmentation at another resolution.
+    """
+    z, y, x = (n // f for n, f in zip(image.shape, factor_zyx, strict=True))
+    if min(z, y, x) < 1:
+        raise ValueError(f"an image of shape {image.shape} has no box of {factor_zyx} voxels (z,y,x)")
+    fz, fy, fx = factor_zyx
+    boxes = image[: z * fz, : y * fy, : x * fx].reshape(z, fz, y, fy, x, fx)
+    mean = boxes.mean(axis=(1, 3, 5), dtype=np.float64)
+    found: NDArray[Any] = (np.rint(mean) if image.dtype.kind in "iu" else mean).astype(image.dtype)
+    return found
+
+
+def upsampled(labels: NDArray[Any], factor_zyx: Triple, shape_zyx: Triple) -> NDArray[Any]:
+    """Ids of a segmentation of the ``downsampled`` image at each voxel of the image; voxels it does not cover are 0."""
+    for axis, factor in enumerate(factor_zyx):
+        labels = np.repeat(labels, factor, axis)
+    missing = [n - have for n, have in zip(shape_zyx, labels.shape, strict=True)]
+    if min(missing) < 0 or any(n >= f for n, f in zip(missing, factor_zyx, strict=True)):
+        raise ValueError(f"labels cover {labels.shape} voxels of a volume of {shape_zyx} at {factor_zyx} (z,y,x)")
+    covered: NDArray[Any] = np.pad(labels, [(0, n) for n in missing])
+    return covered
+
+
+def _require_one_shape(first: NDArray[Any], second: NDArray[Any]) -> None:
+    if first.shape != second.shape:
+        raise ValueError(f"the segmentations have shapes {first.shape} and {second.shape}; they must be equal (z,y,x)")

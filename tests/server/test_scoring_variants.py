@@ -1,0 +1,146 @@
+"""A benchmark's scoring rule: part of its definition, its ruler, its ranking, and beside each of its numbers."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from axonem_eval import InputError
+from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.selectors import current_ruler
+from evalserver.benchmarks.services import load_benchmark
+from evalserver.submissions.evaluation.rescore import rescore_benchmark
+from evalserver.submissions.models import Evaluation
+from tests.factories import make_benchmark
+from tests.server.real_scores import merged_axons, score_for_real, split_axons
+
+pytestmark = pytest.mark.django_db
+VOLUME = {"slug": "a", "name": "A", "shape_zyx": [4, 60, 96], "voxel_size_nm_zyx": [30.0, 8.0, 8.0]}
+
+
+@pytest.fixture
+def phase():
+    phase = make_benchmark(("a", "b"))
+    phase.volumes.update(ground_truth_public=True)
+    return phase
+
+
+def use(phase, variant: str, tolerance: int | None = None) -> None:
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(scoring_variant=variant)
+    if tolerance is not None:
+        phase.volumes.update(tolerance_nodes=tolerance)
+    phase.benchmark.refresh_from_db()
+
+
+def definition(**head) -> dict:
+    return {"slug": "d", "name": "D", "summary": "S.", "volumes": [VOLUME], **head}
+
+
+def board(client, phase):
+    return client.get(reverse("leaderboard", args=[phase.benchmark.slug]))
+
+
+def test_a_definition_declares_the_rule_and_a_new_volume_takes_its_tolerance():
+    benchmark = load_benchmark(definition(scoring_variant="nisb"))
+    assert (benchmark.scoring_variant, benchmark.volumes.get().tolerance_nodes) == ("nisb", 0)
+    assert load_benchmark(definition(slug="e")).volumes.get().tolerance_nodes == 50
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("axonem2022", "choose one of axonem, axonem2021"),
+        ("cremi", "ranks by voxels of dense ground truth"),
+        ("xpress", "only shown of public ground truth"),
+    ],
+)
+def test_a_definition_with_a_rule_that_the_server_cannot_rank_by_is_refused(tmp_path, variant, words):
+    with pytest.raises(InputError, match=words):
+        load_benchmark(definition(scoring_variant=variant))
+    assert not Benchmark.objects.exists()
+    path = tmp_path / "d.toml"
+    volume = "\n".join(f"{key} = {json.dumps(value)}" for key, value in VOLUME.items())
+    path.write_text(f'slug = "d"\nname = "D"\nsummary = "S."\nscoring_variant = "{variant}"\n[[volumes]]\n{volume}\n')
+    with pytest.raises(CommandError, match=words):
+        call_command("load_benchmark", str(path))
+
+
+def test_the_rule_is_part_of_the_ruler(phase):
+    before = current_ruler(phase)
+    use(phase, "axonem2021")
+    assert current_ruler(phase) != before
+    use(phase, "axonem")
+    assert current_ruler(phase) == before
+
+
+def test_a_changed_rule_scores_entries_anew_and_keeps_the_earlier_score(phase, client):
+    submission = score_for_real(phase, merged_axons())
+    use(phase, "nisb", 0)
+    assert board(client, phase).context["board"].rows == []
+    assert rescore_benchmark(phase.benchmark) == {"rescored": 1}
+    assert submission.scores.count() == 2
+    variants = Evaluation.objects.filter(volume_file__submission=submission).values_list("scoring_variant", flat=True)
+    assert sorted(variants) == ["axonem", "axonem", "nisb", "nisb"]
+    [row] = board(client, phase).context["board"].rows
+    # axons 1 and 2 of three equal ones are merged: a third of the cable is whole
+    assert row.mean_normalized_erl == pytest.approx(row.headline)
+    assert row.headline < 1
+
+
+def test_the_rule_of_a_frozen_ranking_stays(phase):
+    volume = phase.volumes.first()
+    phase.frozen_at = timezone.now()
+    phase.save()
+    named = {**VOLUME, "slug": volume.slug, "tolerance_nodes": volume.tolerance_nodes}
+    changed = definition(slug=phase.benchmark.slug, scoring_variant="axonem2021", volumes=[named], phases=[])
+    with pytest.raises(InputError, match="frozen: unfreeze it first"):
+        load_benchmark(changed)
+
+
+def test_xpress_ranks_by_its_score_and_shows_it(phase, client):
+    use(phase, "xpress", 0)
+    worse = score_for_real(phase, merged_axons(), method_name="merged")
+    better = score_for_real(phase, split_axons(), method_name="split")
+    page = board(client, phase)
+    rows = page.context["board"].rows
+    assert [row.method for row in rows] == ["split", "merged"]
+    assert [row.headline for row in rows] == [s.scores.get().headline for s in (better, worse)]
+    text = page.content.decode()
+    assert f"{rows[0].headline:.4f}" in text
+    assert "Ranked by the mean XPRESS score" in text
+    assert "XPRESS score" in client.get(reverse("submission", args=[better.code])).content.decode()
+
+
+def test_a_perfect_xpress_score_may_exceed_1(phase):
+    use(phase, "xpress", 0)
+    submission = score_for_real(phase)
+    assert submission.scores.get().headline >= 1
+
+
+def test_pages_downloads_and_api_state_the_rule(phase, client):
+    use(phase, "axonem2021")
+    submission = score_for_real(phase)
+    slug = phase.benchmark.slug
+    for page in (
+        reverse("leaderboard", args=[slug]),
+        reverse("benchmark", args=[slug]),
+        reverse("submission", args=[submission.code]),
+    ):
+        assert "axonem2021" in client.get(page).content.decode()
+    exported = client.get(reverse("leaderboard_download", args=[slug, "json"])).json()
+    assert exported["variant"]["name"] == "axonem2021"
+    assert "axonem2021" in client.get(reverse("result_csv", args=[submission.code])).content.decode()
+    assert client.get(f"/api/v1/benchmarks/{slug}").json()["scoring_variant"] == "axonem2021"
+    assert client.get(f"/api/v1/benchmarks/{slug}/leaderboard").json()["scoring_variant"] == "axonem2021"
+    evaluations = client.get(f"/api/v1/submissions/{submission.code}/evaluations").json()
+    assert {e["scoring_variant"] for e in evaluations["evaluations"]} == {"axonem2021"}
+
+
+def test_an_organiser_cannot_choose_a_rule_for_hidden_ground_truth_that_needs_public(admin_client, phase):
+    phase.volumes.update(ground_truth_public=False)
+    page = reverse("admin:benchmarks_benchmark_change", args=[phase.benchmark_id])
+    form = admin_client.get(page).context["adminform"].form
+    answer = admin_client.post(page, {**form.initial, "scoring_variant": "xpress"})
+    assert "only shown of public ground truth" in answer.content.decode()
