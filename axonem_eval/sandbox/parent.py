@@ -36,7 +36,7 @@ from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
 from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import LabelInfo, open_labels, split_dataset
+from axonem_eval.volumes import LabelInfo, open_labels, split_dataset, warm_filters
 
 __all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined", "unpickle_confined"]
 
@@ -74,6 +74,7 @@ def open_confined(
         try:
             with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
                 lanes.close_childs()
+                warm_filters()  # into the cache, for the child to load: it may not write there
                 answer = process.answer(on_progress)
                 try:
                     volume = ConfinedVolume(file, spec, process, lanes, answer)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import variant_named
 from evalserver.accounts.models import Team, User
+from evalserver.benchmarks import notifications
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -207,17 +208,23 @@ def may_take_part(*, benchmark: Benchmark, team: Team) -> bool:
 
 
 def request_participation(*, benchmark: Benchmark, team: Team, message: str = "") -> Participation:
-    """Ask to take part; asking again changes nothing, so a declined team stays declined."""
-    row, _ = Participation.objects.get_or_create(
+    """Ask to take part; the organisers are mailed. Asking again changes nothing: a declined team stays declined."""
+    row, is_new = Participation.objects.get_or_create(
         benchmark=benchmark, team=team, defaults={"message": message.strip()[:2000]}
     )
+    if is_new:
+        notifications.tell_organisers(row)
     return row
 
 
 def decide_participation(*, participation: Participation, status: str, by: User) -> bool:
-    """Approve or decline; False when that was its status already."""
+    """Approve or decline, which the team is mailed; False when that was its status already."""
     rows = Participation.objects.filter(pk=participation.pk).exclude(status=status)
-    return rows.update(status=status, decided_at=timezone.now(), decided_by=by) == 1
+    if not rows.update(status=status, decided_at=timezone.now(), decided_by=by):
+        return False
+    participation.status = status
+    notifications.tell_team(participation)
+    return True
 
 
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
@@ -231,6 +238,14 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
     training_file.save()
     return training_file
+
+
+def fill_phases(benchmark: Benchmark) -> list[Phase]:
+    """Give all of the benchmark's volumes to each of its phases that has none; those phases."""
+    empty = list(benchmark.phases.filter(volumes=None)) if benchmark.volumes.exists() else []
+    for phase in empty:
+        phase.volumes.set(benchmark.volumes.all())
+    return empty
 
 
 def freeze_phase(*, phase: Phase) -> bool:
