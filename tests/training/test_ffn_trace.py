@@ -5,10 +5,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from baselines.common.config_file import config_from  # noqa: E402
-from baselines.ffn.evaluator import Evaluator  # noqa: E402
-from baselines.ffn.networks import load_network  # noqa: E402
-from tests.training.ffn_trace import CHECKPOINT, DELTAS, DEPTH, FEATURES, FOLDER, FOV, grow  # noqa: E402
+from baselines.common.config_file import config_from
+from baselines.ffn.evaluator import Evaluator
+from baselines.ffn.networks import load_network
+from tests.training.ffn_trace import CHECKPOINT, DELTAS, DEPTH, FEATURES, FOLDER, FOV, grow
 
 
 @pytest.fixture(scope="module")
