@@ -12,13 +12,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import h5py
-import numpy as np
 import zarr
 
-from axonem_eval.files import write_atomically
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
 from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.hierarchy import Hierarchy
@@ -26,6 +23,7 @@ from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Ledger, fitted
 from baselines.common.cluster import HERE, Cluster, Task, run_tasks
 from baselines.common.config_types import FloatTriple
+from baselines.common.label_file import write_label_file
 from baselines.common.progress import Progress
 
 # What a hierarchy depends on.
@@ -82,18 +80,6 @@ def write_segmentation(
 ) -> int:
     """Write the labels at a threshold as HDF5, dataset ``main`` (z,y,x) uint32; returns the number of segments."""
     folder, lookup = WorkFolder(work), hierarchy.lookup(threshold, dust)
-
-    def write(draft: IO[bytes]) -> None:
-        with h5py.File(draft.name, "w") as file:
-            labels = file.create_dataset(
-                "main", folder.shape, "uint32", chunks=fitted((64, 64, 64), folder.shape), compression="gzip",
-                compression_opts=4,
-            )  # fmt: skip
-            labels.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
-            for name, value in (attributes or {}).items():
-                labels.attrs[name] = value
-            for block in folder.grid:
-                labels[block.core] = lookup[folder.read(block.core)]
-
-    write_atomically(out, write)
+    parts = ((block.core, lookup[folder.read(block.core)]) for block in folder.grid)
+    write_label_file(out, folder.shape, parts, voxel_size_nm_zyx=voxel_size_nm_zyx, attributes=attributes or {})
     return int(lookup.max(initial=0))

@@ -12,9 +12,9 @@ zarr = pytest.importorskip("zarr")
 
 from torch import nn  # noqa: E402
 
-from baselines.affinity_unet.affinities import affinity_targets  # noqa: E402
 from baselines.affinity_unet.model import ResidualUNet  # noqa: E402
 from baselines.affinity_unet.predict import forward, predict, transforms  # noqa: E402
+from baselines.affinity_unet.targets import affinity_targets  # noqa: E402
 from baselines.common.blockwise import OtherJob  # noqa: E402
 
 RAW = np.random.default_rng(1).integers(0, 256, (11, 37, 45)).astype(np.uint8)
