@@ -163,7 +163,6 @@ class SegmentConfig:
     thresholds: tuple[Fraction, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
     block: Triple = (64, 512, 512)
     halo: Triple = (8, 32, 32)
-    processes: Positive = 1
     large_rule: LargeRuleConfig = field(default_factory=LargeRuleConfig)
 
     @model_validator(mode="after")
