@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 \
-    VAR_DIR=/data STATIC_ROOT=/srv/static NUMBA_CACHE_DIR=/srv/numba-cache
+    VAR_DIR=/data STATIC_ROOT=/srv/static NUMBA_CACHE_DIR=/usr/local/share/numba-cache
 
 WORKDIR /srv/evalserver
 # The package's metadata first: the layer with the dependencies is then kept until they change.
@@ -20,10 +20,10 @@ COPY docs docs
 COPY manage.py CHANGELOG.md ./
 RUN pip install --no-deps --editable . \
     && useradd --create-home --uid 1000 server \
-    && mkdir -p /data /srv/static /srv/numba-cache \
+    && mkdir -p /data /srv/static /usr/local/share/numba-cache \
     && VAR_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \
     && rm -rf /tmp/build \
-    && chown -R server /data /srv/numba-cache /srv/static
+    && chown -R server /data /usr/local/share/numba-cache /srv/static
 
 ARG CODE_VERSION=""
 ENV CODE_VERSION=${CODE_VERSION}

@@ -3,6 +3,7 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
@@ -24,6 +25,7 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
+    path("benchmarks/<slug:slug>/pictures/<int:pk>/", benchmarks.picture, name="picture"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     re_path(
         r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",
@@ -70,5 +72,7 @@ urlpatterns = [
     path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
     path("api/v1/", api.urls),
     re_path(r"^api/", not_found),
+    path("organise/", include("evalserver.organisers.urls")),
+    path("admin/queue/", RedirectView.as_view(pattern_name="organise_queue")),
     path("admin/", admin.site.urls),
 ]

@@ -149,7 +149,11 @@ def make_submission(phase: Phase, *, team: Team | None = None, files: dict[str, 
     for volume in phase.volumes.all():
         content = upload((files or {}).get(volume.slug))
         row = VolumeFile(
-            submission=submission, volume=volume, original_name="seg.h5", size_bytes=content.size, sha256="0" * 64
+            submission=submission,
+            volume=volume,
+            original_name="seg.h5",
+            size_bytes=content.size,
+            sha256=secrets.token_hex(32),
         )
         row.file.save("segmentation.h5", content, save=False)
         row.save()
@@ -165,7 +169,12 @@ def make_scored(phase: Phase, erl_nm: float, *, team: Team | None = None, **fiel
     )
     for volume_id, ground_truth in current_ground_truths(phase).items():
         row = VolumeFile.objects.create(
-            submission=submission, volume_id=volume_id, file="none", original_name="x", size_bytes=1, sha256="0" * 64
+            submission=submission,
+            volume_id=volume_id,
+            file="none",
+            original_name="x",
+            size_bytes=1,
+            sha256=secrets.token_hex(32),
         )
         Evaluation.objects.create(
             volume_file=row,

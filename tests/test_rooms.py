@@ -63,10 +63,12 @@ SHOWN = {
         "models",
         "requests",
         "services",
+        "tasks",
         "teams",
     },
     "evalserver.benchmarks": {
-        "disclosure",
+        "disclosure_rule",
+        "forms",
         "models",
         "selectors",
         "services",
@@ -86,11 +88,14 @@ SHOWN = {
     },
     "evalserver.submissions.evaluation": {
         "comparison",
+        "diagnosis",
         "notifications",
+        "rescore",
         "scoring",
         "view_files",
     },
     "evalserver.submissions.results": {
+        "archive",
         "compare",
         "disclosure",
         "downloads",

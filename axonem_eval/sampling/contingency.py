@@ -57,7 +57,7 @@ def _count(a, b, start, key_a, key_b, value, used, salt):  # type: ignore[no-unt
 
 
 @numba.njit(nogil=True, cache=True)
-def _index(a, b, start, key_a, key_b, value, used, salt, out):  # type: ignore[no-untyped-def]
+def _index(a, b, start, key_a, key_b, value, used, salt, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """Like _count, but number the pairs in order of appearance and write each element's number to ``out``."""
     n, limit = len(a), len(value) // 2
     for i in range(start, n):

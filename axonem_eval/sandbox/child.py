@@ -5,6 +5,7 @@ It is the only process that opens uploads. It knows no node, no mask and no othe
 
 import json
 import mmap
+import os
 import re
 import sys
 import threading
@@ -22,10 +23,9 @@ from numba.core.caching import Cache
 
 from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
-from axonem_eval.sampling import warm_kernels
 from axonem_eval.sandbox.confined_volume import serve
-from axonem_eval.sandbox.process import MAX_COMPLAINT_CHARACTERS, Limits
-from axonem_eval.sandbox.protection import confine
+from axonem_eval.sandbox.process import GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, Limits
+from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
 
@@ -39,8 +39,10 @@ def main() -> None:
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
     _import_libraries(Path(request["path"]))
+    if not cache_is_readable():
+        warm_filters()
     work = _work_of(request)
-    compile_in_memory()
+    save_no_kernels()
     limits = Limits(**request["limits"])
     # The shared memory is not the child's to waste, so it does not count.
     limits = replace(limits, memory_bytes=limits.memory_bytes + request.get("memory_bytes", 0))
@@ -64,16 +66,29 @@ def _import_libraries(path: Path) -> None:
     for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)
-    warm_filters()
 
 
-def compile_in_memory() -> None:
-    """Make numba use no cache on disk from here on.
+def cache_is_readable() -> bool:
+    """Whether numba's compiled kernels can still be loaded once this process is confined."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")  # by default they lie beside the code
+    return not folder or any(Path(folder).resolve().is_relative_to(path.resolve()) for path in installation())
+
+
+def save_no_kernels() -> None:
+    """Make numba save no compiled kernels from here on, and compile those that it may not load.
 
     A confined process may not write to the cache, and may not read it everywhere. It would fail at the first kernel
     that was not compiled before.
     """
-    Cache.load_overload = lambda *_: None
+    load = Cache.load_overload
+
+    def load_if_allowed(cache: Any, *key: Any) -> Any:
+        try:
+            return load(cache, *key)
+        except OSError:
+            return None
+
+    Cache.load_overload = load_if_allowed
     Cache.save_overload = lambda *_: None
 
 
@@ -82,11 +97,23 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
     if request["work"] == "read":
         memory = mmap.mmap(request["memory"], request["memory_bytes"])
         return partial(_read, request, memoryview(memory))
+    if request["work"] == "unpickle":
+        from axonem_eval.sandbox.child_pickle import rehearse as rehearse_writing
+        from axonem_eval.sandbox.child_pickle import write_graph
+
+        rehearse_writing(Path("."))
+        return partial(_unpickle, write_graph, request)
+    from axonem_eval.sampling import warm_kernels
     from axonem_eval.sandbox.child_diagnosis import rehearse, write_diagnosis
 
     warm_kernels()
     rehearse()
     return partial(_diagnose, write_diagnosis, request)
+
+
+def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None:
+    write_graph(request["path"], GRAPH_FILE)
+    _say({"done": True})
 
 
 def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:

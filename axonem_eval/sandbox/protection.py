@@ -11,6 +11,11 @@ from axonem_eval.sandbox.landlock import confine_to, landlock_abi
 from axonem_eval.sandbox.process import Limits
 from axonem_eval.sandbox.seccomp import refuse_dangerous_calls, seccomp_available
 
+_SYSTEM = (
+    *("/etc/ld.so.cache", "/dev/urandom", "/dev/null", "/proc/self", "/proc/meminfo"),
+    *("/proc/cpuinfo", "/sys/devices/system/cpu"),
+)
+
 
 @dataclass(frozen=True)
 class Wall:
@@ -33,6 +38,13 @@ def walls() -> list[Wall]:
     ]
 
 
+def installation() -> list[Path]:
+    """The folders of Python, its libraries and this package, which a confined process may read."""
+    # Not sys.path: an editable install has the checkout on it, and the server's files may lie below that.
+    python = (Path(p) for p in (sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64"))
+    return [*python, Path(__file__).parent.parent]
+
+
 def confine(readable: Iterable[Path], writable: Iterable[str], limits: Limits) -> dict[str, bool]:
     """Confine this process for good; returns which walls stand.
 
@@ -43,12 +55,7 @@ def confine(readable: Iterable[Path], writable: Iterable[str], limits: Limits) -
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
     if threads != 1:
         raise RuntimeError(f"{threads} threads run before the process is confined, expected 1")
-    # Not sys.path: an editable install has the checkout on it, and the server's files may lie below that.
-    readable = [*readable, *(Path(p) for p in (sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64"))]
-    readable += [Path(p) for p in ("/etc/ld.so.cache", "/dev/urandom", "/dev/null", "/proc/self", "/proc/meminfo")]
-    readable += [Path(p) for p in ("/proc/cpuinfo", "/sys/devices/system/cpu")]
-    readable.append(Path(__file__).parent.parent)
-    landlock = confine_to(readable, [Path(p) for p in writable])
+    landlock = confine_to([*readable, *installation(), *map(Path, _SYSTEM)], [Path(p) for p in writable])
     return {"landlock": landlock, "seccomp": refuse_dangerous_calls()}
 
 

@@ -1,12 +1,13 @@
 """Synthetic axon tissue with dense labels, and controlled errors on labels.
 
 make_tissue(shape_zyx, voxel_size_nm_zyx, seed=...) -> Tissue(labels, raw, kind, ...)
-with_errors(labels, voxel_size_nm_zyx, splits=..., merges=...) -> (labels, records)
-write_labels, write_raw : chunked HDF5 with the attribute voxel_size_nm (z,y,x)
+with_errors(labels, voxel_size_nm_zyx, Errors(splits=..., merges=...)) -> (labels, records)
+write_labels : chunked HDF5, also of grey values, with the attribute voxel_size_nm (z,y,x)
 """
 
 from axonem_eval.synthetic.anatomy import Anatomy
 from axonem_eval.synthetic.errors import (
+    Errors,
     drop,
     erode_boundaries,
     merge_below_tolerance,
@@ -30,13 +31,14 @@ from axonem_eval.synthetic.records import (
     SmallMerge,
     Split,
 )
-from axonem_eval.synthetic.tissue import Tissue, make_tissue, write_labels, write_raw
+from axonem_eval.synthetic.tissue import Tissue, make_tissue, write_labels
 
 __all__ = [
     "Anatomy",
     "Defect",
     "DroppedSection",
     "Erosion",
+    "Errors",
     "Hole",
     "Imaging",
     "Merge",
@@ -58,5 +60,4 @@ __all__ = [
     "touching",
     "with_errors",
     "write_labels",
-    "write_raw",
 ]

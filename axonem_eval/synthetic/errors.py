@@ -5,6 +5,7 @@ of its records; positions are voxels z,y,x. `inplace=True` changes the array tha
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -24,7 +25,29 @@ from axonem_eval.synthetic.records import (
 )
 from axonem_eval.synthetic.regions import Boxes, Labels, Turns, boundary_mask, contacts, distinct, region, substitute
 
-LEAST_VOXELS = 200  # smaller labels are left alone by `with_errors`
+# What `with_errors` plants. Smaller labels are left alone. 250 nm keeps a small merge to some 500 nm of cable, a dozen
+# nodes at a spacing of 40 nm.
+LEAST_VOXELS = 200
+SMALL_MERGE_RADIUS_NM = 250.0
+HOLE_RADIUS_NM = 150.0
+SHIFT_PIXELS = 10
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How many errors of each sort `with_errors` plants.
+
+    random_ids : as the last step, new random ids up to 2**64 - 1 (the result is then uint64).
+    """
+
+    splits: int = 0
+    merges: int = 0
+    small_merges: int = 0
+    holes: int = 0
+    erode_pixels: int = 0
+    shift_sections: Sequence[int] = ()
+    drop_sections: Sequence[int] = ()
+    random_ids: bool = False
 
 
 class NotPossible(ValueError):
@@ -34,27 +57,15 @@ class NotPossible(ValueError):
 def with_errors(
     labels: Labels,
     voxel_size_nm_zyx: Sequence[float],
+    errors: Errors,
     *,
     seed: int = 0,
-    splits: int = 0,
-    merges: int = 0,
-    small_merges: int = 0,
-    small_merge_radius_nm: float = 250.0,
-    holes: int = 0,
-    hole_radius_nm: float = 150.0,
-    erode_pixels: int = 0,
-    shift_sections: Sequence[int] = (),
-    shift_pixels: int = 10,
-    drop_sections: Sequence[int] = (),
     candidates: Iterable[int] | None = None,
-    random_ids: bool = False,
 ) -> tuple[Labels, list[Record]]:
-    """A copy of `labels` with so many errors of each sort; the same seed gives the same errors.
+    """A copy of `labels` with errors; the same seed gives the same errors.
 
     candidates : labels to split, merge and hole (all by default). A merge joins two of them that touch, both of the
     larger half: two that have fewer nodes than the tolerance would cost nothing.
-    small_merge_radius_nm : 250 keeps a small merge to some 500 nm of cable, a dozen nodes at a spacing of 40 nm.
-    random_ids : as the last step, new random ids up to 2**64 - 1 (the result is then uint64).
     """
     rng = np.random.default_rng([seed, 21])
     out = labels.copy()
@@ -74,26 +85,27 @@ def with_errors(
 
     def merge_a_little(a: int) -> Sequence[Record]:
         b = _some_neighbour(out, a, among, boxes, rng)
-        return merge_below_tolerance(out, a, b, small_merge_radius_nm, voxel, boxes=boxes, inplace=True)[1]
+        return merge_below_tolerance(out, a, b, SMALL_MERGE_RADIUS_NM, voxel, boxes=boxes, inplace=True)[1]
 
     def split(a: int) -> Sequence[Record]:
         return split_label(out, a, voxel, new_label=next(fresh), rng=rng, boxes=boxes, inplace=True)[1]
 
     def hole(a: int) -> Sequence[Record]:
-        return punch_holes(out, [a], hole_radius_nm, voxel, rng=rng, boxes=boxes, inplace=True)[1]
+        return punch_holes(out, [a], HOLE_RADIUS_NM, voxel, rng=rng, boxes=boxes, inplace=True)[1]
 
     records: list[Record] = []
-    for times, attempt in ((merges, merge), (small_merges, merge_a_little), (splits, split), (holes, hole)):
-        for _ in range(times):
+    times = errors.merges, errors.small_merges, errors.splits, errors.holes
+    for n, attempt in zip(times, (merge, merge_a_little, split, hole), strict=True):
+        for _ in range(n):
             records += _first_that_works(turn, attempt)
-    if erode_pixels:
-        records += erode_boundaries(out, erode_pixels, inplace=True)[1]
-    for z in shift_sections:
+    if errors.erode_pixels:
+        records += erode_boundaries(out, errors.erode_pixels, inplace=True)[1]
+    for z in errors.shift_sections:
         angle = rng.uniform(0, 2 * np.pi)
-        offset = (round(shift_pixels * np.sin(angle)), round(shift_pixels * np.cos(angle)))
+        offset = (round(SHIFT_PIXELS * np.sin(angle)), round(SHIFT_PIXELS * np.cos(angle)))
         records += shift_section(out, z, offset, inplace=True)[1]
-    records += drop(out, drop_sections, inplace=True)[1]
-    if random_ids:
+    records += drop(out, errors.drop_sections, inplace=True)[1]
+    if errors.random_ids:
         out, record = randomize_ids(out, seed=seed)
         records += record
     return out, records

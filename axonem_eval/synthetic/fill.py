@@ -91,8 +91,7 @@ def _sample_warp(grid: F32, points: F64, origin: float, cell: float) -> F64:
 def fill_labels(
     shape_zyx: tuple[int, int, int],
     voxel_nm: F64,
-    points: F64,
-    radius: F64,
+    spheres: F64,
     neurite: I32,
     warp: Warp,
     shift_nm: F64,
@@ -101,10 +100,12 @@ def fill_labels(
 ) -> U32:
     """Neurite index + 1 at every voxel, uint32 (z,y,x); voxels further than the void threshold from all go to glia.
 
+    spheres : (n,4) z,y,x and radius in nm. neurite : (n,), of each sphere.
     shift_nm : (z,2) displacement of each section in y,x. glia_centres : (g,3), where each glial cell sits.
     """
     block = np.maximum(1, np.round(BLOCK_NM / voxel_nm)).astype(np.int64)
     grid = -(-np.asarray(shape_zyx) // block)
+    points, radius = spheres[:, :3], spheres[:, 3]
     reach = radius + warp.reach_nm + float(warp.grid[..., 3].max()) + 1.0
     slack = np.array([0.0, np.abs(shift_nm[:, 0]).max(), np.abs(shift_nm[:, 1]).max()])
     low = np.floor((points - reach[:, None] - slack) / (block * voxel_nm)).astype(np.int64)
@@ -112,7 +113,6 @@ def fill_labels(
     low, high = np.clip(low, 0, grid), np.clip(high, -1, grid - 1)
     start, member = _bin_points(low, high, grid)
     labels = np.zeros(shape_zyx, np.uint32)
-    spheres = np.concatenate([points, radius[:, None]], axis=1)
     _fill(
         labels,
         voxel_nm,
@@ -206,7 +206,7 @@ def _nearest_point(place: F64, points: F64) -> int:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _fill(
+def _fill(  # noqa: PLR0913  a compiled kernel takes flat arrays
     labels: U32,
     voxel: F64,
     spheres: F64,

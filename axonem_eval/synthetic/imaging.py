@@ -94,7 +94,6 @@ def render(
     kind_of_label: U8,
     neurite_of_label: NDArray[np.int32],
     organelles: Organelles,
-    shift_nm: F64,
     defects: tuple[Defect, ...],
     imaging: Imaging,
     seed: int,
@@ -107,8 +106,9 @@ def render(
     fields = _Fields(np.array(labels.shape) * voxel_nm, imaging, np.random.default_rng([seed, 11]))
     base = _base_grey(kind_of_label, imaging, np.random.default_rng([seed, 12]))
     order = np.argsort(organelles.spheres[:, 0], kind="stable")
-    spheres, sort = organelles.spheres[order], organelles.sort[order]
-    host = organelles.neurite[order]
+    things = Organelles(organelles.spheres[order], organelles.sort[order], organelles.neurite[order])
+    shift_nm = section_shifts(len(labels), defects)
+    specimen = _Specimen(labels, voxel_nm, neurite_of_label, things, shift_nm, base, fields, imaging)
     by_section: dict[int, list[Defect]] = {}
     for d in defects:
         by_section.setdefault(d.section, []).append(d)
@@ -119,10 +119,7 @@ def render(
         textures = grain.step(labels.shape[1:], rng)
         if "missing" in kinds:
             continue
-        grey = _section(
-            labels, z, voxel_nm, base, neurite_of_label, spheres, sort, host, shift_nm[z], fields, imaging, textures
-        )
-        grey = _camera(grey, voxel_nm, imaging, "blurred" in kinds, rng)
+        grey = _camera(specimen.section(z, textures), voxel_nm, imaging, "blurred" in kinds, rng)
         if "partly_missing" in kinds:
             grey[_beyond_line(grey.shape, kinds["partly_missing"].line)] = 0
         raw[z] = np.clip(grey + 0.5, 0, 255).astype(np.uint8)
@@ -170,72 +167,60 @@ def _base_grey(kind_of_label: U8, imaging: Imaging, rng: np.random.Generator) ->
     return grey.astype(np.float32)  # type: ignore[no-any-return]
 
 
-def _section(
-    labels: U32,
-    z: int,
-    voxel_nm: F64,
-    base: F32,
-    neurite_of_label: NDArray[np.int32],
-    spheres: F64,
-    sort: U8,
-    host: NDArray[np.int32],
-    shift: F64,
-    fields: _Fields,
-    imaging: Imaging,
-    textures: list[F32],
-) -> F32:
-    """The specimen in one section, before the camera, float32 (y,x)."""
-    here = labels[z]
-    above, below = labels[max(z - 1, 0)], labels[min(z + 1, len(labels) - 1)]
-    thin = float(min(1.0, 2.2 * MEMBRANE_NM / voxel_nm[0]))  # share of a section that a flat membrane fills
-    edge = _membranes(here, above, below, np.float32(thin * 0.62), int(MEMBRANE_NM // voxel_nm[1]))
-    pixel = float(voxel_nm[1])
-    sharp = blur(edge, max(0.6, 5.0 / pixel))
-    wide = blur(edge, max(1.0, 16.0 / pixel))
-    at = (z + 0.5) * float(voxel_nm[0])
-    stain = _plane(fields.staining, at, voxel_nm, here.shape)
-    mottle = _plane(fields.mottling, at, voxel_nm, here.shape)
-    grain, clump, folds = textures
-    grey = base[here] + imaging.texture * (grain + 0.6 * clump) + 3.0 * mottle
-    organelle, synapse = _stamp_section(here, z, voxel_nm, neurite_of_label, spheres, sort, host, shift, folds)
-    contrast = imaging.membrane_contrast
-    grey -= contrast * organelle
-    dark = np.minimum(1.0, 1.15 * sharp) * stain
-    dark = np.maximum(dark, np.minimum(1.0, 1.9 * wide) * synapse)
-    grey -= contrast * dark * (1 - 0.4 * np.minimum(organelle, 1)) * (1 + 0.06 * clump)
-    return grey.astype(np.float32)  # type: ignore[no-any-return]
+@dataclass(frozen=True)
+class _Specimen:
+    """Labels and what lies in them; organelles by z, shift_nm (z,2), base : grey by label."""
 
+    labels: U32
+    voxel_nm: F64
+    neurite_of_label: NDArray[np.int32]
+    organelles: Organelles
+    shift_nm: F64
+    base: F32
+    fields: _Fields
+    imaging: Imaging
 
-def _stamp_section(
-    here: U32,
-    z: int,
-    voxel_nm: F64,
-    neurite_of_label: NDArray[np.int32],
-    spheres: F64,
-    sort: U8,
-    host: NDArray[np.int32],
-    shift: F64,
-    folds: F32,
-) -> tuple[F32, F32]:
-    """Darkness of organelles, and strength of synaptic densities, both 0..1, float32 (y,x)."""
-    at = (z + 0.5) * float(voxel_nm[0])
-    near = slice(*np.searchsorted(spheres[:, 0], [at - 220.0, at + 220.0]))
-    local = spheres[near].copy()
-    local[:, 1] -= shift[0]
-    local[:, 2] -= shift[1]
-    inside = np.full(here.shape, np.float32(1e3))
-    small = np.zeros(here.shape, np.float32)
-    synapse = np.zeros(here.shape, np.float32)
-    _stamp(local, sort[near], host[near], at, voxel_nm, here, neurite_of_label, inside, small, synapse)
-    pixel = float(voxel_nm[1])
-    body = np.where(inside < 0, 0.68 + 0.18 * folds, 0)  # folds: the cristae, some 40 nm apart
-    rim = np.exp(-0.5 * (inside / max(6.0, 0.7 * pixel)) ** 2)
-    small[inside < 8] = 0
-    return np.clip(np.maximum(body, 0.9 * rim) + small, 0, 1.05).astype(np.float32), synapse
+    def section(self, z: int, textures: list[F32]) -> F32:
+        """The specimen in one section, before the camera, float32 (y,x)."""
+        labels, voxel_nm = self.labels, self.voxel_nm
+        here = labels[z]
+        above, below = labels[max(z - 1, 0)], labels[min(z + 1, len(labels) - 1)]
+        thin = float(min(1.0, 2.2 * MEMBRANE_NM / voxel_nm[0]))  # share of a section that a flat membrane fills
+        edge = _membranes(here, above, below, np.float32(thin * 0.62), int(MEMBRANE_NM // voxel_nm[1]))
+        pixel = float(voxel_nm[1])
+        sharp = blur(edge, max(0.6, 5.0 / pixel))
+        wide = blur(edge, max(1.0, 16.0 / pixel))
+        at = (z + 0.5) * float(voxel_nm[0])
+        stain = _plane(self.fields.staining, at, voxel_nm, here.shape)
+        mottle = _plane(self.fields.mottling, at, voxel_nm, here.shape)
+        grain, clump, folds = textures
+        grey = self.base[here] + self.imaging.texture * (grain + 0.6 * clump) + 3.0 * mottle
+        organelle, synapse = self._stamped(z, at, folds)
+        contrast = self.imaging.membrane_contrast
+        grey -= contrast * organelle
+        dark = np.minimum(1.0, 1.15 * sharp) * stain
+        dark = np.maximum(dark, np.minimum(1.0, 1.9 * wide) * synapse)
+        grey -= contrast * dark * (1 - 0.4 * np.minimum(organelle, 1)) * (1 + 0.06 * clump)
+        return grey.astype(np.float32)  # type: ignore[no-any-return]
+
+    def _stamped(self, z: int, at_nm: float, folds: F32) -> tuple[F32, F32]:
+        """Darkness of organelles, and strength of synaptic densities, both 0..1, float32 (y,x)."""
+        here, things = self.labels[z], self.organelles
+        near = slice(*np.searchsorted(things.spheres[:, 0], [at_nm - 220.0, at_nm + 220.0]))
+        local = things.spheres[near].copy()
+        local[:, 1:3] -= self.shift_nm[z]
+        inside = np.full(here.shape, np.float32(1e3))
+        small, synapse = np.zeros(here.shape, np.float32), np.zeros(here.shape, np.float32)
+        own = things.sort[near], things.neurite[near]
+        _stamp(local, *own, at_nm, self.voxel_nm, here, self.neurite_of_label, inside, small, synapse)
+        body = np.where(inside < 0, 0.68 + 0.18 * folds, 0)  # folds: the cristae, some 40 nm apart
+        rim = np.exp(-0.5 * (inside / max(6.0, 0.7 * float(self.voxel_nm[1]))) ** 2)
+        small[inside < 8] = 0
+        return np.clip(np.maximum(body, 0.9 * rim) + small, 0, 1.05).astype(np.float32), synapse
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _stamp(
+def _stamp(  # noqa: PLR0913  a compiled kernel takes flat arrays
     spheres: F64,
     sort: U8,
     host: NDArray[np.int32],

@@ -98,7 +98,7 @@ def chain_tangents(points: F64, start: I64) -> F64:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _push(
+def _push(  # noqa: PLR0913  a compiled kernel takes flat arrays
     points: F64,
     tangent: F64,
     radius: F64,

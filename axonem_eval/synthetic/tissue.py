@@ -77,9 +77,8 @@ def make_tissue(
     shift = section_shifts(shape_zyx[0], defects)
     glia = np.flatnonzero(chains.kind == GLIA).astype(np.int32)
     glia_root = np.array([chains.points_nm[np.argmax(chains.neurite == g)] for g in glia])
-    labels = fill_labels(
-        shape_zyx, voxel, chains.points_nm, chains.radius_nm, chains.neurite, warp, shift, glia_root, glia
-    )
+    spheres = np.column_stack([chains.points_nm, chains.radius_nm])
+    labels = fill_labels(shape_zyx, voxel, spheres, chains.neurite, warp, shift, glia_root, glia)
     minimum = max(2, round(anatomy.minimum_fragment_um3 * 1e9 / float(np.prod(voxel))))
     neurite = (separate_components(labels, minimum) - 1).astype(np.int32)  # by label; -1 for background
     kinds = np.where(neurite >= 0, chains.kind[neurite], AXON).astype(np.uint8)
@@ -90,7 +89,7 @@ def make_tissue(
         spheres[:, :3] = _seen_at(spheres[:, :3], warp)
         granules = place_granules(labels, voxel, kinds == GLIA, neurite, np.random.default_rng([seed, 5]))
         things = joined(Organelles(spheres, things.sort, things.neurite), granules)
-        raw = render(labels, voxel, kinds, neurite, things, shift, defects, imaging, seed)
+        raw = render(labels, voxel, kinds, neurite, things, defects, imaging, seed)
     if extracellular_nm > 0:
         _open_gaps(labels, voxel, extracellular_nm)
     centre, radius, centre_label = _centre_points(chains, warp, shift, labels, neurite, voxel)
@@ -153,7 +152,7 @@ def write_labels(
     chunks: Triple = (16, 128, 128),
     compression: int | str | None = 4,
 ) -> None:
-    """Write a volume as chunked HDF5; attribute `voxel_size_nm` holds nm along z,y,x.
+    """Write labels or grey values as chunked HDF5; attribute `voxel_size_nm` holds nm along z,y,x.
 
     compression : gzip level, a filter's name, or None.
     """
@@ -165,16 +164,3 @@ def write_labels(
         for z in range(0, len(labels), chunk[0]):
             stored[z : z + chunk[0]] = labels[z : z + chunk[0]]
         stored.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
-
-
-def write_raw(
-    path: str | os.PathLike[str],
-    raw: NDArray[np.uint8],
-    voxel_size_nm_zyx: FloatTriple,
-    *,
-    dataset: str = "main",
-    chunks: Triple = (16, 128, 128),
-    compression: int | str | None = 4,
-) -> None:
-    """Write grey values as `write_labels` does labels."""
-    write_labels(path, raw, voxel_size_nm_zyx, dataset=dataset, chunks=chunks, compression=compression)

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from baselines.common.config import ComputeConfig, ExperimentConfig
 from baselines.common.config_types import STRICT, Count, Fraction, Positive, Triple
+from baselines.ffn.train_config import FfnTrainConfig
 
 # Of a logit: neither 0 nor 1 has one.
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -28,28 +29,6 @@ class FfnModelConfig:
     deltas: Triple = (4, 8, 8)
     grey_mean: float = 128.0
     grey_std: Annotated[float, Field(gt=0)] = 33.0
-
-
-@dataclass(frozen=True, config=STRICT)
-class FfnTrainConfig:
-    """How to train; ``batch`` objects at a time, each of which advances by itself.
-
-    clip : each entry of a gradient is cut to this size.   fov_moves : moves from the centre that an example reaches.
-    movement : ``fixed`` moves by one delta in all 26 directions; ``max_pred_moves`` where the output is strongest.
-    """
-
-    steps: Positive = 10_000_000
-    batch: Positive = 4
-    learning_rate: float = 1e-3
-    clip: float = 0.7
-    seed_probability: Probability = 0.95
-    pad_probability: Probability = 0.05
-    move_probability: Probability = 0.9
-    movement: Literal["fixed", "max_pred_moves"] = "fixed"
-    fov_moves: Positive = 1
-    checkpoint_every: Positive = 500
-    validate_every: Count = 0
-    log_every: Positive = 20
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -189,6 +168,15 @@ class FfnConfig(ExperimentConfig):
             found.append(f"model.fov {fov}; expected odd numbers of voxels, so that there is a centre")
         if any(d < 0 or 2 * d + 1 > n for d, n in zip(deltas, fov, strict=True)) or not any(deltas):
             found.append(f"model.deltas {deltas}; expected moves that stay inside the field of view {fov}, not all 0")
+        if self.train.validate_every and self.data.validate is None:
+            found.append(
+                f"train.validate_every {self.train.validate_every} needs [data.validate]; expected a volume there"
+            )
+        if pieces.move_probability > pieces.seed_probability:
+            found.append(
+                f"inference.move_probability {pieces.move_probability} is above inference.seed_probability "
+                f"{pieces.seed_probability}: no object would begin; expected at most that"
+            )
         if any(not 0 <= o < n for o, n in zip(pieces.overlap, pieces.subvolume, strict=True)):
             found.append(f"inference.overlap {pieces.overlap}; expected 0 to below the subvolume {pieces.subvolume}")
         if pieces.fill_blank >= pieces.min_voxels:

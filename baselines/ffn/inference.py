@@ -9,15 +9,15 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from baselines.common.blockwise import Ledger, Triple
+from baselines.common.cluster import Cluster, run_tasks
 from baselines.common.data import open_raw
 from baselines.common.provenance import file_checksum
 from baselines.ffn.config import InferenceConfig
@@ -25,8 +25,6 @@ from baselines.ffn.fill import FillTask, Watcher, counts_path
 from baselines.ffn.pieces import Piece, neighbours, pieces_of
 from baselines.ffn.reconcile import same_objects, whole_numbers, write_probabilities, write_whole
 from baselines.ffn.run import FfnRun
-
-Item = TypeVar("Item")
 
 # What objects depend on, of the table [inference].
 SHAPING = (
@@ -94,31 +92,39 @@ def fill_volume(run: FfnRun, name: str, folder: Path, *, reverse: bool = False) 
     pieces = pieces_of((z, y, x), inference.subvolume, inference.overlap)
     task = FillTask(run.config, run.spec(name), run.checkpoint, weights, folder, precision, reverse)
     with run.provenance.stage(f"predict {name}"):
-        counts = _fill_pieces(task, pieces, ledger, quiet=run.quiet)
-        target = _put_together(folder, (z, y, x), pieces, ledger, inference)
+        counts = _fill_pieces(task, pieces, ledger, run.cluster, quiet=run.quiet)
+        target = _put_together(folder, (z, y, x), pieces, ledger, inference, run.cluster)
     total = {key: sum(each[key] for each in counts.values()) for key in counts[pieces[0].name]}
     run.provenance.note("results", f"{name} filling", {"pieces": len(pieces), **total})
     return target
 
 
-def _fill_pieces(task: FillTask, pieces: list[Piece], ledger: Ledger, *, quiet: bool) -> dict[str, dict[str, int]]:
+def _fill_pieces(
+    task: FillTask, pieces: list[Piece], ledger: Ledger, cluster: Cluster, *, quiet: bool
+) -> dict[str, dict[str, int]]:
     """Fill what is not filled yet; returns the counts of each piece, by its name."""
     size = task.config.inference.batch
     size = size * PIECES_PER_PLACE if size > 1 else 1
     groups = {f"pieces-{i // size:06d}": pieces[i : i + size] for i in range(0, len(pieces), size)}
-    progress = Progress(quiet)
-    _each(partial(task, watcher=progress), groups, ledger)
-    progress.close()
+    if cluster.is_here:
+        progress = Progress(quiet)
+        run_tasks(partial(task, watcher=progress), groups, ledger)
+        progress.close()
+    else:  # a worker has no bar of its own
+        with tqdm(total=len(pieces), desc="fill", unit="piece", disable=quiet) as bar:
+            run_tasks(task, groups, ledger, cluster, lambda group, now: bar.update(len(group)))
     return {name: counts for group in groups for name, counts in _kept(ledger, group).items()}
 
 
-def _put_together(folder: Path, shape: Triple, pieces: list[Piece], ledger: Ledger, inference: InferenceConfig) -> Path:
+def _put_together(
+    folder: Path, shape: Triple, pieces: list[Piece], ledger: Ledger, inference: InferenceConfig, cluster: Cluster
+) -> Path:
     """Number the objects of all pieces in the whole volume, and write them; returns their Zarr array."""
     target = folder / "objects.zarr"
     if ledger.done("whole"):
         return target
     pairs = {f"overlap-{a.index:06d}-{b.index:06d}": (a, b) for a, b in neighbours(pieces)}
-    _each(partial(_overlap, folder, inference.same_object), pairs, ledger)
+    run_tasks(partial(_overlap, folder, inference.same_object), pairs, ledger, cluster)
     same = {
         (a.index, b.index): np.array(_kept(ledger, name)["same"], np.int64).reshape(-1, 2)
         for name, (a, b) in pairs.items()
@@ -133,13 +139,6 @@ def _put_together(folder: Path, shape: Triple, pieces: list[Piece], ledger: Ledg
 
 def _overlap(folder: Path, least_share: float, pair: tuple[Piece, Piece]) -> dict[str, Any]:
     return {"same": same_objects(folder, *pair, least_share).tolist()}
-
-
-def _each(function: Callable[[Item], dict[str, Any]], items: Mapping[str, Item], ledger: Ledger) -> None:
-    """Do a task for each item that is not done yet, and keep in the ledger what it returns."""
-    for name, item in items.items():
-        if ledger.done(name) is None:
-            ledger.finish(name, **function(item))
 
 
 def _kept(ledger: Ledger, name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval.diagnosis import diagnose, diagnosis_json
 from axonem_eval.skeletonize import skeletonize_labels
-from axonem_eval.synthetic import Merge, Split, make_tissue, with_errors, write_labels
+from axonem_eval.synthetic import Errors, Merge, Split, make_tissue, with_errors, write_labels
 from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
 
 LONG_UM = 5.0
@@ -36,7 +36,7 @@ def look(name: str, labels: np.ndarray, voxel_nm: tuple[float, float, float], sp
         folder = Path(text)
         before = places(labels, folder, voxel_nm)
         long = [int(s["segment"]) for s in before["longest_segments"] if s["length_nm"] > LONG_UM * 1000]
-        wrong, records = with_errors(labels, voxel_nm, seed=3, splits=splits, merges=merges, candidates=long)
+        wrong, records = with_errors(labels, voxel_nm, Errors(splits=splits, merges=merges), seed=3, candidates=long)
         after = places(wrong, folder, voxel_nm)
     cut = {frozenset((str(r.label), str(r.new_label))) for r in records if isinstance(r, Split)}
     joined = {str(r.label) for r in records if isinstance(r, Merge)}

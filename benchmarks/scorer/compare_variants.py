@@ -14,6 +14,7 @@ import gzip
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes  # noqa: E402
 from axonem_eval.scoring import VARIANTS, headline, node_scores, sample_file  # noqa: E402
 from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
-from axonem_eval.synthetic import with_errors  # noqa: E402
+from axonem_eval.synthetic import Errors, with_errors  # noqa: E402
 
 CORTEX_NM = (40.0, 16.0, 16.0)
 MIN_LENGTH_UM = 5.0
@@ -52,9 +53,8 @@ def cortex_case(source: Path, work: Path) -> Iterator[Case]:
         skeletonize_labels(work / "cortex.h5", CORTEX_NM, min_length_um=MIN_LENGTH_UM).save(work / "cortex.npz")
         graph = SkeletonGraph.load(work / "cortex.npz")
         among = graph.skeleton_id.astype(np.int64).tolist()
-        entry, _ = with_errors(
-            labels, CORTEX_NM, splits=60, merges=20, small_merges=60, holes=200, candidates=among, seed=1
-        )
+        errors = Errors(splits=60, merges=20, small_merges=60, holes=200)
+        entry, _ = with_errors(labels, CORTEX_NM, errors, candidates=among, seed=1)
         write(work / "cortex_entry.h5", entry)
     graph = SkeletonGraph.load(work / "cortex.npz")
     yield "cortex, planted errors", graph, sample_file(work / "cortex_entry.h5", graph)
@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        for case in (*fib25_cases(arguments.fib25, work), *cortex_case(arguments.cortex, work)):
+        for case in chain(fib25_cases(arguments.fib25, work), cortex_case(arguments.cortex, work)):
             show(*case)
 
 

@@ -8,6 +8,7 @@ Apply the migrations first. Refuses the folder of a real server, and a database 
 import argparse
 import math
 import os
+import secrets
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -143,7 +144,14 @@ def _evaluations(ground_truth: GroundTruth, submissions: list[Submission], erl: 
     volume = ground_truth.volume
     files = VolumeFile.objects.bulk_create(
         [
-            VolumeFile(submission=s, volume=volume, file="none", original_name="x.h5", size_bytes=1, sha256="0" * 64)
+            VolumeFile(
+                submission=s,
+                volume=volume,
+                file="none",
+                original_name="x.h5",
+                size_bytes=1,
+                sha256=secrets.token_hex(32),
+            )
             for s in submissions
         ],
         BATCH,

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from axonem_eval.files import write_atomically
-from axonem_eval.synthetic import Tissue, make_tissue, with_errors, write_labels
+from axonem_eval.synthetic import Errors, Tissue, make_tissue, with_errors, write_labels
 from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 from evalserver.benchmarks.services import register_ground_truth
+from evalserver.embedded.demo_data import show_data
 from evalserver.env import env_secret
 from evalserver.jobs import FAILED, Job
 from evalserver.submissions.models import Submission
@@ -48,16 +49,17 @@ def write_copy(path: Path, tissue: Tissue) -> None:
 
 def write_few_errors(path: Path, tissue: Tissue) -> None:
     labels, _ = with_errors(
-        tissue.labels, tissue.voxel_size_nm_zyx, seed=1, splits=25, merges=4, small_merges=6, holes=10,
-        candidates=tissue.axon_ids, random_ids=True,
+        tissue.labels, tissue.voxel_size_nm_zyx,
+        Errors(splits=25, merges=4, small_merges=6, holes=10, random_ids=True), seed=1, candidates=tissue.axon_ids,
     )  # fmt: skip
     write_labels(path, labels, tissue.voxel_size_nm_zyx)
 
 
 def write_many_errors(path: Path, tissue: Tissue) -> None:
     labels, _ = with_errors(
-        tissue.labels, tissue.voxel_size_nm_zyx, seed=2, splits=150, merges=25, holes=60, erode_pixels=1,
-        shift_sections=[31], drop_sections=[50], candidates=tissue.axon_ids,
+        tissue.labels, tissue.voxel_size_nm_zyx,
+        Errors(splits=150, merges=25, holes=60, erode_pixels=1, shift_sections=[31], drop_sections=[50]),
+        seed=2, candidates=tissue.axon_ids,
     )  # fmt: skip
     write_labels(path, labels, tissue.voxel_size_nm_zyx)
 
@@ -96,14 +98,20 @@ def demo_password() -> str:
 def make_demo(benchmark: Benchmark, *, timeout_s: float = 900) -> list[Submission]:
     """Make what is missing of the demo. Returns the demo's submissions."""
     users = _accounts()
-    phase = benchmark.phases.get()
+    phase = demo_phase(benchmark)
     volumes = list(phase.volumes.order_by("position"))
     tissues = _Tissues(settings.VAR_DIR / "demo")
     registrations = [_ground_truth(volume, tissues, users[ORGANISER]) for volume in volumes]
     wait_for(registrations, "Ground truth", timeout_s)
+    show_data(benchmark, volumes, tissues.em, tissues.folder)
     submissions = [_submission(entry, benchmark, users[entry.email], tissues) for entry in ENTRIES]
     wait_for(submissions, "Entries", timeout_s)
     return [Submission.objects.select_related("team").get(pk=row.pk) for row in submissions]
+
+
+def demo_phase(benchmark: Benchmark) -> Phase:
+    """The phase of the demo's definition. An organiser who tries the server out may have added others."""
+    return benchmark.phases.get(slug="test")
 
 
 def _accounts() -> dict[str, User]:
@@ -129,18 +137,31 @@ class _Tissues:
         if volume.pk not in self.made:
             _say(f"Generating tissue for {volume.name} ({' x '.join(map(str, volume.shape_zyx))} voxels)")
             self.made[volume.pk] = make_tissue(
-                volume.shape_zyx, volume.voxel_size_nm_zyx, seed=SEEDS[volume.slug], grey=False
+                volume.shape_zyx,
+                volume.voxel_size_nm_zyx,
+                seed=SEEDS[volume.slug],
+                grey=not self.path(volume, "em").exists(),
             )
         return self.made[volume.pk]
 
+    def path(self, volume: Volume, name: str) -> Path:
+        return self.folder / f"{volume.slug}-{name}.h5"
+
     def file(self, volume: Volume, name: str, make: Callable[[Path, Tissue], None]) -> Path:
         """A file that `make` writes; complete when it exists."""
-        path = self.folder / f"{volume.slug}-{name}.h5"
+        path = self.path(volume, name)
         if not path.exists():
             tissue = self.of(volume)
             _say(f"Writing {path.name}")
             write_atomically(path, lambda draft: make(Path(draft.name), tissue))
         return path
+
+    def em(self, volume: Volume) -> Path:
+        return self.file(volume, "em", write_em)
+
+
+def write_em(path: Path, tissue: Tissue) -> None:
+    write_labels(path, tissue.raw, tissue.voxel_size_nm_zyx)
 
 
 def write_ground_truth(path: Path, tissue: Tissue) -> None:
@@ -164,7 +185,7 @@ def _ground_truth(volume: Volume, tissues: _Tissues, organiser: User) -> GroundT
 
 
 def _submission(entry: DemoEntry, benchmark: Benchmark, user: User, tissues: _Tissues) -> Submission:
-    phase = benchmark.phases.get()
+    phase = demo_phase(benchmark)
     team = Team.objects.get(members=user)
     known = Submission.objects.filter(phase=phase, team=team, method_name=entry.method).exclude(status=FAILED).first()
     if known:

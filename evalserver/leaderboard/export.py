@@ -42,6 +42,7 @@ def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
         "submission": row.code,
         "is_reference": row.is_reference,
         "is_superseded": row.is_superseded,
+        "same_files_as": row.same_files_as[0] if row.same_files_as else None,
         "mean_erl_um": _um(row.mean_erl_nm),
         "mean_percent_of_gt": _percent(row.mean_normalized_erl),
         "mean_erl_low_um": _um(row.low_nm),
@@ -68,7 +69,7 @@ def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
 def _volumes(scores: tuple[VolumeScore, ...], slugs: list[str]) -> dict[str, Any]:
     return {
         slug: None
-        if score.erl_nm is None
+        if score.erl_nm is None and score.normalized_erl is None
         else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl)}
         for slug, score in zip(slugs, scores, strict=True)
     }

@@ -13,14 +13,18 @@ HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
 
-def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float | None) -> SafeString:
-    """Steps of the best mean ERL (um) until the full hour, over a day at least; the dashed line is the ground truth's.
+def history_plot(
+    records: Sequence[Record], dots: Sequence[tuple[float, float]], until: datetime, ceiling_nm: float | None
+) -> SafeString:
+    """Step plot of the best mean ERL in um, up to the last full hour before `until`; it covers a day at least.
 
-    Within an hour the same records give the same plot, so that an answer can be kept and compared.
+    The dashed line is the ERL of the ground truth. Within an hour the same records give the same plot, so that a
+    browser may keep the page.
+    dots : all entries, (seconds since 1970, mean ERL in nm).
     """
-    end = max(until.timestamp() // HOUR_S * HOUR_S, records[-1].submitted_at.timestamp())
+    end = max(until.timestamp() // HOUR_S * HOUR_S, records[-1].submitted_at.timestamp(), *(at for at, _ in dots))
     # On the first day too there is an axis to show; it reaches back, for nothing is known of tomorrow.
-    first = min(records[0].submitted_at.timestamp(), end - DAY_S)
+    first = min(records[0].submitted_at.timestamp(), end - DAY_S, *(at for at, _ in dots))
     reached_um = [record.mean_erl_nm / 1000 for record in records]
     best = reached_um[-1]
     ceiling_um = ceiling_nm and ceiling_nm / 1000
@@ -29,7 +33,7 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
     def draw(width: int) -> tuple[int, str]:
         height = 260 if width > 500 else 230
         frame = Frame.of(width, height, end - first, levels[-1] * 1.02, left=46)
-        content = frame.y_axis(levels, "best mean ERL (µm)")
+        content = frame.y_axis(levels, "mean ERL (µm)")
         if ceiling_um:
             content += frame.level(ceiling_um, "ceiling", f"ground truth {ceiling_um:.2f} µm")
         xs: list[float] = []
@@ -39,6 +43,8 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
             if ys:
                 xs, ys = [*xs, x], [*ys, ys[-1]]
             xs, ys = [*xs, x], [*ys, um]
+        for at, nm in dots:
+            content += tag("circle", cx=frame.x(at - first), cy=frame.y(nm / 1000), r=3, class_="dot entry")
         content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
         for record, um in zip(records, reached_um, strict=True):
             x = record.submitted_at.timestamp() - first
@@ -46,7 +52,7 @@ def history_plot(records: Sequence[Record], until: datetime, ceiling_nm: float |
             content += tag("circle", tip(words), cx=frame.x(x), cy=frame.y(um), r=4, class_="dot correct")
         return height, content + frame.x_axis(_dates(first, end, 5 if width > 500 else 3), "submitted (UTC)")
 
-    description = f"The best mean ERL rose from {reached_um[0]:.2f} µm to {best:.2f} µm."
+    description = f"{len(dots)} entries over time. The best mean ERL rose from {reached_um[0]:.2f} µm to {best:.2f} µm."
     return own_markup(figure(draw, description))
 
 

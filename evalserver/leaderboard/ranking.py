@@ -16,12 +16,14 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import METRIC_VERSION
-from evalserver.benchmarks.disclosure import Disclosure, to_step
+from evalserver.benchmarks.disclosure_rule import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
-from evalserver.submissions.models import LISTED, Evaluation, Score, Submission
+from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm, mean_of_shown
 
+# Cells of the history plot along time and score: dots of one cell cover each other.
+PLOT_CELLS = (150, 50)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rules = tuple[Disclosure, ...]
@@ -41,8 +43,9 @@ class Ranking:
         the others are as if it were not there.
     place : what the rank would be if no entry were superseded.
     All arrays are (n,), but erl_nm and normalized_erl (n, n_volumes), NaN where there is no evaluation.
-    headline : what ranks, in the unit of the scoring rule.   submitted_at : seconds since 1970.
-    low_nm, high_nm : NaN where no interval was computed.
+    headline : what ranks, in the unit of the scoring rule.
+    same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
+    submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
 
     submission: Ints
@@ -58,6 +61,7 @@ class Ranking:
     erl_nm: Floats
     normalized_erl: Floats
     headline: Floats
+    same_files: Ints
 
     def __len__(self) -> int:
         return len(self.submission)
@@ -91,6 +95,20 @@ class Ranking:
         value = self.headline[order]
         before = np.concatenate([[-1.0], np.maximum.accumulate(value)[:-1]])
         return order[value > before]
+
+    @cached_property
+    def dots(self) -> tuple[tuple[float, float], ...]:
+        """When each entry came (seconds since 1970) and its mean ERL in nm, for a plot; none for fewer than two.
+
+        Of entries that would cover each other one is kept, so that thousands of them make a small picture.
+        """
+        if len(self) < 2:
+            return ()
+        points = np.stack([self.submitted_at, self.mean_erl_nm], axis=1)
+        extent = np.maximum(np.ptp(points, axis=0), 1e-9)
+        cell = np.floor((points - points.min(axis=0)) / extent * PLOT_CELLS)
+        _, kept = np.unique(cell, axis=0, return_index=True)
+        return tuple((float(at), float(nm)) for at, nm in points[np.sort(kept)])
 
 
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:
@@ -171,6 +189,7 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         erl_nm=erl[order],
         normalized_erl=normalized[order],
         headline=headline[order],
+        same_files=_same_files(phase, submission)[order],
     )
 
 
@@ -184,6 +203,20 @@ def _headline(
     if not all(rule.is_exact for rule in rules):
         return np.zeros(len(rows))  # such a benchmark is refused; a volume hidden afterwards must not tell by its order
     return np.array([row[7] for row in rows], np.float64)
+
+
+def _same_files(phase: Phase, submission: Ints) -> Ints:
+    """Ranking.same_files. submission : (n,) ids of the ranked entries, in the order of their submission."""
+    files = VolumeFile.objects.filter(submission__phase=phase).order_by("volume_id")
+    checksums: dict[int, list[str]] = {pk: [] for pk in submission.tolist()}
+    for pk, sha256 in files.values_list("submission_id", "sha256").iterator(5000):
+        if pk in checksums:
+            checksums[pk].append(sha256)
+    first: dict[tuple[str, ...], int] = {}
+    for pk, found in checksums.items():
+        first.setdefault(tuple(found), pk)
+    same = [first[tuple(found)] for found in checksums.values()]
+    return np.where(np.array(same, np.int64) == submission, 0, np.array(same, np.int64))
 
 
 def _superseded(phase: Phase, submission: Ints) -> NDArray[np.bool_]:

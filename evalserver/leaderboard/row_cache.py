@@ -41,9 +41,14 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
 
 
 @lru_cache(maxsize=KEPT_PLOTS)
-def history_html(records: tuple[Record, ...], until: datetime, ceiling_nm: float | None) -> SafeString:
-    """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time."""
-    if not records:
+def history_html(
+    records: tuple[Record, ...], dots: tuple[tuple[float, float], ...], until: datetime, ceiling_nm: float | None
+) -> SafeString:
+    """Plot and table of the best result over time, up to `until`. Round `until`: each value has a plot of its own.
+
+    Empty for fewer than two entries, and where no ERL ranks: both have no history of the best ERL.
+    """
+    if not dots or not records:
         return own_markup("")
-    plot = history_plot(records, until, ceiling_nm)
+    plot = history_plot(records, dots, until, ceiling_nm)
     return own_markup(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))

@@ -20,6 +20,7 @@ class VolumeScore:
 class Row:
     """One entry. scores : in the order of the table's volumes. low_nm, high_nm : 95% interval of the mean.
 
+    same_files_as : code and method of the first listed entry with the same files; None where there is no other.
     rank : None for an entry that a newer one of its team supersedes.   headline : what ranks, by the scoring rule.
     has_points : whether that is no ERL, and has a column of its own.
     """
@@ -38,6 +39,7 @@ class Row:
     submitted_at: datetime
     headline: float
     has_points: bool = False
+    same_files_as: tuple[str, str] | None = None
 
     @property
     def is_superseded(self) -> bool:

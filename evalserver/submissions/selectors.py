@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
-from evalserver.jobs import WAITING
+from evalserver.jobs import REJECTED, WAITING
 from evalserver.submissions.models import Submission, VolumeFile, shown_to_all
 
 
@@ -40,6 +40,15 @@ def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
         "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
         "successors": list(visible.filter(supersedes=submission)),
     }
+
+
+def same_files(submission: Submission) -> Submission | None:
+    """The first other entry of the phase with the same files byte for byte, of those that its team may see."""
+    rows = Submission.objects.filter(shown_to_all() | Q(team=submission.team), phase=submission.phase)
+    rows = rows.exclude(pk=submission.pk).exclude(status=REJECTED)
+    for volume_id, sha256 in submission.files.values_list("volume_id", "sha256"):
+        rows = rows.filter(files__volume_id=volume_id, files__sha256=sha256)
+    return rows.order_by("created_at", "pk").first()
 
 
 def waiting_before(submission: Submission) -> int:

@@ -43,6 +43,12 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         except services.NotAccepted as refusal:
             form.add_error(None, str(refusal))
         else:
+            if twin := selectors.same_files(submission):
+                messages.warning(
+                    request,
+                    f"The files are the same, byte for byte, as those of “{twin.method_name}” ({twin.code}), so the "
+                    "score will be the same. If you chose the wrong files, cancel this submission.",
+                )
             return redirect("submission", code=submission.code)
         finally:
             for file in files.values():

@@ -12,7 +12,7 @@ import pytest
 
 from axonem_eval import SkeletonGraph, score_nodes
 from axonem_eval.scoring import sample_file
-from axonem_eval.synthetic import make_tissue, with_errors, write_labels
+from axonem_eval.synthetic import Errors, make_tissue, with_errors, write_labels
 from tests.browser.person import Person, link_in, mails_to
 from tests.browser.running_server import ORGANISER, RunningServer, free_port
 from tests.browser.running_server import PASSWORD as ORGANISERS_PASSWORD
@@ -54,7 +54,7 @@ def files(tmp_path_factory) -> Path:
     labels = make_tissue((60, 160, 160), voxel_nm, seed=2).labels
     write_labels(folder / "gt.h5", labels, voxel_nm)
     for name, splits in (("ffn.h5", 4), ("overseg.h5", 60)):
-        write_labels(folder / name, with_errors(labels, voxel_nm, seed=1, splits=splits)[0], voxel_nm)
+        write_labels(folder / name, with_errors(labels, voxel_nm, Errors(splits=splits), seed=1)[0], voxel_nm)
     return folder
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from axonem_eval import InputError, VolumeSpec, open_labels, sample_nodes
 from axonem_eval.sampling import warm_kernels
 from axonem_eval.sandbox import Limits, sample_confined
-from axonem_eval.sandbox.child import compile_in_memory
+from axonem_eval.sandbox.child import save_no_kernels
 from axonem_eval.sandbox.protection import confine
 from axonem_eval.volumes import check_labels
 from tests.hostile.case import Case
@@ -180,7 +180,7 @@ def main() -> None:
         import tifffile  # noqa: F401
 
         warm_kernels()
-        compile_in_memory()
+        save_no_kernels()
     for line in sys.stdin:
         asked = json.loads(line)
         found = _in_a_fork(by_name[asked["name"]], Path(asked["path"]), read)

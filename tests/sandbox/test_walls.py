@@ -21,6 +21,7 @@ from axonem_eval.sandbox.confined_volume import ConfinedVolume
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.sandbox.seccomp import seccomp_available
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.volumes import warm_filters
 from tests.label_files import two_axons, write_h5
 
 SPEC = VolumeSpec((8, 48, 48), (30.0, 8.0, 8.0))
@@ -102,6 +103,24 @@ def test_it_opens_no_file_but_the_upload(monkeypatch, tmp_path):
     )
     assert answers.pop("upload").startswith("allowed")
     assert {what: a for what, a in refused(answers).items() if a != "FileNotFoundError"} == {}
+
+
+def test_it_loads_kernels_that_were_compiled_before(monkeypatch, tmp_path):
+    warm_filters()
+    answers = answers_of(
+        monkeypatch,
+        tmp_path,
+        """
+        from axonem_eval.volumes.hdf5 import filters
+        filters.warm_filters()
+        kernels = [filters._unshuffle2, filters._unshuffle4, filters._unshuffle8]
+        tell(
+            loaded=sum(len(kernel.stats.cache_hits) for kernel in kernels),
+            compiled=sum(len(kernel.stats.cache_misses) for kernel in kernels),
+        )
+        """,
+    )
+    assert answers == {"loaded": 3, "compiled": 0}
 
 
 def test_it_changes_no_file(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from evalserver.benchmarks.models import PublishedEntry, PublishedScore
 from evalserver.leaderboard.templatetags.scores import fraction, nm_as_um, percent, triple, um
 from evalserver.submissions.metadata import describe_submission
-from evalserver.submissions.models import Evaluation, Score, Submission
+from evalserver.submissions.models import Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.services import publish_submission, withdraw_submission
 from tests.factories import add_ground_truth, make_benchmark, make_scored, make_team, tiny_graph
 
@@ -147,6 +147,17 @@ def test_the_history_keeps_what_was_the_best_once(client, phase):
     make_scored(phase, 7000, team=team, supersedes=first)
     board = client.get(reverse("leaderboard", args=[phase.benchmark.slug])).context["board"]
     assert [record.mean_erl_nm for record in board.history] == [5000, 7000]
+
+
+def test_an_entry_with_the_files_of_another_says_so(client, phase):
+    first, second, _ = (make_scored(phase, erl, method_name=f"m{erl}") for erl in (5000, 6000, 7000))
+    for entry in (first, second):
+        for file in entry.files.all():
+            VolumeFile.objects.filter(pk=file.pk).update(sha256=f"{file.volume_id:064}")
+    answer = client.get(reverse("leaderboard", args=[phase.benchmark.slug]))
+    rows = {row.method: row.same_files_as for row in answer.context["board"].rows}
+    assert rows == {"m5000": None, "m6000": (first.code, "m5000"), "m7000": None}
+    assert answer.content.decode().count("same files as") == 1
 
 
 def test_an_empty_table_says_so(client, phase):

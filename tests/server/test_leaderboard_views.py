@@ -145,7 +145,7 @@ def test_a_reference_entry_shows_what_repeats_it(phase, get):
 def test_the_history_of_the_first_hour_shows_no_moment_to_come():
     until = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
     record = Record("abc", "U-Net", "Lab", until - timedelta(hours=1), 5000.0, 0.6)
-    moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], until, None))
+    moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], [], until, None))
     assert moments
     assert max(moments) <= "11-23 18:30"
 
@@ -154,7 +154,7 @@ def test_the_history_is_the_same_at_all_times_of_an_hour():
     submitted_at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     record = Record("abc", "U-Net", "Lab", submitted_at, 5000.0, 0.6)
     early, late = (datetime(2026, 11, 23, 18, minute, tzinfo=UTC) for minute in (1, 59))
-    assert history_plot([record], early, None) == history_plot([record], late, None)
+    assert history_plot([record], [], early, None) == history_plot([record], [], late, None)
 
 
 def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
@@ -165,6 +165,31 @@ def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
     answer = get()
     assert [record.mean_erl_nm for record in answer.context["board"].history] == [1000, 3000, 4000]
     assert "Best result over time" in answer.content.decode()
+
+
+def test_a_tie_is_no_new_best(phase, get):
+    for age in (3, 2, 1):
+        entry = make_scored(phase, 3000)
+        Submission.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(days=age))
+    assert [record.mean_erl_nm for record in get().context["board"].history] == [3000]
+
+
+@pytest.mark.parametrize(("entries", "shown"), [(0, False), (1, False), (2, True)])
+def test_fewer_than_two_entries_have_no_history(phase, get, entries, shown):
+    for _ in range(entries):
+        make_scored(phase, 3000)
+    answer = get()
+    assert ("Best result over time" in answer.content.decode()) is shown
+    assert bool(answer.context["board"].history) is (entries > 0)
+
+
+def test_the_history_shows_each_entry_and_the_best_of_them(phase, get):
+    for age, erl in ((5, 1000), (4, 3000), (3, 2000), (2, 4000)):
+        entry = make_scored(phase, erl)
+        Submission.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(days=age))
+    wide = get().content.decode().partition('<figure class="plot">')[2].partition("</svg>")[0]
+    assert wide.count('class="dot entry"') == 4
+    assert wide.count('class="dot correct"') == 3
 
 
 def test_a_phase_has_a_table_of_its_own(client, phase):

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from evalserver.accounts.teams import create_team
 from evalserver.submissions import services
@@ -165,3 +166,26 @@ def test_the_form_replaces_no_other_team_s_entry(browser, empty_queue):
     page = response.content.decode()
     assert "choose one of the team that submits" in page
     assert '<details class="more" open>' in page
+
+
+def post(client, user, phase, name: str) -> str:
+    form = {"team": user.teams.get().pk, "method_name": name, "file-a": upload()}
+    answer = client.post(reverse("upload", args=[phase.benchmark.slug]), form, follow=True)
+    return answer.content.decode()
+
+
+def test_who_submits_the_same_files_twice_is_told(client, empty_queue):
+    user, phase = make_user(), make_benchmark()
+    client.force_login(user)
+    assert "byte for byte" not in post(client, user, phase, "first")
+    page = post(client, user, phase, "again")
+    first = Submission.objects.get(method_name="first")
+    assert f"those of “first” ({first.code})" in page
+
+
+def test_nobody_is_told_of_another_teams_private_entry_with_the_same_files(client, empty_queue):
+    phase, eve, ada = make_benchmark(), make_user("Eve"), make_user("Ada")
+    client.force_login(ada)
+    post(client, ada, phase, "private")
+    client.force_login(eve)
+    assert "byte for byte" not in post(client, eve, phase, "mine")

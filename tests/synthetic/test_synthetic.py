@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from axonem_eval.scoring import score_nodes
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.synthetic import (
+    Errors,
     Imaging,
     Merge,
     SmallMerge,
@@ -229,9 +230,9 @@ def test_random_ids_are_a_bijection_onto_big_numbers(tissue):
 
 def test_with_errors_touches_candidates_only_and_counts_what_it_did(tissue):
     chosen = tissue.axon_ids[::2]
-    options = {"splits": 3, "merges": 2, "small_merges": 2, "holes": 2, "candidates": chosen, "seed": 4}
-    after, records = with_errors(tissue.labels, VOXEL_NM, **options)
-    again, _ = with_errors(tissue.labels, VOXEL_NM, **options)
+    errors = Errors(splits=3, merges=2, small_merges=2, holes=2)
+    after, records = with_errors(tissue.labels, VOXEL_NM, errors, candidates=chosen, seed=4)
+    again, _ = with_errors(tissue.labels, VOXEL_NM, errors, candidates=chosen, seed=4)
     assert [sum(isinstance(r, kind) for r in records) for kind in (Split, Merge, SmallMerge)] == [3, 2, 2]
     stated = {r.label for r in records if not isinstance(r, Merge | SmallMerge)}
     stated |= {r.absorbed for r in records if isinstance(r, Merge)}
@@ -241,7 +242,7 @@ def test_with_errors_touches_candidates_only_and_counts_what_it_did(tissue):
 
 
 def test_dropped_sections_are_background(tissue):
-    after, _ = with_errors(tissue.labels, VOXEL_NM, drop_sections=[3, 9])
+    after, _ = with_errors(tissue.labels, VOXEL_NM, Errors(drop_sections=[3, 9]))
     assert [z for z in range(SHAPE[0]) if not after[z].any()] == [3, 9]
 
 

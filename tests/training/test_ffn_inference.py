@@ -13,9 +13,13 @@ torch = pytest.importorskip("torch")
 zarr = pytest.importorskip("zarr")
 
 from baselines.cli import main  # noqa: E402
+from baselines.common.cluster import Cluster  # noqa: E402
+from baselines.common.config_file import load_config  # noqa: E402
 from baselines.ffn.evaluator import Evaluator  # noqa: E402
+from baselines.ffn.inference import predict_volume  # noqa: E402
 from baselines.ffn.pieces import neighbours, pieces_of, shared  # noqa: E402
 from baselines.ffn.reconcile import matched, whole_numbers  # noqa: E402
+from baselines.ffn.run import open_run  # noqa: E402
 from tests.training.tubes import FOV, bright_network, tubes, write_tubes  # noqa: E402
 
 IN_PIECES = "subvolume = [26, 39, 30]\noverlap = [0, 0, 12]"
@@ -203,3 +207,16 @@ def test_objects_are_one_along_a_chain_of_pieces():
     same = {(0, 1): np.array([[2, 1]]), (1, 2): np.array([[1, 3]])}
     numbers = whole_numbers([2, 1, 3], same)
     assert [number.tolist() for number in numbers] == [[0, 1, 2], [0, 2], [0, 3, 4, 2]]
+
+
+@pytest.mark.slow
+def test_pieces_filled_by_workers_come_out_as_in_one_process(tmp_path):
+    pytest.importorskip("distributed")
+    toml = write_tubes(tmp_path, IN_PIECES)
+    config = load_config(toml)
+    for name, workers in (("here", 0), ("workers", 2)):
+        run = open_run(config, tmp_path / name, quiet=True)
+        with Cluster(workers) as cluster:
+            run.compute_on(cluster)
+            predict_volume(run, "tubes")
+    np.testing.assert_array_equal(objects(tmp_path / "here"), objects(tmp_path / "workers"))

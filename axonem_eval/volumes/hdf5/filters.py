@@ -6,7 +6,7 @@ liblzf); a pipeline with any other filter is left to h5py.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import h5py
@@ -155,8 +155,9 @@ def _unshuffle8(planes, out):  # type: ignore[no-untyped-def]
         out[i] = value
 
 
+@cache
 def warm_filters() -> None:
-    """Compile, or load from the cache, the kernels above."""
+    """Compile, or load from the cache, the kernels above; once in a process."""
     for itemsize in (2, 4, 8):
         planes = np.zeros(itemsize, np.uint8)
         _unshuffle(planes, np.empty(itemsize, np.uint8), itemsize)

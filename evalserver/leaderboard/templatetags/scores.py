@@ -42,6 +42,12 @@ def nm_as_um(value: Figure) -> str:
 
 
 @register.filter
+def gain(value: Figure) -> str:
+    """A small part of an ERL in nm, shown in um."""
+    return EM_DASH if value is None or value == "" else f"{value / 1000:,.3f}"
+
+
+@register.filter
 def cable(value: float | None) -> str:
     """A length of cable in nm, shown in um: without decimals from 100 um on."""
     return f"{value / 1000:,.0f}" if value is not None and value >= 1e5 else nm_as_um(value)
@@ -153,11 +159,11 @@ def comma_triple(values: tuple[float, float, float]) -> str:
 
 
 @register.filter
-def utc(moment: datetime | None) -> SafeString | str:
+def utc(time: datetime | None) -> SafeString | str:
     """A time with its zone, readable by people and machines."""
-    if moment is None:
+    if time is None:
         return EM_DASH
-    moment = moment.astimezone(UTC)
+    time = time.astimezone(UTC)
     return format_html(
-        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M} UTC"
+        '<time datetime="{}">{}</time>', time.isoformat(timespec="seconds"), f"{time:%Y-%m-%d %H:%M} UTC"
     )

@@ -25,6 +25,7 @@ from evalserver.benchmarks.selectors import current_ground_truths
 from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
 from evalserver.submissions.evaluation import diagnosis, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
+from evalserver.submissions.selectors import same_files
 from evalserver.uploads import local_path
 
 
@@ -123,6 +124,8 @@ def sample_file(
 def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:
     """Store what may be wrong with a file though it can be scored, such as chunks that are not there."""
     warnings = [volume_file.for_its_team(line) for line in info.warnings]
+    if twin := same_files(volume_file.submission):
+        warnings.append(f"It is the same file, byte for byte, as that of “{twin.method_name}” ({twin.code}).")
     VolumeFile.objects.filter(pk=volume_file.pk).update(warnings=warnings)
 
 

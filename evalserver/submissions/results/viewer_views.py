@@ -1,6 +1,7 @@
 """Neuroglancer, served from this server: its client, the state of a result, and the files that it shows."""
 
 import mimetypes
+from typing import Any
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,7 @@ from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import viewer
+from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.results.views import volume_result
 
 # Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
@@ -69,7 +71,17 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
     }
     absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
-    return JsonResponse(viewer.state(found.evaluation, **absolute))
+    return JsonResponse(viewer.state(found.evaluation, **absolute, error=_asked_error(request, found)))
+
+
+def _asked_error(request: HttpRequest, found: VolumeResult) -> dict[str, Any] | None:
+    """The error that ?error=3 asks for, from 1; None where none is asked for. 404 for one that is not listed."""
+    asked = request.GET.get("error")
+    if asked is None:
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked) <= len(found.top_errors):
+        raise Http404
+    return found.top_errors[int(asked) - 1]
 
 
 def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:

@@ -1,0 +1,66 @@
+"""The organisers' forms of benchmarks: whatever is filled in is stored, or refused with a reason."""
+
+import pytest
+from django.urls import reverse
+
+from evalserver.benchmarks.models import Benchmark, Phase
+from tests.factories import make_benchmark, make_user
+
+pytestmark = pytest.mark.django_db
+
+VOLUME = {
+    "name": "Cube", "slug": "cube", "position": 0, "shape_z": 10, "shape_y": 20, "shape_x": 30,
+    "voxel_z_nm": 30, "voxel_y_nm": 8, "voxel_x_nm": 8, "tolerance_nodes": 50, "min_length_um": 5,
+    "target_voxel_nm": 30,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _organiser(client):
+    client.force_login(make_user("Olga", is_staff=True, is_superuser=True))
+
+
+def inline(prefix: str, *rows: dict, initial: int = 0) -> dict:
+    """Fields of an inline formset as the browser posts them."""
+    counts = {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": initial}
+    return counts | {f"{prefix}-{i}-{name}": value for i, row in enumerate(rows) for name, value in row.items()}
+
+
+def untouched_phase(client) -> dict:
+    """The values that a new row of the page has before anybody types."""
+    form = client.get(reverse("admin:benchmarks_benchmark_add")).context["inline_admin_formsets"][1].formset.empty_form
+    values = {name: form[name].value() for name in form.fields if name not in ("id", "benchmark", "DELETE", "volumes")}
+    opens = values.pop("opens_at")
+    values |= {f"opens_at_{i}": part for i, part in enumerate(f"{opens:%Y-%m-%d %H:%M:%S}".split())}
+    values |= {f"initial-opens_at_{i}": part for i, part in enumerate(f"{opens:%Y-%m-%d %H:%M:%S}".split())}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def save(client, *, volumes: tuple = (), phases: tuple = ()):
+    form = {"name": "New", "slug": "new", "summary": "A summary.", "position": 1, "is_visible": "on"}
+    form |= inline("volumes", *volumes) | inline("phases", *phases) | inline("training_files")
+    return client.post(reverse("admin:benchmarks_benchmark_add"), form, follow=True)
+
+
+def test_a_phase_saved_with_its_benchmark_and_volume_is_kept_and_has_the_volume(client):
+    save(client, volumes=(VOLUME,), phases=(untouched_phase(client),))
+    phase = Phase.objects.get()
+    assert [volume.slug for volume in phase.volumes.all()] == ["cube"]
+
+
+def test_a_volume_that_nobody_filled_in_is_refused_and_not_dropped(client):
+    answer = save(client, volumes=({"tolerance_nodes": 50, "min_length_um": 5, "target_voxel_nm": 30, "position": 0},))
+    assert "This field is required" in answer.content.decode()
+    assert not Benchmark.objects.exists()
+
+
+def test_a_phase_offers_the_volumes_of_its_own_benchmark_alone(client):
+    phase, other = make_benchmark(("a",)), make_benchmark(("b",))
+    page = client.get(reverse("admin:benchmarks_benchmark_change", args=[phase.benchmark_id])).content.decode()
+    assert f'<option value="{phase.volumes.get().pk}"' in page
+    assert f'<option value="{other.volumes.get().pk}"' not in page
+
+
+def test_a_volume_in_no_phase_is_named(client):
+    page = save(client, volumes=(VOLUME,)).content.decode()
+    assert "“Cube” is in no phase" in page
