@@ -37,7 +37,7 @@ def benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 
 def _edit(
-    request: AuthenticatedRequest, form: forms.ModelForm, title: str, benchmark: Benchmark | None
+    request: AuthenticatedRequest, form: "forms.ModelForm[Any]", title: str, benchmark: Benchmark | None
 ) -> HttpResponse:
     """Show a form, or store what it says and go to the page of the benchmark."""
     if request.method == "POST" and form.is_valid():
