@@ -25,6 +25,7 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
+    path("benchmarks/<slug:slug>/pictures/<int:pk>/", benchmarks.picture, name="picture"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     re_path(
         r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",

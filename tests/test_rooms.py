@@ -67,7 +67,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
-        "disclosure",
+        "disclosure_rule",
         "forms",
         "models",
         "selectors",

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from axonem_eval.scoring import ScoringVariant
 
 
+def add_labels(parser: argparse.ArgumentParser, name: str = "segmentation", metavar: str = "SEG") -> None:
+    """The label file that a command reads."""
+    parser.add_argument(name, metavar=metavar, help="label file: HDF5, TIFF, Zarr or precomputed (docs/formats.md)")
+
+
 def add_label_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that read a segmentation and know a voxel size."""
     parser.add_argument(

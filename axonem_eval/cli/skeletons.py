@@ -11,6 +11,7 @@ from axonem_eval.cli.options import (
     ProgressBar,
     add_json,
     add_label_options,
+    add_labels,
     add_tolerance,
     float_triple,
     int_triple,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
-    skeletonize.add_argument("labels", metavar="LABELS")
+    add_labels(skeletonize, "labels", "LABELS")
     skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     skeletonize.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
     skeletonize.add_argument(
@@ -109,7 +110,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 
 def _add_view(view: argparse.ArgumentParser) -> None:
-    view.add_argument("segmentation", metavar="SEG")
+    add_labels(view)
     view.add_argument(
         "--ground-truth", metavar="GT", help="bundle of ground-truth skeletons; marks splits, omissions and mergers"
     )

@@ -11,23 +11,44 @@ from PIL import Image
 
 from axonem_eval.errors import InputError
 from baselines.common.blockwise import Box, blocks
+from baselines.common.data import load_volumes, open_raw
 from baselines.common.label_file import write_label_file
 from baselines.common.picture import panels
+from baselines.common.provenance import file_checksum
 from baselines.common.stages import Method, label_attributes, read_labels
-from baselines.ffn.inference import predict_volume
+from baselines.ffn.grow import grown
+from baselines.ffn.refine import base_objects, final_labels, predict_volume
 from baselines.ffn.run import FfnRun, open_run
+from baselines.ffn.train import train
+from baselines.ffn.validate import validate_network
 
 BLOCK = (64, 512, 512)
 
 
-def train_run(run: FfnRun) -> Path:
+def train_run(run: FfnRun, *, stop_after: int | None = None) -> Path:
     """Train to the end; returns the checkpoint."""
-    raise InputError.of("no_training", "the flood-filling network cannot be trained yet; name a checkpoint")
+    volumes = load_volumes(run.config, run.config.data.train)
+    if not volumes:
+        raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
+    for index, volume in enumerate(volumes):
+        run.note_volume(f"train-{index}", volume)
+    options = run.config.train
+    start = run.config.resolve(options.start) if options.start and not run.checkpoint.exists() else None
+    run.precision("train")
+    validate = (lambda network: validate_network(run, network)) if options.validate_every else None
+    with run.provenance.stage("train"):
+        path = train(
+            run.config, volumes, run.folder, start=start, validate=validate, stop_after=stop_after, quiet=run.quiet
+        )
+    if start:
+        run.provenance.note("results", "start_sha256", file_checksum(start))
+    run.provenance.note("results", "checkpoint_sha256", file_checksum(path))
+    return path
 
 
 def segment_volume(run: FfnRun, name: str) -> Path:
     """Write the labels of a volume as HDF5, ready to upload."""
-    objects = run.objects(name)
+    objects = base_objects(run, name)
     if not objects.exists():
         raise InputError.of("no_objects", f"{objects}: no objects; run baselines predict first")
     out = run.labels(name)
@@ -37,18 +58,24 @@ def segment_volume(run: FfnRun, name: str) -> Path:
 
 
 def _write_labels(run: FfnRun, name: str, objects: Path, out: Path) -> None:
-    """Copy objects, a Zarr array (z,y,x), into a file of labels, and note how many there are."""
+    """Write objects, a Zarr array (z,y,x), joined and grown, into a file of labels, and note how many there are."""
     found = zarr.open_array(objects, mode="r")
     z, y, x = found.shape
     present: set[int] = set()
+    joined, limit_nm = final_labels(run, name), run.config.grow.limit_nm
+    raw = open_raw(run.config, run.spec(name))[0]
+    size = run.config.voxel_size_of(run.spec(name))
+    dz, dy, dx = (int(np.ceil(limit_nm / length)) for length in size)
 
     def parts() -> Iterator[tuple[Box, NDArray[Any]]]:
-        for block in blocks((z, y, x), BLOCK):
-            labels = np.asarray(found[block.core])
+        for block in blocks((z, y, x), BLOCK, (dz, dy, dx)):
+            labels = joined(np.asarray(found[block.halo]))
+            if limit_nm:
+                labels = grown(labels, np.asarray(raw[block.halo]), size, limit_nm)
+            labels = labels[block.core_in_halo]
             present.update(np.unique(labels).tolist())
             yield block.core, labels
 
-    size = run.config.voxel_size_of(run.spec(name))
     write_label_file(out, (z, y, x), parts(), voxel_size_nm_zyx=size, attributes=label_attributes(run))
     run.provenance.note("results", f"{name} segments", len(present - {0}))
 

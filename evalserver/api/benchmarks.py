@@ -21,7 +21,7 @@ from evalserver.api.schemas.benchmarks import (
     VolumeScoreOut,
 )
 from evalserver.api.schemas.common import PROBLEMS, PageNumber, ProblemOut, Slug
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_figures, phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors as leaderboards

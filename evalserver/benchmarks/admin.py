@@ -18,8 +18,10 @@ from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
     GroundTruthPreview,
+    News,
     Participation,
     Phase,
+    Picture,
     PublishedEntry,
     PublishedScore,
     TrainingFile,
@@ -75,7 +77,25 @@ class TrainingFileInline(admin.StackedInline):
     form = AddedOnPurpose
     formfield_overrides = ASSUME_HTTPS
     extra = 0
-    fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
+    fields = [
+        ("title", "position", "licence"),
+        ("part", "content", "volume"),
+        "description",
+        ("file", "url"),
+        ("sha256", "size_bytes", "file_name"),
+    ]
+
+
+class PictureInline(admin.TabularInline):
+    model = Picture
+    extra = 0
+    fields = ["position", "file", "words", "source"]
+
+
+@admin.register(News)
+class NewsAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
+    list_display = ["published_at", "text"]
 
 
 @admin.register(Benchmark)
@@ -85,7 +105,7 @@ class BenchmarkAdmin(admin.ModelAdmin):
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
-    inlines = [VolumeInline, PhaseInline, TrainingFileInline]
+    inlines = [VolumeInline, PhaseInline, TrainingFileInline, PictureInline]
     actions = ["freeze", "unfreeze"]
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

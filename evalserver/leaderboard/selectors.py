@@ -10,7 +10,7 @@ import numpy as np
 from django.core.paginator import Page, Paginator
 
 from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
@@ -99,8 +99,8 @@ class Place:
     is_ranked: bool
 
 
-def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
-    """The rank of an entry by its mean as it is shown; None for a superseded one, or where nothing is ranked."""
+def place_of(submission: Submission, headline: float | None) -> Place | None:
+    """The rank of an entry by what ranks, as it is shown; None for a superseded one, or where nothing is ranked."""
     *_, ranked = _ranked_now(submission.phase)
     if ranked is None:
         return None
@@ -109,7 +109,9 @@ def place_of(submission: Submission, mean_erl_nm: float) -> Place | None:
     if len(own):
         rank = int(ranked.rank[own[0]])
         return Place(rank, total, True) if rank else None
-    above = int((ranked.mean_erl_nm[~ranked.superseded] > mean_erl_nm).sum())
+    if headline is None:
+        return None
+    above = int((ranked.headline[~ranked.superseded] > headline).sum())
     return Place(above + 1, total + 1, False)
 
 
@@ -151,6 +153,15 @@ def leaderboard(
         history=_history(ranked, best, named) if ranked is not None else (),
         dots=ranked.dots if ranked is not None else (),
     )
+
+
+def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
+    """The entry that leads; None where nothing is ranked."""
+    *_, ranked = _ranked_now(phase)
+    first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
+    if ranked is None or not first:
+        return None
+    return _rows(ranked, first, _named(ranked, first), benchmark.variant)[0]
 
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:

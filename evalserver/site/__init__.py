@@ -12,10 +12,12 @@ from evalserver.site.mail import (
 )
 from evalserver.site.markdown import render_markdown
 from evalserver.site.markup import own_markup
+from evalserver.site.ranges import file_in_parts
 
 __all__ = [
     "as_json",
     "documentation",
+    "file_in_parts",
     "mail_folder_to_show",
     "own_markup",
     "render_markdown",

@@ -11,6 +11,6 @@ register = template.Library()
 
 
 @register.simple_tag
-def place(submission: Submission, mean_erl_nm: float, user: Any) -> Place | None:
+def place(submission: Submission, headline: float | None, user: Any) -> Place | None:
     """Where it stands among all; None where the reader may not know the ranking."""
-    return place_of(submission, mean_erl_nm) if may_see_ranking(user, submission.phase) else None
+    return place_of(submission, headline) if may_see_ranking(user, submission.phase) else None
