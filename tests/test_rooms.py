@@ -43,6 +43,7 @@ ABOVE = {
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
+    "evalserver.embedded.demo_data",
     "evalserver.settings",
     "evalserver.site.views",
     "evalserver.start",
@@ -67,6 +68,7 @@ SHOWN = {
     },
     "evalserver.benchmarks": {
         "disclosure",
+        "images",
         "models",
         "selectors",
         "services",
