@@ -125,14 +125,9 @@ def _mergers(d: Diagnosis, top: int) -> list[dict[str, Any]]:
 
 
 def _longest(d: Diagnosis, top: int) -> list[dict[str, Any]]:
-    columns = {name: values[:top] for name, values in d.per_segment().items()}
-    return [
-        {
-            "segment": str(row["segment"]),
-            **{name: _known(value) for name, value in row.items() if name != "segment"},
-        }
-        for row in (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    ]
+    columns = {name: [_known(value) for value in values[:top]] for name, values in d.per_segment().items()}
+    columns["segment"] = [str(segment) for segment in columns["segment"]]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _place(d: Diagnosis, node: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from axonem_eval.skeletonize.tasks import (
     read_block_of,
     skeletonize_batch,
 )
-from axonem_eval.skeletonize.teasar import Teasar, program
+from axonem_eval.skeletonize.teasar import program
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings
@@ -60,7 +60,6 @@ def skeletonize_labels(
     dataset: str | None = None,
     min_length_um: float = 0.0,
     target_voxel_nm: float = 30.0,
-    parameters: Teasar | None = None,
     processes: int = 1,
     work_dir: str | Path | None = None,
     executor: Mapper | None = None,
@@ -94,7 +93,6 @@ def skeletonize_labels(
             work_dir,
             dataset=dataset,
             target_voxel_nm=target_voxel_nm,
-            parameters=parameters,
             background_ids=background_ids,
             trust_voxel_size=trust_voxel_size,
         )
