@@ -74,7 +74,6 @@ def _end_points(d: Diagnosis, top: int) -> dict[str, Any]:
                 "segment": str(d.graph.skeleton_id[owner[i]]),
                 "segment_length_nm": float(d.length_nm[owner[i]]),
                 **_place(d, d.ends.node[i]),
-                "radius_nm": _radius(d, d.ends.node[i]),
             }
             for i in order
         ],
@@ -118,7 +117,6 @@ def _mergers(d: Diagnosis, top: int) -> list[dict[str, Any]]:
             "spread_nm": float(found.spread_nm[i]),
             "bend_degrees": float(found.bend_degrees[i]),
             **_place(d, found.node[i]),
-            "radius_nm": _radius(d, found.node[i]),
         }
         for i in range(min(top, len(found.score)))
     ]
@@ -134,11 +132,8 @@ def _place(d: Diagnosis, node: int) -> dict[str, Any]:
     return {
         "position_voxel": d.graph.node_voxel_zyx[node].tolist(),
         "position_nm": d.graph.centre_nm_zyx(node).tolist(),
+        "radius_nm": None if d.graph.node_radius_nm is None else float(d.graph.node_radius_nm[node]),
     }
-
-
-def _radius(d: Diagnosis, node: int) -> float | None:
-    return None if d.graph.node_radius_nm is None else float(d.graph.node_radius_nm[node])
 
 
 def _known(value: Any) -> Any:

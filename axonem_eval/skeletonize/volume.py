@@ -46,13 +46,6 @@ class Mapper(Protocol):
         ...
 
 
-class _Here:
-    """Runs tasks in this process, one after the other."""
-
-    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]:
-        return map(work, numbers)
-
-
 def skeletonize_labels(
     path: str | Path,
     voxel_size_nm_zyx: FloatTriple,
@@ -118,17 +111,18 @@ def read_blocks(
 ) -> None:
     """Read all blocks; in this process where the file can only be read from front to back."""
     numbers = range(len(plan.boxes))
-    alone = executor is None or volume.sequential
-    work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
-    mapper = _Here() if executor is None or alone else executor
-    for done, _ in enumerate(mapper.map(work, numbers), start=1):
+    if executor is None or volume.sequential:
+        results: Iterable[None] = map(partial(read_block_of, plan, volume, work_dir), numbers)
+    else:
+        results = executor.map(partial(read_block, str(work_dir)), numbers)
+    for done, _ in enumerate(results, start=1):
         report(done, len(numbers))
 
 
 def skeletonize_batches(work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
     """Skeletonize all batches of labels; progress counts voxels."""
     voxels = make_batches(work_dir)
-    results = (executor or _Here()).map(partial(skeletonize_batch, str(work_dir)), range(len(voxels)))
+    results = (executor.map if executor else map)(partial(skeletonize_batch, str(work_dir)), range(len(voxels)))
     done, total = np.cumsum(voxels), int(voxels.sum())
     for batch, _ in enumerate(results):
         report(int(done[batch]), total)
