@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,7 @@ def run_submit(arguments: argparse.Namespace) -> int:
     benchmark = server.get(f"/benchmarks/{method.benchmark}")
     phase = submit.phase_of(benchmark, method.phase)
     files = assign_files(arguments.files, method, phase["volumes"])
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         if not arguments.no_check:
             complaints = submit.check_files(files, benchmark, bars)
             if complaints:
@@ -172,8 +172,6 @@ def run_submit(arguments: argparse.Namespace) -> int:
         print(f"{'already submitted' if already else 'submitted'}: {server.url}{submission['page']}", file=sys.stderr)
         if arguments.watch:
             return _report(server, submit.follow(server, submission["code"], bars), bars, as_json=arguments.json)
-    finally:
-        bars.close()
     _print({"submission": submission}, submission["code"], as_json=arguments.json)
     return 0
 
@@ -209,14 +207,11 @@ def run_status(arguments: argparse.Namespace) -> int:
         text = output.submissions_table(page["items"]) if page["items"] else "You have not submitted anything yet."
         _print(page, text, as_json=arguments.json)
         return 0
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         if arguments.watch:
             submission = submit.follow(server, arguments.code, bars)
         else:
             submission = server.get(f"/submissions/{arguments.code}")
-    finally:
-        bars.close()
     return _report(server, submission, bars, as_json=arguments.json)
 
 
@@ -234,11 +229,8 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print how two entries differ, with a paired bootstrap."""
     server = Server(config.load_login(arguments.server))
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         pair = submit.compare(server, arguments.a, arguments.b, bars)
-    finally:
-        bars.close()
     _print(pair, output.comparison_text(pair), as_json=arguments.json)
     if pair["state"] != "ready":
         print(f"axonem: {pair['message']}", file=sys.stderr)
