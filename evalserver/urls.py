@@ -3,6 +3,7 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
@@ -75,5 +76,7 @@ urlpatterns = [
     path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
     path("api/v1/", api.urls),
     re_path(r"^api/", not_found),
+    path("organise/", include("evalserver.organisers.urls")),
+    path("admin/queue/", RedirectView.as_view(pattern_name="organise_queue")),
     path("admin/", admin.site.urls),
 ]

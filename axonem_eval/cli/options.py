@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from axonem_eval.scoring import ScoringVariant
 
 
+def add_labels(parser: argparse.ArgumentParser, name: str = "segmentation", metavar: str = "SEG") -> None:
+    """The label file that a command reads."""
+    parser.add_argument(name, metavar=metavar, help="label file: HDF5, TIFF, Zarr or precomputed (docs/formats.md)")
+
+
 def add_label_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that read a segmentation and know a voxel size."""
     parser.add_argument(
@@ -144,6 +149,17 @@ def int_triple(text: str) -> Triple:
 def float_triple(text: str) -> FloatTriple:
     """Parse ``30,8,8``."""
     return _triple(text, float)
+
+
+def offset_triple(text: str) -> FloatTriple:
+    """Parse ``3267,3267,3267``; 0 and negative numbers are offsets too."""
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        z = math.nan
+    if not all(map(math.isfinite, (z, y, x) if math.isfinite(z) else (z,))):
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 3267,3267,3267")
+    return z, y, x
 
 
 class ProgressBar:

@@ -10,6 +10,7 @@ from axonem_eval.cli.options import (
     add_ground_truth,
     add_json,
     add_label_options,
+    add_labels,
     label_options,
     shown_command,
     variant_of,
@@ -19,7 +20,7 @@ from axonem_eval.errors import InputError
 
 
 def _add_report(report: argparse.ArgumentParser) -> None:
-    report.add_argument("segmentation", metavar="SEG")
+    add_labels(report)
     _add_scoring(report)
     report.add_argument(
         "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
@@ -35,8 +36,8 @@ def _add_report(report: argparse.ArgumentParser) -> None:
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:
-    compare.add_argument("a", metavar="A")
-    compare.add_argument("b", metavar="B")
+    add_labels(compare, "a", "A")
+    add_labels(compare, "b", "B")
     _add_scoring(compare)
 
 

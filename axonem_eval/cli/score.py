@@ -8,6 +8,7 @@ from axonem_eval.cli.options import (
     add_ground_truth,
     add_json,
     add_label_options,
+    add_labels,
     float_triple,
     int_triple,
     label_options,
@@ -19,12 +20,12 @@ from axonem_eval.spec import VolumeSpec, format_triple
 
 
 def _add_info(info: argparse.ArgumentParser) -> None:
-    info.add_argument("labels", metavar="LABELS")
+    add_labels(info, "labels", "LABELS")
     add_json(info)
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
-    check.add_argument("segmentation", metavar="SEG")
+    add_labels(check)
     check.add_argument("--ground-truth", metavar="GT", help="bundle of skeletons that states shape and voxel size")
     check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
     check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
@@ -32,7 +33,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
 
 
 def _add_score(score: argparse.ArgumentParser) -> None:
-    score.add_argument("segmentation", metavar="SEG")
+    add_labels(score)
     add_ground_truth(score, required=False)
     score.add_argument(
         "--dense-ground-truth",

@@ -11,10 +11,12 @@ from axonem_eval.cli.options import (
     ProgressBar,
     add_json,
     add_label_options,
+    add_labels,
     add_tolerance,
     float_triple,
     int_triple,
     label_options,
+    offset_triple,
     print_result,
     shown_command,
 )
@@ -25,11 +27,11 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
-    from axonem_eval.skeletons import SkeletonGraph
+    from axonem_eval.skeletons import ForeignGraph, SkeletonGraph
 
 
 def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
-    skeletonize.add_argument("labels", metavar="LABELS")
+    add_labels(skeletonize, "labels", "LABELS")
     skeletonize.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     skeletonize.add_argument("-o", "--output", required=True, metavar="GT", help="bundle to write (.npz)")
     skeletonize.add_argument(
@@ -48,7 +50,8 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
     importer.add_argument(
         "skeletons",
         metavar="SKELETONS",
-        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files",
+        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files, "
+        "networkx pickle of AxonEM, XPRESS or NISB, HDF5 file with a group for each skeleton",
     )
     importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     importer.add_argument(
@@ -60,6 +63,17 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
     )
     importer.add_argument(
         "--axes", choices=("xyz", "zyx"), default="xyz", help="order of SWC and precomputed axes (default xyz)"
+    )
+    importer.add_argument(
+        "--offset",
+        type=offset_triple,
+        metavar="Z,Y,X",
+        help="nm at which the volume begins in the coordinates of a pickle or HDF5 file",
+    )
+    importer.add_argument(
+        "--drop-outside",
+        action="store_true",
+        help="leave out nodes of such a file that lie outside the volume, with their edges",
     )
     importer.add_argument(
         "--anyway",
@@ -96,7 +110,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 
 def _add_view(view: argparse.ArgumentParser) -> None:
-    view.add_argument("segmentation", metavar="SEG")
+    add_labels(view)
     view.add_argument(
         "--ground-truth", metavar="GT", help="bundle of ground-truth skeletons; marks splits, omissions and mergers"
     )
@@ -156,19 +170,50 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
 
 def run_import(arguments: argparse.Namespace) -> None:
     """`axonem-eval import`."""
-    from axonem_eval.skeletons import import_skeletons
+    from axonem_eval.skeletons import ImportOptions, foreign_graph, import_skeletons
 
     require_target(arguments.output)
-    graph = import_skeletons(
-        arguments.skeletons,
-        VolumeSpec(arguments.shape, arguments.voxel_size),
-        unit=arguments.unit,
-        axes=arguments.axes,
-        min_length_um=arguments.min_length_um,
-        anyway=arguments.anyway,
-    )
+    spec = VolumeSpec(arguments.shape, arguments.voxel_size)
+    options = ImportOptions(arguments.unit, arguments.axes, arguments.anyway)
+    foreign = _foreign(Path(arguments.skeletons))
+    if foreign is not None:
+        graph = foreign_graph(
+            foreign,
+            spec,
+            options,
+            offset_nm_zyx=arguments.offset or (0.0, 0.0, 0.0),
+            drop_outside=arguments.drop_outside,
+            min_length_um=arguments.min_length_um,
+        )
+    elif arguments.offset or arguments.drop_outside:
+        raise InputError.of(
+            "no_offset", "--offset and --drop-outside are for pickles and HDF5 files of a benchmark; leave them out"
+        )
+    else:
+        graph = import_skeletons(
+            arguments.skeletons,
+            spec,
+            unit=options.unit,
+            axes=options.axes,
+            min_length_um=arguments.min_length_um,
+            anyway=options.anyway,
+        )
     graph.save(arguments.output)
     _print_saved(graph, arguments)
+
+
+def _foreign(path: Path) -> "ForeignGraph | None":
+    """Skeletons of a benchmark's own file: a pickle, read in a confined process, or groups in HDF5; None for others."""
+    from axonem_eval.sandbox import unpickle_confined
+    from axonem_eval.skeletons import read_hdf5_groups
+
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if path.suffix.lower() in (".p", ".pkl", ".pickle") or head[:1] == b"\x80":
+        return unpickle_confined(path)
+    return read_hdf5_groups(path) if head == b"\x89HDF\r\n\x1a\n" else None
 
 
 def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:

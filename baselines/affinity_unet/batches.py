@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from baselines.affinity_unet.affinities import affinity_targets
 from baselines.affinity_unet.config import UnetConfig
+from baselines.affinity_unet.targets import affinity_targets
 from baselines.common.crops import CropStream
 from baselines.common.data import Volume
 

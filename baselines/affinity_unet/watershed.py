@@ -5,7 +5,7 @@
 3. What points together is a fragment. A voxel without any link is background, 0.
 4. Size-dependent single linkage: along links from strong to weak, two fragments join where one is below ``size``.
 
-Affinities are (3,z,y,x) uint8, stored at the destination voxel (see affinities.py).
+Affinities are (3,z,y,x) uint8, stored at the destination voxel (see targets.py).
 """
 
 import numpy as np

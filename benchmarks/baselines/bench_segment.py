@@ -48,7 +48,7 @@ def make_affinities(shape: tuple[int, int, int], folder: Path) -> None:
 
 def affinities_of(labels: np.ndarray) -> np.ndarray:
     """(3,z,y,x) uint8: links of the labels, smoothed and with noise."""
-    from baselines.affinity_unet.affinities import affinity_targets
+    from baselines.affinity_unet.targets import affinity_targets
 
     target, _ = affinity_targets(labels, np.ones(labels.shape, bool), [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ import gzip
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -73,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        for case in (*fib25_cases(arguments.fib25, work), *cortex_case(arguments.cortex, work)):
+        for case in chain(fib25_cases(arguments.fib25, work), cortex_case(arguments.cortex, work)):
             show(*case)
 
 

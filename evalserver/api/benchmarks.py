@@ -21,7 +21,7 @@ from evalserver.api.schemas.benchmarks import (
     VolumeScoreOut,
 )
 from evalserver.api.schemas.common import PROBLEMS, PageNumber, ProblemOut, Slug
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_figures, phase_or_404, visible_benchmark_or_404
 from evalserver.leaderboard import selectors as leaderboards
@@ -173,5 +173,5 @@ def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[Volu
     return [
         VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
         for slug, score in zip(volumes, scores, strict=True)
-        if score.erl_nm is not None
+        if score.erl_nm is not None or score.normalized_erl is not None
     ]

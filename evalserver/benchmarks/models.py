@@ -307,15 +307,15 @@ class PublishedEntry(models.Model):
 
 
 class PublishedScore(models.Model):
-    """ERL of a published entry on one volume, as printed."""
+    """ERL of a published entry on one volume, as printed: in um, as a share of the ground truth's, or both."""
 
     entry = models.ForeignKey(PublishedEntry, on_delete=models.CASCADE, related_name="scores")
     volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="published_scores")
-    erl_um = models.FloatField("ERL (um)", validators=[MinValueValidator(0)])
+    erl_um = models.FloatField("ERL (um)", null=True, blank=True, validators=[MinValueValidator(0)])
     percent = models.FloatField("% of ground truth", null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["entry", "volume"], name="one_published_score_per_volume")]
 
     def __str__(self) -> str:
-        return f"{self.entry} on {self.volume}: {self.erl_um} um"
+        return f"{self.entry} on {self.volume}: {self.erl_um} um, {self.percent}%"

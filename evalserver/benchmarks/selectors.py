@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
-from evalserver.benchmarks.disclosure import NOTED, PICTURES, GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
 

@@ -16,9 +16,10 @@ DAY_S = 24 * HOUR_S
 def history_plot(
     records: Sequence[Record], dots: Sequence[tuple[float, float]], until: datetime, ceiling_nm: float | None
 ) -> SafeString:
-    """Steps of the best mean ERL (um) until the full hour, over a day at least; the dashed line is the ground truth's.
+    """Step plot of the best mean ERL in um, up to the last full hour before `until`; it covers a day at least.
 
-    Within an hour the same records give the same plot, so that an answer can be kept and compared.
+    The dashed line is the ERL of the ground truth. Within an hour the same records give the same plot, so that a
+    browser may keep the page.
     dots : all entries, (seconds since 1970, mean ERL in nm).
     """
     end = max(until.timestamp() // HOUR_S * HOUR_S, records[-1].submitted_at.timestamp(), *(at for at, _ in dots))

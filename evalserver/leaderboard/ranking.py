@@ -16,7 +16,7 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import METRIC_VERSION
-from evalserver.benchmarks.disclosure import Disclosure, to_step
+from evalserver.benchmarks.disclosure_rule import Disclosure, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile

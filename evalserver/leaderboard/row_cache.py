@@ -44,7 +44,7 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
 def history_html(
     records: tuple[Record, ...], dots: tuple[tuple[float, float], ...], until: datetime, ceiling_nm: float | None
 ) -> SafeString:
-    """Plot and table of the best result over time, until a moment; one that is not rounded makes it new each time.
+    """Plot and table of the best result over time, up to `until`. Round `until`: each value has a plot of its own.
 
     Empty for fewer than two entries, and where no ERL ranks: both have no history of the best ERL.
     """

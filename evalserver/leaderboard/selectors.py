@@ -10,7 +10,7 @@ import numpy as np
 from django.core.paginator import Page, Paginator
 
 from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
-from evalserver.benchmarks.disclosure import GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
@@ -249,11 +249,13 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
     printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
     for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
         share = None if score.percent is None else score.percent / 100
-        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(round(score.erl_um * 1000, 6), share)
+        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(
+            None if score.erl_um is None else round(score.erl_um * 1000, 6), share
+        )
     rows = []
     for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
         scores = tuple(by_volume.get(column.volume.pk, VolumeScore(None, None)) for column in columns)
-        if any(score.erl_nm is not None for score in scores):
+        if any(score.erl_nm is not None or score.normalized_erl is not None for score in scores):
             rows.append(
                 PublishedRow(
                     method=entry.method,
@@ -266,7 +268,9 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
                     scores=scores,
                 )
             )
-    return sorted(rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0)))
+    return sorted(
+        rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0), -(row.mean_normalized_erl or 0.0))
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

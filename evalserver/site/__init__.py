@@ -7,6 +7,7 @@ from evalserver.site.mail import (
     send_message,
     send_templated,
     site_url,
+    templated,
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
@@ -23,5 +24,6 @@ __all__ = [
     "send_message",
     "send_templated",
     "site_url",
+    "templated",
     "writes_mail_to_files",
 ]

@@ -1,5 +1,6 @@
 """The command line's contract: names, JSON keys, exit status, where output goes."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from axonem_eval.cli import main
+from axonem_eval.cli.main import COMMANDS, build_parser
+from axonem_eval.client import cli as client
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
 from tests.volumes.written_labels import tiff, zarr_array
 
@@ -188,3 +191,11 @@ def test_a_voxel_size_that_is_no_length_is_wrong_usage(tmp_path, capsys, size):
         main(["check", str(path), "--shape", "8,48,48", f"--voxel-size={size}"])
     assert ended.value.code == 2
     assert "each of Z,Y,X must be positive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("parser", [build_parser([name]) for name, _, _ in COMMANDS] + [client.build_parser()])
+def test_every_argument_of_a_command_has_a_help_text(parser):
+    (commands,) = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    arguments = [(name, action) for name, command in commands.choices.items() for action in command._actions]
+    assert len(arguments) > 10
+    assert [(name, action.dest) for name, action in arguments if not action.help] == []

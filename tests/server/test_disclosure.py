@@ -1,4 +1,4 @@
-"""What is told of hidden ground truth: by no channel more than the rule of evalserver.benchmarks.disclosure allows."""
+"""What is told of hidden ground truth: by no channel more than evalserver.benchmarks.disclosure_rule allows."""
 
 import re
 
@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from axonem_eval.report import full_report
 from axonem_eval.sampling import NodeSample
-from evalserver.benchmarks.disclosure import Disclosure
+from evalserver.benchmarks.disclosure_rule import Disclosure
 from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 from evalserver.submissions.models import Comparison, Evaluation, Score
 from evalserver.submissions.results.disclosure import shown_report

@@ -5,7 +5,7 @@ from math import comb, log2
 import numpy as np
 import pytest
 
-from evalserver.benchmarks.disclosure import COUNTS_OF_A_NODE, Disclosure, about, step_at_least, to_step
+from evalserver.benchmarks.disclosure_rule import COUNTS_OF_A_NODE, Disclosure, about, step_at_least, to_step
 from evalserver.benchmarks.preview import node_reach_nm
 from tests.factories import tiny_graph
 from tests.server.hidden_volume import hidden_graph

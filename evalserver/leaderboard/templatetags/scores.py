@@ -159,11 +159,11 @@ def comma_triple(values: tuple[float, float, float]) -> str:
 
 
 @register.filter
-def utc(moment: datetime | None) -> SafeString | str:
+def utc(time: datetime | None) -> SafeString | str:
     """A time with its zone, readable by people and machines."""
-    if moment is None:
+    if time is None:
         return EM_DASH
-    moment = moment.astimezone(UTC)
+    time = time.astimezone(UTC)
     return format_html(
-        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M} UTC"
+        '<time datetime="{}">{}</time>', time.isoformat(timespec="seconds"), f"{time:%Y-%m-%d %H:%M} UTC"
     )

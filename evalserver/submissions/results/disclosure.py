@@ -14,7 +14,7 @@ from django.db.models import F
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import DEFAULT_LEVEL, variant_named
-from evalserver.benchmarks.disclosure import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
+from evalserver.benchmarks.disclosure_rule import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
 from evalserver.submissions.models import Comparison, Evaluation, Score
 
 WITHHELD = "This entry labels too little of the volume to be scored here."

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from evalserver.benchmarks.disclosure import NOTED, PICTURES
+from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES
 from evalserver.benchmarks.selectors import current_ruler
 from evalserver.submissions.models import Evaluation, Score, Submission
 from evalserver.submissions.results import disclosure

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.affinity_unet.affinities import affinity_targets
+from baselines.affinity_unet.targets import affinity_targets
 
 
 def targets(labels, offsets, mask=None):

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0007_scoring_variant'),
+        ('benchmarks', '0008_published_share_alone'),
     ]
 
     operations = [
