@@ -6,6 +6,7 @@ Progress goes to stderr, results to stdout. Exit status: 0 success, 1 a fault in
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from axonem_eval.extras import missing_package
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
+    from baselines.common.cluster import Cluster
     from baselines.common.evaluate import Scores
     from baselines.common.run import Run
     from baselines.common.stages import Method
@@ -42,25 +44,21 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = add("train", "Train the network. An interrupted training continues where it stopped.")
     train.add_argument("--fold", type=int, metavar="N", help="train only this fold, counted from 0")
-    for name, text in (
-        (
-            "predict",
-            "Run the network over the test volumes. If you start it several times, the processes share the work.",
-        ),
-        ("segment", "Segment what the network predicted, and write the labels to HDF5."),
-        ("evaluate", "Score the segmentation by ERL, ARAND and VOI."),
-    ):
-        add(name, text).add_argument(
-            "--volume", help="name of a test volume, or `validate` (default: all test volumes)"
-        )
+    predict = add("predict", "Run the network over the test volumes.")
+    segment = add("segment", "Segment what the network predicted, and write the labels to HDF5.")
+    evaluate = add("evaluate", "Score the segmentation by ERL, ARAND and VOI.")
     picture = add("picture", "Draw a section as PNG: EM, affinities (U-Net), segmentation, ground truth.")
-    picture.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
+    neuroglancer = add("neuroglancer", "Write the labels as a precomputed folder, which Neuroglancer shows.")
+    for command in (predict, segment, evaluate, picture, neuroglancer):
+        command.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
     picture.add_argument("--scale", type=int, default=1, help="pixels per voxel (default 1)")
     reproduce = add("reproduce", "Run all stages, from data to scored labels. With --submit, also submit them.")
     reproduce.add_argument(
         "--submit", action="store_true", help="submit the labels afterwards; log in first with `axonem login`"
     )
+    for command in (predict, segment, reproduce):
+        _add_cluster(command)
     submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")
@@ -73,6 +71,21 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="last.pt of a run")
     export.add_argument("target", metavar="TARGET", type=Path, help="file to write (.pt)")
     return parser
+
+
+def _add_cluster(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group()
+    text = "compute in N processes of this machine (default: in this one)"
+    where.add_argument("--workers", type=_positive, default=0, metavar="N", help=text)
+    text = "compute on the workers of a Dask scheduler, tcp://HOST:PORT"
+    where.add_argument("--scheduler", default="", metavar="ADDRESS", help=text)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; expected 1 or more")
+    return number
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,23 +119,34 @@ def find_config(name: str) -> Path:
     return shipped if not name.endswith(".toml") and shipped.exists() else Path(name)
 
 
-def _open(options: argparse.Namespace) -> "tuple[Method[Any], Run[Any]]":
+def _open(options: argparse.Namespace, cluster: "Cluster") -> "tuple[Method[Any], Run[Any]]":
     """The method and the run that the command line names."""
     from baselines.common.config_file import load_config
     from baselines.methods import METHODS
 
     config = load_config(find_config(options.config))
     folder = options.output or Path("runs") / config.name
+    if cluster.scheduler:  # its workers may have another current folder
+        folder, config = folder.absolute(), replace(config, folder=str(Path(config.folder).absolute()))
     command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
     method = METHODS[config.method]
-    return method, method.open_run(config, folder, command=command, quiet=options.quiet)
+    run = method.open_run(config, folder, command=command, quiet=options.quiet)
+    run.compute_on(cluster)
+    return method, run
 
 
 def _do(options: argparse.Namespace) -> int:
-    """Run the chosen command; returns the exit status."""
-    from baselines.common.stages import evaluate_volume
+    """Run the chosen command on the workers that it asks for; returns the exit status."""
+    from baselines.common.cluster import Cluster
 
-    method, run = _open(options)
+    with Cluster(getattr(options, "workers", 0), getattr(options, "scheduler", "")) as cluster:
+        return _do_on(cluster, options)
+
+
+def _do_on(cluster: "Cluster", options: argparse.Namespace) -> int:
+    from baselines.common.stages import evaluate_volume, export_precomputed
+
+    method, run = _open(options, cluster)
     names = [options.volume] if getattr(options, "volume", None) else run.tests
     if options.command == "train":
         _print(options, {"checkpoint": str(method.train(_part(run, options.fold)))})
@@ -134,6 +158,8 @@ def _do(options: argparse.Namespace) -> int:
         files = {name: run.folder / f"{name}-{options.section}.png" for name in names}
         made = {n: method.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
         _print(options, {name: str(path) for name, path in made.items()})
+    elif options.command == "neuroglancer":
+        _print(options, {name: str(export_precomputed(run, name)) for name in names})
     elif options.command == "evaluate":
         _print_scores(options, run, {name: evaluate_volume(run, name) for name in names})
     elif options.command == "reproduce":

@@ -90,6 +90,10 @@ TEMPLATES = [
     },
 ]
 SITE_NAME = env_str("SITE_NAME", "AxonEM benchmark")
+# For the foot of each page; what is empty is not shown.
+SITE_CONTACT = env_str("SITE_CONTACT", "")
+IMPRINT_URL = env_str("IMPRINT_URL", "")
+SOFTWARE_URL = env_str("SOFTWARE_URL", "")
 
 # Database -----------------------------------------------------------------------------------------------------
 _DATABASE_URL = env_url("DATABASE_URL", schemes=("postgres", "postgresql", "sqlite"))

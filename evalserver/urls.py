@@ -3,6 +3,7 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
@@ -24,6 +25,7 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
+    path("benchmarks/<slug:slug>/pictures/<int:pk>/", benchmarks.picture, name="picture"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     re_path(
         r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",
@@ -54,6 +56,10 @@ urlpatterns = [
         viewer_views.skeleton_file,
         name="skeleton_file",
     ),
+    path("benchmarks/<slug:slug>/data/<int:pk>/view.json", viewer_views.image_state, name="image_state"),
+    re_path(
+        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d+)/view/(?P<name>.*)$", viewer_views.image_file, name="image_file"
+    ),
     # The client finds its name for a Python process behind /v/ in its own address.
     re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
     re_path(r"^viewer/(?:action|state|volume_response|credentials)/", viewer_views.no_python),
@@ -70,5 +76,7 @@ urlpatterns = [
     path("api/v1/uploads/<slug:code>", tus.upload, name="tus_upload"),
     path("api/v1/", api.urls),
     re_path(r"^api/", not_found),
+    path("organise/", include("evalserver.organisers.urls")),
+    path("admin/queue/", RedirectView.as_view(pattern_name="organise_queue")),
     path("admin/", admin.site.urls),
 ]

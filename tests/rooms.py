@@ -21,5 +21,6 @@ ORDER = {
         submissions.evaluation <
         submissions.results <
         leaderboard <
+        organisers <
         api""",
 }

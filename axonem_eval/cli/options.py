@@ -151,6 +151,17 @@ def float_triple(text: str) -> FloatTriple:
     return _triple(text, float)
 
 
+def offset_triple(text: str) -> FloatTriple:
+    """Parse ``3267,3267,3267``; 0 and negative numbers are offsets too."""
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        z = math.nan
+    if not all(map(math.isfinite, (z, y, x) if math.isfinite(z) else (z,))):
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers Z,Y,X, such as 3267,3267,3267")
+    return z, y, x
+
+
 class ProgressBar:
     """A tqdm bar for each stage, on stderr and only on a terminal."""
 

@@ -17,6 +17,7 @@ from axonem_eval.cli.options import (
     float_triple,
     int_triple,
     label_options,
+    offset_triple,
     print_result,
     shown_command,
 )
@@ -27,7 +28,7 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
-    from axonem_eval.skeletons import SkeletonGraph
+    from axonem_eval.skeletons import ForeignGraph, SkeletonGraph
 
 
 def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
@@ -50,7 +51,8 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
     importer.add_argument(
         "skeletons",
         metavar="SKELETONS",
-        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files",
+        help="em_erl .npz file, SWC file, folder or .zip of SWC files, folder of precomputed or osteoid files, "
+        "networkx pickle of AxonEM, XPRESS or NISB, HDF5 file with a group for each skeleton",
     )
     importer.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     importer.add_argument(
@@ -62,6 +64,17 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
     )
     importer.add_argument(
         "--axes", choices=("xyz", "zyx"), default="xyz", help="order of SWC and precomputed axes (default xyz)"
+    )
+    importer.add_argument(
+        "--offset",
+        type=offset_triple,
+        metavar="Z,Y,X",
+        help="nm at which the volume begins in the coordinates of a pickle or HDF5 file",
+    )
+    importer.add_argument(
+        "--drop-outside",
+        action="store_true",
+        help="leave out nodes of such a file that lie outside the volume, with their edges",
     )
     importer.add_argument(
         "--anyway",
@@ -157,19 +170,50 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
 
 def run_import(arguments: argparse.Namespace) -> None:
     """`axonem-eval import`."""
-    from axonem_eval.skeletons import import_skeletons
+    from axonem_eval.skeletons import ImportOptions, foreign_graph, import_skeletons
 
     require_target(arguments.output)
-    graph = import_skeletons(
-        arguments.skeletons,
-        VolumeSpec(arguments.shape, arguments.voxel_size),
-        unit=arguments.unit,
-        axes=arguments.axes,
-        min_length_um=arguments.min_length_um,
-        anyway=arguments.anyway,
-    )
+    spec = VolumeSpec(arguments.shape, arguments.voxel_size)
+    options = ImportOptions(arguments.unit, arguments.axes, arguments.anyway)
+    foreign = _foreign(Path(arguments.skeletons))
+    if foreign is not None:
+        graph = foreign_graph(
+            foreign,
+            spec,
+            options,
+            offset_nm_zyx=arguments.offset or (0.0, 0.0, 0.0),
+            drop_outside=arguments.drop_outside,
+            min_length_um=arguments.min_length_um,
+        )
+    elif arguments.offset or arguments.drop_outside:
+        raise InputError.of(
+            "no_offset", "--offset and --drop-outside are for pickles and HDF5 files of a benchmark; leave them out"
+        )
+    else:
+        graph = import_skeletons(
+            arguments.skeletons,
+            spec,
+            unit=options.unit,
+            axes=options.axes,
+            min_length_um=arguments.min_length_um,
+            anyway=options.anyway,
+        )
     graph.save(arguments.output)
     _print_saved(graph, arguments)
+
+
+def _foreign(path: Path) -> "ForeignGraph | None":
+    """Skeletons of a benchmark's own file: a pickle, read in a confined process, or groups in HDF5; None for others."""
+    from axonem_eval.sandbox import unpickle_confined
+    from axonem_eval.skeletons import read_hdf5_groups
+
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if path.suffix.lower() in (".p", ".pkl", ".pickle") or head[:1] == b"\x80":
+        return unpickle_confined(path)
+    return read_hdf5_groups(path) if head == b"\x89HDF\r\n\x1a\n" else None
 
 
 def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:

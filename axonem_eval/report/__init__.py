@@ -4,6 +4,7 @@ from axonem_eval.report import diagnosis_page, plots, svg
 from axonem_eval.report.diagnosis_page import render_diagnosis
 from axonem_eval.report.full_report import full_report
 from axonem_eval.report.metric_figure import MetricExample, metric_file, metric_svg
+from axonem_eval.report.pictures import render_axons, section_picture, webp
 from axonem_eval.report.plots import bin_name
 from axonem_eval.report.score_page import render_report
 from axonem_eval.report.views import ReportViews
@@ -17,7 +18,10 @@ __all__ = [
     "metric_file",
     "metric_svg",
     "plots",
+    "render_axons",
     "render_diagnosis",
     "render_report",
+    "section_picture",
     "svg",
+    "webp",
 ]

@@ -17,6 +17,7 @@ from axonem_eval.scoring import (
     DenseScores,
     ScoringVariant,
     axon_table,
+    erl_fixed_nm,
     erl_interval,
     erl_lost_nm,
     error_counts,
@@ -34,6 +35,7 @@ from axonem_eval.skeletons import SkeletonGraph
 SCHEMA = "axonem-report/1"
 WORST_AXONS = 20
 TOP_ERRORS = 50
+WORST_FIXED = 10
 
 
 def full_report(
@@ -52,7 +54,7 @@ def full_report(
     Without ``public`` the object holds aggregates over the volume alone: no value of a single axon, no position, no
     id. They are exact, and for hidden ground truth still too fine to hand out: a server rounds them
     first (docs/metric.md). With ``public`` the worst axons and the worst errors with their positions are
-    in it, as ``worst_axons`` and ``top_errors``.
+    in it, as ``worst_axons`` and ``top_errors``, and in ``worst_fixed`` the ERL that fixing the worst few would give.
     """
     variant = variant.at_tolerance(tolerance_nodes)
     tolerance_nodes = variant.tolerance_nodes
@@ -79,8 +81,13 @@ def full_report(
         axons = axon_table(graph, sample, table, tolerance_nodes)
         worst = axons.worst(WORST_AXONS)
         full["worst_axons"] = json_rows({name: column[worst] for name, column in axons.columns().items()})
-        top = locate_errors(graph, sample, table, tolerance_nodes).top(TOP_ERRORS)
-        full["top_errors"] = json_rows(top.columns())
+        errors = locate_errors(graph, sample, table, tolerance_nodes)
+        full["top_errors"] = json_rows(errors.top(TOP_ERRORS).columns())
+        fixed = errors.top(WORST_FIXED)
+        full["worst_fixed"] = {
+            "errors": len(fixed),
+            "erl_nm": erl_fixed_nm(graph, sample, table, fixed, tolerance_nodes),
+        }
     return full
 
 

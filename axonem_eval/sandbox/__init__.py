@@ -1,6 +1,6 @@
 """Untrusted files, opened in a child process that can do nothing but read them."""
 
-from axonem_eval.sandbox.parent import Limits, diagnose_confined, sample_confined
+from axonem_eval.sandbox.parent import Limits, diagnose_confined, sample_confined, unpickle_confined
 from axonem_eval.sandbox.protection import Wall, walls
 
 __all__ = [
@@ -8,5 +8,6 @@ __all__ = [
     "Wall",
     "diagnose_confined",
     "sample_confined",
+    "unpickle_confined",
     "walls",
 ]

@@ -24,7 +24,7 @@ from numba.core.caching import Cache
 from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sandbox.confined_volume import serve
-from axonem_eval.sandbox.process import MAX_COMPLAINT_CHARACTERS, Limits
+from axonem_eval.sandbox.process import GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, Limits
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
@@ -97,12 +97,23 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
     if request["work"] == "read":
         memory = mmap.mmap(request["memory"], request["memory_bytes"])
         return partial(_read, request, memoryview(memory))
+    if request["work"] == "unpickle":
+        from axonem_eval.sandbox.child_pickle import rehearse as rehearse_writing
+        from axonem_eval.sandbox.child_pickle import write_graph
+
+        rehearse_writing(Path("."))
+        return partial(_unpickle, write_graph, request)
     from axonem_eval.sampling import warm_kernels
     from axonem_eval.sandbox.child_diagnosis import rehearse, write_diagnosis
 
     warm_kernels()
     rehearse()
     return partial(_diagnose, write_diagnosis, request)
+
+
+def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None:
+    write_graph(request["path"], GRAPH_FILE)
+    _say({"done": True})
 
 
 def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:

@@ -27,15 +27,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.errors import InputError
+from axonem_eval.files import read_npz
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelInfo, open_labels, split_dataset, warm_filters
 
-__all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined"]
+__all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined", "unpickle_confined"]
 
 MAX_REPORT_BYTES = 16 << 20
 # A child that only reads writes nothing else.
@@ -143,6 +146,28 @@ def diagnose_confined(
         (work / "out" / "diagnosis.json").unlink()
         shutil.move(work / "out", out)
     return report
+
+
+def unpickle_confined(
+    path: str | Path, *, limits: Limits | None = None, poll: Callable[[], None] | None = None
+) -> ForeignGraph:
+    """Read the graph of skeletons in a pickle, in a confined child that runs nothing that the pickle names.
+
+    poll : as in ``open_confined``.
+    Raises InputError for a pickle that is damaged, holds no such graph, or names anything else, and ConfinedCrash where
+    the child died by no fault of the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError.of("no_file", f"{path}: no such file")
+    allowed = (limits or Limits()).for_file(_stored_bytes(path))
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        work = Path(folder)
+        request = {"work": "unpickle", "writable": [folder], "path": str(path.resolve())}
+        with ConfinedProcess(request, allowed, work, poll=poll) as process:
+            process.answer()
+        _require_plain(work / GRAPH_FILE)
+        return ForeignGraph.of_arrays(read_npz(work / GRAPH_FILE), path.name)
 
 
 def _file_request(file: Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:

@@ -25,6 +25,8 @@ MAX_LINE_BYTES = 4 << 20
 MAX_COMPLAINTS = 200
 MAX_COMPLAINT_CHARACTERS = 2_000
 POLL_EVERY_S = 1.0
+# What a child that read a pickle leaves in its folder.
+GRAPH_FILE = "graph.npz"
 PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
 
 # What reading an answer of another form raises; the child may answer anything.

@@ -22,6 +22,7 @@ from axonem_eval.scoring.compare import compare_samples
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
 from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
 from axonem_eval.scoring.files import dense_only, sample_and_count, sample_file
+from axonem_eval.scoring.fixed_errors import erl_fixed_nm
 from axonem_eval.scoring.headline import Headline, headline, require_ground_truth
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
 from axonem_eval.scoring.node_overlap import NodeScores, node_scores
@@ -62,6 +63,7 @@ __all__ = [
     "cut_to_region",
     "dense_only",
     "dense_scores",
+    "erl_fixed_nm",
     "erl_interval",
     "erl_lost_nm",
     "error_counts",

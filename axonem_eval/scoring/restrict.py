@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from axonem_eval.errors import InputError
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring.variant import ScoringVariant
-from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.skeletons import SkeletonGraph, connected_pieces
 from axonem_eval.spec import Region
 
 
@@ -64,15 +62,12 @@ def cut_to_region(graph: SkeletonGraph, region: Region | None) -> tuple[Skeleton
     new_node = np.cumsum(keep, dtype=np.int64) - 1
     edge = keep[graph.edge_u] & keep[graph.edge_v]
     u, v = new_node[graph.edge_u[edge]], new_node[graph.edge_v[edge]]
-    joined = coo_array((np.ones(len(u), np.int8), (u, v)), shape=(len(kept), len(kept)))
-    n_pieces, piece = connected_components(joined, directed=False)
-    _, first = np.unique(piece, return_index=True)
-    rank = np.empty(n_pieces, np.int32)
-    rank[np.argsort(first)] = np.arange(n_pieces, dtype=np.int32)
+    piece = connected_pieces(len(kept), u, v)
+    n_pieces = int(piece.max()) + 1
     cut = replace(
         graph,
         skeleton_id=np.arange(1, n_pieces + 1, dtype=np.uint64),
-        node_skeleton=rank[piece],
+        node_skeleton=piece,
         node_voxel_zyx=graph.node_voxel_zyx[kept],
         edge_u=u.astype(np.int32),
         edge_v=v.astype(np.int32),

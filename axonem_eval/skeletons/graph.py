@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.files import read_npz, write_atomically
@@ -309,6 +311,16 @@ class PerSkeleton:
         """(m, 2) the edges of skeleton k, between places in ``nodes(k)``."""
         edge = self._edge[self._edge_start[k] : self._edge_start[k + 1]]
         return np.column_stack([self.place[self.graph.edge_u[edge]], self.place[self.graph.edge_v[edge]]])
+
+
+def connected_pieces(n_nodes: int, edge_u: NDArray[Any], edge_v: NDArray[Any]) -> NDArray[np.int32]:
+    """(n_nodes,) the connected piece of each node; pieces are numbered from 0 in the order of their first nodes."""
+    joined = coo_array((np.ones(len(edge_u), np.int8), (edge_u, edge_v)), shape=(n_nodes, n_nodes))
+    n_pieces, piece = connected_components(joined, directed=False)
+    _, first = np.unique(piece, return_index=True)
+    rank = np.empty(n_pieces, np.int32)
+    rank[np.argsort(first)] = np.arange(n_pieces, dtype=np.int32)
+    return np.asarray(rank[piece], np.int32)
 
 
 def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Ground truth made elsewhere: em_erl graphs, SWC, precomputed and osteoid skeletons.
 
 Coordinates in nm become voxel indices by floor(nm / voxel size + 1e-4): float32 nm of a voxel corner can fall
-just short of it. No pickle is ever loaded.
+just short of it. No pickle is loaded.
 """
 
 import zipfile
@@ -69,8 +69,9 @@ def import_skeletons(
     if path.suffix.lower() in (".p", ".pkl", ".pickle"):
         raise InputError.of(
             "pickle",
-            f"{path.name}: a pickle, which is never loaded because unpickling runs code. Save the graph as .npz "
-            "(em_erl: graph.save_npz) or the skeletons as SWC or precomputed (skeleton.to_swc, osteoid.save)",
+            f"{path.name}: a pickle, which is not loaded here because unpickling runs code. `axonem-eval import` reads "
+            "one of AxonEM, XPRESS or NISB in a confined process; save others as .npz (em_erl: graph.save_npz), SWC or "
+            "precomputed (skeleton.to_swc, osteoid.save)",
         )
     if path.is_dir() or _is_archive_of_files(path):
         with closing(SkeletonFolder.of(path)) as folder:

@@ -11,6 +11,8 @@ from axonem_eval.scoring import COLORS
 from axonem_eval.spec import VolumeSpec
 
 State = dict[str, Any]
+# Voxels a screen pixel.
+CLOSE_UP_SCALE = 0.4
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def viewer_state(
         "selectedLayer": {"visible": bool(mark_layers), "layer": ordered[0]["name"]},
         "layout": "4panel",
     }
+
+
+def close_up(voxel_zyx: Sequence[float]) -> State:
+    """What to change of a state so that it opens at a voxel, a micrometre or two around it."""
+    return {"position": list(reversed(_middle(voxel_zyx))), "crossSectionScale": CLOSE_UP_SCALE}
 
 
 def error_marks(rows: Iterable[Mapping[str, Any]], most: int) -> dict[str, list[Mark]]:

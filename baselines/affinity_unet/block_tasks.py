@@ -1,6 +1,7 @@
 """What is done for each block of a volume, and how blocks are put together."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -18,60 +19,47 @@ from baselines.common.blockwise import Block, Box, write_npz
 SAME_FRAGMENT = 0.5
 
 
-def fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Block) -> bool:
+def fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Block) -> dict[str, Any]:
     """Watershed of a block with context; stores its core, and what it saw on the planes before its lower faces.
 
-    Returns whether the block is done: another process may hold it.
+    Returns the number of its fragments, for the ledger.
     """
-    folder, name = WorkFolder(work), f"fragments-{block.name}"
-    with folder.ledger.claim(name) as mine:
-        if not mine:
-            return folder.ledger.done(name) is not None
-        wide = fragments_of(_links(affinity, block.halo), config)
-        core = wide[block.core_in_halo]
-        present = np.unique(core)
-        present = present[present > 0]
-        lookup = np.zeros(int(wide.max(initial=0)) + 1, np.uint32)
-        lookup[present] = np.arange(1, len(present) + 1, dtype=np.uint32)
-        folder.write_fragments(block, lookup[core])
-        planes = {}
-        for axis, (c, h) in enumerate(zip(block.core, block.halo, strict=True)):
-            if c.start > h.start:
-                box = list(block.core_in_halo)
-                box[axis] = slice(c.start - h.start - 1, c.start - h.start)
-                planes["zyx"[axis]] = lookup[wide[tuple(box)]]
-        write_npz(work / "faces" / f"{block.name}.npz", **planes)
-        voxels = np.bincount(lookup[core].reshape(-1), minlength=len(present) + 1)
-        write_npz(work / "sizes" / f"{block.name}.npz", voxels=voxels[1:])
-        folder.finish_fragments(block, len(present))
-    return True
+    folder = WorkFolder(work)
+    wide = fragments_of(_links(affinity, block.halo), config)
+    core = wide[block.core_in_halo]
+    present = np.unique(core)
+    present = present[present > 0]
+    lookup = np.zeros(int(wide.max(initial=0)) + 1, np.uint32)
+    lookup[present] = np.arange(1, len(present) + 1, dtype=np.uint32)
+    folder.write_fragments(block, lookup[core])
+    planes = {}
+    for axis, (c, h) in enumerate(zip(block.core, block.halo, strict=True)):
+        if c.start > h.start:
+            box = list(block.core_in_halo)
+            box[axis] = slice(c.start - h.start - 1, c.start - h.start)
+            planes["zyx"[axis]] = lookup[wide[tuple(box)]]
+    write_npz(work / "faces" / f"{block.name}.npz", **planes)
+    voxels = np.bincount(lookup[core].reshape(-1), minlength=len(present) + 1)
+    write_npz(work / "sizes" / f"{block.name}.npz", voxels=voxels[1:])
+    return {"count": len(present)}
 
 
-def graph_block(affinity: Path, work: Path, offsets: NDArray[np.int64], block: Block) -> bool:
-    """Links whose destination lies in the block, and which fragments on its lower faces are one.
-
-    offsets : those of the work folder. Returns whether the block is done: another process may hold it.
-    """
-    folder, name = WorkFolder(work), f"graph-{block.name}"
-    folder.offsets = offsets  # counted once, not by every block
-    with folder.ledger.claim(name) as mine:
-        if not mine:
-            return folder.ledger.done(name) is not None
-        z, y, x = (slice(max(c.start - 1, 0), c.stop) for c in block.core)
-        dz, dy, dx = (c.start - b.start for c, b in zip(block.core, (z, y, x), strict=True))
-        ids = folder.read((z, y, x))
-        graph = region_graph(_links(affinity, (z, y, x)), ids, (dz, dy, dx))
-        same = [np.zeros((0, 2), np.int64)]
-        with np.load(work / "faces" / f"{block.name}.npz", allow_pickle=False) as faces:
-            for axis in (axis for axis in range(3) if "zyx"[axis] in faces):
-                plane = [slice(first, None) for first in (dz, dy, dx)]
-                plane[axis] = slice(0, 1)
-                ours = folder.numbered(faces["zyx"[axis]], block.index)
-                same.append(same_fragments(ids[tuple(plane)].reshape(-1), ours.reshape(-1)))
-        table = {column: getattr(graph, column) for column in COLUMNS}
-        write_npz(work / "graph" / f"{block.name}.npz", same=np.concatenate(same), **table)
-        folder.ledger.finish(name)
-    return True
+def graph_block(affinity: Path, work: Path, block: Block) -> None:
+    """Links whose destination lies in the block, and which fragments on its lower faces are one."""
+    folder = WorkFolder(work)
+    z, y, x = (slice(max(c.start - 1, 0), c.stop) for c in block.core)
+    dz, dy, dx = (c.start - b.start for c, b in zip(block.core, (z, y, x), strict=True))
+    ids = folder.read((z, y, x))
+    graph = region_graph(_links(affinity, (z, y, x)), ids, (dz, dy, dx))
+    same = [np.zeros((0, 2), np.int64)]
+    with np.load(work / "faces" / f"{block.name}.npz", allow_pickle=False) as faces:
+        for axis in (axis for axis in range(3) if "zyx"[axis] in faces):
+            plane = [slice(first, None) for first in (dz, dy, dx)]
+            plane[axis] = slice(0, 1)
+            ours = folder.numbered(faces["zyx"[axis]], block.index)
+            same.append(same_fragments(ids[tuple(plane)].reshape(-1), ours.reshape(-1)))
+    table = {column: getattr(graph, column) for column in COLUMNS}
+    write_npz(work / "graph" / f"{block.name}.npz", same=np.concatenate(same), **table)
 
 
 def _links(affinity: Path, box: Box) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from baselines.common.config import ExperimentConfig
+from baselines.common.config import ExperimentConfig, ScheduleConfig
 from baselines.common.config_data import DataConfig, FoldConfig
 from baselines.common.config_types import STRICT, Count, FloatTriple, Fraction, Positive, Span, Triple, without
 
@@ -50,32 +50,6 @@ class ModelConfig:
         """Voxels that a patch must be a multiple of along each axis."""
         z, y, x = (math.prod(factors) for factors in zip(self.stem, *self.pool, strict=True))
         return z, y, x
-
-
-@dataclass(frozen=True, config=STRICT)
-class ScheduleConfig:
-    """Learning rate over the steps.
-
-    kind : constant as published; cosine; or trapezoid, which is constant, then falls linearly to a hundredth over the
-    last ``cooldown_steps``. Until those begin, the number of steps can still be changed.
-    cycles : how often the schedule is repeated, warm-up included, each time in ``steps / cycles`` steps. Inference
-    averages the networks at the ends of the cycles (snapshot ensembles: Huang et al. 2017).
-    """
-
-    kind: Literal["constant", "cosine", "trapezoid"] = "constant"
-    warmup_steps: Count = 0
-    cooldown_steps: Count = 0
-    cycles: Positive = 1
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        found = []
-        if (self.kind == "trapezoid") != (self.cooldown_steps > 0):
-            found.append(
-                f"cooldown_steps {self.cooldown_steps} with kind {self.kind!r}; only the trapezoid needs a number "
-                "above 0"
-            )
-        return without(self, found)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -189,7 +163,6 @@ class SegmentConfig:
     thresholds: tuple[Fraction, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
     block: Triple = (64, 512, 512)
     halo: Triple = (8, 32, 32)
-    processes: Positive = 1
     large_rule: LargeRuleConfig = field(default_factory=LargeRuleConfig)
 
     @model_validator(mode="after")

@@ -6,10 +6,10 @@ Each voxel sums the same patches in the same order, so the stored bytes depend n
 was resumed. Shape suffixes: C channels, D H W = z y x.
 """
 
-import time
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +18,12 @@ import torch
 import zarr
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from baselines.affinity_unet.config import PredictConfig
 from baselines.common.blockwise import Ledger, Triple, bump_weights, fitted, patch_starts, summed_weight
+from baselines.common.cluster import HERE, Cluster, run_tasks
 from baselines.common.precision import autocast, choose_precision
+from baselines.common.progress import Progress
 
 CHANNELS = 3
 
@@ -34,6 +35,19 @@ class Readable(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, box: Any, /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What predicts, and what is predicted.
+
+    open : gives the network and the volume. On a cluster it is picklable, and each worker calls it for each tile.
+    shape : (z,y,x) of the volume. precision : ``float32`` or ``bfloat16``.
+    """
+
+    open: Callable[[], tuple[nn.Module, Readable]]
+    shape: Triple
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -58,34 +72,6 @@ class _Tile:
     @property
     def patches(self) -> int:
         return len(self.z) * len(self.corners)
-
-
-class _Progress:
-    """A bar whose time left counts the patches predicted now alone, not those that were stored before."""
-
-    def __init__(self, total: int, quiet: bool, after_patch: Callable[[], None] | None) -> None:
-        self.bar = tqdm(total=total, desc="predict", unit="patch", disable=quiet)
-        self.after_patch, self.begun = after_patch, False
-
-    def did(self) -> None:
-        """Count a patch; the first one is shown at once, with the time that the others will take."""
-        self.bar.update()
-        if not self.begun:
-            self.begun = True
-            self.bar.refresh()
-        if self.after_patch:
-            self.after_patch()
-
-    def skip(self, patches: int) -> None:
-        """Count patches that are stored already."""
-        if not self.bar.disable:
-            self.bar.initial += patches
-            self.bar.n += patches
-            self.bar.last_print_n += patches
-            self.bar.refresh()
-
-    def close(self) -> None:
-        self.bar.close()
 
 
 def transforms(count: int) -> list[tuple[bool, bool, bool, bool]]:
@@ -136,47 +122,65 @@ def predict(
     store: Path,
     config: PredictConfig,
     *,
-    job: dict[str, Any] | None = None,
     precision: str = "auto",
+    **options: Any,
+) -> "zarr.Array[Any]":
+    """Predict ``raw`` (z,y,x) uint8 in this process. Store and options as ``predict_from`` takes them."""
+    z, y, x = (int(n) for n in raw.shape)
+    chosen = choose_precision(precision, next(model.parameters()).device).name
+    return predict_from(Source(lambda: (model, raw), (z, y, x), chosen), store, config, **options)
+
+
+def predict_from(
+    source: Source,
+    store: Path,
+    config: PredictConfig,
+    *,
+    job: dict[str, Any] | None = None,
+    cluster: Cluster = HERE,
     quiet: bool = False,
     after_patch: Callable[[], None] | None = None,
 ) -> "zarr.Array[Any]":
-    """Predict ``raw`` (z,y,x) uint8 into the Zarr array ``store`` (3,z,y,x) uint8, 255 is a sure link.
+    """Predict a volume into the Zarr array ``store`` (3,z,y,x) uint8, 255 is a sure link.
 
-    Several processes may call this at once on one store: each takes tiles that nobody holds. A killed run goes on with
-    the sections that are not stored yet. job : what else the result depends on (checksums).
-    after_patch : called after each patch, for tests and benchmarks.
+    A killed run goes on with the sections that are not stored yet. job : what else the result depends on (checksums).
+    after_patch : called after each patch in this process, for tests and benchmarks.
     """
-    z, y, x = (int(n) for n in raw.shape)
-    shape = (z, y, x)
+    shape = source.shape
     config = replace(config, chunk=fitted(config.chunk, shape))
-    chosen = choose_precision(precision, next(model.parameters()).device).name
     ledger = Ledger(
         store.with_name(store.name + ".progress"),
         {"shape": shape, "patch": config.patch, "overlap": config.overlap, "tile": config.tile, "chunk": config.chunk,
-         "test_time": config.test_time, "precision": chosen, **(job or {})},
+         "test_time": config.test_time, "precision": source.precision, **(job or {})},
     )  # fmt: skip
     target = _open_store(store, shape, config)
-    model.eval()
-    tiles = _tiles(shape, config)
-    progress = _Progress(sum(tile.patches for tile in tiles), quiet, after_patch)
-    volume = _Volume(model, raw, target, config, chosen, ledger, progress)
-    pending = tiles
-    while pending:
-        worked = False
-        for tile in pending:
-            with ledger.claim(tile.name) as mine:
-                if mine:
-                    volume.predict_tile(tile)
-                    ledger.finish(tile.name)
-                    worked = True
-                elif ledger.done(tile.name) is not None:  # by an earlier run or another process
-                    progress.skip(tile.patches)
-        pending = [tile for tile in pending if ledger.done(tile.name) is None]
-        if pending and not worked:  # other processes hold the rest: they finish it, or die and release it
-            time.sleep(0.5)
+    tiles = {tile.name: tile for tile in _tiles(shape, config)}
+    progress = Progress(
+        sum(tile.patches for tile in tiles.values()), "predict", "patch", quiet=quiet, after=after_patch
+    )
+
+    def report(tile: _Tile, now: bool) -> None:
+        if not now:
+            progress.skip(tile.patches)
+        elif not cluster.is_here:  # here each patch is counted when it is done
+            progress.did(tile.patches)
+
+    if cluster.is_here:
+        task = _Volume(*source.open(), target, config, source.precision, ledger, progress).predict_tile
+    else:
+        if len(tiles) < max(cluster.workers, 2):
+            print(f"predict: {len(tiles)} tiles, so no more workers than that; set predict.tile", file=sys.stderr)
+        task = partial(_predict_tile, source, store, config, ledger)
+    run_tasks(task, tiles, ledger, cluster, report)
     progress.close()
     return target
+
+
+def _predict_tile(source: Source, store: Path, config: PredictConfig, ledger: Ledger, tile: _Tile) -> None:
+    """Predict a tile on a worker."""
+    progress = Progress(tile.patches, "predict", "patch", quiet=True)
+    target = zarr.open_array(store, mode="r+")
+    _Volume(*source.open(), target, config, source.precision, ledger, progress).predict_tile(tile)
 
 
 def _open_store(store: Path, shape: Triple, config: PredictConfig) -> "zarr.Array[Any]":
@@ -213,10 +217,11 @@ class _Volume:
     config: PredictConfig
     precision: str
     ledger: Ledger
-    progress: _Progress
+    progress: Progress
 
     def predict_tile(self, tile: _Tile) -> None:
         """Go down z with sums for the sections that are still open; store whole chunks of finished sections."""
+        self.model.eval()
         depth, thick = self.raw.shape[0], self.config.patch[0]
         stored = int((self.ledger.done(tile.rows_name) or {"stored": 0})["stored"])
         base = min((z for z in tile.z if z + thick > stored), default=depth)

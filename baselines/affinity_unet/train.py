@@ -22,36 +22,19 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from baselines.affinity_unet.batches import batches
-from baselines.affinity_unet.config import TrainConfig, UnetConfig
+from baselines.affinity_unet.config import UnetConfig
 from baselines.affinity_unet.loss import affinity_loss
 from baselines.affinity_unet.model import ResidualUNet
 from baselines.common.checkpoint import load_checkpoint, load_weights, restore_rng, rng_state, save_checkpoint
 from baselines.common.data import Volume
 from baselines.common.device import move_to, pick_device, use_threads
 from baselines.common.precision import autocast
+from baselines.common.schedule import average_into, learning_rate
 from baselines.common.training_log import TrainingLog
 
 Validate = Callable[[nn.Module], dict[str, float]]
 Loss = Callable[..., Tensor]
 Weights = dict[str, Tensor]
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rate of a step: linear warm-up, then constant, a half cosine to a hundredth, or a line to it at the end.
-
-    Each cycle repeats the whole schedule (warm restarts: Loshchilov and Hutter 2017, section 3).
-    """
-    rate, steps, schedule = config.learning_rate, config.cycle_steps, config.schedule
-    step -= steps * min(step // steps, schedule.cycles - 1)
-    if step < schedule.warmup_steps:
-        return rate * (step + 1) / schedule.warmup_steps
-    if schedule.kind == "cosine":
-        done = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    elif schedule.kind == "trapezoid":
-        left = max(0, steps - step) / schedule.cooldown_steps
-        rate *= 0.01 + 0.99 * min(1.0, left)
-    return rate
 
 
 @dataclass
@@ -118,7 +101,7 @@ class Training:
     def count_step(self) -> None:
         """Put the weights of a step into their mean."""
         if self.mean is not None:
-            _average(self.mean, self.model, min(self.config.train.average, (self.step + 1) / (self.step + 10)))
+            average_into(self.mean, self.model, self.config.train.average, self.step)
         self.step += 1
 
 
@@ -220,13 +203,3 @@ def _compiled(config: UnetConfig, model: nn.Module, device: torch.device, world:
         print("no C++ compiler (g++, clang++, $CXX): the loss is not compiled, which is slower", file=sys.stderr)
         return network, affinity_loss
     return network, torch.compile(affinity_loss)
-
-
-@torch.no_grad()
-def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
-    """mean = decay * mean + (1 - decay) * model, statistics of norms included."""
-    for kept, value in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(value, 1 - decay)
-        else:
-            kept.copy_(value)

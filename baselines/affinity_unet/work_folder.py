@@ -2,12 +2,10 @@
 
 fragments.zarr      (z,y,x) uint32, numbered from 1 within each block
 faces, sizes, graph what block_tasks.py leaves of each block
-progress            the ledger
+progress            the ledger, and the number of fragments before each block
 hierarchy.npz       the result
 """
 
-import os
-import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from baselines.common.blockwise import Block, Box, Ledger, Triple, blocks
+from baselines.common.blockwise import Block, Box, Ledger, Triple, blocks, write_npz
 
 
 class WorkFolder:
@@ -37,32 +35,33 @@ class WorkFolder:
     def create_fragments(self) -> None:
         """Make the array of fragments where there is none."""
         store = self.path / "fragments.zarr"
-        if store.exists():
-            return
-        # Under another name first: a second process must not see an array without its description.
-        part = store.with_name(f".{store.name}.{os.getpid()}")
-        zarr.create_array(part, shape=self.shape, chunks=self.block, dtype="uint32", fill_value=0)
-        try:
-            os.rename(part, store)
-        except OSError:  # another process was first
-            shutil.rmtree(part)
+        if not store.exists():
+            # Under another name first: a kill must not leave an array without its description.
+            part = store.with_name(f".{store.name}")
+            zarr.create_array(part, shape=self.shape, chunks=self.block, dtype="uint32", fill_value=0, overwrite=True)
+            part.rename(store)
 
     def write_fragments(self, block: Block, local: NDArray[np.uint32]) -> None:
         """Store the fragments of a block's core, numbered from 1."""
         zarr.open_array(self.path / "fragments.zarr", mode="r+")[block.core] = local
 
-    def finish_fragments(self, block: Block, count: int) -> None:
-        """Mark the fragments of a block as done."""
-        self.ledger.finish(f"fragments-{block.name}", count=count)
-
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """(blocks + 1,) number of fragments before each block. Raises RuntimeError where some are not done."""
-        counts = [self.ledger.done(f"fragments-{block.name}") for block in self.grid]
-        missing = sum(found is None for found in counts)
-        if missing:
-            raise RuntimeError(f"fragments of {missing} blocks are missing: another process has them; run again later")
-        return np.cumsum([0] + [int(found["count"]) for found in counts if found is not None])
+        """(blocks + 1,) number of fragments before each block; counted once, then read from a file.
+
+        Raises RuntimeError where some blocks are not done.
+        """
+        path = self.ledger.folder / "offsets.npz"
+        if not path.exists():
+            counts = [self.ledger.done(f"fragments-{block.name}") for block in self.grid]
+            missing = sum(found is None for found in counts)
+            if missing:
+                raise RuntimeError(f"{self.path}: fragments of {missing} blocks are missing")
+            found = np.cumsum([0] + [int(found["count"]) for found in counts if found is not None])
+            write_npz(path, offsets=found)
+        with np.load(path, allow_pickle=False) as file:
+            offsets: NDArray[np.int64] = file["offsets"]
+        return offsets
 
     def read(self, box: Box) -> NDArray[np.int64]:
         """Fragments of the whole volume in a box (z,y,x) that may reach into several blocks; 0 is background."""

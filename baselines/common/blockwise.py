@@ -1,7 +1,6 @@
 """Blocks of a volume: their grid, the weights that blend overlapping patches, and markers that make work resumable.
 
-A piece of work is done when its marker file exists; the marker is written after the data, by rename. Several workers
-can share one folder: each claims a piece by an exclusive lock, which the kernel releases when the worker dies.
+A piece of work is done when its marker file exists; the marker is written after the data, by rename.
 """
 
 import fcntl
@@ -104,7 +103,7 @@ def fitted(size: Triple, shape: Triple) -> Triple:
 
 
 class Ledger:
-    """Which pieces of a job are done, kept as files in a folder; safe for several processes."""
+    """Which pieces of a job are done, kept as files in a folder that all workers see."""
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
         """job : what the work depends on. Raises OtherJob where the folder holds work of another job."""
@@ -158,18 +157,6 @@ class Ledger:
                     "output. Many processes share the work by --workers or --scheduler",
                 ) from None
             yield
-
-    @contextmanager
-    def claim(self, name: str) -> Iterator[bool]:
-        """Whether this process may work on a piece now; the claim ends with the block, or with the process."""
-        path = self.folder / f"{name}.lock"
-        with open(path, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield self.done(name) is None
 
 
 class OtherJob(RuntimeError):

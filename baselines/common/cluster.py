@@ -7,6 +7,7 @@ imported where it is used alone: in one process nothing needs it.
 
 import itertools
 import logging
+import platform
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,7 @@ CONNECT_S = 20
 LOCAL_CONFIG = {f"distributed.worker.memory.{action}": False for action in ("target", "spill", "pause")}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cluster:
     """Where tasks run. Close it, or use it in a ``with`` statement.
 
@@ -59,6 +60,8 @@ class Cluster:
         from distributed import Client, LocalCluster
         from distributed.system import MEMORY_LIMIT
 
+        # It logs a lost scheduler with a traceback; run_tasks says it in a line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if not self.scheduler:
             threads = str(max(1, usable_cores() // self.workers))
             with dask.config.set(LOCAL_CONFIG):
@@ -169,7 +172,16 @@ def _run_on(cluster: Cluster, function: Task[Item], items: Mapping[str, Item], l
 
 
 def _attempt(function: Task[Item], item: Item, name: str, ledger: Ledger) -> str:
-    """Run a task and mark it, where no worker that is taken for dead did so."""
+    """Run a task and mark it, where no worker that is taken for dead did so.
+
+    Raises InputError where this worker does not see the folder of the ledger.
+    """
+    if not (ledger.folder / "job.json").exists():
+        raise InputError.of(
+            "folder_not_shared",
+            f"{ledger.folder}: the worker on {platform.node()} does not see this folder; it must lie where all "
+            "workers see it under the same name",
+        )
     if ledger.done(name) is None:
         try:
             ledger.finish(name, **(function(item) or {}))

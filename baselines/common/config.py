@@ -51,6 +51,32 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
+class ScheduleConfig:
+    """Learning rate over the steps.
+
+    kind : constant as published; cosine; or trapezoid, which is constant, then falls linearly to a hundredth over the
+    last ``cooldown_steps``. Until those begin, the number of steps can still be changed.
+    cycles : how often the schedule is repeated, warm-up included, each time in ``steps / cycles`` steps. Inference
+    averages the networks at the ends of the cycles (snapshot ensembles: Huang et al. 2017).
+    """
+
+    kind: Literal["constant", "cosine", "trapezoid"] = "constant"
+    warmup_steps: Count = 0
+    cooldown_steps: Count = 0
+    cycles: Positive = 1
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        found = []
+        if (self.kind == "trapezoid") != (self.cooldown_steps > 0):
+            found.append(
+                f"cooldown_steps {self.cooldown_steps} with kind {self.kind!r}; only the trapezoid needs a number "
+                "above 0"
+            )
+        return without(self, found)
+
+
+@dataclass(frozen=True, config=STRICT)
 class EvaluateConfig:
     """Scoring. choose_by : the score that chooses the threshold; the lowest error, or the highest ERL.
 

@@ -36,13 +36,29 @@ class CropStream:
 
 def cut(volume: Volume, shape: Triple, rng: Rng) -> Sample:
     """A crop at a random place; what lies outside a small volume is mirrored and masked out."""
-    assert volume.labels is not None
     start = [int(rng.integers(0, max(1, n - s + 1))) for n, s in zip(volume.shape_zyx, shape, strict=True)]
     box = tuple(slice(o, o + s) for o, s in zip(start, shape, strict=True))
+    return _padded(_sample(volume, box), shape)
+
+
+def cut_around(volume: Volume, centre: Triple, shape: Triple) -> Sample:
+    """A crop with a voxel at its centre; what lies outside the volume is mirrored and masked out."""
+    start = [c - s // 2 for c, s in zip(centre, shape, strict=True)]
+    box = tuple(slice(max(0, o), o + s) for o, s in zip(start, shape, strict=True))
+    sample = _sample(volume, box)
+    before = [max(0, -o) for o in start]
+    width = [(b, s - b - n) for b, s, n in zip(before, shape, sample.grey.shape, strict=True)]
+    if not np.any(width):
+        return sample
+    grey = np.pad(sample.grey, width, mode="symmetric")
+    return Sample(grey, np.pad(sample.labels, width), np.pad(sample.mask, width))
+
+
+def _sample(volume: Volume, box: tuple[slice, ...]) -> Sample:
+    assert volume.labels is not None
     grey: NDArray[np.float32] = volume.raw[box].astype(np.float32) / np.float32(255)
-    number = _small_numbers(volume.labels[box])
     mask = np.ones(grey.shape, bool) if volume.mask is None else volume.mask[box]
-    return _padded(Sample(grey, number, mask), shape)
+    return Sample(grey, _small_numbers(volume.labels[box]), mask)
 
 
 def _small_numbers(labels: NDArray[np.uint32]) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.spec import format_triple
@@ -299,10 +300,17 @@ def _load_cremi(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
     return [_pair(spec.name or path.stem, raw, labels, ~unknown if unknown.any() else None)]
 
 
+# Distributed with AxonEM-M without labels.
+_AXONEM_UNLABELLED = {"im_675-800-800_pad.h5"}
+
+
 def _load_axonem(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
-    """A folder of AxonEM training subvolumes: im_Z-Y-X*.h5 with seg_Z-Y-X*.h5, raw and labels of one shape."""
+    """A folder of AxonEM training subvolumes: im_Z-Y-X_pad.h5 with seg_Z-Y-X_pad.h5, raw and labels of one shape.
+
+    Only a box in the middle is labelled, and 0 around it says nothing; the volume is cut to what the labels reach.
+    """
     folder = config.resolve(spec.path)
-    images = sorted(folder.glob("im_*.h5"))
+    images = [path for path in sorted(folder.glob("im_*.h5")) if path.name not in _AXONEM_UNLABELLED]
     volumes, complaints = [], []
     if not images:
         complaints.append(Complaint("no_file", f"{folder}: no im_*.h5; unpack the AxonEM training subvolumes there"))
@@ -312,11 +320,19 @@ def _load_axonem(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
             complaints.append(Complaint("no_file", f"{labels}: no such file; {image.name} has no labels"))
             continue
         try:
-            volumes.append(_pair(image.stem, _read(image), _read(labels)))
+            volumes.append(_to_labels(_pair(image.stem, _read(image), _read(labels))))
         except InputError as error:
             complaints += error.complaints
     raise_all(complaints)
     return volumes
+
+
+def _to_labels(volume: Volume) -> Volume:
+    """The volume cut to the smallest box that holds all its labels; one without labels as it is."""
+    if volume.labels is None or volume.labels.shape != volume.raw.shape or not volume.labels.any():
+        return volume
+    box = ndimage.find_objects((volume.labels > 0).astype(np.uint8))[0]
+    return Volume(volume.name, volume.raw[box], volume.labels[box])
 
 
 def _load_synthetic(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:

@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar
 
 from axonem_eval.errors import InputError
 from baselines.common import evaluate
+from baselines.common.cluster import HERE, Cluster
 from baselines.common.config import ExperimentConfig
 from baselines.common.config_data import VolumeConfig
 from baselines.common.data import Volume, checksum, load_one
@@ -27,14 +28,24 @@ Config = TypeVar("Config", bound=ExperimentConfig)
 
 @dataclass
 class Run(Generic[Config]):
-    """A configuration and its folder. folds : runs of its folds, where the method has them."""
+    """A configuration and its folder. folds : runs of its folds, where the method has them.
+
+    cluster : where what can be divided is computed.
+    """
 
     config: Config
     folder: Path
     provenance: Provenance
     quiet: bool = False
     folds: list[Self] = field(default_factory=list)
+    cluster: Cluster = HERE
     _volumes: dict[str, Volume] = field(default_factory=dict)
+
+    def compute_on(self, cluster: Cluster) -> None:
+        """Compute there from now on, for folds as well."""
+        self.cluster = cluster
+        for fold in self.folds:
+            fold.compute_on(cluster)
 
     @property
     def tests(self) -> list[str]:

@@ -7,7 +7,7 @@ The scores of all decision points are kept in a table, so other thresholds need 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -15,28 +15,12 @@ from numpy.typing import NDArray
 
 from axonem_eval.union_find import join, root
 from baselines.common.blockwise import Box, Ledger, write_npz
+from baselines.ffn.config import AgglomerateConfig
+from baselines.ffn.consensus import Labels
 from baselines.ffn.decision_points import DecisionPoints
 from baselines.ffn.flood import Work
 from baselines.ffn.model import Triple
-from baselines.ffn.resegment import Comparison, Resegmenter, canvas_box
-
-
-class Volume(Protocol):
-    """An array (z,y,x), or a stored one that is read box by box."""
-
-    shape: Any
-
-    def __getitem__(self, box: Box) -> NDArray[Any]: ...
-
-
-@dataclass(frozen=True)
-class MergeOptions:
-    """When two segments are one. min_iou : of the two objects grown, exclusive.   min_recovery : of each segment in
-    each object, exclusive.   max_deleted : voxels deleted by voxels of the object, exclusive, from A or from B."""
-
-    min_iou: float = 0.8
-    min_recovery: float = 0.6
-    max_deleted: float = 0.02
+from baselines.ffn.resegment import Comparison, Resegmenter, canvas_box, triple
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ class ScoreTable:
         names = [column.name for column in fields(Comparison)]
         return cls(points, {name: np.array([getattr(row, name) for row in found]) for name in names})
 
-    def accepted(self, options: MergeOptions) -> NDArray[np.bool_]:
+    def accepted(self, options: AgglomerateConfig) -> NDArray[np.bool_]:
         """(points,) whether the two segments are one."""
         s = self.scores
         recovered = np.minimum.reduce([s["recovered_aa"], s["recovered_ab"], s["recovered_ba"], s["recovered_bb"]])
@@ -90,7 +74,7 @@ def smaller_voxels(points: DecisionPoints, labels: Iterable[NDArray[Any]]) -> ND
 def asking(
     points: DecisionPoints,
     image: Callable[[Box], NDArray[np.float32]],
-    labels: Volume,
+    labels: Labels,
     resegmenter: Resegmenter,
     ledger: Ledger,
 ) -> Iterator[Work[None]]:
@@ -105,7 +89,7 @@ def asking(
 
 def _asking_one(
     image: Callable[[Box], NDArray[np.float32]],
-    labels: Volume,
+    labels: Labels,
     resegmenter: Resegmenter,
     ledger: Ledger,
     point_zyx: Triple,
@@ -118,7 +102,7 @@ def _asking_one(
 
 def comparing_at(
     image: Callable[[Box], NDArray[np.float32]],
-    labels: Volume,
+    labels: Labels,
     resegmenter: Resegmenter,
     point_zyx: Triple,
     a: int,
@@ -128,7 +112,7 @@ def comparing_at(
 
     The segment with fewer voxels in the canvas goes first, as A: it takes fewer steps, and often decides alone.
     """
-    box = canvas_box(point_zyx, resegmenter.options.radius_zyx, labels.shape)
+    box = canvas_box(point_zyx, resegmenter.options.radius, triple(labels.shape))
     around = labels[box]
     voxels = {segment: int(np.count_nonzero(around == segment)) for segment in (a, b)}
     if not all(voxels.values()):

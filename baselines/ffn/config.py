@@ -1,4 +1,4 @@
-"""Tables of a flood-filling network's experiment: network, training, inference, consensus, agglomeration."""
+"""Tables of a flood-filling network's experiment: network, training, inference, and what follows inference."""
 
 from dataclasses import field
 from typing import Annotated, Literal
@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from baselines.common.config import ComputeConfig, ExperimentConfig
 from baselines.common.config_types import STRICT, Count, Fraction, Positive, Triple
+from baselines.ffn.train_config import FfnTrainConfig
 
 # Of a logit: neither 0 nor 1 has one.
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -31,28 +32,6 @@ class FfnModelConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class FfnTrainConfig:
-    """How to train; ``batch`` objects at a time, each of which advances by itself.
-
-    clip : each entry of a gradient is cut to this size.   fov_moves : moves from the centre that an example reaches.
-    movement : ``fixed`` moves by one delta in all 26 directions; ``max_pred_moves`` where the output is strongest.
-    """
-
-    steps: Positive = 10_000_000
-    batch: Positive = 4
-    learning_rate: float = 1e-3
-    clip: float = 0.7
-    seed_probability: Probability = 0.95
-    pad_probability: Probability = 0.05
-    move_probability: Probability = 0.9
-    movement: Literal["fixed", "max_pred_moves"] = "fixed"
-    fov_moves: Positive = 1
-    checkpoint_every: Positive = 500
-    validate_every: Count = 0
-    log_every: Positive = 20
-
-
-@dataclass(frozen=True, config=STRICT)
 class InferenceConfig:
     """How objects are filled. Sizes in voxels; the defaults are those of the published FIB-25 run.
 
@@ -65,7 +44,7 @@ class InferenceConfig:
     same_object : two objects of neighbouring pieces are one where they share this much of the smaller in the overlap.
     batch : fields of view of one forward pass, each of another object or piece.
     save_probabilities : also store the probability of each voxel's object.
-    fill_blank : then fill what was left blank, with objects from this many voxels on; 0 leaves it blank.
+    fill_blank : then try the seeds that lie in no object again, for objects from this many voxels on; 0 does not.
     """
 
     seed_probability: Probability = 0.95
@@ -85,12 +64,73 @@ class InferenceConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ConsensusConfig:
-    """Consensus of two segmentations, which keeps what both hold together."""
+    """Consensus of two segmentations, which keeps together what both keep together.
+
+    second : how the other segmentation is made: ``reversed`` takes the same seeds in the opposite order; ``coarser``
+    fills the image at a lower resolution; ``none`` for no consensus.
+    coarser : voxels of the image that become one of the coarser image, along each axis.
+    min_voxels : smaller objects of the consensus are dropped.
+    """
+
+    second: Literal["none", "reversed", "coarser"] = "none"
+    coarser: tuple[Positive, Positive, Positive] = (1, 2, 2)
+    min_voxels: Count = 1000
 
 
 @dataclass(frozen=True, config=STRICT)
 class AgglomerateConfig:
-    """Agglomeration by filling again where two objects touch."""
+    """Agglomeration: at the point where two objects come closest, both are filled again, and what comes out compared.
+
+    Sizes in voxels. The defaults are published for voxels that are twice as long along z; for isotropic ones take
+    cubes.
+    enabled : off by default, as in the AxonEM paper.   limit_nm : how far objects grow into the blank to touch.
+    max_smaller_voxels : only pairs of which one object has at most this many voxels; 0 for all.
+    radius : of the canvas around the point.   analysis_radius : of the box in it that is compared.
+    exclusion_radius : around a seed that failed, no other one is tried.   attempts : seeds to try in each object.
+    recovery : share of its own object that a seed must find again.   stop_early : leave out the second object where
+    the first one decides against joining.
+    min_iou, min_recovery, max_deleted : two objects are one above (below) these: of the two results; of each object in
+    each result; of voxels that the network took back, by voxels of the result, for the better of the two.
+    """
+
+    enabled: bool = False
+    limit_nm: Annotated[float, Field(ge=0)] = 100.0
+    max_smaller_voxels: Count = 0
+    radius: Triple = (25, 50, 50)
+    analysis_radius: Triple = (17, 34, 34)
+    exclusion_radius: Triple = (4, 8, 8)
+    attempts: Positive = 8
+    recovery: Fraction = 0.6
+    stop_early: bool = True
+    min_iou: Fraction = 0.8
+    min_recovery: Fraction = 0.6
+    max_deleted: Annotated[float, Field(ge=0)] = 0.02
+
+    def contradictions(self, fov: Triple) -> list[str]:
+        """What does not fit together, given the field of view of the network; one line each."""
+        found = []
+        if any(r < n // 2 for r, n in zip(self.radius, fov, strict=True)):
+            found.append(f"agglomerate.radius {self.radius}; no field of view of {fov} fits into such a canvas")
+        if any(not 0 <= a <= r for a, r in zip(self.analysis_radius, self.radius, strict=True)):
+            found.append(f"agglomerate.analysis_radius {self.analysis_radius}; expected 0 to the radius {self.radius}")
+        if min(self.exclusion_radius) < 0:
+            found.append(f"agglomerate.exclusion_radius {self.exclusion_radius}; expected no negative numbers")
+        if self.stop_early and self.min_recovery < self.recovery:
+            found.append(
+                f"agglomerate.min_recovery {self.min_recovery} below recovery {self.recovery}, with which stop_early "
+                "leaves objects out; expected at least as much, or stop_early = false"
+            )
+        return found
+
+
+@dataclass(frozen=True, config=STRICT)
+class GrowConfig:
+    """Growth of the finished objects into the blank, by watershed on the grey values; membranes, dark, come last.
+
+    limit_nm : no farther than this from an object; 0 for none, as published.
+    """
+
+    limit_nm: Annotated[float, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -117,6 +157,7 @@ class FfnConfig(ExperimentConfig):
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     agglomerate: AgglomerateConfig = field(default_factory=AgglomerateConfig)
+    grow: GrowConfig = field(default_factory=GrowConfig)
     compute: FfnComputeConfig = field(default_factory=FfnComputeConfig)
 
     def contradictions(self) -> list[str]:
@@ -127,8 +168,21 @@ class FfnConfig(ExperimentConfig):
             found.append(f"model.fov {fov}; expected odd numbers of voxels, so that there is a centre")
         if any(d < 0 or 2 * d + 1 > n for d, n in zip(deltas, fov, strict=True)) or not any(deltas):
             found.append(f"model.deltas {deltas}; expected moves that stay inside the field of view {fov}, not all 0")
+        if self.train.validate_every and self.data.validate is None:
+            found.append(
+                f"train.validate_every {self.train.validate_every} needs [data.validate]; expected a volume there"
+            )
+        if pieces.move_probability > pieces.seed_probability:
+            found.append(
+                f"inference.move_probability {pieces.move_probability} is above inference.seed_probability "
+                f"{pieces.seed_probability}: no object would begin; expected at most that"
+            )
         if any(not 0 <= o < n for o, n in zip(pieces.overlap, pieces.subvolume, strict=True)):
             found.append(f"inference.overlap {pieces.overlap}; expected 0 to below the subvolume {pieces.subvolume}")
+        if pieces.fill_blank >= pieces.min_voxels:
+            found.append(f"inference.fill_blank {pieces.fill_blank}; expected less than min_voxels {pieces.min_voxels}")
         if any(s < n for s, n in zip(pieces.subvolume, fov, strict=True)):
             found.append(f"inference.subvolume {pieces.subvolume}; expected at least the field of view {fov}")
+        if self.agglomerate.enabled:
+            found += self.agglomerate.contradictions(fov)
         return found

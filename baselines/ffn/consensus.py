@@ -7,16 +7,25 @@ so agglomeration follows. Source: Januszewski et al. 2018, Methods; the rules of
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.sampling import PairCounter, index_pairs
-from baselines.ffn.model import Triple
+from baselines.common.blockwise import Box, Triple
 
 Ids = NDArray[np.uint64]
 Parts = Iterable[tuple[NDArray[Any], NDArray[Any]]]
+
+
+class Labels(Protocol):
+    """A segmentation (z,y,x), in memory or stored, that gives the ids of a box."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, box: Box, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -98,15 +107,18 @@ def downsampled(image: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
     return found
 
 
-def upsampled(labels: NDArray[Any], factor_zyx: Triple, shape_zyx: Triple) -> NDArray[Any]:
-    """Ids of a segmentation of the ``downsampled`` image at each voxel of the image; voxels it does not cover are 0."""
+def read_upsampled(labels: Labels, factor_zyx: Triple, box: Box) -> NDArray[Any]:
+    """Ids of a segmentation of the ``downsampled`` image in a box of the image; what it does not cover is 0."""
+    low = [part.start // factor for part, factor in zip(box, factor_zyx, strict=True)]
+    high = [-(-part.stop // factor) for part, factor in zip(box, factor_zyx, strict=True)]
+    z, y, x = (slice(start, stop) for start, stop in zip(low, high, strict=True))
+    found = np.asarray(labels[z, y, x])
     for axis, factor in enumerate(factor_zyx):
-        labels = np.repeat(labels, factor, axis)
-    missing = [n - have for n, have in zip(shape_zyx, labels.shape, strict=True)]
-    if min(missing) < 0 or any(n >= f for n, f in zip(missing, factor_zyx, strict=True)):
-        raise ValueError(f"labels cover {labels.shape} voxels of a volume of {shape_zyx} at {factor_zyx} (z,y,x)")
-    covered: NDArray[Any] = np.pad(labels, [(0, n) for n in missing])
-    return covered
+        found = np.repeat(found, factor, axis)
+    cut = [part.start - start * factor for part, start, factor in zip(box, low, factor_zyx, strict=True)]
+    size = [part.stop - part.start for part in box]
+    found = found[tuple(slice(first, first + n) for first, n in zip(cut, size, strict=True))]
+    return np.pad(found, [(0, n - have) for n, have in zip(size, found.shape, strict=True)])
 
 
 def _require_one_shape(first: NDArray[Any], second: NDArray[Any]) -> None:

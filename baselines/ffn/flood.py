@@ -63,6 +63,7 @@ class Counts:
     kept: int = 0
     too_weak: int = 0
     too_small: int = 0
+    voxels: int = 0
     overlapping_voxels: int = 0
 
 
@@ -136,7 +137,7 @@ class Canvas:
         """The work of ``flood``."""
         self.logits[self._touched] = np.nan
         self.logits[seed] = logit(self.options.seed_probability)
-        moves = _Moves(seed, self.deltas_zyx, self._move_logit)
+        moves = Moves(seed, self.deltas_zyx, self._move_logit)
         low, high = np.array(seed), np.array(seed)
         attempt = Attempt()
         while (position := moves.next(self._may_visit)) is not None:
@@ -168,6 +169,7 @@ class Canvas:
             return 0
         self.counts.overlapping_voxels += int(np.count_nonzero(mask)) - n_free
         self.counts.kept += 1
+        self.counts.voxels += n_free
         taken[free] = self.counts.kept
         if self.probabilities is not None:
             probability = 1 / (1 + np.exp(-self.logits[attempt.box][free]))
@@ -202,31 +204,31 @@ class Canvas:
         return not self.logits[position] < self._move_logit and self.segmentation[position] <= 0
 
 
-class _Moves:
+class Moves:
     """The queue of places to visit. Cells of the size of a move, centred on the seed, are visited once each."""
 
     def __init__(self, seed: Triple, deltas_zyx: Triple, move_logit: np.float32) -> None:
         self._seed, self._deltas, self._move_logit = seed, deltas_zyx, move_logit
-        self._queue: deque[Triple] = deque([seed])
-        self._visited: set[Triple] = set()
+        self.queue: deque[Triple] = deque([seed])
+        self.visited: set[Triple] = set()
 
     def next(self, may_visit: Callable[[Triple], bool]) -> Triple | None:
         """The first place in the queue whose cell is new and that may be visited now."""
-        while self._queue:
-            position = self._queue.popleft()
-            if self._cell(position) not in self._visited and may_visit(position):
+        while self.queue:
+            position = self.queue.popleft()
+            if self.cell(position) not in self.visited and may_visit(position):
                 return position
         return None
 
     def note(self, position: Triple, new: NDArray[np.float32]) -> None:
         """Mark a place as visited and queue where its output leads, the strongest first."""
-        self._visited.add(self._cell(position))
+        self.visited.add(self.cell(position))
         found = set(_strongest_on_faces(new, self._deltas, self._move_logit))
         for _, offset in sorted(found, reverse=True):
             z, y, x = (p + o for p, o in zip(position, offset, strict=True))
-            self._queue.append((z, y, x))
+            self.queue.append((z, y, x))
 
-    def _cell(self, position: Triple) -> Triple:
+    def cell(self, position: Triple) -> Triple:
         z, y, x = ((p - s + d // 2) // max(d, 1) for p, s, d in zip(position, self._seed, self._deltas, strict=True))
         return (z, y, x)
 

@@ -13,30 +13,12 @@ from scipy import ndimage
 
 from baselines.common.blockwise import Box
 from baselines.common.config_types import FloatTriple
+from baselines.ffn.config import AgglomerateConfig
 from baselines.ffn.flood import Canvas, FloodOptions, Step, Work, logit
 from baselines.ffn.model import Triple
 
 _WAS_LIKELY = logit(0.8)
 EVEN = np.float32(0)  # the logit of 0.5
-
-
-@dataclass(frozen=True)
-class ResegmentOptions:
-    """Sizes in voxels.
-
-    radius_zyx : of the canvas around the point.   analysis_radius_zyx : of the box in it that is compared; half a field
-    of view less keeps out what the canvas's border did.   exclusion_radius_zyx : around a seed that failed, no other
-    one is tried.   attempts : seeds to try in each segment.   recovery : share of a segment that a seed in it must find
-    again.   stop_early : leave out the second segment where the first one already decides against a merge; its scores
-    are 0 then.
-    """
-
-    radius_zyx: Triple = (25, 50, 50)
-    analysis_radius_zyx: Triple = (17, 34, 34)
-    exclusion_radius_zyx: Triple = (4, 8, 8)
-    attempts: int = 8
-    recovery: float = 0.6
-    stop_early: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +71,7 @@ class Resegmenter:
     deltas_zyx: Triple
     voxel_size_nm_zyx: FloatTriple
     flood: FloodOptions = field(default_factory=FloodOptions)
-    options: ResegmentOptions = field(default_factory=ResegmentOptions)
+    options: AgglomerateConfig = field(default_factory=AgglomerateConfig)
 
     def comparing(
         self, image: NDArray[np.float32], labels: NDArray[Any], point_zyx: Triple, a: int, b: int
@@ -102,7 +84,7 @@ class Resegmenter:
         canvas = Canvas(image, self.step, self.fov_zyx, self.deltas_zyx, self.flood)
         pair = (labels == a, labels == b)
         canvas.segmentation[:] = (labels > 0) & ~pair[0] & ~pair[1]
-        box = canvas_box(point_zyx, self.options.analysis_radius_zyx, _triple(image.shape))
+        box = canvas_box(point_zyx, self.options.analysis_radius, triple(image.shape))
         from_a = yield from self._grow(canvas, pair, 0, box)
         if self.options.stop_early and min(from_a.recovered) < self.options.recovery:
             return _comparison(from_a, _Grown(np.zeros_like(from_a.mask)), canvas.counts.steps)
@@ -135,11 +117,11 @@ class Resegmenter:
         allowed[inside] = True
         depth[~allowed] = 0
         for _ in range(self.options.attempts):
-            place = _triple(np.unravel_index(int(depth.argmax()), depth.shape))
+            place = triple(np.unravel_index(int(depth.argmax()), depth.shape))
             if not depth[place]:
                 return
             yield place
-            depth[canvas_box(place, self.options.exclusion_radius_zyx, _triple(depth.shape))] = 0
+            depth[canvas_box(place, self.options.exclusion_radius, triple(depth.shape))] = 0
 
 
 @dataclass
@@ -175,6 +157,7 @@ def _share(found: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(found & whole)) / size if size else 0.0
 
 
-def _triple(values: Any) -> Triple:
+def triple(values: Any) -> Triple:
+    """Three integers as a tuple, z, y, x."""
     z, y, x = (int(v) for v in values)
     return z, y, x

@@ -29,6 +29,14 @@ class FfnRun(Run[FfnConfig]):
         """Folder of a volume's objects."""
         return self.folder / f"{name}-objects"
 
+    def objects(self, name: str) -> Path:
+        """Zarr array (z,y,x) uint32 of a volume's objects."""
+        return self.work(name) / "objects.zarr"
+
+    def probabilities(self, name: str) -> Path:
+        """Zarr array (z,y,x) uint8 of the probability of each voxel's object, where it is asked for; 255 is 1."""
+        return self.work(name) / "probability.zarr"
+
 
 def open_run(config: FfnConfig, folder: Path, *, command: str = "", quiet: bool = False) -> FfnRun:
     """The run of a configuration in a folder, which may hold results of earlier calls.

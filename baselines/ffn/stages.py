@@ -1,37 +1,93 @@
 """The stages of a run, from data to a scored segmentation. Each one goes on where an earlier call stopped."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import zarr
+from numpy.typing import NDArray
 from PIL import Image
 
 from axonem_eval.errors import InputError
+from baselines.common.blockwise import Box, blocks
+from baselines.common.data import load_volumes, open_raw
+from baselines.common.label_file import write_label_file
 from baselines.common.picture import panels
-from baselines.common.stages import Method, read_labels
+from baselines.common.provenance import file_checksum
+from baselines.common.stages import Method, label_attributes, read_labels
+from baselines.ffn.grow import grown
+from baselines.ffn.refine import base_objects, final_labels, predict_volume
 from baselines.ffn.run import FfnRun, open_run
+from baselines.ffn.train import train
+from baselines.ffn.validate import validate_network
+
+BLOCK = (64, 512, 512)
 
 
-def train_run(run: FfnRun) -> Path:
+def train_run(run: FfnRun, *, stop_after: int | None = None) -> Path:
     """Train to the end; returns the checkpoint."""
-    raise InputError.of("no_training", "the flood-filling network cannot be trained yet; name a checkpoint")
-
-
-def predict_volume(run: FfnRun, name: str) -> Path:
-    """Fill the objects of a volume; returns the folder of its objects."""
-    raise InputError.of("no_inference", f"{name}: the flood-filling network has no inference from the command line yet")
+    volumes = load_volumes(run.config, run.config.data.train)
+    if not volumes:
+        raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
+    for index, volume in enumerate(volumes):
+        run.note_volume(f"train-{index}", volume)
+    options = run.config.train
+    start = run.config.resolve(options.start) if options.start and not run.checkpoint.exists() else None
+    run.precision("train")
+    validate = (lambda network: validate_network(run, network)) if options.validate_every else None
+    with run.provenance.stage("train"):
+        path = train(
+            run.config, volumes, run.folder, start=start, validate=validate, stop_after=stop_after, quiet=run.quiet
+        )
+    if start:
+        run.provenance.note("results", "start_sha256", file_checksum(start))
+    run.provenance.note("results", "checkpoint_sha256", file_checksum(path))
+    return path
 
 
 def segment_volume(run: FfnRun, name: str) -> Path:
     """Write the labels of a volume as HDF5, ready to upload."""
-    raise InputError.of("no_inference", f"{name}: the flood-filling network has no inference from the command line yet")
+    objects, out = base_objects(run, name), run.labels(name)
+    with run.provenance.stage(f"segment {name}"):
+        _write_labels(run, name, objects, out)
+    return out
+
+
+def _write_labels(run: FfnRun, name: str, objects: Path, out: Path) -> None:
+    """Write objects, a Zarr array (z,y,x), joined and grown, into a file of labels, and note how many there are."""
+    found = zarr.open_array(objects, mode="r")
+    z, y, x = found.shape
+    present: set[int] = set()
+    joined, limit_nm = final_labels(run, name), run.config.grow.limit_nm
+    raw = open_raw(run.config, run.spec(name))[0]
+    size = run.config.voxel_size_of(run.spec(name))
+    dz, dy, dx = (int(np.ceil(limit_nm / length)) for length in size)
+
+    def parts() -> Iterator[tuple[Box, NDArray[Any]]]:
+        for block in blocks((z, y, x), BLOCK, (dz, dy, dx)):
+            labels = joined(np.asarray(found[block.halo]))
+            if limit_nm:
+                labels = grown(labels, np.asarray(raw[block.halo]), size, limit_nm)
+            labels = labels[block.core_in_halo]
+            present.update(np.unique(labels).tolist())
+            yield block.core, labels
+
+    write_label_file(out, (z, y, x), parts(), voxel_size_nm_zyx=size, attributes=label_attributes(run))
+    run.provenance.note("results", f"{name} segments", len(present - {0}))
 
 
 def panels_of(run: FfnRun, name: str, z: int, scale: int) -> Image.Image:
-    """Section ``z``: grey values, segmentation, ground truth."""
+    """Section ``z``: grey values, probabilities where they were stored, segmentation, ground truth."""
     volume = run.volume(name, need_labels=False)
+    outputs = []
+    if run.probabilities(name).exists():
+        probability = np.asarray(zarr.open_array(run.probabilities(name), mode="r")[z])
+        outputs.append(("probability", np.repeat(probability[..., None], 3, -1)))
     shown = [("segmentation", read_labels(run, name, z))]
     if volume.labels is not None:
         shown.append(("ground truth", volume.labels[z]))
-    return panels(volume.raw[z], [], shown, scale=scale)
+    return panels(volume.raw[z], outputs, shown, scale=scale)
 
 
 METHOD = Method("Flood-filling network", open_run, train_run, predict_volume, segment_volume, panels_of)

@@ -48,6 +48,7 @@ def run(processes: int, folder: Path) -> dict:
     import zarr
 
     from baselines.affinity_unet.segment import build_hierarchy, write_segmentation
+    from baselines.common.cluster import Cluster
 
     store = folder / "affinity.zarr"
     shape = zarr.open_array(store, mode="r").shape[1:]
@@ -55,7 +56,8 @@ def run(processes: int, folder: Path) -> dict:
     config = SegmentConfig(low=LOW, high=HIGH, min_fragment_voxels=SIZE, dust=0, block=block, halo=(8, 32, 32))
     work = folder / f"work-{processes}"
     clock = Clock()
-    hierarchy = build_hierarchy(store, work, config, processes=max(1, processes), quiet=True)
+    with Cluster(processes if processes > 1 else 0) as cluster:
+        hierarchy = build_hierarchy(store, work, config, cluster=cluster, quiet=True)
     out = folder / f"labels-{processes}.h5"
     count = write_segmentation(work, hierarchy, out, threshold=THRESHOLD, dust=0, voxel_size_nm_zyx=(40.0, 16.0, 16.0))
     return {**clock.read(), "segments": count, "fragments": len(hierarchy.voxels) - 1}

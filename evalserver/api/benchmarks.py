@@ -173,5 +173,5 @@ def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[Volu
     return [
         VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
         for slug, score in zip(volumes, scores, strict=True)
-        if score.erl_nm is not None
+        if score.erl_nm is not None or score.normalized_erl is not None
     ]

@@ -5,75 +5,29 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
-from axonem_eval.errors import InputError
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
+from evalserver.benchmarks.forms import AddedOnPurpose, BenchmarkForm, GroundTruthForm, PhaseForm, VolumeForm
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
     GroundTruthPreview,
+    News,
     Participation,
     Phase,
+    Picture,
     PublishedEntry,
     PublishedScore,
     TrainingFile,
     Volume,
 )
 from evalserver.jobs import FAILED
-
-
-class AddedOnPurpose(forms.ModelForm):
-    """A row that somebody has added counts, also where all of its values are the defaults."""
-
-    def has_changed(self) -> bool:
-        return self.instance.pk is None or super().has_changed()
-
-
-class BenchmarkForm(forms.ModelForm):
-    def clean_scoring_variant(self) -> str:
-        wanted: str = self.cleaned_data["scoring_variant"]
-        known = self.instance if self.instance.pk else None
-        try:
-            services.require_variant(wanted, known)
-        except InputError as error:
-            raise ValidationError(error.complaints[0].message) from None
-        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
-            raise ValidationError(complaint)
-        return wanted
-
-
-class VolumeForm(AddedOnPurpose):
-    def clean_tolerance_nodes(self) -> int:
-        wanted: int = self.cleaned_data["tolerance_nodes"]
-        if self.instance.pk and "tolerance_nodes" in self.changed_data:
-            frozen = services.frozen_phases(self.instance)
-            if frozen:
-                raise ValidationError(f"The ranking of {frozen} is frozen: unfreeze it before the tolerance changes.")
-        return wanted
-
-
-class PhaseForm(AddedOnPurpose):
-    """Offers the volumes of the phase's benchmark. Without a choice the phase gets all of them."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = cast(forms.ModelMultipleChoiceField, self.fields["volumes"])
-        field.queryset = Volume.objects.filter(benchmark=self.instance.benchmark_id)
-        field.required = False
-        field.help_text = "None chosen: all volumes of the benchmark"
-
-    def clean_volumes(self) -> Any:
-        wanted = self.cleaned_data["volumes"]
-        if self.instance.pk and self.instance.is_frozen and set(wanted) != set(self.instance.volumes.all()):
-            raise ValidationError("The ranking is frozen: unfreeze it before its volumes change.")
-        return wanted
 
 
 class VolumeInline(admin.StackedInline):
@@ -98,6 +52,13 @@ class PhaseInline(admin.StackedInline):
     model = Phase
     form = PhaseForm
     extra = 0
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        match = request.resolver_match
+        benchmark = match.kwargs.get("object_id") if match else None
+        kwargs["queryset"] = Volume.objects.filter(benchmark=benchmark)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
     fields = [
         ("name", "slug", "kind"),
         "volumes",
@@ -116,7 +77,25 @@ class TrainingFileInline(admin.StackedInline):
     form = AddedOnPurpose
     formfield_overrides = ASSUME_HTTPS
     extra = 0
-    fields = [("title", "position", "licence"), "description", ("file", "url"), ("sha256", "size_bytes", "file_name")]
+    fields = [
+        ("title", "position", "licence"),
+        ("part", "content", "volume"),
+        "description",
+        ("file", "url"),
+        ("sha256", "size_bytes", "file_name"),
+    ]
+
+
+class PictureInline(admin.TabularInline):
+    model = Picture
+    extra = 0
+    fields = ["position", "file", "words", "source"]
+
+
+@admin.register(News)
+class NewsAdmin(admin.ModelAdmin):
+    formfield_overrides = ASSUME_HTTPS
+    list_display = ["published_at", "text"]
 
 
 @admin.register(Benchmark)
@@ -126,7 +105,7 @@ class BenchmarkAdmin(admin.ModelAdmin):
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
-    inlines = [VolumeInline, PhaseInline, TrainingFileInline]
+    inlines = [VolumeInline, PhaseInline, TrainingFileInline, PictureInline]
     actions = ["freeze", "unfreeze"]
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
@@ -200,19 +179,6 @@ WHEN_CURRENT = (
     "chooses it in the list of ground truth, with the action “Make current and re-score”: until then no ranking "
     "changes. Results of the earlier version are kept."
 )
-
-
-class GroundTruthForm(forms.ModelForm):
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        file, kind = data.get("source_file"), data.get("source_kind")
-        if file and kind:
-            is_bundle = file.name.endswith(".npz")
-            if is_bundle != (kind == GroundTruth.Source.BUNDLE):
-                raise ValidationError(
-                    {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
-                )
-        return data
 
 
 @admin.register(GroundTruth)

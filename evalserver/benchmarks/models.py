@@ -1,9 +1,5 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
-import re
-import secrets
-from pathlib import Path
-
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -12,6 +8,13 @@ from django.utils import timezone
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
+
+# Django finds an app's models here.
+from evalserver.benchmarks.data_models import News as News
+from evalserver.benchmarks.data_models import Picture as Picture
+from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
+from evalserver.benchmarks.data_models import picture_path as picture_path
+from evalserver.benchmarks.data_models import training_file_path as training_file_path
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
 
@@ -30,6 +33,10 @@ class Benchmark(models.Model):
     description = models.TextField(blank=True)
     rules = models.TextField(blank=True)
     citation = models.TextField(blank=True)
+    bibtex = models.TextField("BibTeX", blank=True)
+    doi = models.CharField("DOI", max_length=100, blank=True, help_text="10.1007/978-3-030-87193-2_18, say")
+    terms = models.TextField("terms of the data", blank=True, help_text="Licence, and what users of the data agree to")
+    contact = models.CharField(max_length=200, blank=True, help_text="Who answers questions: a name and an address")
     url = models.URLField("web page", blank=True)
     requires_approval = models.BooleanField(
         default=False, help_text="A team must ask, and an organiser approve, before it can submit"
@@ -206,40 +213,6 @@ class Participation(models.Model):
         return f"{self.team} in {self.benchmark}: {self.status}"
 
 
-def training_file_path(training_file: "TrainingFile", filename: str) -> str:
-    suffix = "".join(Path(filename).suffixes[-2:])
-    clean = suffix if re.fullmatch(r"(\.[A-Za-z0-9]{1,8}){0,2}", suffix) else ""
-    return f"training/{training_file.benchmark.slug}/{secrets.token_hex(8)}{clean}"
-
-
-class TrainingFile(models.Model):
-    """Training data for everybody: stored here, or a link with a checksum."""
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="training_files")
-    title = models.CharField(max_length=150)
-    description = models.CharField(max_length=300, blank=True, help_text="Shape, voxel size, what the labels are")
-    file = models.FileField(upload_to=training_file_path, blank=True)
-    file_name = models.CharField(max_length=100, blank=True, help_text="Name of the download; empty: as uploaded")
-    url = models.URLField("or a link", blank=True)
-    size_bytes = models.PositiveBigIntegerField("size (bytes)", null=True, blank=True, help_text="Empty: measured")
-    sha256 = models.CharField("SHA-256", max_length=64, blank=True, help_text="Empty: computed for a stored file")
-    licence = models.CharField(max_length=60, blank=True, help_text="CC BY 4.0, say")
-    position = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        ordering = ["benchmark", "position", "title"]
-        constraints = [
-            models.CheckConstraint(
-                condition=~Q(file="") ^ ~Q(url=""),
-                name="training_file_is_stored_or_linked",
-                violation_error_message="Give either a file or a link.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.title
-
-
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
     """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
     volume = ground_truth.volume
@@ -334,15 +307,15 @@ class PublishedEntry(models.Model):
 
 
 class PublishedScore(models.Model):
-    """ERL of a published entry on one volume, as printed."""
+    """ERL of a published entry on one volume, as printed: in um, as a share of the ground truth's, or both."""
 
     entry = models.ForeignKey(PublishedEntry, on_delete=models.CASCADE, related_name="scores")
     volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="published_scores")
-    erl_um = models.FloatField("ERL (um)", validators=[MinValueValidator(0)])
+    erl_um = models.FloatField("ERL (um)", null=True, blank=True, validators=[MinValueValidator(0)])
     percent = models.FloatField("% of ground truth", null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["entry", "volume"], name="one_published_score_per_volume")]
 
     def __str__(self) -> str:
-        return f"{self.entry} on {self.volume}: {self.erl_um} um"
+        return f"{self.entry} on {self.volume}: {self.erl_um} um, {self.percent}%"

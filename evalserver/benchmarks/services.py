@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.db import transaction
@@ -14,6 +15,7 @@ from django.utils import timezone
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import variant_named
 from evalserver.accounts.models import Team, User
+from evalserver.benchmarks import notifications
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -27,6 +29,8 @@ from evalserver.benchmarks.models import (
 )
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
+
+IMAGE_TASK = "evalserver.benchmarks.tasks.make_image_view_task"
 
 
 @transaction.atomic
@@ -96,10 +100,13 @@ def retry_registration(*, ground_truth: GroundTruth) -> bool:
     return moved
 
 
+NOT_OF_THE_BENCHMARK = ("slug", "volumes", "phases", "published", "links")
+
+
 @transaction.atomic
 def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     """Create or update a benchmark from its definition (a parsed TOML file); what it does not name is kept."""
-    head = {k: v for k, v in definition.items() if k not in ("slug", "volumes", "phases", "published")}
+    head = {k: v for k, v in definition.items() if k not in NOT_OF_THE_BENCHMARK}
     if "scoring_variant" in head:
         require_variant(head["scoring_variant"], Benchmark.objects.filter(slug=definition["slug"]).first())
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
@@ -127,6 +134,10 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
         raise InputError.of("hidden_ground_truth", complaint)
     for position, row in enumerate(definition.get("published", [])):
         _load_published(benchmark, volumes, position, dict(row))
+    for position, row in enumerate(definition.get("links", [])):
+        TrainingFile.objects.update_or_create(
+            benchmark=benchmark, title=row["title"], defaults={**row, "position": position}
+        )
     return benchmark
 
 
@@ -175,16 +186,18 @@ def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> N
 
 
 def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]) -> None:
-    erl_um, percent = row.pop("erl_um"), row.pop("percent", {})
+    erl_um, percent = row.pop("erl_um", {}), row.pop("percent", {})
     entry, _ = PublishedEntry.objects.update_or_create(
         benchmark=benchmark,
         method=row.pop("method"),
         source=row.pop("source"),
         defaults={**row, "position": position},
     )
-    for slug, value in erl_um.items():
+    for slug in erl_um.keys() | percent.keys():
         PublishedScore.objects.update_or_create(
-            entry=entry, volume=volumes[slug], defaults={"erl_um": value, "percent": percent.get(slug)}
+            entry=entry,
+            volume=volumes[slug],
+            defaults={"erl_um": erl_um.get(slug), "percent": percent.get(slug)},
         )
 
 
@@ -198,21 +211,30 @@ def may_take_part(*, benchmark: Benchmark, team: Team) -> bool:
 
 
 def request_participation(*, benchmark: Benchmark, team: Team, message: str = "") -> Participation:
-    """Ask to take part; asking again changes nothing, so a declined team stays declined."""
-    row, _ = Participation.objects.get_or_create(
+    """Ask to take part; the organisers are mailed. Asking again changes nothing: a declined team stays declined."""
+    row, is_new = Participation.objects.get_or_create(
         benchmark=benchmark, team=team, defaults={"message": message.strip()[:2000]}
     )
+    if is_new:
+        notifications.tell_organisers(row)
     return row
 
 
 def decide_participation(*, participation: Participation, status: str, by: User) -> bool:
-    """Approve or decline; False when that was its status already."""
+    """Approve or decline, which the team is mailed; False when that was its status already."""
     rows = Participation.objects.filter(pk=participation.pk).exclude(status=status)
-    return rows.update(status=status, decided_at=timezone.now(), decided_by=by) == 1
+    if not rows.update(status=status, decided_at=timezone.now(), decided_by=by):
+        return False
+    participation.status = status
+    notifications.tell_team(participation)
+    return True
 
 
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
-    """Save a training file with its size and checksum. Raises ValidationError where a stated checksum differs."""
+    """Save a data file with its size and checksum; of EM a worker makes what the viewer shows.
+
+    Raises ValidationError where a stated checksum differs.
+    """
     upload = training_file.file
     if upload and not getattr(upload, "_committed", True):
         found = file_sha256(upload.file)
@@ -221,6 +243,8 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
     training_file.save()
+    if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
+        transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))
     return training_file
 
 

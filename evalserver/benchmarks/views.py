@@ -1,5 +1,7 @@
 """Pages of a benchmark."""
 
+import mimetypes
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -12,17 +14,22 @@ from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import Benchmark, Participation
 from evalserver.benchmarks.selectors import current_figures, opening, visible_benchmark_or_404
+from evalserver.site import file_in_parts, site_url
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark = visible_benchmark_or_404(request, slug)
     volumes = list(benchmark.volumes.all())
     current = current_figures(volumes)
+    data_files = list(benchmark.training_files.select_related("volume"))
     context = {
         "benchmark": benchmark,
         "volumes": [(volume, current.get(volume.pk)) for volume in volumes],
         "opening": opening(benchmark),
-        "training_files": benchmark.training_files.all(),
+        "data_files": data_files,
+        "stored_file": next((row for row in data_files if row.file and row.file_name.endswith((".h5", ".hdf5"))), None),
+        "pictures": benchmark.pictures.all(),
+        "site": site_url(""),
         "participations": _participations(request, benchmark) if benchmark.requires_approval else [],
     }
     return render(request, "benchmarks/detail.html", context)
@@ -50,7 +57,17 @@ def participate(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 
 def training_file(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
-    """Download of a stored training file."""
+    """Download of a stored data file, whole or in parts."""
     benchmark = visible_benchmark_or_404(request, slug)
     row = get_object_or_404(benchmark.training_files.exclude(file=""), pk=pk)
-    return FileResponse(row.file.open("rb"), as_attachment=True, filename=row.file_name)
+    return file_in_parts(request, row.file.open("rb"), row.file.size, name=row.file_name, etag=row.sha256)
+
+
+def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:
+    """A picture of the benchmark; its file never changes."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    row = get_object_or_404(benchmark.pictures, pk=pk)
+    kind = mimetypes.guess_type(str(row.file.name))[0] or "application/octet-stream"
+    response = FileResponse(row.file.open("rb"), content_type=kind)
+    response.headers["Cache-Control"] = "max-age=86400"
+    return response

@@ -19,6 +19,7 @@ from evalserver.accounts.models import Team, User
 from evalserver.accounts.services import sign_up
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 from evalserver.benchmarks.services import register_ground_truth
+from evalserver.embedded.demo_data import show_data
 from evalserver.env import env_secret
 from evalserver.jobs import FAILED, Job
 from evalserver.submissions.models import Submission
@@ -102,6 +103,7 @@ def make_demo(benchmark: Benchmark, *, timeout_s: float = 900) -> list[Submissio
     tissues = _Tissues(settings.VAR_DIR / "demo")
     registrations = [_ground_truth(volume, tissues, users[ORGANISER]) for volume in volumes]
     wait_for(registrations, "Ground truth", timeout_s)
+    show_data(benchmark, volumes, tissues.em, tissues.folder)
     submissions = [_submission(entry, benchmark, users[entry.email], tissues) for entry in ENTRIES]
     wait_for(submissions, "Entries", timeout_s)
     return [Submission.objects.select_related("team").get(pk=row.pk) for row in submissions]
@@ -135,18 +137,31 @@ class _Tissues:
         if volume.pk not in self.made:
             _say(f"Generating tissue for {volume.name} ({' x '.join(map(str, volume.shape_zyx))} voxels)")
             self.made[volume.pk] = make_tissue(
-                volume.shape_zyx, volume.voxel_size_nm_zyx, seed=SEEDS[volume.slug], grey=False
+                volume.shape_zyx,
+                volume.voxel_size_nm_zyx,
+                seed=SEEDS[volume.slug],
+                grey=not self.path(volume, "em").exists(),
             )
         return self.made[volume.pk]
 
+    def path(self, volume: Volume, name: str) -> Path:
+        return self.folder / f"{volume.slug}-{name}.h5"
+
     def file(self, volume: Volume, name: str, make: Callable[[Path, Tissue], None]) -> Path:
         """A file that `make` writes; complete when it exists."""
-        path = self.folder / f"{volume.slug}-{name}.h5"
+        path = self.path(volume, name)
         if not path.exists():
             tissue = self.of(volume)
             _say(f"Writing {path.name}")
             write_atomically(path, lambda draft: make(Path(draft.name), tissue))
         return path
+
+    def em(self, volume: Volume) -> Path:
+        return self.file(volume, "em", write_em)
+
+
+def write_em(path: Path, tissue: Tissue) -> None:
+    write_labels(path, tissue.raw, tissue.voxel_size_nm_zyx)
 
 
 def write_ground_truth(path: Path, tissue: Tissue) -> None:

@@ -63,6 +63,18 @@ def queue_health() -> QueueHealth:
     return health
 
 
+def job_counts() -> dict[str, int]:
+    """Number of jobs that wait, run and failed; without asking the workers."""
+    return {
+        status: sum(
+            kind.model._default_manager.filter(status=status).count()
+            for kind in KINDS.values()
+            if not kind.may_wait or status != WAITING
+        )
+        for status in (WAITING, RUNNING, FAILED)
+    }
+
+
 def _add_alarms(health: QueueHealth) -> None:
     if not health.workers:
         health.alarms.append("No worker answers. Start one; waiting submissions are kept.")

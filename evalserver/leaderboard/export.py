@@ -69,7 +69,7 @@ def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
 def _volumes(scores: tuple[VolumeScore, ...], slugs: list[str]) -> dict[str, Any]:
     return {
         slug: None
-        if score.erl_nm is None
+        if score.erl_nm is None and score.normalized_erl is None
         else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl)}
         for slug, score in zip(slugs, scores, strict=True)
     }

@@ -11,7 +11,7 @@ from django.core.paginator import Page, Paginator
 
 from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
 from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
-from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
@@ -72,17 +72,47 @@ class BoardState:
 
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     """The state now."""
-    volumes = list(phase.volumes.order_by("position", "pk"))
-    current = current_ground_truths(phase)
+    volumes, current, ruler, ranked = _ranked_now(phase)
     columns = [
         Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
         for volume in volumes
     ]
-    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
-    complete = bool(columns) and len(ground_truths) == len(columns)
-    ruler = ruler_of(ground_truths) if complete else None
-    ranked = ranking(phase, ruler, ground_truths) if ruler else None
     return BoardState(columns, ruler, ranked, _published(benchmark, columns))
+
+
+def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str | None, Ranking | None]:
+    """Volumes in the order of the table, their ground truths, ruler and ranking; both None while one is missing."""
+    volumes = list(phase.volumes.order_by("position", "pk"))
+    current = current_ground_truths(phase)
+    ground_truths = [current[volume.pk] for volume in volumes if volume.pk in current]
+    complete = bool(volumes) and len(ground_truths) == len(volumes)
+    ruler = ruler_of(ground_truths) if complete else None
+    return volumes, current, ruler, ranking(phase, ruler, ground_truths) if ruler else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry stands. total : entries with a rank. is_ranked : False for the rank that it would have."""
+
+    rank: int
+    total: int
+    is_ranked: bool
+
+
+def place_of(submission: Submission, headline: float | None) -> Place | None:
+    """The rank of an entry by what ranks, as it is shown; None for a superseded one, or where nothing is ranked."""
+    *_, ranked = _ranked_now(submission.phase)
+    if ranked is None:
+        return None
+    total = int((~ranked.superseded).sum())
+    own = np.flatnonzero(ranked.submission == submission.pk)
+    if len(own):
+        rank = int(ranked.rank[own[0]])
+        return Place(rank, total, True) if rank else None
+    if headline is None:
+        return None
+    above = int((ranked.headline[~ranked.superseded] > headline).sum())
+    return Place(above + 1, total + 1, False)
 
 
 def leaderboard(
@@ -123,6 +153,15 @@ def leaderboard(
         history=_history(ranked, best, named) if ranked is not None else (),
         dots=ranked.dots if ranked is not None else (),
     )
+
+
+def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
+    """The entry that leads; None where nothing is ranked."""
+    *_, ranked = _ranked_now(phase)
+    first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
+    if ranked is None or not first:
+        return None
+    return _rows(ranked, first, _named(ranked, first), benchmark.variant)[0]
 
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
@@ -210,11 +249,13 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
     printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
     for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
         share = None if score.percent is None else score.percent / 100
-        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(round(score.erl_um * 1000, 6), share)
+        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(
+            None if score.erl_um is None else round(score.erl_um * 1000, 6), share
+        )
     rows = []
     for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
         scores = tuple(by_volume.get(column.volume.pk, VolumeScore(None, None)) for column in columns)
-        if any(score.erl_nm is not None for score in scores):
+        if any(score.erl_nm is not None or score.normalized_erl is not None for score in scores):
             rows.append(
                 PublishedRow(
                     method=entry.method,
@@ -227,7 +268,9 @@ def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow
                     scores=scores,
                 )
             )
-    return sorted(rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0)))
+    return sorted(
+        rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0), -(row.mean_normalized_erl or 0.0))
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

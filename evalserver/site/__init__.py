@@ -7,19 +7,23 @@ from evalserver.site.mail import (
     send_message,
     send_templated,
     site_url,
+    templated,
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
 from evalserver.site.markup import own_markup
+from evalserver.site.ranges import file_in_parts
 
 __all__ = [
     "as_json",
     "documentation",
+    "file_in_parts",
     "mail_folder_to_show",
     "own_markup",
     "render_markdown",
     "send_message",
     "send_templated",
     "site_url",
+    "templated",
     "writes_mail_to_files",
 ]

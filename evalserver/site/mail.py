@@ -26,14 +26,19 @@ def mail_folder_to_show() -> str:
     return str(folder.relative_to(settings.BASE_DIR) if folder.is_relative_to(settings.BASE_DIR) else folder)
 
 
-def send_templated(template: str, *, to: str, subject: str, context: dict[str, Any]) -> None:
-    """Send `<template>.txt` with `<template>.html` beside it. Raises what the mail server raises."""
+def templated(template: str, *, to: str, subject: str, context: dict[str, Any]) -> EmailMultiAlternatives:
+    """A message made of `<template>.txt` with `<template>.html` beside it."""
     context = {"site_name": settings.SITE_NAME, "site_url": site_url("/"), **context}
     message = EmailMultiAlternatives(
         f"[{settings.SITE_NAME}] {' '.join(subject.split())}", render_to_string(f"{template}.txt", context), to=[to]
     )
     message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
-    message.send()
+    return message
+
+
+def send_templated(template: str, *, to: str, subject: str, context: dict[str, Any]) -> None:
+    """Send such a message now. Raises what the mail server raises."""
+    templated(template, to=to, subject=subject, context=context).send()
 
 
 def as_json(message: EmailMessage) -> dict[str, Any]:

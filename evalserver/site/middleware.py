@@ -103,4 +103,7 @@ def site_context(request: HttpRequest) -> dict[str, object]:
         "site_name": settings.SITE_NAME,
         "sign_in_providers": list(settings.SOCIALACCOUNT_PROVIDERS),
         "mail_folder": mail_folder_to_show(),
+        "site_contact": settings.SITE_CONTACT,
+        "imprint_url": settings.IMPRINT_URL,
+        "software_url": settings.SOFTWARE_URL,
     }

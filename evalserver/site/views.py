@@ -1,29 +1,57 @@
 """Pages that belong to no app: the home page, the health probe, and the forms of Django's error pages."""
 
+from dataclasses import dataclass
+
 import redis
 from django.db import DatabaseError, connection
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from axonem_eval.report import MetricExample, metric_svg
-from evalserver.benchmarks.models import Benchmark
+from evalserver.benchmarks.models import Benchmark, News, Picture
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import redis_client
+from evalserver.leaderboard.cache import anonymous_cache
+from evalserver.leaderboard.rows import Row
+from evalserver.leaderboard.selectors import best_of, may_see_ranking
 from evalserver.site import own_markup
 from evalserver.submissions.models import Submission, shown_to_all
 
+NEWS_SHOWN = 5
 
+
+@dataclass(frozen=True)
+class Card:
+    """A benchmark on the home page. best : None while nothing is ranked, or nobody may know."""
+
+    benchmark: Benchmark
+    picture: Picture | None
+    best: Row | None
+
+
+@anonymous_cache
 def home(request: HttpRequest) -> HttpResponse:
-    entries = Submission.objects.filter(shown_to_all(), phase__benchmark=OuterRef("pk")).order_by()
-    counted = entries.values("phase__benchmark").annotate(count=Count("pk")).values("count")
-    benchmarks = Benchmark.objects.annotate(entries=Coalesce(Subquery(counted), 0)).prefetch_related(
-        "volumes", OF_OPENING
-    )
+    listed = Submission.objects.filter(shown_to_all(), phase__benchmark=OuterRef("pk")).order_by()
+    by_benchmark = listed.values("phase__benchmark")
+    benchmarks = Benchmark.objects.annotate(
+        entries=Coalesce(Subquery(by_benchmark.annotate(n=Count("pk")).values("n")), 0),
+        teams=Coalesce(Subquery(by_benchmark.annotate(n=Count("team", distinct=True)).values("n")), 0),
+        last_entry_at=Subquery(by_benchmark.annotate(last=Max("created_at")).values("last")),
+    ).prefetch_related("volumes", OF_OPENING, "pictures")
     if not request.user.is_staff:
         benchmarks = benchmarks.filter(is_visible=True)
-    return render(request, "home.html", {"benchmarks": benchmarks})
+    cards = [_card(request, benchmark) for benchmark in benchmarks]
+    news = News.objects.filter(published_at__lte=timezone.now())[:NEWS_SHOWN]
+    return render(request, "home.html", {"cards": cards, "news": news})
+
+
+def _card(request: HttpRequest, benchmark: Benchmark) -> Card:
+    phase = benchmark.default_phase
+    best = best_of(benchmark, phase) if phase and may_see_ranking(request.user, phase) else None
+    return Card(benchmark, next(iter(benchmark.pictures.all()), None), best)
 
 
 def metric(request: HttpRequest) -> HttpResponse:

@@ -7,7 +7,6 @@ from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -141,15 +140,13 @@ class SubmissionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Hide from everybody but its team")
     def hide(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        rows = list(queryset.filter(hidden_at=None))
-        queryset.filter(hidden_at=None).update(hidden_at=timezone.now())
+        rows = [row for row in queryset if services.hide_submission(row)]
         self._log(request, rows, "hidden")
         messages.success(request, f"{len(rows)} hidden.")
 
     @admin.action(description="Show again")
     def show(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        rows = list(queryset.exclude(hidden_at=None))
-        queryset.update(hidden_at=None)
+        rows = [row for row in queryset if services.show_submission(row)]
         self._log(request, rows, "shown again")
         messages.success(request, f"{len(rows)} shown again.")
 

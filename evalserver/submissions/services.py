@@ -143,6 +143,15 @@ def withdraw_submission(submission: Submission) -> bool:
     return _set(submission, withdrawn_at=timezone.now(), published_at=None, filters={"withdrawn_at": None})
 
 
+def hide_submission(submission: Submission) -> bool:
+    """Hide it from everybody but its team and the organisers; also in a frozen ranking. False if it was hidden."""
+    return Submission.objects.filter(pk=submission.pk, hidden_at=None).update(hidden_at=timezone.now()) == 1
+
+
+def show_submission(submission: Submission) -> bool:
+    return Submission.objects.filter(pk=submission.pk, hidden_at__isnull=False).update(hidden_at=None) == 1
+
+
 def _set(submission: Submission, *, filters: dict[str, object] | None = None, **changes: object) -> bool:
     rows = Submission.objects.filter(pk=submission.pk, status=Submission.DONE_STATUS, **(filters or {}))
     rows = rows.exclude(phase__frozen_at__lte=timezone.now())

@@ -9,6 +9,7 @@ from evalserver.accounts.services import create_token
 from evalserver.accounts.teams import create_team, invite
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, TrainingFile
 from evalserver.benchmarks.preview import make_preview, store_preview
+from evalserver.benchmarks.services import request_participation
 from evalserver.submissions.evaluation import comparison
 from evalserver.submissions.models import Comparison, Submission
 from evalserver.uploads.services import create_upload
@@ -53,6 +54,7 @@ def fill() -> None:
     )
     create_token(user=ada, name="cluster", scopes=["read", "submit"])
     empty = make_benchmark(ready=False)
+    request_participation(benchmark=empty.benchmark, team=team, message="We trace long axons in cortex.")
     Benchmark.objects.filter(pk=empty.benchmark_id).update(name="Not yet open")
     ground_truth = phase.volumes.first().ground_truths.get()
     store_preview(ground_truth, make_preview(tiny_graph()))

@@ -47,9 +47,23 @@ FOR_ADA = {
     "account": "/accounts/",
 }
 FOR_ORGANISERS = {
+    "organise": "/organise/",
+    "organise-benchmarks": "/organise/benchmarks/",
+    "organise-benchmark": "/organise/benchmarks/{benchmark}/",
+    "organise-benchmark-form": "/organise/benchmarks/{benchmark}/edit/",
+    "organise-volume-form": "/organise/benchmarks/{benchmark}/volumes/a/",
+    "organise-phase-form": "/organise/benchmarks/{benchmark}/phases/test/",
+    "organise-ground-truth-form": "/organise/benchmarks/{benchmark}/volumes/a/ground-truth/",
+    "organise-ground-truths": "/organise/ground-truth/",
+    "organise-ground-truth": "/organise/ground-truth/{ground_truth}/",
+    "organise-requests": "/organise/requests/",
+    "organise-submissions": "/organise/submissions/",
+    "organise-queue": "/organise/queue/",
+    "organise-log": "/organise/log/",
+}
+IN_THE_ADMIN = {
     "admin": "/admin/",
     "admin-ground-truth": "/admin/benchmarks/groundtruth/{ground_truth}/change/",
-    "admin-queue": "/admin/queue/",
 }
 
 
@@ -113,8 +127,13 @@ def test_pages_of_a_participant(ada, name, screenshots):
 
 @pytest.mark.parametrize("name", FOR_ORGANISERS)
 def test_pages_of_an_organiser(organiser, name, screenshots):
+    assert organiser.look(FOR_ORGANISERS[name], name, screenshots) == []
+
+
+@pytest.mark.parametrize("name", IN_THE_ADMIN)
+def test_pages_of_the_admin(organiser, name, screenshots):
     """Django's own admin is not ours to mend: pictures, and that nothing of ours is missing there."""
     failed = []
     organiser.page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
-    organiser.look(FOR_ORGANISERS[name], name, screenshots)
+    organiser.look(IN_THE_ADMIN[name], name, screenshots)
     assert [url for url in failed if not url.endswith("favicon.ico")] == []

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from axonem_eval.scoring import erl_interval, score_nodes
 from evalserver.site import render_markdown
@@ -87,6 +89,39 @@ def test_public_ground_truth_tells_where_the_errors_are(client, public):
     assert int(rows[0]["x_voxel"]) in (39, 40)
     axons = client.get(reverse("volume_table", args=[submission.code, "a", "axons"])).content.decode()
     assert [row["splits"] for row in csv.DictReader(io.StringIO(axons))] == ["1", "0", "0"]
+
+
+def test_the_page_says_in_words_what_costs_and_what_fixing_the_worst_gives(client, public):
+    page = page_of(client, score_for_real(public, split_axons(at=40, count=2)))
+    # Axons of 2.85 um; two of them cut into 1.17 and 1.65: (2 (1.17² + 1.65²) + 2.85²) / 8.55 = 1.91.
+    assert "Splits cost 0.94 µm of 2.85." in page
+    assert "Fixing the two worst errors would raise the ERL from 1.91 to 2.85." in page
+    assert "#against-splits" in page
+
+
+def test_what_fixing_would_give_is_not_told_of_hidden_ground_truth(client, phase):
+    submission = score_for_real(phase, split_axons())
+    Evaluation.objects.update(report={**Evaluation.objects.get().report, "worst_fixed": {"errors": 2, "erl_nm": 1.0}})
+    assert "would raise the ERL" not in page_of(client, submission)
+    assert "worst_fixed" not in client.get(reverse("result_json", args=[submission.code])).content.decode()
+
+
+def test_the_page_tells_the_place_among_all(client, public):
+    best = score_for_real(public)
+    middle = score_for_real(public, split_axons(count=1))
+    private = score_for_real(public, split_axons(count=2), published_at=None)
+    assert re.search(r"Place</dt><dd>1 <small>of 2", page_of(client, best))
+    assert re.search(r"Place</dt><dd>2 <small>of 2", page_of(client, middle))
+    client.force_login(private.team.members.get())
+    assert re.search(r"if it were published</dt><dd>3 <small>of 3", page_of(client, private))
+
+
+def test_the_place_is_not_told_while_the_ranking_is_hidden(client, public):
+    submission = score_for_real(public)
+    public.ranking_hidden_until = timezone.now() + timedelta(days=1)
+    public.save()
+    client.force_login(submission.team.members.get())
+    assert "Place" not in page_of(client, submission)
 
 
 def test_hidden_ground_truth_gives_no_figure_of_a_single_axon(client, phase):

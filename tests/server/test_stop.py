@@ -36,7 +36,7 @@ def organiser(client):
 
 
 def press_stop(client, job):
-    return client.post(reverse("admin:stop_job"), {"job": job.task_id}, follow=True).content.decode()
+    return client.post(reverse("organise_stop_job"), {"job": job.task_id}, follow=True).content.decode()
 
 
 def readers_below(pid: int) -> list[psutil.Process]:
@@ -172,7 +172,7 @@ def jobs():
 def test_every_other_kind_of_job_can_be_stopped(client, organiser, empty_queue, which):
     job = jobs()[which]
     type(job).objects.filter(pk=job.pk).update(status=RUNNING, heartbeat_at=timezone.now())
-    assert job.task_id in client.get(reverse("admin:queue")).content.decode()
+    assert job.task_id in client.get(reverse("organise_queue")).content.decode()
     press_stop(client, job)
     job.refresh_from_db()
     assert (job.status, job.complaints[0]["code"]) == (REJECTED, "stopped")
@@ -208,7 +208,7 @@ def test_only_organisers_who_may_change_submissions_stop_them(client, empty_queu
 
 @pytest.mark.parametrize("job", ["", "x", "submissions.submission-", "auth.user-1", "submissions.submission-99"])
 def test_a_name_of_no_job_stops_nothing(client, organiser, empty_queue, job):
-    assert "no such job" in client.post(reverse("admin:stop_job"), {"job": job}, follow=True).content.decode()
+    assert "no such job" in client.post(reverse("organise_stop_job"), {"job": job}, follow=True).content.decode()
 
 
 def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organiser, empty_queue):
@@ -217,12 +217,12 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
     Upload.objects.create(
         user=organiser, file_name="seg.h5", size_bytes=1, status=FAILED, incident_id="cd34", expires_at=timezone.now()
     )
-    page = client.get(reverse("admin:queue")).content.decode()
+    page = client.get(reverse("organise_queue")).content.decode()
     assert "ab12" in page
     assert "cd34" in page
 
 
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):
-    page = client.get(reverse("admin:queue")).content.decode()
+    page = client.get(reverse("organise_queue")).content.decode()
     for wall in walls():
         assert wall.keeps_from in page

@@ -3,10 +3,18 @@
 import os
 import signal
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import nn
+
 from axonem_eval.errors import InputError
+from baselines.affinity_unet.model import ResidualUNet
+from baselines.common.config_file import config_from
+from tests.training.cells import SMALL, cells
 
 
 def begin(folder: Path, item: int) -> int:
@@ -52,3 +60,13 @@ def fail(folder: Path, item: int) -> None:
     """Item 1 divides by nothing."""
     if item == 1:
         raise ZeroDivisionError("by nothing")
+
+
+@lru_cache(maxsize=1)
+def small_network() -> tuple[nn.Module, np.ndarray]:
+    """An untrained network and (10,40,44) grey values, the same in each process."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = ResidualUNet(config_from(SMALL).model).eval()
+    nn.init.normal_(model.head.weight, std=0.3)
+    return model, cells((10, 40, 44))[0]

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 pytest.importorskip("distributed")
+pytest.importorskip("torch")
 
 from axonem_eval.errors import InputError
 from baselines.common.blockwise import Ledger

@@ -7,7 +7,6 @@ import pytest
 
 from baselines.common.blockwise import Ledger, OtherJob, blocks
 from baselines.ffn.agglomerate import (
-    MergeOptions,
     ScoreTable,
     asking,
     comparing_at,
@@ -15,9 +14,10 @@ from baselines.ffn.agglomerate import (
     read_scores,
     smaller_voxels,
 )
+from baselines.ffn.config import AgglomerateConfig
 from baselines.ffn.decision_points import DecisionPoints, decision_points, joined_points
 from baselines.ffn.flood import FloodOptions, finish
-from baselines.ffn.resegment import Comparison, Resegmenter, ResegmentOptions, canvas_box
+from baselines.ffn.resegment import Comparison, Resegmenter, canvas_box
 from tests.training.flood_steps import bright_step
 
 ONE_NM = (1.0, 1.0, 1.0)
@@ -110,9 +110,9 @@ def split_tube() -> tuple[np.ndarray, np.ndarray]:
 
 
 def resegmenter(step=bright_step, **options) -> Resegmenter:
-    sizes = {"radius_zyx": (15, 15, 25), "analysis_radius_zyx": (11, 11, 21), "exclusion_radius_zyx": (2, 2, 2)}
+    sizes = {"radius": (15, 15, 25), "analysis_radius": (11, 11, 21), "exclusion_radius": (2, 2, 2)}
     flood = FloodOptions(disconnected=-1.0)
-    return Resegmenter(step, FOV, DELTAS, ONE_NM, flood, ResegmentOptions(**{**sizes, **options}))
+    return Resegmenter(step, FOV, DELTAS, ONE_NM, flood, AgglomerateConfig(**{**sizes, **options}))
 
 
 def ask(a, b, point=(15, 10, 30), step=bright_step, **options) -> Comparison:
@@ -128,7 +128,7 @@ def compare(image, labels, point) -> Comparison:
 def is_merge(*rows: Comparison, **options) -> list[bool]:
     none = np.zeros(len(rows), np.uint64)
     points = DecisionPoints(none, none, np.zeros((len(rows), 3), np.int64), np.zeros(len(rows)), none.astype(np.int64))
-    return ScoreTable.of(points, list(rows)).accepted(MergeOptions(**options)).tolist()
+    return ScoreTable.of(points, list(rows)).accepted(AgglomerateConfig(**options)).tolist()
 
 
 def test_two_parts_of_one_tube_find_each_other():
@@ -271,6 +271,6 @@ def test_points_asked_before_a_kill_are_not_asked_again(tmp_path):
     with pytest.raises(OtherJob):
         Ledger(tmp_path, {"segmentation": "another"})
     table.save(tmp_path / "scores.npz")
-    merged = ScoreTable.load(tmp_path / "scores.npz").accepted(MergeOptions())
-    assert merged.tolist() == table.accepted(MergeOptions()).tolist()
+    merged = ScoreTable.load(tmp_path / "scores.npz").accepted(AgglomerateConfig())
+    assert merged.tolist() == table.accepted(AgglomerateConfig()).tolist()
     assert list(zip(points.a[merged].tolist(), points.b[merged].tolist(), strict=True)) == [(4, 9)]

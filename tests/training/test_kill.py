@@ -56,8 +56,8 @@ def run(folder, stage: str = "none", deadline: int = 0) -> int:
 
 def test_killed_in_both_stages_it_ends_like_an_undisturbed_run(tmp_path):
     assert run(tmp_path / "whole") == 0
-    # of 2 x 12 blocks: one kill among the fragments, one in the region graph
-    for stage, deadline in (("predict", 23), ("segment", 9), ("segment", 18)):
+    # of 2 x 12 blocks: one kill among the fragments, one in the region graph after the 3 fragments that are left
+    for stage, deadline in (("predict", 23), ("segment", 9), ("segment", 8)):
         assert run(tmp_path / "killed", stage, deadline) == -signal.SIGKILL
     assert run(tmp_path / "killed") == 0
     whole, killed = (tmp_path / name for name in ("whole", "killed"))

@@ -180,30 +180,3 @@ def test_a_file_is_read_box_by_box(model, small, tmp_path):
     stored = predict(model, raw, tmp_path / "a.zarr", small.predict, quiet=True)
     held = predict(model, RAW[1:9, :, 5:45], tmp_path / "b.zarr", small.predict, quiet=True)
     assert np.array_equal(stored[:], held[:])
-
-
-def test_a_tile_that_another_worker_holds_is_waited_for(model, small, tmp_path):
-    import threading
-
-    from baselines.common.blockwise import Ledger
-
-    whole = run(model, small, tmp_path / "whole.zarr")
-    job = tmp_path / "whole.zarr.progress" / "job.json"
-    (tmp_path / "shared.zarr.progress").mkdir()
-    (tmp_path / "shared.zarr.progress" / "job.json").write_text(job.read_text())
-    held, release = threading.Event(), threading.Event()
-
-    def other_worker() -> None:
-        import json
-
-        with Ledger(tmp_path / "shared.zarr.progress", json.loads(job.read_text())).claim("tile-00000"):
-            held.set()
-            release.wait(20)
-
-    worker = threading.Thread(target=other_worker)
-    worker.start()
-    held.wait(20)
-    threading.Timer(0.8, release.set).start()  # dies without having finished the tile
-    assert np.array_equal(run(model, small, tmp_path / "shared.zarr"), whole)
-    assert release.is_set()
-    worker.join()

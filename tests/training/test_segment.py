@@ -12,6 +12,7 @@ from baselines.affinity_unet.config import SegmentConfig  # noqa: E402
 from baselines.affinity_unet.hierarchy import segment_array  # noqa: E402
 from baselines.affinity_unet.segment import build_hierarchy, write_segmentation  # noqa: E402
 from baselines.affinity_unet.work_folder import WorkFolder  # noqa: E402
+from baselines.common.cluster import Cluster  # noqa: E402
 from baselines.common.evaluate import overlaps  # noqa: E402
 
 SHAPE = (20, 48, 52)
@@ -115,9 +116,10 @@ def test_a_broken_run_goes_on_to_the_same_result(store, tmp_path, after):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_same_result(store, tmp_path):
+def test_two_workers_give_the_same_result(store, tmp_path):
     one = build_hierarchy(store, tmp_path / "one", CONFIG, quiet=True)
-    two = build_hierarchy(store, tmp_path / "two", CONFIG, quiet=True, processes=2)
+    with Cluster(workers=2) as cluster:
+        two = build_hierarchy(store, tmp_path / "two", CONFIG, cluster=cluster, quiet=True)
     assert np.array_equal(one.united, two.united)
     assert np.array_equal(one.tree.score, two.tree.score)
 

@@ -16,12 +16,14 @@ torch = pytest.importorskip("torch")
 
 from axonem_eval.errors import InputError  # noqa: E402
 from baselines.affinity_unet.batches import fitting_workers  # noqa: E402
-from baselines.affinity_unet.config import HolesConfig, ScheduleConfig, TrainConfig  # noqa: E402
+from baselines.affinity_unet.config import HolesConfig, TrainConfig  # noqa: E402
 from baselines.affinity_unet.networks import load_model  # noqa: E402
 from baselines.affinity_unet.predict import forward  # noqa: E402
-from baselines.affinity_unet.train import learning_rate, train  # noqa: E402
+from baselines.affinity_unet.train import train  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from baselines.common.config import ScheduleConfig  # noqa: E402
 from baselines.common.data import load_volumes  # noqa: E402
+from baselines.common.schedule import learning_rate  # noqa: E402
 
 TRAPEZOID = ScheduleConfig("trapezoid", warmup_steps=10, cooldown_steps=20)
 

@@ -59,8 +59,10 @@ class BenchmarkPage(Schema):
 
 
 class VolumeScoreOut(Schema):
+    """erl_nm, normalized_erl : null where a paper prints only the other."""
+
     volume: str
-    erl_nm: float
+    erl_nm: float | None
     normalized_erl: float | None
 
 

@@ -42,6 +42,12 @@ def nm_as_um(value: Figure) -> str:
 
 
 @register.filter
+def gain(value: Figure) -> str:
+    """A small part of an ERL in nm, shown in um."""
+    return EM_DASH if value is None or value == "" else f"{value / 1000:,.3f}"
+
+
+@register.filter
 def cable(value: float | None) -> str:
     """A length of cable in nm, shown in um: without decimals from 100 um on."""
     return f"{value / 1000:,.0f}" if value is not None and value >= 1e5 else nm_as_um(value)

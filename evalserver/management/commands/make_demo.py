@@ -17,7 +17,7 @@ class Command(BaseCommand):
         try:
             submissions = demo.make_demo(Benchmark.objects.get(slug="demo"))
         except TimeoutError as error:
-            raise CommandError(f"{error}. Is a worker running? See the page /admin/queue/ and its log.") from None
+            raise CommandError(f"{error}. Is a worker running? x and its log.") from None
         for submission in submissions:
             score = submission.scores.order_by("-created_at", "-pk").first()
             result = (

@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.utils import timezone
 
@@ -31,7 +31,7 @@ COLUMNS = [
 ARCHIVED = ("slug", "name", "summary", "description", "rules", "citation", "scoring_variant")
 
 
-def export_benchmark(benchmark: Benchmark, path: Path) -> dict[str, int]:
+def export_benchmark(benchmark: Benchmark, target: Path | IO[bytes]) -> dict[str, int]:
     """Write benchmark.json, submissions.json and evaluations.csv into a zip; how many rows of each.
 
     Teams are named, people are not. Skeletons, node labels and uploaded files stay where they are; their
@@ -40,7 +40,7 @@ def export_benchmark(benchmark: Benchmark, path: Path) -> dict[str, int]:
     submissions = [_submission(row) for row in _submissions(benchmark)]
     rows = list(_rows(benchmark))
     table = csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("benchmark.json", _json(_benchmark(benchmark)))
         archive.writestr("submissions.json", _json(submissions))
         archive.writestr("evaluations.csv", table)

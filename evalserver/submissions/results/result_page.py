@@ -26,6 +26,28 @@ class Loss:
     per_mm: float | None
 
 
+# What to do about each kind of error: a sentence, and where docs/diagnosis.md goes on.
+ADVICE = {
+    "split": (
+        "Join fragments more readily, for instance at a lower agglomeration threshold, and look at sections that are "
+        "missing or shifted: axons break there first.",
+        "against-splits",
+    ),
+    "merged": (
+        "Join less readily. A merger strikes whole runs in every axon that it touches, so a single wrong join can cost "
+        "more than many splits.",
+        "against-mergers",
+    ),
+    "omitted": (
+        "Label more of the thin axons: lower the threshold of the foreground, erode less, and keep small fragments.",
+        "against-omissions",
+    ),
+}
+# Less than this part of the ceiling is not worth a word.
+NEGLIGIBLE = 0.005
+COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
 @dataclass(frozen=True)
 class VolumeResult:
     """One volume of a result page. report : as disclosure.shown_report, empty where its figures are withheld."""
@@ -93,6 +115,34 @@ class VolumeResult:
         ]
 
     @property
+    def worst_losses(self) -> list[Loss]:
+        """Kinds of error that matter, the worst first."""
+        mattering = [loss for loss in self.losses if loss.share >= NEGLIGIBLE]
+        return sorted(mattering, key=lambda loss: -loss.lost_nm)
+
+    @property
+    def why(self) -> str:
+        """In words: what each kind of error costs, and what fixing the worst errors would give."""
+        ceiling = self.report["gt_erl_nm"]
+        if not self.worst_losses:
+            return "It follows the axons nearly without error."
+        first, *others = self.worst_losses
+        words = f"{first.label} cost {_um(first.lost_nm)} µm of {_um(ceiling)}"
+        words += "".join(f", {loss.label.lower()} {_um(loss.lost_nm)}" for loss in others)
+        fixed = self.report.get("worst_fixed") if self.is_public else None
+        if not fixed or not fixed["errors"]:
+            return f"{words}."
+        which = "the only error" if fixed["errors"] == 1 else f"the {COUNTED[fixed['errors']]} worst errors"
+        return (
+            f"{words}. Fixing {which} would raise the ERL from {_um(self.report['erl_nm'])} to {_um(fixed['erl_nm'])}."
+        )
+
+    @property
+    def advice(self) -> list[tuple[str, str, str]]:
+        """What to do next: (kind of error, sentence, heading in docs/diagnosis.md), for what costs most."""
+        return [(loss.label, *ADVICE[loss.kind]) for loss in self.worst_losses[:1]]
+
+    @property
     def bins(self) -> list[dict[str, Any]]:
         """Length classes that have axons, each with its name; axons None: too few for their ERL to be shown."""
         bins = self.report["length_bins"]
@@ -125,3 +175,7 @@ class VolumeResult:
     def survival_plot(self) -> SafeString | str:
         survival = self.report["run_survival"]
         return own_markup(plots.survival_plot(survival)) if len(survival["length_nm"]) > 1 else ""
+
+
+def _um(nm: float) -> str:
+    return f"{nm / 1000:.2f}"

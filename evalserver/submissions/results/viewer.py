@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.viewer import error_marks, layer, likely_marks, viewer_state
+from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, viewer_state
+from evalserver.benchmarks.models import TrainingFile, Volume
 from evalserver.submissions.models import Evaluation
 
 MOST_MARKS = 200
@@ -23,19 +24,28 @@ def client_files() -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir() if path.suffix != ".map"}
 
 
-def state(evaluation: Evaluation, *, segmentation: str, ground_truth: str) -> dict[str, Any]:
+def state(
+    evaluation: Evaluation, *, image: str, segmentation: str, ground_truth: str, error: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Neuroglancer's state for a result on public ground truth.
 
-    segmentation, ground_truth : absolute addresses below which the stored files are served.
+    image, segmentation, ground_truth : absolute addresses below which the stored files are served; no image: empty.
+    error : of the report's worst; the view opens there, close up, with what it touches.
     """
     volume = evaluation.volume_file.volume
     diagnosis: dict[str, Any] = evaluation.volume_file.diagnosis.report or {}
-    layers = [
+    segments = [row["segment"] for row in diagnosis["longest_segments"][:MOST_SEGMENTS]]
+    axons = [row["skeleton_id"] for row in evaluation.report.get("worst_axons", [])]
+    if error:
+        segments = [error[name] for name in ("segment", "other_segment") if error[name] != "0"]
+        axons = [error[name] for name in ("skeleton_id", "other_skeleton_id") if error[name] != "0"]
+    layers = [layer("image", "EM", f"precomputed://{image}")] if image else []
+    layers += [
         layer(
             "segmentation",
             "segmentation",
             f"precomputed://{segmentation}",
-            segments=[row["segment"] for row in diagnosis["longest_segments"][:MOST_SEGMENTS]],
+            segments=segments,
             notSelectedAlpha=0.2,
             tab="segments",
         ),
@@ -43,10 +53,23 @@ def state(evaluation: Evaluation, *, segmentation: str, ground_truth: str) -> di
             "segmentation",
             "ground truth",
             f"precomputed://{ground_truth}",
-            segments=[row["skeleton_id"] for row in evaluation.report.get("worst_axons", [])],
+            segments=axons,
             tab="segments",
         ),
     ]
     marks = error_marks(evaluation.report.get("top_errors", []), MOST_MARKS) | likely_marks(diagnosis, MOST_MARKS)
     title = f"{evaluation.volume_file.submission.method_name}, {volume.name}"
-    return viewer_state(VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx), layers, marks, title)
+    spec = VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx)
+    shown = viewer_state(spec, layers, marks, title)
+    return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
+
+
+def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[str, Any]:
+    """Neuroglancer's state for EM alone. image : absolute address of its files."""
+    return viewer_state(spec, [layer("image", "EM", f"precomputed://{image}")], {}, data_file.title)
+
+
+def image_of(volume: Volume) -> TrainingFile | None:
+    """The EM of a volume, where a worker has made it ready for the viewer."""
+    shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
+    return shown.first()

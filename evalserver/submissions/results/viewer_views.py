@@ -1,6 +1,8 @@
 """Neuroglancer, served from this server: its client, the state of a result, and the files that it shows."""
 
+import json
 import mimetypes
+from typing import Any
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
@@ -10,12 +12,15 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from evalserver.benchmarks.models import GroundTruth
+from axonem_eval.spec import VolumeSpec
+from evalserver.benchmarks import images
+from evalserver.benchmarks.models import GroundTruth, TrainingFile
 from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import viewer
+from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.results.views import volume_result
 
 # Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
@@ -69,7 +74,49 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
     }
     absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
-    return JsonResponse(viewer.state(found.evaluation, **absolute))
+    image = viewer.image_of(found.volume)
+    absolute["image"] = _image_address(request, image) if image else ""
+    return JsonResponse(viewer.state(found.evaluation, **absolute, error=_asked_error(request, found)))
+
+
+def _asked_error(request: HttpRequest, found: VolumeResult) -> dict[str, Any] | None:
+    """The error that ?error=3 asks for, from 1; None where none is asked for. 404 for one that is not listed."""
+    asked = request.GET.get("error")
+    if asked is None:
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked) <= len(found.top_errors):
+        raise Http404
+    return found.top_errors[int(asked) - 1]
+
+
+def _image_address(request: HttpRequest, image: TrainingFile) -> str:
+    return request.build_absolute_uri(reverse("image_file", args=[image.benchmark.slug, image.pk, ""]))
+
+
+def image_state(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """EM of a benchmark, as Neuroglancer shows it."""
+    image = _image(request, slug, pk)
+    if image is None:
+        raise Http404
+    with default_storage.open(f"{images.folder_of(image)}/info") as file:
+        scale = json.load(file)["scales"][0]
+    z, y, x = scale["size"][::-1]
+    size_z, size_y, size_x = scale["resolution"][::-1]
+    spec = VolumeSpec((z, y, x), (size_z, size_y, size_x))
+    return JsonResponse(viewer.image_state(image, spec, _image_address(request, image)))
+
+
+def image_file(request: HttpRequest, slug: str, pk: int, name: str) -> FileResponse:
+    """A file of EM that is shown."""
+    image = _image(request, slug, pk)
+    if image is None or not images.NAME.fullmatch(name):
+        raise Http404
+    return _stored(f"{images.folder_of(image)}/{name}")
+
+
+def _image(request: HttpRequest, slug: str, pk: int) -> TrainingFile | None:
+    benchmark = visible_benchmark_or_404(request, slug)
+    return benchmark.training_files.filter(pk=pk, view_files__gt=0).select_related("benchmark").first()
 
 
 def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:

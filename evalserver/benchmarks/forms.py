@@ -1,0 +1,115 @@
+"""Forms of organisers: benchmarks, volumes, phases and ground truth, on their own pages and in the admin."""
+
+from typing import Any, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from axonem_eval.errors import InputError
+from evalserver.benchmarks import services
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+
+
+class BenchmarkForm(forms.ModelForm):
+    """What a benchmark's page says, and who sees it."""
+
+    url = forms.URLField(label="Web page", required=False, assume_scheme="https")
+
+    class Meta:
+        model = Benchmark
+        fields = [
+            *["name", "slug", "summary", "description", "rules", "citation", "url"],
+            *["is_visible", "requires_approval", "scoring_variant", "position"],
+        ]
+        labels = {"slug": "Short name, for the address"}
+        help_texts = {"description": "Markdown", "rules": "Markdown"}
+
+    def clean_scoring_variant(self) -> str:
+        wanted: str = self.cleaned_data["scoring_variant"]
+        known = self.instance if self.instance.pk else None
+        try:
+            services.require_variant(wanted, known)
+        except InputError as error:
+            raise ValidationError(error.complaints[0].message) from None
+        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
+            raise ValidationError(complaint)
+        return wanted
+
+
+class AddedOnPurpose(forms.ModelForm):
+    """A row that somebody has added counts, also where all of its values are the defaults."""
+
+    def has_changed(self) -> bool:
+        return self.instance.pk is None or super().has_changed()
+
+
+class VolumeForm(AddedOnPurpose):
+    """Shape, voxel size and scoring of a volume."""
+
+    class Meta:
+        model = Volume
+        fields = [
+            *["name", "slug", "tissue", "position", "shape_z", "shape_y", "shape_x"],
+            *["voxel_z_nm", "voxel_y_nm", "voxel_x_nm", "tolerance_nodes", "min_length_um", "target_voxel_nm"],
+            "ground_truth_public",
+        ]
+
+    def clean_tolerance_nodes(self) -> int:
+        wanted: int = self.cleaned_data["tolerance_nodes"]
+        if self.instance.pk and "tolerance_nodes" in self.changed_data:
+            frozen = services.frozen_phases(self.instance)
+            if frozen:
+                raise ValidationError(f"The ranking of {frozen} is frozen: unfreeze it before the tolerance changes.")
+        return wanted
+
+    def clean_ground_truth_public(self) -> bool:
+        public: bool = self.cleaned_data["ground_truth_public"]
+        if self.instance.benchmark_id and not public:
+            hidden = Volume(name=self.cleaned_data.get("name", ""))
+            if complaint := services.hidden_complaint(self.instance.benchmark.scoring_variant, [hidden]):
+                raise ValidationError(complaint)
+        return public
+
+
+class PhaseForm(AddedOnPurpose):
+    """Offers the volumes of the phase's benchmark. Without a choice the phase gets all of them."""
+
+    class Meta:
+        model = Phase
+        fields = [
+            *["name", "slug", "kind", "volumes", "opens_at", "closes_at", "submissions_per_day", "submissions_total"],
+            *["ranking_hidden_until", "frozen_at"],
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.ModelMultipleChoiceField, self.fields["volumes"])
+        if self.instance.benchmark_id:  # a new row of the admin has none yet: the admin says what it offers
+            field.queryset = Volume.objects.filter(benchmark=self.instance.benchmark_id)
+        field.required = False
+        field.help_text = "None chosen: all volumes of the benchmark"
+
+    def clean_volumes(self) -> Any:
+        wanted = self.cleaned_data["volumes"]
+        if self.instance.pk and self.instance.is_frozen and set(wanted) != set(self.instance.volumes.all()):
+            raise ValidationError("The ranking is frozen: unfreeze it before its volumes change.")
+        return wanted
+
+
+class GroundTruthForm(forms.ModelForm):
+    """A new version of a volume's ground truth."""
+
+    class Meta:
+        model = GroundTruth
+        fields = ["source_kind", "source_file", "dataset", "no_merge_mask"]
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        file, kind = data.get("source_file"), data.get("source_kind")
+        if file and kind:
+            is_bundle = file.name.endswith(".npz")
+            if is_bundle != (kind == GroundTruth.Source.BUNDLE):
+                raise ValidationError(
+                    {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
+                )
+        return data

@@ -1,0 +1,37 @@
+"""Routes of the organisers' pages."""
+
+from django.urls import path
+
+from evalserver.organisers import benchmark_views, views
+
+urlpatterns = [
+    path("", views.dashboard, name="organise"),
+    path("requests/", views.requests, name="organise_requests"),
+    path("requests/<int:pk>/", views.answer, name="organise_answer"),
+    path("submissions/", views.submissions, name="organise_submissions"),
+    path("submissions/change/", views.change_submissions, name="organise_change_submissions"),
+    path("queue/", views.queue, name="organise_queue"),
+    path("queue/stop/", views.stop_job, name="organise_stop_job"),
+    path("log/", views.audit_log, name="organise_audit_log"),
+    path("benchmarks/", benchmark_views.benchmarks, name="organise_benchmarks"),
+    path("new-benchmark/", benchmark_views.add_benchmark, name="organise_add_benchmark"),
+    path("benchmarks/<slug:slug>/", benchmark_views.benchmark, name="organise_benchmark"),
+    path("benchmarks/<slug:slug>/edit/", benchmark_views.edit_benchmark, name="organise_edit_benchmark"),
+    path("benchmarks/<slug:slug>/rescore/", benchmark_views.rescore, name="organise_rescore"),
+    path("benchmarks/<slug:slug>/export.zip", views.export, name="organise_export"),
+    path("benchmarks/<slug:slug>/new-volume/", benchmark_views.add_volume, name="organise_add_volume"),
+    path("benchmarks/<slug:slug>/new-phase/", benchmark_views.add_phase, name="organise_add_phase"),
+    path("benchmarks/<slug:slug>/volumes/<slug:volume>/", benchmark_views.edit_volume, name="organise_edit_volume"),
+    path(
+        "benchmarks/<slug:slug>/volumes/<slug:volume>/ground-truth/",
+        benchmark_views.add_ground_truth,
+        name="organise_add_ground_truth",
+    ),
+    path("benchmarks/<slug:slug>/phases/<slug:phase>/", benchmark_views.edit_phase, name="organise_edit_phase"),
+    path(
+        "benchmarks/<slug:slug>/phases/<slug:phase>/freeze/", benchmark_views.freeze_phase, name="organise_freeze_phase"
+    ),
+    path("ground-truth/", benchmark_views.ground_truths, name="organise_ground_truths"),
+    path("ground-truth/<int:pk>/", benchmark_views.ground_truth, name="organise_ground_truth"),
+    path("ground-truth/<int:pk>/change/", benchmark_views.change_ground_truth, name="organise_change_ground_truth"),
+]

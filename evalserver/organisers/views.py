@@ -1,0 +1,155 @@
+"""Dashboard, requests to take part, submissions, queue, audit log and export."""
+
+from tempfile import TemporaryFile
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from evalserver.accounts.requests import AuthenticatedRequest
+from evalserver.benchmarks import services as benchmark_services
+from evalserver.benchmarks.models import Benchmark, Participation
+from evalserver.jobs.health import NotStopped, queue_health, stop
+from evalserver.organisers import selectors
+from evalserver.organisers.access import note, organiser
+from evalserver.submissions import services
+from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.rescore import rescore_submission
+from evalserver.submissions.models import Submission
+from evalserver.submissions.results.archive import export_benchmark
+
+PAGE_SIZE = 50
+
+
+@organiser()
+def dashboard(request: AuthenticatedRequest) -> HttpResponse:
+    return render(request, "organisers/dashboard.html", selectors.overview(request.user))
+
+
+def _page(request: AuthenticatedRequest, rows: QuerySet[Any]) -> Any:
+    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+
+
+@organiser("benchmarks.view_participation", "benchmarks.change_participation")
+def requests(request: AuthenticatedRequest) -> HttpResponse:
+    rows = Participation.objects.select_related("team", "benchmark", "decided_by")
+    waiting = Participation.Status.REQUESTED
+    context = {
+        "waiting": rows.filter(status=waiting).order_by("requested_at"),
+        "page": _page(request, rows.exclude(status=waiting).order_by("-decided_at")),
+    }
+    return render(request, "organisers/requests.html", context)
+
+
+ANSWERS = {"approve": Participation.Status.APPROVED, "decline": Participation.Status.DECLINED}
+
+
+@require_POST
+@organiser("benchmarks.change_participation")
+def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Approve or decline a request to take part; the team is mailed."""
+    row = get_object_or_404(Participation.objects.select_related("team", "benchmark"), pk=pk)
+    status = ANSWERS.get(request.POST.get("answer", ""))
+    if status is None:
+        raise Http404
+    if benchmark_services.decide_participation(participation=row, status=status, by=request.user):
+        note(request.user, row, status.value)
+        messages.success(request, f"{row.team}: {status.value}. Its members are told by mail.")
+    return redirect("organise_requests")
+
+
+@organiser("submissions.view_submission", "submissions.change_submission")
+def submissions(request: AuthenticatedRequest) -> HttpResponse:
+    asked = {name: request.GET.get(name, "") for name in ("q", "status", "benchmark")}
+    rows = selectors.submissions(text=asked["q"], status=asked["status"], benchmark=asked["benchmark"])
+    context = {
+        "page": _page(request, rows),
+        "asked": asked,
+        "statuses": selectors.STATUSES,
+        "benchmarks": Benchmark.objects.all(),
+        "actions": [(name, words) for name, (words, _) in ACTIONS.items()],
+        "here": request.get_full_path(),
+    }
+    return render(request, "organisers/submissions.html", context)
+
+
+def _rescore(row: Submission) -> bool:
+    return rescore_submission(row.pk) in ("rescored", "queued")
+
+
+def _diagnose(row: Submission) -> bool:
+    return row.status == Submission.DONE_STATUS and request_diagnoses(row) > 0
+
+
+# What a button says, and the change, False where it is not possible or was made before.
+ACTIONS = {
+    "hide": ("Hide from everybody but its team", services.hide_submission),
+    "show": ("Show again", services.show_submission),
+    "again": ("Evaluate again (failed or rejected; does not count)", services.retry_submission),
+    "rescore": ("Re-score", _rescore),
+    "diagnose": ("Diagnose", _diagnose),
+}
+
+
+@require_POST
+@organiser("submissions.change_submission")
+def change_submissions(request: AuthenticatedRequest) -> HttpResponse:
+    """Carry out one action on the submissions that are ticked."""
+    words, change = ACTIONS.get(request.POST.get("action", ""), ("", None))
+    if change is None:
+        raise Http404
+    chosen = list(Submission.objects.filter(code__in=request.POST.getlist("code")))
+    done = [row for row in chosen if change(row)]
+    for row in done:
+        note(request.user, row, words)
+    if not chosen:
+        messages.error(request, "Tick the submissions first.")
+    else:
+        say = messages.success if len(done) == len(chosen) else messages.warning
+        say(request, f"{words}: {len(done)} of {len(chosen)}.")
+    return redirect(f"{request.path.removesuffix('change/')}?{request.POST.get('state', '')}")
+
+
+@organiser()
+def queue(request: AuthenticatedRequest) -> HttpResponse:
+    """Workers, waiting, running and failed jobs; `?part=state` is the part that the page fetches again."""
+    template = "organisers/_queue.html" if request.GET.get("part") == "state" else "organisers/queue.html"
+    return render(request, template, {"health": queue_health()})
+
+
+@require_POST
+@organiser()
+def stop_job(request: AuthenticatedRequest) -> HttpResponse:
+    """End one job that waits or runs; `stop` looks whether this organiser may."""
+    try:
+        job = stop(request.POST.get("job", ""), by=request.user)
+    except NotStopped as reason:
+        messages.error(request, str(reason))
+    else:
+        messages.success(request, f"{job} is stopped. Its worker is free within a few seconds.")
+    return redirect("organise_queue")
+
+
+@organiser("admin.view_logentry")
+def audit_log(request: AuthenticatedRequest) -> HttpResponse:
+    text = request.GET.get("q", "")
+    return render(
+        request, "organisers/audit_log.html", {"page": _page(request, selectors.audit_log(text)), "text": text}
+    )
+
+
+@organiser("benchmarks.change_benchmark")
+def export(request: AuthenticatedRequest, slug: str) -> FileResponse:
+    """The archive of a benchmark, with exact scores on hidden ground truth."""
+    benchmark = get_object_or_404(Benchmark, slug=slug)
+    file = TemporaryFile(dir=settings.SCRATCH_DIR)  # noqa: SIM115  the response closes it
+    export_benchmark(benchmark, file)
+    file.seek(0)
+    note(request.user, benchmark, "exported")
+    return FileResponse(file, as_attachment=True, filename=f"{slug}-{timezone.now():%Y-%m-%d}.zip")

@@ -1,0 +1,121 @@
+"""Neuroglancer as readers see it: in a real browser, by its layers and by the pixels of its panels.
+
+A state can be right by its keys and still show nothing: the client drops a layer without a word, or draws none of it.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.running_server import RunningServer, free_port
+from tests.factories import VOXEL_NM, tiny_graph, tiny_labels, write_h5
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+# WebGL without a graphics card.
+MORE_CHROMIUM_ARGUMENTS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+FILL = """
+import json
+from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from tests.factories import make_benchmark
+from tests.server.real_scores import score_for_real, split_axons
+phase = make_benchmark()
+phase.volumes.update(ground_truth_public=True)
+submission = score_for_real(phase, split_axons(), files={"a": split_axons()})
+request_diagnoses(submission)
+print(json.dumps(submission.code))
+"""
+LAYERS = """() => viewer.layerManager.managedLayers.map(managed => ({
+    name: managed.name, kind: managed.layer && managed.layer.constructor.type, visible: managed.visible,
+    ready: Boolean(managed.layer && managed.isReady()),
+    messages: (managed.layer && managed.layer.dataSources || []).flatMap(source => source.messages.messages || [])
+        .map(message => message.message)}))"""
+SHOW = """names => { for (const managed of viewer.layerManager.managedLayers)
+    managed.setVisible(names.includes(managed.name)); }"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[RunningServer]:
+    pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    with RunningServer(tmp_path_factory.mktemp("var"), free_port()) as server:
+        server.code = json.loads(server.manage("shell", "--no-imports", "-c", FILL).splitlines()[-1])
+        yield server
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(120_000)
+    yield page
+    page.context.close()
+
+
+def coloured(page) -> float:
+    """Share of the window's pixels that have a strong colour; Neuroglancer draws the rest in grey."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("HSV")).reshape(-1, 3)
+    return float(((pixels[:, 1] > 80) & (pixels[:, 2] > 60)).mean())
+
+
+def settled(page, most_s: int = 90) -> float:
+    """`coloured`, once it is above nothing and no longer changes."""
+    before = -1.0
+    for _ in range(most_s):
+        page.wait_for_timeout(1000)
+        now = coloured(page)
+        if now > 0.002 and abs(now - before) < 0.001:
+            return now
+        before = now
+    return before
+
+
+def assert_shows(page, kinds: dict[str, str]) -> None:
+    """All layers are there, and the segmentation is seen: by itself, and no longer once it is hidden."""
+    page.wait_for_function("() => window.viewer && viewer.layerManager.managedLayers.length > 0")
+    page.wait_for_function("() => viewer.layerManager.managedLayers.every(managed => managed.isReady())")
+    found = page.evaluate(LAYERS)
+    assert {layer["name"]: layer["kind"] for layer in found} == kinds
+    assert [layer["messages"] for layer in found if layer["messages"]] == []
+    page.evaluate(SHOW, ["segmentation"])
+    seen = settled(page)
+    page.evaluate(SHOW, [])
+    page.wait_for_timeout(3000)
+    nothing = coloured(page)
+    assert seen > nothing + 0.01, f"{seen:.3f} of the pixels have a colour with the segmentation, {nothing:.3f} without"
+
+
+def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, screenshots):
+    address = f"{site.url}/submissions/{site.code}/"
+    for _ in range(120):
+        page.goto(address)
+        if page.get_by_role("link", name="Open in Neuroglancer").count():
+            break
+        page.wait_for_timeout(1000)
+    page.get_by_role("link", name="Open in Neuroglancer").first.click()
+    page.wait_for_timeout(5000)
+    page.screenshot(path=screenshots / "viewer-result.png")
+    kinds = {"splits": "annotation", "segmentation": "segmentation", "ground truth": "segmentation"}
+    state = page.context.request.get(f"{address}a/view.json").json()
+    assert set(kinds) <= {layer["name"] for layer in state["layers"]}
+    assert_shows(page, {layer["name"]: layer["type"] for layer in state["layers"]})
+
+
+def test_axonem_eval_view_shows_the_segmentation_beside_marks(page, screenshots, tmp_path):
+    pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
+    from axonem_eval.viewer import open_view
+
+    labels = tiny_labels()
+    labels[:, :, 40:][labels[:, :, 40:] == 1] = 101
+    view = open_view(write_h5(tmp_path / "seg.h5", labels, voxel_size_nm=VOXEL_NM), ground_truth=tiny_graph())
+    try:
+        page.goto(view.url)
+        page.wait_for_timeout(5000)
+        page.screenshot(path=screenshots / "viewer-command.png")
+        kinds = {"splits": "annotation", "segmentation": "segmentation", "ground truth": "segmentation"}
+        assert_shows(page, kinds)
+    finally:
+        view.close()
