@@ -171,14 +171,15 @@ def run_submit(arguments: argparse.Namespace) -> int:
         bars.close()
         print(f"{'already submitted' if already else 'submitted'}: {server.url}{submission['page']}", file=sys.stderr)
         if arguments.watch:
-            return _report(server, submit.follow(server, submission["code"], bars), bars, as_json=arguments.json)
+            submission = submit.follow(server, submission["code"], bars)
+    if arguments.watch:
+        return _report(server, submission, as_json=arguments.json)
     _print({"submission": submission}, submission["code"], as_json=arguments.json)
     return 0
 
 
-def _report(server: Server, submission: dict[str, Any], bars: output.Bars, *, as_json: bool) -> int:
+def _report(server: Server, submission: dict[str, Any], *, as_json: bool) -> int:
     """Print the state of a submission. Returns 1 if it was rejected or failed."""
-    bars.close()
     rows = submit.evaluations(server, submission["code"]) if submission["status"] == "scored" else []
     if as_json:
         print(json.dumps({"submission": submission, "evaluations": rows}, indent=2))
@@ -212,7 +213,7 @@ def run_status(arguments: argparse.Namespace) -> int:
             submission = submit.follow(server, arguments.code, bars)
         else:
             submission = server.get(f"/submissions/{arguments.code}")
-    return _report(server, submission, bars, as_json=arguments.json)
+    return _report(server, submission, as_json=arguments.json)
 
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
