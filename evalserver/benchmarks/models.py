@@ -1,9 +1,5 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
-import re
-import secrets
-from pathlib import Path
-
 from django.core.validators import FileExtensionValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -12,8 +8,8 @@ from django.utils import timezone
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
+from evalserver.benchmarks.file_names import ground_truth_path, picture_path, training_file_path
 from evalserver.jobs import Job
-from evalserver.uploads import label_suffix
 
 
 def scoring_variants() -> list[tuple[str, str]]:
@@ -210,15 +206,6 @@ class Participation(models.Model):
         return f"{self.team} in {self.benchmark}: {self.status}"
 
 
-def _clean_suffix(filename: str) -> str:
-    suffix = "".join(Path(filename).suffixes[-2:])
-    return suffix if re.fullmatch(r"(\.[A-Za-z0-9]{1,8}){0,2}", suffix) else ""
-
-
-def training_file_path(training_file: "TrainingFile", filename: str) -> str:
-    return f"training/{training_file.benchmark.slug}/{secrets.token_hex(8)}{_clean_suffix(filename)}"
-
-
 class TrainingFile(models.Model):
     """Data for everybody, for training and for the test: stored here, or a link with a checksum."""
 
@@ -269,10 +256,6 @@ class TrainingFile(models.Model):
         return self.title
 
 
-def picture_path(picture: "Picture", filename: str) -> str:
-    return f"pictures/{picture.benchmark.slug}/{secrets.token_hex(8)}{_clean_suffix(filename)}"
-
-
 class Picture(models.Model):
     """A picture of a benchmark's tissue. The first one stands on its card."""
 
@@ -302,13 +285,6 @@ class News(models.Model):
 
     def __str__(self) -> str:
         return self.text
-
-
-def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
-    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
-    volume = ground_truth.volume
-    suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
-    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
 
 
 class GroundTruth(Job):
