@@ -90,22 +90,15 @@ def pia(browser, server, screenshots) -> Person:
     return pia
 
 
-def choose(page, action: str) -> None:
-    """Carry out an action of the admin on all rows of its list."""
-    page.locator("#action-toggle").check()
-    page.select_option("select[name=action]", label=action)
-    page.get_by_role("button", name="Run", exact=False).or_(page.get_by_role("button", name="Go")).first.click()
-    page.locator(".messagelist").wait_for()
-
-
 def test_01_the_organiser_registers_the_volume_from_labels(olga, server, files):
     page = olga.page
-    page.goto("/admin/benchmarks/groundtruth/add/")
-    page.select_option("select[name=volume]", index=1)
+    page.goto("/organise/")
+    page.get_by_role("link", name="A walk").click()
+    page.get_by_role("link", name="Add a version of Cube").click()
     page.select_option("select[name=source_kind]", "labels")
     page.set_input_files("input[name=source_file]", files / "gt.h5")
-    page.click("input[name=_save]")
-    page.get_by_text("ready", exact=True).first.wait_for(timeout=180_000)
+    page.get_by_role("button", name="Upload and register").click()
+    page.get_by_role("heading", name="Preview, only for organisers").wait_for(timeout=180_000)
     page.screenshot(path=olga.screenshots / "walk-01-preview.png", full_page=True)
     assert page.locator("svg").count() >= 1
 
@@ -184,7 +177,7 @@ def test_05_her_upload_survives_a_cut_line_and_is_scored(pia, server, files):
     page.get_by_role("button", name="Upload and evaluate").click()
     page.wait_for_url("**/submissions/*/")
     page.screenshot(path=pia.screenshots / "walk-05-evaluating.png", full_page=True)
-    page.get_by_text("Per volume").first.wait_for()
+    page.get_by_text("Where the score is lost").first.wait_for()
     expected = erl_um(files / "ffn.h5", files_bundle(server))
     assert f"{expected:.2f}" in page.locator("main").inner_text()
     pia.page.goto(page.url.replace(line.url, server.url))
@@ -204,10 +197,11 @@ def files_bundle(server) -> Path:
 
 def test_06_she_reads_the_result_and_opens_it_in_the_viewer(pia):
     page = pia.page
-    page.get_by_text("Segments by length").first.wait_for(timeout=180_000)
+    page.get_by_text("Segments by length").first.wait_for(state="attached", timeout=180_000)
+    page.reload()
     pia.see("walk-06-result")
     with page.expect_response(lambda r: "/view/" in r.url and r.url.endswith("info"), timeout=90_000) as info:
-        page.get_by_role("link", name="Open in Neuroglancer").click()
+        page.get_by_role("link", name="Neuroglancer: Cube").click()
     assert info.value.ok
     page.get_by_text("segmentation", exact=True).first.wait_for()
     page.wait_for_timeout(4000)
@@ -249,7 +243,7 @@ def test_08_a_bad_file_is_rejected_with_its_reasons(pia, files, tmp_path):
 
 def test_09_the_over_segmentation_ranks_below_and_is_compared(pia, files, server):
     submit(pia, BAD, files / "overseg.h5")
-    pia.page.get_by_text("Per volume").first.wait_for()
+    pia.page.get_by_text("Where the score is lost").first.wait_for()
     if pia.page.get_by_role("button", name="Publish on the leaderboard").count():
         pia.press("Publish on the leaderboard")
     pia.page.goto("/benchmarks/walk/leaderboard/")
@@ -268,13 +262,14 @@ def test_09_the_over_segmentation_ranks_below_and_is_compared(pia, files, server
 
 def test_10_the_organiser_rescores_under_another_tolerance(olga, pia, server, files):
     page = olga.page
-    page.goto("/admin/submissions/submission/")
-    assert GOOD in page.locator("#result_list").inner_text()
-    page.goto("/admin/benchmarks/benchmark/")
-    page.get_by_role("link", name="A walk").click()
-    page.locator("input[name$=tolerance_nodes]").first.fill("3")
-    page.click("input[name=_save]")
-    choose(page, "Re-score all submissions (metric, tolerance or ground truth changed)")
+    page.goto("/organise/submissions/")
+    assert GOOD in page.get_by_role("region", name="Submissions").inner_text()
+    page.goto("/organise/benchmarks/walk/")
+    page.get_by_role("link", name="Cube", exact=True).click()
+    page.fill("input[name=tolerance_nodes]", "3")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Re-score all submissions").click()
+    page.get_by_text("sent to the workers").wait_for()
     expected = erl_um(files / "ffn.h5", files_bundle(server), tolerance_nodes=3)
     for _ in range(60):
         pia.page.goto("/benchmarks/walk/leaderboard/")
@@ -286,8 +281,9 @@ def test_10_the_organiser_rescores_under_another_tolerance(olga, pia, server, fi
 
 
 def test_11_the_organiser_freezes_the_ranking(olga, pia):
-    olga.page.goto("/admin/benchmarks/benchmark/")
-    choose(olga.page, "Freeze every phase: the ranking no longer changes")
+    olga.page.goto("/organise/benchmarks/walk/")
+    olga.page.get_by_role("button", name="Freeze Practice").click()
+    olga.page.get_by_role("button", name="Unfreeze Practice").wait_for()
     pia.page.goto("/benchmarks/walk/submit/")
     assert "frozen" in pia.page.locator("main").inner_text()
 

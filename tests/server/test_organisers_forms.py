@@ -37,7 +37,14 @@ def untouched_phase(client) -> dict:
 
 
 def save(client, *, volumes: tuple = (), phases: tuple = ()):
-    form = {"name": "New", "slug": "new", "summary": "A summary.", "position": 1, "is_visible": "on"}
+    form = {
+        "name": "New",
+        "slug": "new",
+        "summary": "A summary.",
+        "position": 1,
+        "is_visible": "on",
+        "scoring_variant": "axonem",
+    }
     form |= inline("volumes", *volumes) | inline("phases", *phases) | inline("training_files")
     return client.post(reverse("admin:benchmarks_benchmark_add"), form, follow=True)
 
