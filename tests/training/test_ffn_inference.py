@@ -17,9 +17,9 @@ from baselines.cli import main  # noqa: E402
 from baselines.common.cluster import Cluster  # noqa: E402
 from baselines.common.config_file import load_config  # noqa: E402
 from baselines.ffn.evaluator import Evaluator  # noqa: E402
-from baselines.ffn.inference import predict_volume  # noqa: E402
 from baselines.ffn.pieces import neighbours, pieces_of, shared  # noqa: E402
 from baselines.ffn.reconcile import matched, whole_numbers  # noqa: E402
+from baselines.ffn.refine import predict_volume  # noqa: E402
 from baselines.ffn.run import open_run  # noqa: E402
 from tests.training.tubes import FOV, bright_network, tubes, write_tubes  # noqa: E402
 
@@ -99,7 +99,7 @@ def passed(self, steps):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-inference.Progress.passed = passed
+inference.SeedBar.passed = passed
 sys.exit(main(["predict", sys.argv[1], "-o", sys.argv[2], "--quiet"]))
 """
 
