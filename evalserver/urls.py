@@ -56,6 +56,10 @@ urlpatterns = [
         viewer_views.skeleton_file,
         name="skeleton_file",
     ),
+    path("benchmarks/<slug:slug>/data/<int:pk>/view.json", viewer_views.image_state, name="image_state"),
+    re_path(
+        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d+)/view/(?P<name>.*)$", viewer_views.image_file, name="image_file"
+    ),
     # The client finds its name for a Python process behind /v/ in its own address.
     re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
     re_path(r"^viewer/(?:action|state|volume_response|credentials)/", viewer_views.no_python),

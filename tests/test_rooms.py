@@ -43,6 +43,7 @@ ABOVE = {
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
+    "evalserver.embedded.demo_data",
     "evalserver.settings",
     "evalserver.site.views",
     "evalserver.start",
@@ -69,6 +70,7 @@ SHOWN = {
     "evalserver.benchmarks": {
         "disclosure_rule",
         "forms",
+        "images",
         "models",
         "selectors",
         "services",

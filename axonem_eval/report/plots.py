@@ -11,6 +11,8 @@ from axonem_eval.report.svg import Frame, Scale, figure, legend, number, svg, ta
 
 # One colour for each class of edge, the same in every plot; the style sheet has the colours for light and dark.
 CLASSES = (("correct", "correct"), ("merged", "merged"), ("split", "split"), ("omitted", "omitted"))
+# Points of a long curve that tell their value.
+READ_AT = 10
 # In the order of the metric's definition, the last first.
 LOSSES = (("merged", "mergers"), ("split", "splits"), ("omitted", "omissions"))
 
@@ -126,6 +128,9 @@ def survival_plot(survival: dict[str, list[float]]) -> Markup:
         content = frame.y_axis((0, 25, 50, 75, 100), "cable on runs of at least that length", "%")
         content += frame.area(xs, reached, "area correct")
         content += frame.line(xs, truth, "line truth") + frame.line(xs, reached, "line correct-line")
+        for i in range(0, len(xs), max(1, len(xs) // READ_AT)):
+            words = f"runs of {xs[i]:.2f} µm and more: {reached[i]:.1f}% of the cable, ground truth {truth[i]:.1f}%"
+            content += tag("circle", tip(words), cx=frame.x(xs[i]), cy=frame.y(reached[i]), r=4, class_="dot correct")
         return height, content + frame.x_numbers("run length (µm)")
 
     description = (
@@ -229,12 +234,7 @@ def strips(axons: Sequence[AxonRuns]) -> Markup:
         f"axon {i + 1}, {um(a.length_nm)}, {a.n_runs} runs, the longest {um(a.runs_nm[0] if a.runs_nm else 0)}"
         for i, a in enumerate(axons)
     )
-    entries = [
-        ("correct", "a run: cable in one segment (longest first)"),
-        ("merged", "merged"),
-        ("split", "split"),
-        ("omitted", "omitted"),
-    ]
+    entries = [("correct", "a run: cable in one segment (longest first)"), *CLASSES[1:]]
     return figure(draw, description) + legend(entries)
 
 

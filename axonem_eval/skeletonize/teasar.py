@@ -114,11 +114,6 @@ def join(trees: list[Tree]) -> Tree:
     return Tree(unique, edges.reshape(-1, 2), radius[index])
 
 
-def box_voxels(zyx: NDArray[np.int32]) -> int:
-    """Voxels in the box around (n, 3) voxels."""
-    return int(np.prod((zyx.max(axis=0) - zyx.min(axis=0) + 1).astype(np.int64)))
-
-
 def _trace_component(
     zyx: NDArray[np.int32],
     shape_zyx: Triple,
@@ -131,7 +126,7 @@ def _trace_component(
     One whose box is too large, such as a thin axon across the volume, is cut in two where it is thinnest. Both parts
     hold the section that is cut, as a face of theirs, and so their skeletons meet in one voxel of it.
     """
-    if box_voxels(zyx) <= MAX_BOX_VOXELS:
+    if np.prod((zyx.max(axis=0) - zyx.min(axis=0) + 1).astype(np.int64)) <= MAX_BOX_VOXELS:
         return _trace_box(zyx, shape_zyx, voxel_size_nm_zyx, parameters, exits)
     parts, axis, at = cut_in_two(zyx)
     others = [a for a in range(3) if a != axis]
@@ -173,9 +168,7 @@ def _trace_box(
     mask = np.asfortranarray(wide.T[inner])
     # kimimaro keeps the exits in a set and takes its root from the end; CPython orders a set of integers by nothing but
     # their values and the order of adding.
-    unordered = set()
-    for z, y, x in exits:
-        unordered.add((x, y, z))
+    unordered = {(x, y, z) for z, y, x in exits}
     targets = [[int(a - b) for a, b in zip(xyz, low[::-1], strict=True)] for xyz in unordered]
     root = targets.pop() if targets else None
     skeleton = kimimaro.trace.trace(

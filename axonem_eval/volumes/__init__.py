@@ -23,7 +23,7 @@ from axonem_eval.volumes.label_volume import (
 )
 from axonem_eval.volumes.native import native_unsigned, read_only
 from axonem_eval.volumes.open import open_labels, split_dataset
-from axonem_eval.volumes.precomputed_writer import write_precomputed
+from axonem_eval.volumes.precomputed_writer import write_precomputed, write_precomputed_image
 from axonem_eval.volumes.store import Store, list_store
 from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
@@ -62,4 +62,5 @@ __all__ = [
     "split_dataset",
     "warm_filters",
     "write_precomputed",
+    "write_precomputed_image",
 ]

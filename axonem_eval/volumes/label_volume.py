@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from itertools import product
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,12 +183,10 @@ class LabelVolume(ABC):
         """Release the file."""
         return None
 
-    def __enter__(self) -> "LabelVolume":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

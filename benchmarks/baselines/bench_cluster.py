@@ -31,7 +31,7 @@ from benchmarks.baselines.bench_segment import HIGH, LOW, SIZE
 SHAPE = (64, 256, 256)
 BLOCK, HALO = (32, 64, 64), (8, 16, 16)
 # A volume, its tiles and patches for the network.
-RAW, TILE, PATCH = (32, 128, 128), (64, 64), (16, 64, 64)
+RAW, TILE, PATCH = (16, 128, 64), (64, 64), (16, 64, 64)
 
 
 def nothing(item: int) -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         works = {
             "empty tasks": lambda cluster, folder: empty(cluster, folder, options.tasks),
             "blocks of 32 x 64 x 64": lambda cluster, folder: segment(cluster, folder, store),
-            "tiles of 32 x 64 x 64": predict,
+            "tiles of 16 x 64 x 64": predict,
         }
         print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f}; float32, one thread; best of {options.repeats}")
         print(

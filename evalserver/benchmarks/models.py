@@ -1,6 +1,6 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
-from django.core.validators import FileExtensionValidator, MinValueValidator
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -8,8 +8,15 @@ from django.utils import timezone
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
-from evalserver.benchmarks.file_names import ground_truth_path, picture_path, training_file_path
+
+# Django finds an app's models here.
+from evalserver.benchmarks.data_models import News as News
+from evalserver.benchmarks.data_models import Picture as Picture
+from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
+from evalserver.benchmarks.data_models import picture_path as picture_path
+from evalserver.benchmarks.data_models import training_file_path as training_file_path
 from evalserver.jobs import Job
+from evalserver.uploads import label_suffix
 
 
 def scoring_variants() -> list[tuple[str, str]]:
@@ -206,85 +213,11 @@ class Participation(models.Model):
         return f"{self.team} in {self.benchmark}: {self.status}"
 
 
-class TrainingFile(models.Model):
-    """Data for everybody, for training and for the test: stored here, or a link with a checksum."""
-
-    class Part(models.TextChoices):
-        TRAINING = "training", "training"
-        TEST = "test", "test"
-
-    class Content(models.TextChoices):
-        IMAGE = "image", "EM"
-        LABELS = "labels", "labels"
-        OTHER = "other", "other"
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="training_files")
-    title = models.CharField(max_length=150)
-    description = models.CharField(max_length=300, blank=True, help_text="Shape, voxel size, what the labels are")
-    part = models.CharField(max_length=10, choices=Part.choices, default=Part.TRAINING)
-    content = models.CharField(max_length=10, choices=Content.choices, default=Content.OTHER)
-    volume = models.ForeignKey(
-        Volume,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="data_files",
-        help_text="The volume that it is the EM of: results then show it in the viewer",
-    )
-    file = models.FileField(upload_to=training_file_path, blank=True)
-    file_name = models.CharField(max_length=100, blank=True, help_text="Name of the download; empty: as uploaded")
-    url = models.URLField("or a link", blank=True)
-    size_bytes = models.PositiveBigIntegerField("size (bytes)", null=True, blank=True, help_text="Empty: measured")
-    sha256 = models.CharField("SHA-256", max_length=64, blank=True, help_text="Empty: computed for a stored file")
-    licence = models.CharField(max_length=60, blank=True, help_text="CC BY 4.0, say")
-    position = models.PositiveSmallIntegerField(default=0)
-    # Stored files that the viewer shows of an EM volume, made by a worker.
-    view_files = models.PositiveIntegerField(default=0, editable=False)
-
-    class Meta:
-        verbose_name = "data file"
-        ordering = ["benchmark", "position", "title"]
-        constraints = [
-            models.CheckConstraint(
-                condition=~Q(file="") ^ ~Q(url=""),
-                name="training_file_is_stored_or_linked",
-                violation_error_message="Give either a file or a link.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.title
-
-
-class Picture(models.Model):
-    """A picture of a benchmark's tissue. The first one stands on its card."""
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="pictures")
-    file = models.FileField(upload_to=picture_path, validators=[FileExtensionValidator(["png", "jpg", "jpeg", "webp"])])
-    words = models.CharField(max_length=200, help_text="What it shows; read out to those who do not see it")
-    source = models.CharField(max_length=200, blank=True, help_text="Who made it, and from which data")
-    position = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        ordering = ["benchmark", "position", "pk"]
-
-    def __str__(self) -> str:
-        return self.words
-
-
-class News(models.Model):
-    """A line on the home page."""
-
-    published_at = models.DateTimeField(default=timezone.now, help_text="Shown from then on. Times are UTC.")
-    text = models.CharField(max_length=300)
-    url = models.URLField("read more at", blank=True)
-
-    class Meta:
-        ordering = ["-published_at", "-pk"]
-        verbose_name_plural = "news"
-
-    def __str__(self) -> str:
-        return self.text
+def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
+    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
+    volume = ground_truth.volume
+    suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
+    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
 
 
 class GroundTruth(Job):

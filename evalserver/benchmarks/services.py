@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.db import transaction
@@ -28,6 +29,8 @@ from evalserver.benchmarks.models import (
 )
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
+
+IMAGE_TASK = "evalserver.benchmarks.tasks.make_image_view_task"
 
 
 @transaction.atomic
@@ -228,7 +231,10 @@ def decide_participation(*, participation: Participation, status: str, by: User)
 
 
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
-    """Save a training file with its size and checksum. Raises ValidationError where a stated checksum differs."""
+    """Save a data file with its size and checksum; of EM a worker makes what the viewer shows.
+
+    Raises ValidationError where a stated checksum differs.
+    """
     upload = training_file.file
     if upload and not getattr(upload, "_committed", True):
         found = file_sha256(upload.file)
@@ -237,6 +243,8 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
     training_file.save()
+    if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
+        transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))
     return training_file
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from evalserver.benchmarks import registration, skeleton_workers
+from evalserver.benchmarks import images, registration, skeleton_workers
 
 
 @shared_task
@@ -13,3 +13,8 @@ def register_ground_truth_task(ground_truth_id: int) -> None:
 @shared_task
 def skeleton_part_task(name: str, work_dir: str, number: int) -> None:
     skeleton_workers.run_part(name, work_dir, number)
+
+
+@shared_task
+def make_image_view_task(data_file_id: int) -> None:
+    images.make_image_view(data_file_id)

@@ -7,6 +7,17 @@ from evalserver.uploads.files import (
     file_sha256,
     label_suffix,
     local_path,
+    names_in,
+    store_as,
 )
 
-__all__ = ["ACCEPTED_LABELS", "HashingUploadHandler", "display_name", "file_sha256", "label_suffix", "local_path"]
+__all__ = [
+    "ACCEPTED_LABELS",
+    "HashingUploadHandler",
+    "display_name",
+    "file_sha256",
+    "label_suffix",
+    "local_path",
+    "names_in",
+    "store_as",
+]

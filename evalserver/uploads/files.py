@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db.models.fields.files import FieldFile
 
@@ -81,3 +83,18 @@ def local_path(stored: FieldFile) -> Iterator[Path]:
             while chunk := source.read(2**22):
                 target.write(chunk)
         yield copy
+
+
+def store_as(name: str, path: Path) -> str:
+    """Store a file under exactly this name, in place of what a run that broke off may have left there."""
+    if default_storage.exists(name):
+        default_storage.delete(name)
+    with path.open("rb") as file:
+        return default_storage.save(name, File(file))
+
+
+def names_in(folder: Path) -> Iterator[str]:
+    """Names of all files below a folder, relative to it."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            yield (Path(where) / name).relative_to(folder).as_posix()

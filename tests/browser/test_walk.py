@@ -177,7 +177,7 @@ def test_05_her_upload_survives_a_cut_line_and_is_scored(pia, server, files):
     page.get_by_role("button", name="Upload and evaluate").click()
     page.wait_for_url("**/submissions/*/")
     page.screenshot(path=pia.screenshots / "walk-05-evaluating.png", full_page=True)
-    page.get_by_text("Per volume").first.wait_for()
+    page.get_by_text("Where the score is lost").first.wait_for()
     expected = erl_um(files / "ffn.h5", files_bundle(server))
     assert f"{expected:.2f}" in page.locator("main").inner_text()
     pia.page.goto(page.url.replace(line.url, server.url))
@@ -197,10 +197,11 @@ def files_bundle(server) -> Path:
 
 def test_06_she_reads_the_result_and_opens_it_in_the_viewer(pia):
     page = pia.page
-    page.get_by_text("Segments by length").first.wait_for(timeout=180_000)
+    page.get_by_text("Segments by length").first.wait_for(state="attached", timeout=180_000)
+    page.reload()
     pia.see("walk-06-result")
     with page.expect_response(lambda r: "/view/" in r.url and r.url.endswith("info"), timeout=90_000) as info:
-        page.get_by_role("link", name="Open in Neuroglancer").click()
+        page.get_by_role("link", name="Neuroglancer: Cube").click()
     assert info.value.ok
     page.get_by_text("segmentation", exact=True).first.wait_for()
     page.wait_for_timeout(4000)
@@ -242,7 +243,7 @@ def test_08_a_bad_file_is_rejected_with_its_reasons(pia, files, tmp_path):
 
 def test_09_the_over_segmentation_ranks_below_and_is_compared(pia, files, server):
     submit(pia, BAD, files / "overseg.h5")
-    pia.page.get_by_text("Per volume").first.wait_for()
+    pia.page.get_by_text("Where the score is lost").first.wait_for()
     if pia.page.get_by_role("button", name="Publish on the leaderboard").count():
         pia.press("Publish on the leaderboard")
     pia.page.goto("/benchmarks/walk/leaderboard/")

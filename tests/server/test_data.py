@@ -1,17 +1,20 @@
 """A benchmark's data for everybody: downloads in parts, pictures, and what the pages say of them."""
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
+from evalserver.benchmarks import images
 from evalserver.benchmarks.models import Benchmark, News, Picture, TrainingFile
 from evalserver.benchmarks.services import store_training_file
-from tests.factories import make_benchmark
+from tests.factories import SHAPE, h5_bytes, make_benchmark
 from tests.server.real_scores import score_for_real, split_axons
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +122,29 @@ def test_the_best_entry_is_not_told_while_the_ranking_is_hidden(client):
     phase.ranking_hidden_until = timezone.now() + timedelta(days=1)
     phase.save()
     assert "Best entry" not in client.get("/").content.decode()
+
+
+def test_em_is_made_ready_for_the_viewer_and_served(client, benchmark):
+    grey = np.arange(np.prod(SHAPE), dtype=np.int64).reshape(SHAPE) % 251
+    volume = benchmark.volumes.get()
+    row = TrainingFile(benchmark=benchmark, title="Test EM", content="image", part="test", volume=volume)
+    row.file = ContentFile(h5_bytes(grey.astype(np.uint8)), name="em.h5")
+    row = store_training_file(row)
+    assert client.get(reverse("image_state", args=[benchmark.slug, row.pk])).status_code == 404
+    images.make_image_view(row.pk)
+    row.refresh_from_db()
+    assert row.view_files == 2
+    info = client.get(reverse("image_file", args=[benchmark.slug, row.pk, "info"]))
+    described = json.loads(b"".join(info.streaming_content))
+    assert (described["type"], described["data_type"]) == ("image", "uint8")
+    assert described["scales"][0]["size"] == list(SHAPE[::-1])
+    state = client.get(reverse("image_state", args=[benchmark.slug, row.pk])).json()
+    assert [(layer["type"], layer["name"]) for layer in state["layers"]] == [("image", "EM")]
+    assert client.get(reverse("image_file", args=[benchmark.slug, row.pk, "../em.h5"])).status_code == 404
+    assert "Open in Neuroglancer" in client.get(reverse("benchmark", args=[benchmark.slug])).content.decode()
+
+
+def test_a_file_that_is_no_em_gets_no_viewer(benchmark, data_file):
+    images.make_image_view(data_file.pk)
+    data_file.refresh_from_db()
+    assert data_file.view_files == 0

@@ -15,7 +15,7 @@ from axonem_eval.sandbox import Limits, diagnose_confined
 from evalserver.jobs import FAILED, REJECTED, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Diagnosis, Submission
-from evalserver.uploads import local_path
+from evalserver.uploads import local_path, store_as
 
 STAGES = {
     "read": ("Reading the segments", 0, 25),
@@ -65,7 +65,7 @@ def _diagnose(lease: Lease) -> None:
         except InputError as error:
             raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error
         lease.progress("Storing the result", 98)
-        skeletons = view_files.store(f"{view_files.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
+        skeletons = store_as(f"{view_files.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
         stored = view_files.store_view(volume_file, out / "view") if view else 0
     with transaction.atomic():
         lease.finish(

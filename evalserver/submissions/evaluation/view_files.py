@@ -4,20 +4,18 @@ Only volumes with public ground truth are shown. Their segmentation and skeleton
 one file a chunk or skeleton, written by the diagnosis job; a request reads one of them.
 """
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from django.conf import settings
-from django.core.files import File
 from django.core.files.storage import default_storage
 
 from axonem_eval.skeletons import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import VolumeFile
+from evalserver.uploads import names_in, store_as
 
 # Names of files in precomputed volumes and skeletons.
 SKELETON_NAME = re.compile(r"info|segment_properties/info|\d{1,20}")
@@ -40,22 +38,14 @@ def ground_truth_folder(ground_truth: GroundTruth) -> str:
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/v{ground_truth.version}-skeletons"
 
 
-def store(name: str, path: Path) -> str:
-    """Store a file under exactly this name, in place of what a run that broke off may have left there."""
-    if default_storage.exists(name):
-        default_storage.delete(name)
-    with path.open("rb") as file:
-        return default_storage.save(name, File(file))
-
-
 def store_view(volume_file: VolumeFile, folder: Path) -> int:
     """Store what the viewer may ask for of a folder, and the skeletons of the ground truth; how many files.
 
     Names that the viewer never asks with are left behind, whatever wrote them.
     """
-    names = [name for name in _names_in(folder) if VIEW_NAME.fullmatch(name)]
+    names = [name for name in names_in(folder) if VIEW_NAME.fullmatch(name)]
     for name in names:
-        store(f"{folder_of(volume_file)}-view/{name}", folder / name)
+        store_as(f"{folder_of(volume_file)}-view/{name}", folder / name)
     current = GroundTruth.objects.filter(volume=volume_file.volume, is_current=True).first()
     if current:
         store_ground_truth_skeletons(current)
@@ -70,11 +60,5 @@ def store_ground_truth_skeletons(ground_truth: GroundTruth) -> None:
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
         folder = Path(scratch) / "skeletons"
         export_precomputed(scoring.load_graph(ground_truth), folder)
-        for name in sorted(_names_in(folder), key=lambda name: name == "info"):
-            store(f"{target}/{name}", folder / name)
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            yield (Path(where) / name).relative_to(folder).as_posix()
+        for name in sorted(names_in(folder), key=lambda name: name == "info"):
+            store_as(f"{target}/{name}", folder / name)

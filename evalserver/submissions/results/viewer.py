@@ -7,6 +7,7 @@ from typing import Any
 
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, viewer_state
+from evalserver.benchmarks.models import TrainingFile, Volume
 from evalserver.submissions.models import Evaluation
 
 MOST_MARKS = 200
@@ -24,11 +25,11 @@ def client_files() -> dict[str, Path]:
 
 
 def state(
-    evaluation: Evaluation, *, segmentation: str, ground_truth: str, error: dict[str, Any] | None = None
+    evaluation: Evaluation, *, image: str, segmentation: str, ground_truth: str, error: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Neuroglancer's state for a result on public ground truth.
 
-    segmentation, ground_truth : absolute addresses below which the stored files are served.
+    image, segmentation, ground_truth : absolute addresses below which the stored files are served; no image: empty.
     error : of the report's worst; the view opens there, close up, with what it touches.
     """
     volume = evaluation.volume_file.volume
@@ -38,7 +39,8 @@ def state(
     if error:
         segments = [error[name] for name in ("segment", "other_segment") if error[name] != "0"]
         axons = [error[name] for name in ("skeleton_id", "other_skeleton_id") if error[name] != "0"]
-    layers = [
+    layers = [layer("image", "EM", f"precomputed://{image}")] if image else []
+    layers += [
         layer(
             "segmentation",
             "segmentation",
@@ -60,3 +62,14 @@ def state(
     spec = VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx)
     shown = viewer_state(spec, layers, marks, title)
     return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
+
+
+def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[str, Any]:
+    """Neuroglancer's state for EM alone. image : absolute address of its files."""
+    return viewer_state(spec, [layer("image", "EM", f"precomputed://{image}")], {}, data_file.title)
+
+
+def image_of(volume: Volume) -> TrainingFile | None:
+    """The EM of a volume, where a worker has made it ready for the viewer."""
+    shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
+    return shown.first()

@@ -1,5 +1,6 @@
 """Neuroglancer, served from this server: its client, the state of a result, and the files that it shows."""
 
+import json
 import mimetypes
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from evalserver.benchmarks.models import GroundTruth
+from axonem_eval.spec import VolumeSpec
+from evalserver.benchmarks import images
+from evalserver.benchmarks.models import GroundTruth, TrainingFile
 from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import view_files
@@ -71,6 +74,8 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
     }
     absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
+    image = viewer.image_of(found.volume)
+    absolute["image"] = _image_address(request, image) if image else ""
     return JsonResponse(viewer.state(found.evaluation, **absolute, error=_asked_error(request, found)))
 
 
@@ -82,6 +87,36 @@ def _asked_error(request: HttpRequest, found: VolumeResult) -> dict[str, Any] | 
     if not asked.isdecimal() or not 1 <= int(asked) <= len(found.top_errors):
         raise Http404
     return found.top_errors[int(asked) - 1]
+
+
+def _image_address(request: HttpRequest, image: TrainingFile) -> str:
+    return request.build_absolute_uri(reverse("image_file", args=[image.benchmark.slug, image.pk, ""]))
+
+
+def image_state(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """EM of a benchmark, as Neuroglancer shows it."""
+    image = _image(request, slug, pk)
+    if image is None:
+        raise Http404
+    with default_storage.open(f"{images.folder_of(image)}/info") as file:
+        scale = json.load(file)["scales"][0]
+    z, y, x = scale["size"][::-1]
+    size_z, size_y, size_x = scale["resolution"][::-1]
+    spec = VolumeSpec((z, y, x), (size_z, size_y, size_x))
+    return JsonResponse(viewer.image_state(image, spec, _image_address(request, image)))
+
+
+def image_file(request: HttpRequest, slug: str, pk: int, name: str) -> FileResponse:
+    """A file of EM that is shown."""
+    image = _image(request, slug, pk)
+    if image is None or not images.NAME.fullmatch(name):
+        raise Http404
+    return _stored(f"{images.folder_of(image)}/{name}")
+
+
+def _image(request: HttpRequest, slug: str, pk: int) -> TrainingFile | None:
+    benchmark = visible_benchmark_or_404(request, slug)
+    return benchmark.training_files.filter(pk=pk, view_files__gt=0).select_related("benchmark").first()
 
 
 def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:
