@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from axonem_eval.errors import InputError
 from axonem_eval.scoring.variant import DenseRule
@@ -97,6 +96,8 @@ def near_border(section: Labels, border_px: float) -> NDArray[np.bool_]:
 
     Neighbours are the four that share a side; beyond the edge of the section there is none.
     """
+    from scipy.ndimage import distance_transform_edt  # of the extra groundtruth; no other rule needs it
+
     interior = np.ones(section.shape, bool)
     down, across = section[1:] != section[:-1], section[:, 1:] != section[:, :-1]
     interior[1:][down] = interior[:-1][down] = False

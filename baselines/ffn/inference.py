@@ -110,7 +110,7 @@ def _put_together(
 ) -> Path:
     """Number the objects of all pieces in the whole volume, and write them; returns their Zarr array."""
     target = folder / "objects.zarr"
-    if ledger.done("whole"):
+    if ledger.done("whole") is not None:
         return target
     pairs = {f"overlap-{a.index:06d}-{b.index:06d}": (a, b) for a, b in neighbours(pieces)}
     run_tasks(partial(_overlap, folder, inference.same_object), pairs, ledger, cluster)

@@ -117,6 +117,7 @@ def values(submission: Submission, other: Submission) -> dict[str, list[Any]]:
         "a": [submission.code],
         "b": [other.code],
         "volume": ["a"],
+        "phase": [submission.phase.slug],
         "form": ["csv", "json"],
         "table": ["axons", "errors"],
         "action": ["publish", "withdraw"],

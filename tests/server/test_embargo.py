@@ -48,7 +48,7 @@ class Site:
         self.values: dict[str, str] = {
             **dict.fromkeys(("slug", "benchmark"), self.phase.benchmark.slug),
             **{"code": self.rival.code, "volume": self.volume.slug, "table": "axons", "form": "csv"},
-            **{"a": self.own.code, "b": self.rival.code, "action": "publish"},
+            **{"phase": self.phase.slug, "a": self.own.code, "b": self.rival.code, "action": "publish"},
             **dict.fromkeys(("pk", "user_pk", "invitation_pk", "content_type_id"), str(self.rival.team_id)),
             **{"object_id": str(self.rival.pk), "app_label": "submissions", "url": "x", "client_id": "x"},
             **dict.fromkeys(("name", "key", "uidb36"), "x"),
