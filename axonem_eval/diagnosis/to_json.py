@@ -163,21 +163,19 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
         for span, count, cable in zip(spans, histogram["count"], histogram["cable_nm"], strict=True)
         if count
     ]
-    lines += ["", f"{data['likely_splits']['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
+    splits, mergers = data["likely_splits"], data["likely_mergers"]
+    lines += ["", f"{splits['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segments {row['segments'][0]} and {row['segments'][1]}, {row['distance_nm']:.0f} nm apart, "
         f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
-        for row in data["likely_splits"]["places"]
+        for row in splits["places"]
     ]
-    lines += [
-        "",
-        f"{data['likely_mergers']['count']:,} likely mergers: two straight lines in one segment (voxel z,y,x)",
-    ]
+    lines += ["", f"{mergers['count']:,} likely mergers: two straight lines in one segment (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segment {row['segment']}, {row['kind']}, the shorter line "
         f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, "
         f"score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
-        for row in data["likely_mergers"]["places"]
+        for row in mergers["places"]
     ]
     return lines
 

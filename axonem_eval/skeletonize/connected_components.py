@@ -43,8 +43,10 @@ def _connected_runs(zyx: Voxels, run: NDArray[np.intp]) -> NDArray[np.int32]:
 
 
 def cut_in_two(zyx: Voxels) -> tuple[tuple[Voxels, Voxels], int, int]:
-    """Both parts of a component cut across its longest axis, where it is thinnest in the middle half of its extent; the
-    axis and the coordinate of the cut. The section at the cut belongs to both."""
+    """Cut a component across its longest axis, where the middle half of its extent is thinnest.
+
+    Returns both parts, the axis and the coordinate of the cut. The section at the cut belongs to both parts.
+    """
     low, high = zyx.min(axis=0), zyx.max(axis=0)
     axis = int(np.argmax(high - low))
     extent = int(high[axis] - low[axis])

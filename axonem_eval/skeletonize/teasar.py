@@ -70,8 +70,10 @@ def _kimimaro() -> Any:
 
 
 def face_targets(plane: NDArray[Any], voxel_size_nm: tuple[float, float]) -> NDArray[np.int64]:
-    """Where skeletons leave through a face of the volume: (n, 2) pixels (row, column) of the face's labels, one for
-    each connected section of a label, the deepest inside it."""
+    """Where skeletons leave through a face of the volume: (n, 2) pixels (row, column).
+
+    There is one for each connected section of a label on the face: the pixel farthest from the section's edge.
+    """
     import cc3d
     import edt
 
@@ -187,9 +189,9 @@ def _trace_box(
 
 
 def coarsen(zyx: NDArray[np.int32], factor: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Voxels ``factor`` times as large that hold any of the given, ascending, and one of the given for each.
+    """Voxels ``factor`` times as large that hold at least one of the given, ascending, and one of the given for each.
 
-    Any and not most: a thin process of a giant stays whole.
+    One is enough, so that a thin process of a large cell stays whole.
     """
     large = zyx // factor
     _, first = np.unique(_flat(large, large.max(axis=0).astype(np.int64) + 1), return_index=True)

@@ -83,7 +83,7 @@ class LabelVolume(ABC):
     fill_value : the label where nothing is stored.   background_ids : labels of the file that are read as 0.
     batch_bytes : small chunks are read this much at a time.
     reads_at_once : number of threads that may read; None: one for each core.
-    visited_whole : which chunks hold nodes must not be learnt from which are read, so all are.
+    visited_whole : all chunks are read, so that the reads do not tell which chunks hold nodes.
     """
 
     path: Path

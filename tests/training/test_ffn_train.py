@@ -38,8 +38,8 @@ SMALL = {
     "seed": 5,
     "model": {"depth": 3, "features": 8, "fov": [5, 9, 9], "deltas": [1, 3, 3], "grey_mean": 150, "grey_std": 60},
     "train": {
-        "steps": 6, "batch": 2, "learning_rate": 0.01, "min_object_voxels": 100, "workers": 0, "checkpoint_every": 2,
-        "log_every": 2,
+        "steps": 6, "batch": 2, "optimizer": "adam", "learning_rate": 0.01, "min_object_voxels": 100, "workers": 0,
+        "checkpoint_every": 2, "log_every": 2,
     },
     "inference": {"pad_probability": 0.5, "move_probability": 0.6, "min_voxels": 200},
     "augment": {"misalign": 0, "missing": 0, "lost": 0, "blur": 0, "box": 0, "warp": 0, "grey": 0},
