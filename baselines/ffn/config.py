@@ -135,7 +135,7 @@ class GrowConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class FfnComputeConfig(ComputeConfig):
-    """What computes. float32 is the reference; bfloat16 moves some objects' borders.
+    """What computes. float32 is the reference; bfloat16 is faster and may give other objects.
 
     channels_last : order of the network's values in memory. Convolutions are faster so; sums differ by rounding.
     """
