@@ -48,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     segment = add("segment", "Segment what the network predicted, and write the labels to HDF5.")
     evaluate = add("evaluate", "Score the segmentation by ERL, ARAND and VOI.")
     picture = add("picture", "Draw a section as PNG: EM, affinities (U-Net), segmentation, ground truth.")
-    for command in (predict, segment, evaluate, picture):
+    neuroglancer = add("neuroglancer", "Write the labels as a precomputed folder, which Neuroglancer shows.")
+    for command in (predict, segment, evaluate, picture, neuroglancer):
         command.add_argument("--volume", help="name of a test volume, or `validate` (default: all test volumes)")
     picture.add_argument("--section", type=int, default=0, help="z of the section (default 0)")
     picture.add_argument("--scale", type=int, default=1, help="pixels per voxel (default 1)")
@@ -143,7 +144,7 @@ def _do(options: argparse.Namespace) -> int:
 
 
 def _do_on(cluster: "Cluster", options: argparse.Namespace) -> int:
-    from baselines.common.stages import evaluate_volume
+    from baselines.common.stages import evaluate_volume, export_precomputed
 
     method, run = _open(options, cluster)
     names = [options.volume] if getattr(options, "volume", None) else run.tests
@@ -157,6 +158,8 @@ def _do_on(cluster: "Cluster", options: argparse.Namespace) -> int:
         files = {name: run.folder / f"{name}-{options.section}.png" for name in names}
         made = {n: method.picture(run, n, options.section, file, scale=options.scale) for n, file in files.items()}
         _print(options, {name: str(path) for name, path in made.items()})
+    elif options.command == "neuroglancer":
+        _print(options, {name: str(export_precomputed(run, name)) for name in names})
     elif options.command == "evaluate":
         _print_scores(options, run, {name: evaluate_volume(run, name) for name in names})
     elif options.command == "reproduce":

@@ -68,9 +68,9 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
-        "images",
         "disclosure_rule",
         "forms",
+        "images",
         "models",
         "selectors",
         "services",

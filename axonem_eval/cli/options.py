@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,10 +180,6 @@ class ProgressBar:
             self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=None, leave=False)
         self._bar.total = total
         self._bar.update(done - self._bar.n)
-
-    def stage(self, name: str) -> Callable[[int, int], None]:
-        """A callback of (done, total) for one stage."""
-        return lambda done, total: self(name, done, total)
 
     def close(self) -> None:
         """Remove the bar."""

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 from axonem_eval.cli.options import (
@@ -58,18 +59,17 @@ def run_report(arguments: argparse.Namespace) -> None:
     _require_output(arguments)
     variant = variant_of(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth)
-    bar = ProgressBar()
-    sample, dense = sample_and_count(
-        arguments.segmentation,
-        graph,
-        no_merge_mask=arguments.no_merge_mask,
-        dense_ground_truth=arguments.dense_ground_truth,
-        dense_rule=variant.dense,
-        threads=arguments.threads,
-        on_progress=bar,
-        **label_options(arguments),
-    )
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        sample, dense = sample_and_count(
+            arguments.segmentation,
+            graph,
+            no_merge_mask=arguments.no_merge_mask,
+            dense_ground_truth=arguments.dense_ground_truth,
+            dense_rule=variant.dense,
+            threads=arguments.threads,
+            on_progress=bar,
+            **label_options(arguments),
+        )
     public = not arguments.aggregates_only
     report = full_report(graph, sample, variant=variant, dense=dense, public=public, seed=arguments.seed)
     graph, sample = restrict(graph, sample, variant)
@@ -119,19 +119,18 @@ def run_compare(arguments: argparse.Namespace) -> None:
 
     variant = variant_of(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth)
-    bar = ProgressBar()
-    samples = [
-        sample_file(
-            path,
-            graph,
-            no_merge_mask=arguments.no_merge_mask,
-            threads=arguments.threads,
-            on_progress=bar,
-            **label_options(arguments),
-        )
-        for path in (arguments.a, arguments.b)
-    ]
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        samples = [
+            sample_file(
+                path,
+                graph,
+                no_merge_mask=arguments.no_merge_mask,
+                threads=arguments.threads,
+                on_progress=bar,
+                **label_options(arguments),
+            )
+            for path in (arguments.a, arguments.b)
+        ]
     compared = compare_samples(graph, *samples, variant=variant, seed=arguments.seed)
     if arguments.json:
         print(json.dumps(compared.to_json(), indent=2))

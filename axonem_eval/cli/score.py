@@ -1,6 +1,8 @@
 """`axonem-eval info`, `check` and `score`: their options and what they do."""
 
 import argparse
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from axonem_eval.cli.options import (
@@ -98,9 +100,8 @@ def run_check(arguments: argparse.Namespace) -> None:
     """`axonem-eval check`."""
     from axonem_eval.volumes import check_labels
 
-    bar = ProgressBar()
-    info = check_labels(arguments.segmentation, _spec(arguments), on_progress=bar.stage("check"))
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        info = check_labels(arguments.segmentation, _spec(arguments), on_progress=partial(bar, "check"))
     for line in info.warnings:
         warn(line)
     print_result(
@@ -137,19 +138,18 @@ def run_score(arguments: argparse.Namespace) -> None:
     variant = variant_of(arguments)
     graph = SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None
     require_ground_truth(variant, skeletons=graph is not None, dense=bool(arguments.dense_ground_truth))
-    bar = ProgressBar()
-    sample, dense = sample_and_count(
-        arguments.segmentation,
-        graph or dense_only(arguments.dense_ground_truth),
-        no_merge_mask=arguments.no_merge_mask if variant.no_merge_mask else None,
-        dense_ground_truth=arguments.dense_ground_truth,
-        dense_rule=variant.dense,
-        threads=arguments.threads,
-        on_progress=bar,
-        checkpoint=arguments.resume,
-        **label_options(arguments),
-    )
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        sample, dense = sample_and_count(
+            arguments.segmentation,
+            graph or dense_only(arguments.dense_ground_truth),
+            no_merge_mask=arguments.no_merge_mask if variant.no_merge_mask else None,
+            dense_ground_truth=arguments.dense_ground_truth,
+            dense_rule=variant.dense,
+            threads=arguments.threads,
+            on_progress=bar,
+            checkpoint=arguments.resume,
+            **label_options(arguments),
+        )
     report = nodes = None
     data: dict[str, Any] = {"variant": variant.to_json()}
     lines: list[str] = []

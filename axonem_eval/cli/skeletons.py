@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,18 +153,17 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
     from axonem_eval.skeletonize import skeletonize_labels
 
     require_target(arguments.output)
-    bar = ProgressBar()
-    skeletons = skeletonize_labels(
-        arguments.labels,
-        arguments.voxel_size,
-        min_length_um=arguments.min_length_um,
-        target_voxel_nm=arguments.target_voxel_nm,
-        processes=arguments.processes,
-        work_dir=arguments.work_dir,
-        on_progress=bar,
-        **label_options(arguments),
-    )
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        skeletons = skeletonize_labels(
+            arguments.labels,
+            arguments.voxel_size,
+            min_length_um=arguments.min_length_um,
+            target_voxel_nm=arguments.target_voxel_nm,
+            processes=arguments.processes,
+            work_dir=arguments.work_dir,
+            on_progress=bar,
+            **label_options(arguments),
+        )
     skeletons.save(arguments.output)
     _print_saved(skeletons, arguments)
 
@@ -268,16 +268,15 @@ def _skeletons_of(arguments: argparse.Namespace) -> "SkeletonGraph":
 
     if arguments.segmentation.endswith(".npz"):
         return SkeletonGraph.load(arguments.segmentation)
-    bar = ProgressBar()
-    skeletons = skeletonize_labels(
-        arguments.segmentation,
-        arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
-        processes=arguments.processes,
-        work_dir=arguments.work_dir,
-        on_progress=bar,
-        **label_options(arguments),
-    )
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        skeletons = skeletonize_labels(
+            arguments.segmentation,
+            arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
+            processes=arguments.processes,
+            work_dir=arguments.work_dir,
+            on_progress=bar,
+            **label_options(arguments),
+        )
     return skeletons
 
 
@@ -313,19 +312,18 @@ def run_view(arguments: argparse.Namespace) -> None:
     from axonem_eval.skeletons import SkeletonGraph
     from axonem_eval.viewer import open_view
 
-    bar = ProgressBar()
-    view = open_view(
-        arguments.segmentation,
-        voxel_size_nm_zyx=arguments.voxel_size,
-        ground_truth=SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None,
-        predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
-        raw=arguments.raw,
-        tolerance_nodes=arguments.tolerance,
-        trust_voxel_size=arguments.trust_voxel_size,
-        port=arguments.port,
-        on_progress=bar,
-    )
-    bar.close()
+    with closing(ProgressBar()) as bar:
+        view = open_view(
+            arguments.segmentation,
+            voxel_size_nm_zyx=arguments.voxel_size,
+            ground_truth=SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None,
+            predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
+            raw=arguments.raw,
+            tolerance_nodes=arguments.tolerance,
+            trust_voxel_size=arguments.trust_voxel_size,
+            port=arguments.port,
+            on_progress=bar,
+        )
     ended = threading.Event()
     for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore Ctrl-C unless told
         signal.signal(how, lambda *_: ended.set())

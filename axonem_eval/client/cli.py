@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,7 @@ def run_submit(arguments: argparse.Namespace) -> int:
     benchmark = server.get(f"/benchmarks/{method.benchmark}")
     phase = submit.phase_of(benchmark, method.phase)
     files = assign_files(arguments.files, method, phase["volumes"])
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         if not arguments.no_check:
             complaints = submit.check_files(files, benchmark, bars)
             if complaints:
@@ -171,16 +171,15 @@ def run_submit(arguments: argparse.Namespace) -> int:
         bars.close()
         print(f"{'already submitted' if already else 'submitted'}: {server.url}{submission['page']}", file=sys.stderr)
         if arguments.watch:
-            return _report(server, submit.follow(server, submission["code"], bars), bars, as_json=arguments.json)
-    finally:
-        bars.close()
+            submission = submit.follow(server, submission["code"], bars)
+    if arguments.watch:
+        return _report(server, submission, as_json=arguments.json)
     _print({"submission": submission}, submission["code"], as_json=arguments.json)
     return 0
 
 
-def _report(server: Server, submission: dict[str, Any], bars: output.Bars, *, as_json: bool) -> int:
+def _report(server: Server, submission: dict[str, Any], *, as_json: bool) -> int:
     """Print the state of a submission. Returns 1 if it was rejected or failed."""
-    bars.close()
     rows = submit.evaluations(server, submission["code"]) if submission["status"] == "scored" else []
     if as_json:
         print(json.dumps({"submission": submission, "evaluations": rows}, indent=2))
@@ -209,15 +208,12 @@ def run_status(arguments: argparse.Namespace) -> int:
         text = output.submissions_table(page["items"]) if page["items"] else "You have not submitted anything yet."
         _print(page, text, as_json=arguments.json)
         return 0
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         if arguments.watch:
             submission = submit.follow(server, arguments.code, bars)
         else:
             submission = server.get(f"/submissions/{arguments.code}")
-    finally:
-        bars.close()
-    return _report(server, submission, bars, as_json=arguments.json)
+    return _report(server, submission, as_json=arguments.json)
 
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
@@ -234,11 +230,8 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print how two entries differ, with a paired bootstrap."""
     server = Server(config.load_login(arguments.server))
-    bars = output.Bars()
-    try:
+    with closing(output.Bars()) as bars:
         pair = submit.compare(server, arguments.a, arguments.b, bars)
-    finally:
-        bars.close()
     _print(pair, output.comparison_text(pair), as_json=arguments.json)
     if pair["state"] != "ready":
         print(f"axonem: {pair['message']}", file=sys.stderr)

@@ -134,10 +134,11 @@ def _mutually_best(a: NDArray[np.intp], b: NDArray[np.intp], n: int) -> NDArray[
 def crossings(
     graph: SkeletonGraph, arms: Arms, spread_nm: float, direction_nm: float, max_bend_degrees: float
 ) -> Crossings:
-    """Nodes with four arms, and pairs of nodes with three at most ``spread_nm`` apart along the skeleton, whose arms
-    make two lines, neither of which bends by more than ``max_bend_degrees`` when arms are taken over ``direction_nm``.
+    """Places where two straight lines share a skeleton.
 
-    ``graph`` should have no short terminal branches, because each branch counts.
+    Such a place is one node with four arms, or two nodes with three arms each, at most ``spread_nm`` apart along the
+    skeleton. Its four arms make two lines. Each line bends by at most ``max_bend_degrees``, measured over the first
+    ``direction_nm`` of its arms. ``graph`` should have no short terminal branches, because each branch is an arm.
     """
     least = float(np.cos(np.radians(max_bend_degrees)))
     place, beyond = graph.centre_nm_zyx(), arms.cable_beyond()
@@ -213,8 +214,11 @@ def _other_two(arms: Arms, arm: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @numba.njit(nogil=True, cache=True)
 def _two_lines(outward, bound, least):  # type: ignore[no-untyped-def]
-    """Of each node's arms bound[i]..bound[i + 1] the two disjoint pairs whose less straight one is straightest: (n, 4)
-    int64, counted from bound[i], -1 where none reaches ``least``; and that one's straightness."""
+    """Pair four arms of each node to two lines, so that the less straight line is as straight as possible.
+
+    The arms of node i are bound[i]..bound[i + 1]. Returns (n, 4) int64, the arms of one line and of the other, counted
+    from bound[i], -1 where no pairing reaches ``least``; and (n,) the straightness of the less straight line.
+    """
     best = np.full((len(bound) - 1, 4), -1, np.int64)
     score = np.full(len(bound) - 1, least)
     for g in range(len(bound) - 1):

@@ -74,7 +74,6 @@ def _end_points(d: Diagnosis, top: int) -> dict[str, Any]:
                 "segment": str(d.graph.skeleton_id[owner[i]]),
                 "segment_length_nm": float(d.length_nm[owner[i]]),
                 **_place(d, d.ends.node[i]),
-                "radius_nm": _radius(d, d.ends.node[i]),
             }
             for i in order
         ],
@@ -118,32 +117,23 @@ def _mergers(d: Diagnosis, top: int) -> list[dict[str, Any]]:
             "spread_nm": float(found.spread_nm[i]),
             "bend_degrees": float(found.bend_degrees[i]),
             **_place(d, found.node[i]),
-            "radius_nm": _radius(d, found.node[i]),
         }
         for i in range(min(top, len(found.score)))
     ]
 
 
 def _longest(d: Diagnosis, top: int) -> list[dict[str, Any]]:
-    columns = {name: values[:top] for name, values in d.per_segment().items()}
-    return [
-        {
-            "segment": str(row["segment"]),
-            **{name: _known(value) for name, value in row.items() if name != "segment"},
-        }
-        for row in (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    ]
+    columns = {name: [_known(value) for value in values[:top]] for name, values in d.per_segment().items()}
+    columns["segment"] = [str(segment) for segment in columns["segment"]]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _place(d: Diagnosis, node: int) -> dict[str, Any]:
     return {
         "position_voxel": d.graph.node_voxel_zyx[node].tolist(),
         "position_nm": d.graph.centre_nm_zyx(node).tolist(),
+        "radius_nm": None if d.graph.node_radius_nm is None else float(d.graph.node_radius_nm[node]),
     }
-
-
-def _radius(d: Diagnosis, node: int) -> float | None:
-    return None if d.graph.node_radius_nm is None else float(d.graph.node_radius_nm[node])
 
 
 def _known(value: Any) -> Any:
@@ -173,21 +163,19 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
         for span, count, cable in zip(spans, histogram["count"], histogram["cable_nm"], strict=True)
         if count
     ]
-    lines += ["", f"{data['likely_splits']['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
+    splits, mergers = data["likely_splits"], data["likely_mergers"]
+    lines += ["", f"{splits['count']:,} likely splits: ends that face one another (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segments {row['segments'][0]} and {row['segments'][1]}, {row['distance_nm']:.0f} nm apart, "
         f"bend {row['bend_degrees']:.0f} degrees, score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
-        for row in data["likely_splits"]["places"]
+        for row in splits["places"]
     ]
-    lines += [
-        "",
-        f"{data['likely_mergers']['count']:,} likely mergers: two straight lines in one segment (voxel z,y,x)",
-    ]
+    lines += ["", f"{mergers['count']:,} likely mergers: two straight lines in one segment (voxel z,y,x)"]
     lines += [
         f"  {_voxel(row)}  segment {row['segment']}, {row['kind']}, the shorter line "
         f"{row['shorter_line_nm'] / 1e3:.1f} um, bend {row['bend_degrees']:.0f} degrees, "
         f"score {row['score']:.2f}, ranked by {row['ranked_by']:.2f}"
-        for row in data["likely_mergers"]["places"]
+        for row in mergers["places"]
     ]
     return lines
 

@@ -1,7 +1,6 @@
 """Single axons for the report's pictures: their runs as lengths, their shape in a plane. Public ground truth only."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,18 +165,6 @@ def _scale_bar(px_per_nm: float) -> tuple[float, str]:
     length = max(s * step for s in (1, 2, 5) if s * step <= wanted)
     words = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
     return length * px_per_nm, words
-
-
-def draw_worst(
-    graph: SkeletonGraph,
-    sample: NodeSample,
-    table: RunTable,
-    tolerance_nodes: float,
-    errors: LocatedErrors,
-    skeletons: Sequence[int] | NDArray[np.intp],
-) -> list[AxonDrawing]:
-    """Drawings of several skeletons, given by index."""
-    return [draw_axon(graph, sample, table, tolerance_nodes, errors, int(s)) for s in skeletons]
 
 
 def error_words(errors: LocatedErrors, i: int, seen_from: int) -> str:

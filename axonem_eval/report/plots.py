@@ -234,12 +234,7 @@ def strips(axons: Sequence[AxonRuns]) -> Markup:
         f"axon {i + 1}, {um(a.length_nm)}, {a.n_runs} runs, the longest {um(a.runs_nm[0] if a.runs_nm else 0)}"
         for i, a in enumerate(axons)
     )
-    entries = [
-        ("correct", "a run: cable in one segment (longest first)"),
-        ("merged", "merged"),
-        ("split", "split"),
-        ("omitted", "omitted"),
-    ]
+    entries = [("correct", "a run: cable in one segment (longest first)"), *CLASSES[1:]]
     return figure(draw, description) + legend(entries)
 
 

@@ -127,12 +127,6 @@ def drawings(drawings: Sequence[AxonDrawing]) -> str:
         )
         for axon in drawings
     ]
-    key = [
-        ("run0", "runs, each segment in its colour"),
-        ("split", "split"),
-        ("merged", "merged"),
-        ("omitted", "omitted"),
-    ]
     return section(
         "The axons that cost most",
         paragraph(
@@ -140,7 +134,7 @@ def drawings(drawings: Sequence[AxonDrawing]) -> str:
             "their worst errors."
         ),
         parts.drawings(panels),
-        legend(key),
+        legend([("run0", "runs, each segment in its colour"), *plots.CLASSES[1:]]),
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from axonem_eval.report.axons import AxonDrawing, AxonRuns, draw_worst, longest_axons
+from axonem_eval.report.axons import AxonDrawing, AxonRuns, draw_axon, longest_axons
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import AxonTable, LocatedErrors, RunTable, axon_table, locate_errors
 from axonem_eval.skeletons import SkeletonGraph
@@ -31,5 +31,5 @@ class ReportViews:
             axons=axons,
             errors=errors,
             longest=longest_axons(graph, table, tolerance_nodes),
-            worst_drawn=draw_worst(graph, sample, table, tolerance_nodes, errors, worst),
+            worst_drawn=[draw_axon(graph, sample, table, tolerance_nodes, errors, int(s)) for s in worst],
         )

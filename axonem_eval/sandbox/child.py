@@ -117,7 +117,7 @@ def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None
 
 
 def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:
-    write_diagnosis(request, _StageReporter())
+    write_diagnosis(request, _Reporter())
     _say({"done": True})
 
 
@@ -125,7 +125,7 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
     with open_for(spec, request["path"], request["dataset"]) as volume:
-        checked = check_volume(volume, spec, on_progress=_Reporter("check"))
+        checked = check_volume(volume, spec, on_progress=partial(_Reporter(), "check"))
         rank, stored = volume.storage_rank(), volume.stored_chunks()
         in_order = bool((np.diff(rank) > 0).all())
         n = volume.n_chunks
@@ -180,26 +180,15 @@ def _said(error: InputError) -> list[dict[str, str]]:
 
 
 class _Reporter:
-    """Progress lines, a few a second."""
-
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
-        self._next = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() >= self._next or done == total:
-            self._next = time.monotonic() + _PROGRESS_EVERY_S
-            _say({"stage": self._stage, "done": done, "total": total})
-
-
-class _StageReporter:
-    """Progress lines of work in several stages."""
+    """Progress lines, a few a second of each stage."""
 
     def __init__(self) -> None:
-        self._reporters: dict[str, _Reporter] = {}
+        self._next: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        self._reporters.setdefault(stage, _Reporter(stage))(done, total)
+        if time.monotonic() >= self._next.get(stage, 0.0) or done == total:
+            self._next[stage] = time.monotonic() + _PROGRESS_EVERY_S
+            _say({"stage": stage, "done": done, "total": total})
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,6 @@ def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None
     if request["view"]:
         export_precomputed(skeletons.longer_than(VIEW_LEAST_UM), out / "view" / "skeletons")
         with open_labels(request["path"], request["dataset"]) as volume:
-            write_precomputed(
-                volume,
-                out / "view",
-                size,
-                skeletons="skeletons",
-                on_progress=lambda done, total: on_progress("view", done, total),
-            )
+            progress = partial(on_progress, "view")
+            write_precomputed(volume, out / "view", size, skeletons="skeletons", on_progress=progress)
     (out / "diagnosis.json").write_text(json.dumps(diagnosis_json(diagnose(skeletons))))

@@ -155,9 +155,6 @@ class ConfinedVolume(LabelVolume):
         rank = np.arange(n, dtype=np.int64) if in_order else memory[: 8 * n].view(np.int64).copy()
         return rank, memory[8 * n : 9 * n] != 0 if stored_known else None
 
-    def __enter__(self) -> "ConfinedVolume":
-        return self
-
     def storage_rank(self) -> NDArray[np.int64]:
         return self._rank
 

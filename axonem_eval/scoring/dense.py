@@ -90,7 +90,9 @@ def dense_scores(table: OverlapTable) -> DenseScores:
     all_voxels = float(table.voxels.sum())
     if not in_truth.any():
         raise InputError.of(
-            "empty_dense_ground_truth", "the dense ground truth is background throughout; there is nothing to score"
+            "empty_dense_ground_truth",
+            "the dense ground truth has no voxel to score: all are background throughout, or left out by the border or "
+            "the region of the scoring variant. Check that the file holds labels, and that the variant is its own",
         )
     overlap = Overlap.of(table.truth[in_truth], table.segment[in_truth], table.voxels[in_truth])
     n_ij = overlap.count

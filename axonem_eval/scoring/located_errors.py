@@ -10,7 +10,7 @@ Three kinds, after the classes of edges (docs/metric.md, "Located errors"):
 Positions tell where hidden ground truth runs: only for volumes whose ground truth is public.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,8 @@ class LocatedErrors:
         other = np.where(self.other_skeleton >= 0, self.skeleton_id[self.other_skeleton], np.uint64(0))
         return {
             "kind": np.array(KINDS)[self.kind],
-            "z_voxel": self.voxel_zyx[:, 0],
-            "y_voxel": self.voxel_zyx[:, 1],
-            "x_voxel": self.voxel_zyx[:, 2],
-            "z_nm": position[:, 0],
-            "y_nm": position[:, 1],
-            "x_nm": position[:, 2],
+            **{f"{axis}_voxel": values for axis, values in zip("zyx", self.voxel_zyx.T, strict=True)},
+            **{f"{axis}_nm": values for axis, values in zip("zyx", position.T, strict=True)},
             "skeleton_id": self.skeleton_id[self.skeleton],
             "other_skeleton_id": other,
             "segment": self.segment,
@@ -98,17 +94,7 @@ class LocatedErrors:
         }
 
 
-_ROW_FIELDS = (
-    "kind",
-    "voxel_zyx",
-    "skeleton",
-    "other_skeleton",
-    "segment",
-    "other_segment",
-    "length_nm",
-    "gain_nm",
-    "group",
-)
+_ROW_FIELDS = tuple(f.name for f in fields(LocatedErrors) if f.name not in ("skeleton_id", "voxel_size_nm_zyx"))
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,12 @@ Voxels = NDArray[np.int32]
 
 def components(zyx: Voxels) -> Iterator[Voxels]:
     """The 26-connected components of (n, 3) voxels sorted by z, y, x; each sorted so."""
-    run = np.flatnonzero(np.any(np.diff(zyx[:, :2], axis=0, prepend=-9) != 0, axis=1) | (_step_x(zyx) != 1))
+    step = np.diff(zyx, axis=0, prepend=-9)
+    run = np.flatnonzero((step != (0, 0, 1)).any(axis=1))
     of_run = _connected_runs(zyx, run)
     of_voxel = np.repeat(of_run, np.diff(np.append(run, len(zyx))))
     order = np.argsort(of_voxel, kind="stable")
     yield from np.split(zyx[order], np.flatnonzero(np.diff(of_voxel[order])) + 1)
-
-
-def _step_x(zyx: Voxels) -> NDArray[np.int32]:
-    return np.diff(zyx[:, 2], prepend=-9)
 
 
 def _connected_runs(zyx: Voxels, run: NDArray[np.intp]) -> NDArray[np.int32]:
@@ -46,8 +43,10 @@ def _connected_runs(zyx: Voxels, run: NDArray[np.intp]) -> NDArray[np.int32]:
 
 
 def cut_in_two(zyx: Voxels) -> tuple[tuple[Voxels, Voxels], int, int]:
-    """Both parts of a component cut across its longest axis, where it is thinnest in the middle half of its extent; the
-    axis and the coordinate of the cut. The section at the cut belongs to both."""
+    """Cut a component across its longest axis, where the middle half of its extent is thinnest.
+
+    Returns both parts, the axis and the coordinate of the cut. The section at the cut belongs to both parts.
+    """
     low, high = zyx.min(axis=0), zyx.max(axis=0)
     axis = int(np.argmax(high - low))
     extent = int(high[axis] - low[axis])

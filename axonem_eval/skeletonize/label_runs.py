@@ -124,8 +124,10 @@ def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[La
 
 
 def read_face(folder: Path, blocks: Iterable[int], shape_zyx: Triple, axis: int, at: int) -> NDArray[np.uint64]:
-    """Labels of the plane where the coordinate of an axis is ``at``, which lies in the given blocks; the other two axes
-    in their order."""
+    """Labels of the plane where the coordinate of an axis is ``at``, (rows, columns) along the other two axes.
+
+    blocks : those that the plane crosses.
+    """
     _, size_y, size_x = shape_zyx
     face = np.zeros([n for a, n in enumerate(shape_zyx) if a != axis], np.uint64)
     for block in blocks:

@@ -119,7 +119,6 @@ def prepare(
     *,
     dataset: str | None = None,
     target_voxel_nm: float = 30.0,
-    parameters: Teasar | None = None,
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
 ) -> Plan:
@@ -137,7 +136,7 @@ def prepare(
             chunk_shape=volume.chunk_shape_zyx,
             voxel_size_nm=voxel_size_nm_zyx,
             factor=near_isotropic_factor(voxel_size_nm_zyx, target_voxel_nm),
-            teasar=parameters or Teasar(),
+            teasar=Teasar(),
             background_ids=tuple(background_ids),
         )
         if not trust_voxel_size:

@@ -70,8 +70,10 @@ def _kimimaro() -> Any:
 
 
 def face_targets(plane: NDArray[Any], voxel_size_nm: tuple[float, float]) -> NDArray[np.int64]:
-    """Where skeletons leave through a face of the volume: (n, 2) pixels (row, column) of the face's labels, one for
-    each connected section of a label, the deepest inside it."""
+    """Where skeletons leave through a face of the volume: (n, 2) pixels (row, column).
+
+    There is one for each connected section of a label on the face: the pixel farthest from the section's edge.
+    """
     import cc3d
     import edt
 
@@ -114,11 +116,6 @@ def join(trees: list[Tree]) -> Tree:
     return Tree(unique, edges.reshape(-1, 2), radius[index])
 
 
-def box_voxels(zyx: NDArray[np.int32]) -> int:
-    """Voxels in the box around (n, 3) voxels."""
-    return int(np.prod((zyx.max(axis=0) - zyx.min(axis=0) + 1).astype(np.int64)))
-
-
 def _trace_component(
     zyx: NDArray[np.int32],
     shape_zyx: Triple,
@@ -131,7 +128,7 @@ def _trace_component(
     One whose box is too large, such as a thin axon across the volume, is cut in two where it is thinnest. Both parts
     hold the section that is cut, as a face of theirs, and so their skeletons meet in one voxel of it.
     """
-    if box_voxels(zyx) <= MAX_BOX_VOXELS:
+    if np.prod((zyx.max(axis=0) - zyx.min(axis=0) + 1).astype(np.int64)) <= MAX_BOX_VOXELS:
         return _trace_box(zyx, shape_zyx, voxel_size_nm_zyx, parameters, exits)
     parts, axis, at = cut_in_two(zyx)
     others = [a for a in range(3) if a != axis]
@@ -173,9 +170,7 @@ def _trace_box(
     mask = np.asfortranarray(wide.T[inner])
     # kimimaro keeps the exits in a set and takes its root from the end; CPython orders a set of integers by nothing but
     # their values and the order of adding.
-    unordered = set()
-    for z, y, x in exits:
-        unordered.add((x, y, z))
+    unordered = {(x, y, z) for z, y, x in exits}
     targets = [[int(a - b) for a, b in zip(xyz, low[::-1], strict=True)] for xyz in unordered]
     root = targets.pop() if targets else None
     skeleton = kimimaro.trace.trace(
@@ -194,9 +189,9 @@ def _trace_box(
 
 
 def coarsen(zyx: NDArray[np.int32], factor: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Voxels ``factor`` times as large that hold any of the given, ascending, and one of the given for each.
+    """Voxels ``factor`` times as large that hold at least one of the given, ascending, and one of the given for each.
 
-    Any and not most: a thin process of a giant stays whole.
+    One is enough, so that a thin process of a large cell stays whole.
     """
     large = zyx // factor
     _, first = np.unique(_flat(large, large.max(axis=0).astype(np.int64) + 1), return_index=True)

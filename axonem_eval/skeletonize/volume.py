@@ -29,7 +29,7 @@ from axonem_eval.skeletonize.tasks import (
     read_block_of,
     skeletonize_batch,
 )
-from axonem_eval.skeletonize.teasar import Teasar, program
+from axonem_eval.skeletonize.teasar import program
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings
@@ -46,13 +46,6 @@ class Mapper(Protocol):
         ...
 
 
-class _Here:
-    """Runs tasks in this process, one after the other."""
-
-    def map(self, work: Callable[[int], None], numbers: Iterable[int]) -> Iterable[None]:
-        return map(work, numbers)
-
-
 def skeletonize_labels(
     path: str | Path,
     voxel_size_nm_zyx: FloatTriple,
@@ -60,7 +53,6 @@ def skeletonize_labels(
     dataset: str | None = None,
     min_length_um: float = 0.0,
     target_voxel_nm: float = 30.0,
-    parameters: Teasar | None = None,
     processes: int = 1,
     work_dir: str | Path | None = None,
     executor: Mapper | None = None,
@@ -94,7 +86,6 @@ def skeletonize_labels(
             work_dir,
             dataset=dataset,
             target_voxel_nm=target_voxel_nm,
-            parameters=parameters,
             background_ids=background_ids,
             trust_voxel_size=trust_voxel_size,
         )
@@ -120,17 +111,18 @@ def read_blocks(
 ) -> None:
     """Read all blocks; in this process where the file can only be read from front to back."""
     numbers = range(len(plan.boxes))
-    alone = executor is None or volume.sequential
-    work = partial(read_block_of, plan, volume, work_dir) if alone else partial(read_block, str(work_dir))
-    mapper = _Here() if executor is None or alone else executor
-    for done, _ in enumerate(mapper.map(work, numbers), start=1):
+    if executor is None or volume.sequential:
+        results: Iterable[None] = map(partial(read_block_of, plan, volume, work_dir), numbers)
+    else:
+        results = executor.map(partial(read_block, str(work_dir)), numbers)
+    for done, _ in enumerate(results, start=1):
         report(done, len(numbers))
 
 
 def skeletonize_batches(work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:
     """Skeletonize all batches of labels; progress counts voxels."""
     voxels = make_batches(work_dir)
-    results = (executor or _Here()).map(partial(skeletonize_batch, str(work_dir)), range(len(voxels)))
+    results = (executor.map if executor else map)(partial(skeletonize_batch, str(work_dir)), range(len(voxels)))
     done, total = np.cumsum(voxels), int(voxels.sum())
     for batch, _ in enumerate(results):
         report(int(done[batch]), total)

@@ -76,11 +76,7 @@ class SkeletonFolder:
 
     def info(self) -> bytes | None:
         """The content of ``info``, where there is one."""
-        if self.info_name is None:
-            return None
-        if self.archive:
-            return self.archive.read_bytes(self.info_name, MAX_FILE_BYTES + 1)
-        return (self.path / self.info_name).read_bytes()
+        return None if self.info_name is None else self._read(self.info_name, MAX_FILE_BYTES + 1)
 
     def notes(self) -> list[str]:
         """What is there and not read."""
@@ -122,13 +118,16 @@ class SkeletonFolder:
             else:
                 yield read_file(self.path / name)
 
+    def _read(self, name: str, most: int) -> bytes:
+        if self.archive:
+            return self.archive.read_bytes(name, most)
+        with open(self.path / name, "rb") as plain:
+            return plain.read(most)
+
     def _head(self, name: str) -> bytes:
         """The first bytes of a file, none where it cannot be read."""
         try:
-            if self.archive:
-                return self.archive.read_bytes(name, 4000)
-            with open(self.path / name, "rb") as plain:
-                return plain.read(4000)
+            return self._read(name, 4000)
         except (OSError, InputError):
             return b""
 

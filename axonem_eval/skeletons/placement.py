@@ -50,9 +50,8 @@ def placement_complaints(
     span = np.ptp(position_nm_zyx, axis=0) / 1000.0
     volume = np.multiply(spec.shape_zyx, spec.voxel_size_nm_zyx) / 1000.0
     fitting = _fitting(position_nm_zyx, spec, unit, axes)
-    units = [
-        option for option in fitting if "--axes" not in option
-    ]  # a wrong order moves a set, a wrong unit shrinks it
+    # A wrong order moves a set, a wrong unit shrinks it.
+    units = [option for option in fitting if "--axes" not in option]
     return [
         Complaint(
             "corner",

@@ -112,13 +112,13 @@ class _Table:
     def short_lines(self) -> list[Complaint]:
         """Lines with fewer than seven columns."""
         short = np.flatnonzero(self.count < len(_COLUMNS))
-        if not short.size:
-            return []
-        i = int(short[0])
-        last = self.first[i] + self.count[i] - 1
-        found = self.raw[self.start[self.first[i]] : self.end[last]].tobytes().decode("utf-8", "replace")
-        what = f"{self.count[i]} columns, {found[:60]!r}; expected id type x y z radius parent"
-        return [self.complaint("columns", short, lambda _: what)]
+
+        def what(i: int) -> str:
+            last = self.first[i] + self.count[i] - 1
+            found = self.raw[self.start[self.first[i]] : self.end[last]].tobytes().decode("utf-8", "replace")
+            return f"{self.count[i]} columns, {found[:60]!r}; expected id type x y z radius parent"
+
+        return self.complaints_at("columns", short, what)
 
     def lost_line_ends(self) -> list[Complaint]:
         """Lines on which more numbers follow than on others, enough for another node whose line end is lost."""
@@ -127,10 +127,8 @@ class _Table:
         long = np.flatnonzero(self.count >= usual + len(_COLUMNS) - 1)
         for column in range(usual, usual + len(_COLUMNS) - 1):
             long = long[_made_of(self._entries(column, long), _NUMERALS)]
-        if not long.size:
-            return []
-        what = f"{self.count[long[0]]} columns of numbers, as of several nodes; expected one node a line"
-        return [self.complaint("columns", long, lambda _: what)]
+        what = "columns of numbers, as of several nodes; expected one node a line"
+        return self.complaints_at("columns", long, lambda i: f"{self.count[i]} {what}")
 
     def numbers(self, column: int, *, finite: bool) -> NDArray[np.float64]:
         """A column as float64; what is no number is a complaint. ``finite`` also refuses nan, inf and NA."""
@@ -194,20 +192,20 @@ class _Table:
         return entry
 
     def _complain(self, column: int, entry: NDArray[np.bytes_], rows: NDArray[np.intp], wanted: str) -> None:
-        if rows.size:
-            found = [entry[i].decode("utf-8", "replace") for i in rows[:_SHOWN]]
-            self.complaints.append(
-                self.complaint(
-                    "not_a_number",
-                    rows,
-                    lambda k: f"{_COLUMNS[column]} is {found[k]!r}, expected {wanted}",
-                )
-            )
+        def what(i: int) -> str:
+            return f"{_COLUMNS[column]} is {entry[i].decode('utf-8', 'replace')!r}, expected {wanted}"
 
-    def complaint(self, code: str, rows: NDArray[np.intp], what: Callable[[int], str]) -> Complaint:
-        """The first line of several with the same fault, and how many more there are."""
+        self.complaints += self.complaints_at("not_a_number", rows, what)
+
+    def complaints_at(self, code: str, rows: NDArray[np.intp], what: Callable[[int], str]) -> list[Complaint]:
+        """A complaint about the first of several lines with the same fault, and how many more there are; none without.
+
+        what : the fault of a row.
+        """
+        if not rows.size:
+            return []
         more = f" (and so on {len(rows) - 1:,} more lines)" if len(rows) > 1 else ""
-        return Complaint(code, f"{self.name}, line {self.line[rows[0]]}: {what(0)}{more}")
+        return [Complaint(code, f"{self.name}, line {self.line[rows[0]]}: {what(int(rows[0]))}{more}")]
 
 
 def _made_of(entry: NDArray[np.bytes_], characters: bytes) -> NDArray[np.bool_]:
@@ -235,23 +233,17 @@ def _parents(table: _Table, id_: NDArray[np.int64], parent: NDArray[np.int64]) -
 
 def _doubled(table: _Table, ranked: NDArray[np.int64], order: NDArray[np.intp]) -> list[Complaint]:
     again = np.flatnonzero(ranked[1:] == ranked[:-1])
-    if not again.size:
-        return []
-    k = again[0]
-    line = table.line[order[k]]
-    return [
-        table.complaint(
-            "doubled_id",
-            order[again + 1],
-            lambda _: f"id {ranked[k]} stands on line {line} already; expected each id once",
-        )
-    ]
+
+    def what(_: int) -> str:
+        k = again[0]
+        return f"id {ranked[k]} stands on line {table.line[order[k]]} already; expected each id once"
+
+    return table.complaints_at("doubled_id", order[again + 1], what)
 
 
 def _negative(table: _Table, id_: NDArray[np.int64]) -> list[Complaint]:
-    rows = np.flatnonzero(id_ < 0)
     what = "expected 0 or more, because a negative parent means a root"
-    return [table.complaint("negative_id", rows, lambda _: f"id {id_[rows[0]]}, {what}")] if rows.size else []
+    return table.complaints_at("negative_id", np.flatnonzero(id_ < 0), lambda i: f"id {id_[i]}, {what}")
 
 
 def _unknown(
@@ -261,26 +253,22 @@ def _unknown(
     root: NDArray[np.bool_],
     nearest: NDArray[np.int64],
 ) -> list[Complaint]:
-    rows = np.flatnonzero(~root & (nearest != parent))
-    if not rows.size:
-        return []
-    i = rows[0]
     hint = (
         f". Line {table.text.node_in_comment} is a comment that ends like a node: put the node on a line of its own"
         if table.text.node_in_comment
         else "; expected the id of a node, or -1 for a root"
     )
-    return [
-        table.complaint(
-            "missing_parent", rows, lambda _: f"node {id_[i]} has parent {parent[i]}, which is not in the file{hint}"
-        )
-    ]
+    return table.complaints_at(
+        "missing_parent",
+        np.flatnonzero(~root & (nearest != parent)),
+        lambda i: f"node {id_[i]} has parent {parent[i]}, which is not in the file{hint}",
+    )
 
 
 def _own_parent(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[Complaint]:
-    rows = np.flatnonzero(up == np.arange(len(up)))
     what = "is its own parent; expected another node, or -1 for a root"
-    return [table.complaint("own_parent", rows, lambda _: f"node {id_[rows[0]]} {what}")] if rows.size else []
+    rows = np.flatnonzero(up == np.arange(len(up)))
+    return table.complaints_at("own_parent", rows, lambda i: f"node {id_[i]} {what}")
 
 
 def _ring(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[Complaint]:
@@ -301,7 +289,7 @@ def _ring(table: _Table, id_: NDArray[np.int64], up: NDArray[np.int64]) -> list[
         f"node {id_[first]} and its parents close a ring of {len(ring):,} nodes ({shown}); SWC holds trees. Make one "
         "of them a root with parent -1"
     )
-    return [table.complaint("ring", np.array([first]), lambda _: what)]
+    return table.complaints_at("ring", np.array([first]), lambda _: what)
 
 
 def _words(xyz: tuple[float, float, float]) -> str:

@@ -11,7 +11,6 @@ from axonem_eval.synthetic.anatomy import AXON, GLIA, KIND_NAMES, Anatomy, Chain
 from axonem_eval.synthetic.fill import Warp, fill_labels, separate_components
 from axonem_eval.synthetic.imaging import Defect, Imaging, draw_defects, render, section_shifts
 from axonem_eval.synthetic.organelles import Organelles, joined, place_granules, place_organelles
-from axonem_eval.synthetic.regions import boundary_mask
 
 Triple = tuple[int, int, int]
 FloatTriple = tuple[float, float, float]
@@ -21,7 +20,7 @@ FloatTriple = tuple[float, float, float]
 class Tissue:
     """A volume of synthetic neuropil.
 
-    labels (z,y,x) uint32, every label one 26-connected component; 0 only where extracellular space was asked for.
+    labels (z,y,x) uint32, every label one 26-connected component, none of them 0.
     raw (z,y,x) uint8 grey values, or an array of size 0 when they were not asked for.
     kind : label -> "axon", "dendrite" or "glia".
     centre_nm (n,3), centre_radius_nm (n,), centre_label (n,) : points of the centre lines inside the volume (z,y,x,
@@ -60,12 +59,10 @@ def make_tissue(
     anatomy: Anatomy | None = None,
     imaging: Imaging | None = None,
     grey: bool = True,
-    extracellular_nm: float = 0.0,
 ) -> Tissue:
     """Synthetic neuropil of any size; the same arguments give the same bytes.
 
     grey : False skips the grey values, which take most of the time of a small volume.
-    extracellular_nm : width of the unlabelled gap between neurites, at least a voxel each side; 0 for dense labels.
     Needs some 9 bytes a voxel while it works.
     """
     anatomy, imaging = anatomy or Anatomy(), imaging or Imaging()
@@ -90,8 +87,6 @@ def make_tissue(
         granules = place_granules(labels, voxel, kinds == GLIA, neurite, np.random.default_rng([seed, 5]))
         things = joined(Organelles(spheres, things.sort, things.neurite), granules)
         raw = render(labels, voxel, kinds, neurite, things, defects, imaging, seed)
-    if extracellular_nm > 0:
-        _open_gaps(labels, voxel, extracellular_nm)
     centre, radius, centre_label = _centre_points(chains, warp, shift, labels, neurite, voxel)
     return Tissue(
         labels=labels,
@@ -131,16 +126,6 @@ def _centre_points(
     found = labels[tuple(index[inside].T)]
     own = neurite[found] == chains.neurite[inside]
     return seen[inside][own], chains.radius_nm[inside][own], found[own]
-
-
-def _open_gaps(labels: NDArray[np.uint32], voxel: NDArray[np.float64], width_nm: float) -> None:
-    """Set a thin gap between labels to 0; a label that this would break, or wipe out, keeps its voxels."""
-    gap = boundary_mask(labels, max(1, round(width_nm / 2 / float(voxel[1]))))
-    opened = np.where(gap, np.uint32(0), labels)
-    old = separate_components(opened, 1)  # relabels `opened` by component
-    times = np.bincount(old[1:], minlength=int(labels.max()) + 1)
-    whole = times == 1
-    labels[gap & whole[labels]] = 0
 
 
 def write_labels(

@@ -82,7 +82,10 @@ def header_complaints(volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size
 def _header_complaints(
     name: str, shape: tuple[int, ...], stated_nm_zyx: FloatTriple | None, spec: VolumeSpec
 ) -> list[Complaint]:
-    return _shape_complaints(name, shape, spec) + _size_complaints(name, stated_nm_zyx, spec)
+    complaints = _shape_complaints(name, shape, spec)
+    if stated_nm_zyx is not None and not _close(stated_nm_zyx, spec.voxel_size_nm_zyx):
+        complaints.append(_voxel_size_complaint(name, stated_nm_zyx, spec.voxel_size_nm_zyx))
+    return complaints
 
 
 def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> list[Complaint]:
@@ -96,12 +99,6 @@ def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> li
         )
         return [Complaint("no_voxels", f"{name}: {what}(z,y,x). Write the labels, not only the dataset")]
     return [_shape_complaint(name, found, spec)]
-
-
-def _size_complaints(name: str, stated: FloatTriple | None, spec: VolumeSpec) -> list[Complaint]:
-    if stated is None or _close(stated, spec.voxel_size_nm_zyx):
-        return []
-    return [_voxel_size_complaint(name, stated, spec.voxel_size_nm_zyx)]
 
 
 def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:

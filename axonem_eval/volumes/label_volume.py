@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from itertools import product
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +83,7 @@ class LabelVolume(ABC):
     fill_value : the label where nothing is stored.   background_ids : labels of the file that are read as 0.
     batch_bytes : small chunks are read this much at a time.
     reads_at_once : number of threads that may read; None: one for each core.
-    visited_whole : which chunks hold nodes must not be learnt from which are read, so all are.
+    visited_whole : all chunks are read, so that the reads do not tell which chunks hold nodes.
     """
 
     path: Path
@@ -184,12 +183,10 @@ class LabelVolume(ABC):
         """Release the file."""
         return None
 
-    def __enter__(self) -> "LabelVolume":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

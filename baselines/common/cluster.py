@@ -60,6 +60,8 @@ class Cluster:
         from distributed import Client, LocalCluster
         from distributed.system import MEMORY_LIMIT
 
+        # It logs a lost scheduler with a traceback; run_tasks says it in a line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if not self.scheduler:
             threads = str(max(1, usable_cores() // self.workers))
             with dask.config.set(LOCAL_CONFIG):

@@ -1,6 +1,7 @@
 """The stages that all methods share: scores of what was segmented, and all stages in order."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from axonem_eval.errors import InputError
+from axonem_eval.volumes import open_labels, write_precomputed
 from baselines.common import evaluate
 from baselines.common.blockwise import write_json
 from baselines.common.evaluate import Scores
@@ -63,11 +65,15 @@ def label_attributes(run: Run[Any]) -> dict[str, Any]:
 
 def read_labels(run: Run[Any], name: str, box: Any = ()) -> NDArray[Any]:
     """The written labels (z,y,x) of a volume, or a part. Raises InputError where there are none."""
+    with h5py.File(_written(run, name), "r") as file:
+        return np.asarray(file["main"][box])
+
+
+def _written(run: Run[Any], name: str) -> Path:
     path = run.labels(name)
     if not path.exists():
         raise InputError.of("no_segmentation", f"{path}: no segmentation; run baselines segment first")
-    with h5py.File(path, "r") as file:
-        return np.asarray(file["main"][box])
+    return path
 
 
 def evaluate_volume(run: Run[Any], name: str) -> Scores:
@@ -78,6 +84,16 @@ def evaluate_volume(run: Run[Any], name: str) -> Scores:
     write_json(run.folder / f"{name}-scores.json", scores)
     run.provenance.note("results", f"{name} scores", scores)
     return scores
+
+
+def export_precomputed(run: Run[Any], name: str) -> Path:
+    """Write the labels of a volume, with coarser scales, for Neuroglancer; returns the folder, made anew."""
+    path, folder = _written(run, name), run.folder / f"{name}-precomputed"
+    if folder.exists():
+        shutil.rmtree(folder)
+    with open_labels(path) as volume:
+        write_precomputed(volume, folder, run.config.voxel_size_of(run.spec(name)))
+    return folder
 
 
 def published_scores(run: Run[Any], name: str) -> dict[str, Scores]:

@@ -63,6 +63,7 @@ class Counts:
     kept: int = 0
     too_weak: int = 0
     too_small: int = 0
+    voxels: int = 0
     overlapping_voxels: int = 0
 
 
@@ -168,6 +169,7 @@ class Canvas:
             return 0
         self.counts.overlapping_voxels += int(np.count_nonzero(mask)) - n_free
         self.counts.kept += 1
+        self.counts.voxels += n_free
         taken[free] = self.counts.kept
         if self.probabilities is not None:
             probability = 1 / (1 + np.exp(-self.logits[attempt.box][free]))

@@ -7,18 +7,17 @@ whole         objects.zarr of the whole volume, and probability.zarr where it is
 
 import dataclasses
 import json
-import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from baselines.common.blockwise import Ledger, Triple
 from baselines.common.cluster import Cluster, run_tasks
 from baselines.common.data import open_raw
+from baselines.common.progress import Progress
 from baselines.common.provenance import file_checksum
 from baselines.ffn.config import InferenceConfig
 from baselines.ffn.fill import FillTask, Watcher, counts_path
@@ -35,42 +34,30 @@ SHAPING = (
 PIECES_PER_PLACE = 4
 
 
-class Progress(Watcher):
+class SeedBar(Watcher):
     """A bar of seeds. Its figures: steps of the network per second now, share of the seeds tried, time left."""
 
-    def __init__(self, quiet: bool) -> None:
-        self.bar = tqdm(total=0, desc="fill", unit="seed", disable=quiet, file=sys.stderr)
+    def __init__(self, *, quiet: bool) -> None:
+        self.progress = Progress(0, "fill", "seed", quiet=quiet)
         self.steps, self.since = 0, time.monotonic()
 
     def begin(self, seeds: int, tried: int) -> None:
-        """Count the seeds of a piece; those that an earlier run tried say nothing of the time left."""
-        if not self.bar.disable:
-            self.bar.total += seeds
-            self.bar.initial += tried
-            self.bar.n += tried
-            self.bar.last_print_n += tried
-            self.bar.refresh()
+        """Count the seeds of a piece, and those of them that an earlier run tried."""
+        if not self.progress.bar.disable:
+            self.progress.bar.total += seeds
+        self.progress.skip(tried)
 
     def tried(self) -> None:
         """Count a seed."""
-        self.bar.update()
+        self.progress.did()
 
     def passed(self, steps: int) -> None:
         """Count steps of the network; a large object takes many of them between two seeds."""
         self.steps += steps
         seconds = time.monotonic() - self.since
         if seconds >= 1:
-            self.bar.set_postfix_str(f"{self.steps / seconds:.1f} FOV/s")
+            self.progress.bar.set_postfix_str(f"{self.steps / seconds:.1f} FOV/s")
             self.steps, self.since = 0, time.monotonic()
-
-    def close(self) -> None:
-        """End the bar."""
-        self.bar.close()
-
-
-def predict_volume(run: FfnRun, name: str) -> Path:
-    """Fill the objects of a volume; returns the Zarr array (z,y,x) uint32 of all of them."""
-    return fill_volume(run, name, run.work(name))
 
 
 def fill_volume(run: FfnRun, name: str, folder: Path, *, reverse: bool = False) -> Path:
@@ -107,12 +94,14 @@ def _fill_pieces(
     size = size * PIECES_PER_PLACE if size > 1 else 1
     groups = {f"pieces-{i // size:06d}": pieces[i : i + size] for i in range(0, len(pieces), size)}
     if cluster.is_here:
-        progress = Progress(quiet)
-        run_tasks(partial(task, watcher=progress), groups, ledger)
-        progress.close()
+        bar = SeedBar(quiet=quiet)
+        run_tasks(partial(task, watcher=bar), groups, ledger)
+        bar.progress.close()
     else:  # a worker has no bar of its own
-        with tqdm(total=len(pieces), desc="fill", unit="piece", disable=quiet) as bar:
-            run_tasks(task, groups, ledger, cluster, lambda group, now: bar.update(len(group)))
+        progress = Progress(len(pieces), "fill", "piece", quiet=quiet)
+        count = {True: progress.did, False: progress.skip}
+        run_tasks(task, groups, ledger, cluster, lambda group, now: count[now](len(group)))
+        progress.close()
     return {name: counts for group in groups for name, counts in _kept(ledger, group).items()}
 
 

@@ -21,6 +21,7 @@ import zarr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
 from baselines.common.blockwise import Block, Ledger, Triple, blocks, fitted, write_npz
 from baselines.common.config_data import DataConfig, VolumeConfig
@@ -52,14 +53,29 @@ def predict_volume(run: FfnRun, name: str) -> Path:
 
 
 def base_objects(run: FfnRun, name: str) -> Path:
-    """The Zarr array that agglomeration begins with: the consensus where there is to be one, else the objects."""
-    return run.objects(name) if run.config.consensus.second == "none" else run.work(name) / "consensus.zarr"
+    """The Zarr array that agglomeration begins with: the consensus where there is to be one, else the objects.
+
+    Raises InputError where it is missing, OtherJob where the consensus is of other settings.
+    """
+    found = run.objects(name)
+    if run.config.consensus.second != "none":
+        found = run.work(name) / "consensus.zarr"
+    if not found.exists():
+        raise InputError.of("no_objects", f"{found}: no objects; run baselines predict first")
+    if run.config.consensus.second != "none":
+        _consensus_ledger(run, name)
+    return found
 
 
 def final_labels(run: FfnRun, name: str) -> Callable[[NDArray[Any]], NDArray[np.uint32]]:
-    """Gives the ids of a part of ``base_objects`` after agglomeration, where there is to be any."""
+    """Gives the ids of a part of ``base_objects`` after agglomeration, where there is to be any.
+
+    Raises InputError where its scores are missing, OtherJob where they are of other objects or settings.
+    """
     if not run.config.agglomerate.enabled:
         return lambda part: np.asarray(part, np.uint32)
+    if _points_ledger(run, name).done("scores") is None:
+        raise InputError.of("no_scores", f"{run.work(name)}: no scores of decision points; run baselines predict first")
     table = ScoreTable.load(run.work(name) / "scores.npz")
     merged = table.points.take(table.accepted(run.config.agglomerate))
     run.provenance.note("results", f"{name} agglomeration", {"points": len(table.points), "merges": len(merged)})
@@ -87,9 +103,8 @@ def _write_consensus(run: FfnRun, name: str, objects: Path) -> Path:
     else:
         factor = config.coarser
         second = fill_volume(_coarser(run, name, other), f"{name}-coarser", other)
-    jobs = [Ledger.of(place / "progress").job for place in (folder, other)]
-    ledger = Ledger(folder / "consensus", {"first": jobs[0], "second": jobs[1], "min_voxels": config.min_voxels})
-    if ledger.done("whole"):
+    ledger = _consensus_ledger(run, name)
+    if ledger.done("whole") is not None:
         return target
     first, again = zarr.open_array(objects, mode="r"), zarr.open_array(second, mode="r")
 
@@ -109,13 +124,20 @@ def _write_consensus(run: FfnRun, name: str, objects: Path) -> Path:
     return target
 
 
+def _consensus_ledger(run: FfnRun, name: str) -> Ledger:
+    """The ledger of the consensus of both segmentations. Raises OtherJob where it is of other ones or settings."""
+    config, folder = run.config.consensus, run.work(name)
+    first, second = (Ledger.of(place / "progress").job for place in (folder, folder / config.second))
+    return Ledger(folder / "consensus", {"first": first, "second": second, "min_voxels": config.min_voxels})
+
+
 def _coarser(run: FfnRun, name: str, folder: Path) -> FfnRun:
     """The run with the image at a lower resolution as its test volume, which is written into the folder."""
     config, factor = run.config, run.config.consensus.coarser
     raw, identity = open_raw(config, run.spec(name))
     file = folder.resolve() / "raw.h5"
     ledger = Ledger(folder / "raw", {"raw": identity, "factor": factor})
-    if not ledger.done("whole"):
+    if ledger.done("whole") is None:
         write_atomically(file, lambda draft: _write_coarser(raw, factor, Path(draft.name)))
         ledger.finish("whole")
     z, y, x = (size * f for size, f in zip(config.voxel_size_of(run.spec(name)), factor, strict=True))
@@ -142,16 +164,13 @@ def _write_coarser(raw: Any, factor: Triple, path: Path) -> None:
 
 def _write_scores(run: FfnRun, name: str, objects: Path) -> None:
     """Find the decision points of a volume, ask the network at each, and write the table of scores."""
-    config, folder = run.config, run.work(name)
-    shaping = {k: v for k, v in dataclasses.asdict(config.agglomerate).items() if k not in THRESHOLDS}
-    base = Ledger.of(folder / ("progress" if config.consensus.second == "none" else "consensus")).job
-    ledger = Ledger(folder / "points", {"objects": base, "agglomerate": shaping})
-    if ledger.done("scores"):
+    config, folder, ledger = run.config, run.work(name), _points_ledger(run, name)
+    if ledger.done("scores") is not None:
         return
     labels = zarr.open_array(objects, mode="r")
     raw, _ = open_raw(config, run.spec(name))
     size = config.voxel_size_of(run.spec(name))
-    if not ledger.done("points"):
+    if ledger.done("points") is None:
         with run.provenance.stage(f"decision points {name}"):
             write_npz(folder / "points.npz", **vars(_find_points(labels, size, config.agglomerate.limit_nm)))
         ledger.finish("points")
@@ -171,6 +190,14 @@ def _write_scores(run: FfnRun, name: str, objects: Path) -> None:
         run_together(tqdm(works, "points", disable=run.quiet, file=sys.stderr), evaluator)
     read_scores(points, ledger).save(folder / "scores.npz")
     ledger.finish("scores")
+
+
+def _points_ledger(run: FfnRun, name: str) -> Ledger:
+    """The ledger of the decision points. Raises OtherJob where they are of other objects or settings."""
+    folder, config = run.work(name), run.config
+    shaping = {k: v for k, v in dataclasses.asdict(config.agglomerate).items() if k not in THRESHOLDS}
+    base = Ledger.of(folder / ("progress" if config.consensus.second == "none" else "consensus")).job
+    return Ledger(folder / "points", {"objects": base, "agglomerate": shaping})
 
 
 def _find_points(labels: Labels, voxel_size_nm_zyx: tuple[float, float, float], limit_nm: float) -> DecisionPoints:

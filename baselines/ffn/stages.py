@@ -48,10 +48,7 @@ def train_run(run: FfnRun, *, stop_after: int | None = None) -> Path:
 
 def segment_volume(run: FfnRun, name: str) -> Path:
     """Write the labels of a volume as HDF5, ready to upload."""
-    objects = base_objects(run, name)
-    if not objects.exists():
-        raise InputError.of("no_objects", f"{objects}: no objects; run baselines predict first")
-    out = run.labels(name)
+    objects, out = base_objects(run, name), run.labels(name)
     with run.provenance.stage(f"segment {name}"):
         _write_labels(run, name, objects, out)
     return out

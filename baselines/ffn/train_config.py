@@ -18,16 +18,16 @@ class FfnTrainConfig:
     movement : ``fixed`` tries all 26 moves by one delta, ``max_pred_moves`` goes where the output is strongest.
     fov_moves : moves along one axis that an example has room for; more than 1 only with ``max_pred_moves``.
     min_object_voxels : smaller objects are no class of examples.
-    optimizer : ``sgd`` with 0.001 is the published one, for tens of millions of steps; ``adam`` needs thousands.
+    steps, optimizer : those of the published FIB-25 network. On one processor or GPU take ``adam`` and fewer steps.
     clip : each entry of a gradient is cut to this size; 0 for none.
     average : decay of the running mean of the weights, which inference uses; 0 uses the last weights, as published.
     start : what a new training begins with: a checkpoint of the same network (.pt). Random weights where it is empty.
     workers : threads that make examples ahead; 0 makes each when it is needed.
     """
 
-    steps: Positive = 1_000_000
+    steps: Positive = 27_465_036
     batch: Positive = 4
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Fraction = 0.0
     betas: tuple[float, float] = (0.9, 0.999)

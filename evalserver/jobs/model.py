@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -155,9 +154,7 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._stop.set()
         except LeaseLost:  # it was lost at this very moment

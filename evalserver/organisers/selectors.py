@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.urls import reverse
 
 from evalserver.accounts.models import User
@@ -12,7 +12,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, 
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING
 from evalserver.jobs.health import job_counts
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Score, Submission
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,11 @@ def tasks(user: User) -> list[Task]:
         )
         missing = Volume.objects.exclude(ground_truths__is_current=True).count()
         found.append((missing, f"{_many(missing, 'volume')} without ground truth", reverse("organise_benchmarks")))
-    broken = job_counts()[FAILED]
-    found.append((broken, f"{_many(broken, 'job')} failed: see the queue", reverse("organise_queue")))
+    # Submissions and ground truth are named above.
+    other = job_counts()[FAILED] - sum(
+        model.objects.filter(status=FAILED).count() for model in (Submission, GroundTruth)
+    )
+    found.append((other, f"{_many(other, 'other job')} failed: see the queue", reverse("organise_queue")))
     return [Task(words, href) for count, words, href in found if count]
 
 
@@ -85,7 +88,8 @@ STATUSES = (WAITING, RUNNING, Submission.DONE_STATUS, REJECTED, FAILED)
 
 def submissions(*, text: str = "", status: str = "", benchmark: str = "") -> QuerySet[Submission]:
     """Submissions, newest first. text : part of a method, team, address, code, incident or checksum."""
-    rows = Submission.objects.select_related("team", "phase__benchmark", "created_by").prefetch_related("scores")
+    rows = Submission.objects.select_related("team", "phase__benchmark", "created_by")
+    rows = rows.prefetch_related(Prefetch("scores", Score.objects.order_by("-created_at", "-pk")))
     if status in STATUSES:
         rows = rows.filter(status=status)
     if benchmark:

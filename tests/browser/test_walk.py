@@ -90,22 +90,15 @@ def pia(browser, server, screenshots) -> Person:
     return pia
 
 
-def choose(page, action: str) -> None:
-    """Carry out an action of the admin on all rows of its list."""
-    page.locator("#action-toggle").check()
-    page.select_option("select[name=action]", label=action)
-    page.get_by_role("button", name="Run", exact=False).or_(page.get_by_role("button", name="Go")).first.click()
-    page.locator(".messagelist").wait_for()
-
-
 def test_01_the_organiser_registers_the_volume_from_labels(olga, server, files):
     page = olga.page
-    page.goto("/admin/benchmarks/groundtruth/add/")
-    page.select_option("select[name=volume]", index=1)
+    page.goto("/organise/")
+    page.get_by_role("link", name="A walk").click()
+    page.get_by_role("link", name="Add a version of Cube").click()
     page.select_option("select[name=source_kind]", "labels")
     page.set_input_files("input[name=source_file]", files / "gt.h5")
-    page.click("input[name=_save]")
-    page.get_by_text("ready", exact=True).first.wait_for(timeout=180_000)
+    page.get_by_role("button", name="Upload and register").click()
+    page.get_by_role("heading", name="Preview, only for organisers").wait_for(timeout=180_000)
     page.screenshot(path=olga.screenshots / "walk-01-preview.png", full_page=True)
     assert page.locator("svg").count() >= 1
 
@@ -269,13 +262,14 @@ def test_09_the_over_segmentation_ranks_below_and_is_compared(pia, files, server
 
 def test_10_the_organiser_rescores_under_another_tolerance(olga, pia, server, files):
     page = olga.page
-    page.goto("/admin/submissions/submission/")
-    assert GOOD in page.locator("#result_list").inner_text()
-    page.goto("/admin/benchmarks/benchmark/")
-    page.get_by_role("link", name="A walk").click()
-    page.locator("input[name$=tolerance_nodes]").first.fill("3")
-    page.click("input[name=_save]")
-    choose(page, "Re-score all submissions (metric, tolerance or ground truth changed)")
+    page.goto("/organise/submissions/")
+    assert GOOD in page.get_by_role("region", name="Submissions").inner_text()
+    page.goto("/organise/benchmarks/walk/")
+    page.get_by_role("link", name="Cube", exact=True).click()
+    page.fill("input[name=tolerance_nodes]", "3")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Re-score all submissions").click()
+    page.get_by_text("sent to the workers").wait_for()
     expected = erl_um(files / "ffn.h5", files_bundle(server), tolerance_nodes=3)
     for _ in range(60):
         pia.page.goto("/benchmarks/walk/leaderboard/")
@@ -287,8 +281,9 @@ def test_10_the_organiser_rescores_under_another_tolerance(olga, pia, server, fi
 
 
 def test_11_the_organiser_freezes_the_ranking(olga, pia):
-    olga.page.goto("/admin/benchmarks/benchmark/")
-    choose(olga.page, "Freeze every phase: the ranking no longer changes")
+    olga.page.goto("/organise/benchmarks/walk/")
+    olga.page.get_by_role("button", name="Freeze Practice").click()
+    olga.page.get_by_role("button", name="Unfreeze Practice").wait_for()
     pia.page.goto("/benchmarks/walk/submit/")
     assert "frozen" in pia.page.locator("main").inner_text()
 

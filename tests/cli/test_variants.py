@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -82,6 +83,23 @@ def test_a_region_cuts_the_skeletons_of_a_variant_that_cuts(files, capsys):
 def test_a_rule_that_does_not_fit_is_refused(files, capsys, arguments, words):
     assert main(["score", files["seg"], *(files.get(a, a) for a in arguments)]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_file_of_cremi_is_scored_as_it_comes(tmp_path, capsys):
+    # raw data and clefts lie beside the labels; two neurons of 20 pixels, 40 nm sections, 4 nm pixels
+    labels = np.ones((2, 40, 40), np.uint64)
+    labels[:, :, 20:] = 0  # a label like any other
+    with h5py.File(tmp_path / "sample_A.hdf", "w") as file:
+        file["volumes/raw"] = np.zeros(labels.shape, np.uint8)
+        for name, values in (("neuron_ids", labels), ("clefts", np.full(labels.shape, 2**64 - 1, np.uint64))):
+            dataset = file.create_dataset(f"volumes/labels/{name}", data=values)
+            dataset.attrs["resolution"] = (40.0, 4.0, 4.0)
+    sample = str(tmp_path / "sample_A.hdf")
+    data = result(capsys, sample, "--dense-ground-truth", sample, "--variant", "cremi")
+    # background voxels of the segmentation are segments of their own: label 0 costs recall
+    assert data["dense"]["truth_labels"] == 2
+    # pixels 0 to 12 and 27 to 39 lie more than 25 nm, 6.25 pixels, from the border pixels 19 and 20
+    assert data["dense"]["voxels"] == 2 * 40 * 26
 
 
 @pytest.mark.parametrize("wrong", ["1:2", "5:1,0:2,0:2", "a:b,c:d,e:f"])

@@ -26,7 +26,7 @@ def test_the_shipped_benchmarks_carry_the_papers_numbers():
         "volume__slug", "erl_um", "percent"
     )
     assert set(found) == {("h", 18.5, 65.0), ("m", 38.5, 88.0)}
-    assert Volume.objects.get(slug="h").voxel_size_nm_zyx == (30.0, 8.0, 8.0)
+    assert Volume.objects.get(slug="h").voxel_size_nm_zyx == (30.0, 16.0, 16.0)  # as the challenge takes submissions
     assert Volume.objects.get(slug="m").tolerance_nodes == 50
 
 
@@ -59,7 +59,7 @@ def test_a_broken_definition_is_refused_with_what_is_wrong(tmp_path, content, co
 
 def test_every_shipped_definition_is_toml_with_unique_slugs():
     slugs = [tomllib.loads(path.read_text())["slug"] for path in DEFINITIONS.glob("*.toml")]
-    assert len(slugs) == len(set(slugs)) == 3
+    assert len(slugs) == len(set(slugs)) >= 6
 
 
 def test_rescoring_an_unknown_benchmark_names_the_known_ones():

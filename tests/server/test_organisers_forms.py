@@ -1,5 +1,7 @@
 """The organisers' forms of benchmarks: whatever is filled in is stored, or refused with a reason."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -26,9 +28,15 @@ def inline(prefix: str, *rows: dict, initial: int = 0) -> dict:
     return counts | {f"{prefix}-{i}-{name}": value for i, row in enumerate(rows) for name, value in row.items()}
 
 
+def inlines(client) -> dict:
+    """The inline formsets of the page, by prefix."""
+    found = client.get(reverse("admin:benchmarks_benchmark_add")).context["inline_admin_formsets"]
+    return {admin_formset.formset.prefix: admin_formset.formset for admin_formset in found}
+
+
 def untouched_phase(client) -> dict:
     """The values that a new row of the page has before anybody types."""
-    form = client.get(reverse("admin:benchmarks_benchmark_add")).context["inline_admin_formsets"][1].formset.empty_form
+    form = inlines(client)["phases"].empty_form
     values = {name: form[name].value() for name in form.fields if name not in ("id", "benchmark", "DELETE", "volumes")}
     opens = values.pop("opens_at")
     values |= {f"opens_at_{i}": part for i, part in enumerate(f"{opens:%Y-%m-%d %H:%M:%S}".split())}
@@ -37,8 +45,17 @@ def untouched_phase(client) -> dict:
 
 
 def save(client, *, volumes: tuple = (), phases: tuple = ()):
-    form = {"name": "New", "slug": "new", "summary": "A summary.", "position": 1, "is_visible": "on"}
-    form |= inline("volumes", *volumes) | inline("phases", *phases) | inline("training_files")
+    form = {
+        "name": "New",
+        "slug": "new",
+        "summary": "A summary.",
+        "position": 1,
+        "is_visible": "on",
+        "scoring_variant": "axonem",
+    }
+    given = {"volumes": volumes, "phases": phases}
+    for prefix in inlines(client):
+        form |= inline(prefix, *given.get(prefix, ()))
     return client.post(reverse("admin:benchmarks_benchmark_add"), form, follow=True)
 
 
@@ -57,8 +74,10 @@ def test_a_volume_that_nobody_filled_in_is_refused_and_not_dropped(client):
 def test_a_phase_offers_the_volumes_of_its_own_benchmark_alone(client):
     phase, other = make_benchmark(("a",)), make_benchmark(("b",))
     page = client.get(reverse("admin:benchmarks_benchmark_change", args=[phase.benchmark_id])).content.decode()
-    assert f'<option value="{phase.volumes.get().pk}"' in page
-    assert f'<option value="{other.volumes.get().pk}"' not in page
+    for row in ("0", "__prefix__"):  # the phase that is there, and a new one
+        choices = re.search(rf'<select name="phases-{row}-volumes".*?</select>', page, re.S)[0]
+        assert f'<option value="{phase.volumes.get().pk}"' in choices
+        assert f'<option value="{other.volumes.get().pk}"' not in choices
 
 
 def test_a_volume_in_no_phase_is_named(client):

@@ -101,6 +101,7 @@ def test_the_dashboard_shows_what_waits_and_where(client, organiser):
     page = client.get(reverse("organise")).content.decode()
     assert f'<a href="{reverse("organise_requests")}">1 request to take part</a>' in page
     assert "1 submission failed on our side" in page
+    assert "other job" not in page  # the failed submission is told once
 
 
 def test_the_dashboard_says_when_nothing_waits(client, organiser):
@@ -111,7 +112,14 @@ def test_the_dashboard_says_when_nothing_waits(client, organiser):
 def test_a_benchmark_is_made_with_volume_and_phase_and_opens_with_its_ground_truth(client, organiser):
     client.post(
         reverse("organise_add_benchmark"),
-        {"name": "New", "slug": "new", "summary": "A summary.", "position": 1, "is_visible": "on"},
+        {
+            "name": "New",
+            "slug": "new",
+            "summary": "A summary.",
+            "position": 1,
+            "is_visible": "on",
+            "scoring_variant": "axonem",
+        },
     )
     benchmark = Benchmark.objects.get(slug="new")
     phase = {"name": "Test", "slug": "test", "kind": "test", "submissions_per_day": 5, "opens_at": "2026-01-01 00:00"}
@@ -208,6 +216,7 @@ def test_submissions_are_found_and_changed(client, organiser):
     phase = make_benchmark()
     one, other = make_scored(phase, 5000, method_name="Watershed"), make_scored(phase, 6000, method_name="Flood")
     page = client.get(reverse("organise_submissions"), {"q": "water"}).content.decode()
+    assert "5.00" in page
     assert (one.code in page, other.code in page) == (True, False)
     change = reverse("organise_change_submissions")
     client.post(change, {"action": "hide", "code": [one.code]})

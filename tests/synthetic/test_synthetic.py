@@ -83,14 +83,6 @@ def test_every_label_is_one_26_connected_piece(tissue):
     assert set(pieces.values()) == {1}
 
 
-def test_extracellular_space_is_a_gap_that_breaks_no_label():
-    closed, gaps = (make_tissue((20, 64, 64), (30, 8, 8), seed=2, grey=False, extracellular_nm=w) for w in (0, 16))
-    share = (gaps.labels == 0).mean()
-    assert 0.02 < share < 0.4
-    assert np.array_equal(gaps.labels[gaps.labels > 0], closed.labels[gaps.labels > 0])
-    assert all(label(gaps.labels == i, np.ones((3, 3, 3)))[1] == 1 for i in gaps.kind)
-
-
 def test_the_mask_is_all_that_is_no_axon(tissue):
     assert np.array_equal(tissue.no_merge_mask() == 0, np.isin(tissue.labels, tissue.axon_ids))
 

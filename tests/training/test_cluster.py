@@ -67,6 +67,11 @@ def test_any_other_fault_names_the_task(where, ledger, tmp_path, request):
     assert caught.value.__notes__ == ["in task item-1"]
 
 
+def test_one_process_needs_no_dask():
+    code = "import sys, baselines.affinity_unet.stages, baselines.cli; sys.exit('distributed' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
 def test_few_tasks_are_known_to_the_scheduler_at_a_time(two_workers, ledger, tmp_path, monkeypatch):
     monkeypatch.setattr("baselines.common.cluster.IN_FLIGHT", 3)
     known: list[int] = []

@@ -12,13 +12,14 @@ import pytest
 torch = pytest.importorskip("torch")
 zarr = pytest.importorskip("zarr")
 
+from axonem_eval.volumes import open_labels  # noqa: E402
 from baselines.cli import main  # noqa: E402
 from baselines.common.cluster import Cluster  # noqa: E402
 from baselines.common.config_file import load_config  # noqa: E402
 from baselines.ffn.evaluator import Evaluator  # noqa: E402
-from baselines.ffn.inference import predict_volume  # noqa: E402
 from baselines.ffn.pieces import neighbours, pieces_of, shared  # noqa: E402
 from baselines.ffn.reconcile import matched, whole_numbers  # noqa: E402
+from baselines.ffn.refine import predict_volume  # noqa: E402
 from baselines.ffn.run import open_run  # noqa: E402
 from tests.training.tubes import FOV, bright_network, tubes, write_tubes  # noqa: E402
 
@@ -48,6 +49,18 @@ def test_reproduce_leaves_labels_scores_and_provenance(tmp_path, capsys):
     assert run(toml, out, "--section", "6", command="picture") == 0
 
 
+def test_labels_are_exported_for_neuroglancer(tmp_path, capsys):
+    pytest.importorskip("tensorstore")
+    toml, out = write_tubes(tmp_path), tmp_path / "run"
+    assert run(toml, out, command="neuroglancer") == 1
+    assert "run baselines segment first" in capsys.readouterr().err
+    for command in ("predict", "segment", "neuroglancer", "neuroglancer"):
+        assert run(toml, out, command=command) == 0
+    with open_labels(out / "tubes-precomputed") as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in volume.shape_zyx)), objects(out))
+        assert volume.info.voxel_size_nm_zyx == (100, 100, 100)
+
+
 def test_pieces_give_the_objects_of_the_whole(tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "pieces").mkdir()
@@ -73,6 +86,7 @@ def test_pieces_that_share_a_forward_pass_come_out_as_alone(tmp_path):
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from axonem_eval.volumes import open_labels  # noqa: E402
 from baselines.cli import main
 from baselines.ffn import fill, inference
 
@@ -85,7 +99,7 @@ def passed(self, steps):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-inference.Progress.passed = passed
+inference.SeedBar.passed = passed
 sys.exit(main(["predict", sys.argv[1], "-o", sys.argv[2], "--quiet"]))
 """
 

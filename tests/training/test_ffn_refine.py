@@ -71,6 +71,20 @@ def test_other_thresholds_need_no_network(tmp_path, monkeypatch):
     assert notes(out)["tubes agglomeration"]["merges"] == 0
     toml.write_text(toml.read_text().replace("radius = [12,", "radius = [13,"))
     assert run(toml, out) == 1  # another canvas needs the network again, into another folder
+    assert run(toml, out, command="segment") == 1
+
+
+def test_segment_says_what_it_misses(tmp_path, capsys):
+    toml, out = write_tubes(tmp_path), tmp_path / "run"
+    assert run(toml, out) == 0
+    plain = toml.read_text()
+    for tables, words in (
+        (AGGLOMERATE, "no scores of decision points; run baselines predict first"),
+        ('\n[consensus]\nsecond = "reversed"\n', "consensus.zarr: no objects; run baselines predict first"),
+    ):
+        toml.write_text(plain + tables)
+        assert run(toml, out, command="segment") == 1
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("consensus", ['second = "reversed"', 'second = "coarser"\ncoarser = [1, 1, 2]'])

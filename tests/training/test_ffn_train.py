@@ -38,8 +38,8 @@ SMALL = {
     "seed": 5,
     "model": {"depth": 3, "features": 8, "fov": [5, 9, 9], "deltas": [1, 3, 3], "grey_mean": 150, "grey_std": 60},
     "train": {
-        "steps": 6, "batch": 2, "learning_rate": 0.01, "min_object_voxels": 100, "workers": 0, "checkpoint_every": 2,
-        "log_every": 2,
+        "steps": 6, "batch": 2, "optimizer": "adam", "learning_rate": 0.01, "min_object_voxels": 100, "workers": 0,
+        "checkpoint_every": 2, "log_every": 2,
     },
     "inference": {"pad_probability": 0.5, "move_probability": 0.6, "min_voxels": 200},
     "augment": {"misalign": 0, "missing": 0, "lost": 0, "blur": 0, "box": 0, "warp": 0, "grey": 0},
@@ -227,3 +227,31 @@ def test_the_log_has_voxel_scores_of_training_and_object_scores_of_validation(co
 def test_options_that_contradict_each_other_are_named(table, values, words):
     with pytest.raises(InputError, match=re.escape(words)):
         config_from(SMALL | {table: SMALL[table] | values})
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_on_the_objects_that_one_would_take(config, tmp_path):
+    """torchrun on CPU, each with half of the batch: the same examples in the same slots, the same sum of gradients."""
+    code = tmp_path / "ddp.py"
+    code.write_text(
+        "import json, sys; from pathlib import Path\n"
+        "from baselines.common.config_file import config_from; from baselines.common.data import load_volumes\n"
+        "from baselines.ffn.train import train\n"
+        "config = config_from(json.loads(sys.argv[1]), folder=sys.argv[2])\n"
+        "train(config, load_volumes(config, config.data.train), Path(sys.argv[2]) / 'ddp', quiet=True)\n"
+    )
+    # SGD: Adam would turn the rounding of small gradients into whole steps.
+    options = SMALL["train"] | {"optimizer": "sgd", "learning_rate": 0.1}
+    values = SMALL | {"data": {"train": [CELLS]}, "train": options | {"batch": 1}}
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(code),
+         json.dumps(values), str(tmp_path)],
+        check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    together = load_checkpoint(tmp_path / "ddp" / "last.pt")
+    config = with_train(config, optimizer="sgd", learning_rate=0.1)
+    alone = load_checkpoint(train(config, load_volumes(config, config.data.train), tmp_path / "alone", quiet=True))
+    assert [slot["number"] for slot in together["slots"]] == [slot["number"] for slot in alone["slots"]]
+    for name, value in alone["model"].items():
+        torch.testing.assert_close(together["model"][name], value, atol=1e-5, rtol=1e-4)

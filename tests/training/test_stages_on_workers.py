@@ -1,9 +1,10 @@
-"""Prediction and segmentation on workers: the bytes of one process, whoever is killed."""
+"""Prediction and segmentation on workers, by both methods: the bytes of one process, whoever is killed."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,9 +21,13 @@ from baselines.affinity_unet.predict import Source, predict_from  # noqa: E402
 from baselines.affinity_unet.segment import build_hierarchy  # noqa: E402
 from baselines.cli import main  # noqa: E402
 from baselines.common.cluster import HERE, Cluster  # noqa: E402
+from baselines.common.config_file import load_config  # noqa: E402
+from baselines.ffn.inference import predict_volume  # noqa: E402
+from baselines.ffn.run import open_run  # noqa: E402
 from tests.training.cells import write_experiment  # noqa: E402
 from tests.training.cluster_tasks import small_network  # noqa: E402
 from tests.training.dask_programs import DaskPrograms  # noqa: E402
+from tests.training.tubes import write_tubes  # noqa: E402
 
 SOURCE = Source(small_network, (10, 40, 44), "float32")
 DATA = """
@@ -69,6 +74,26 @@ def test_workers_killed_in_prediction_and_segmentation_leave_the_bytes_of_one_pr
 
 
 @pytest.mark.slow
+def test_a_worker_killed_while_objects_are_filled_leaves_those_of_one_process(tmp_path):
+    config = load_config(write_tubes(tmp_path, "subvolume = [26, 39, 30]\noverlap = [0, 0, 12]"))
+    found = []
+    with Cluster(workers=2) as two:
+        for name, cluster in (("one", HERE), ("two", two)):
+            run = open_run(config, tmp_path / name, quiet=True)
+            run.compute_on(cluster)
+            markers = run.work("tubes") / "progress"
+            if cluster is two:
+                pid = min(two.client.run(os.getpid).values())
+                kill = threading.Thread(target=kill_after, args=(pid, lambda m=markers: any(m.glob("pieces-*.json"))))
+                kill.start()
+            found.append(zarr.open_array(predict_volume(run, "tubes"), mode="r")[:])
+        kill.join()
+        assert pid not in two.client.run(os.getpid).values()
+    assert np.array_equal(*found)
+    assert found[0].max() == 6
+
+
+@pytest.mark.slow
 def test_a_scheduler_killed_in_prediction_is_told_and_the_same_command_goes_on(tmp_path):
     toml = write_experiment(tmp_path, DATA, steps=2)
     toml.write_text(toml.read_text().replace("[predict]\n", TILES))
@@ -96,6 +121,11 @@ def test_a_scheduler_killed_in_prediction_is_told_and_the_same_command_goes_on(t
 
 def tiles_done(folder: Path) -> int:
     return len(list((folder / "cells-affinities.zarr.progress").glob("tile-*.json")))
+
+
+def kill_after(pid: int, condition: Callable[[], bool]) -> None:
+    wait_for(condition)
+    os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
