@@ -1,6 +1,7 @@
 """What the demo's page offers to everybody: EM, training labels, pictures, a line of news."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -24,18 +25,20 @@ def show_data(benchmark: Benchmark, volumes: Sequence[Volume], em_of: Callable[[
     Benchmark.objects.filter(pk=benchmark.pk, terms="").update(
         terms="The tissue is generated. Use it as you like (CC0).", contact="organiser@example.org"
     )
-    raw, labels = _training(folder)
+    training = partial(_training, folder)
     image, other = TrainingFile.Content.IMAGE, TrainingFile.Content.LABELS
     about = "64 × 256 × 256 voxels of 40 × 16 × 16 nm (z, y, x)"
-    _data_file(benchmark, raw, title="Training EM", content=image, description=f"{about}, grey values")
+    _data_file(
+        benchmark, lambda: training()[0], title="Training EM", content=image, description=f"{about}, grey values"
+    )
     words = f"{about}; axons, dendrites and glia, each id one cell"
-    _data_file(benchmark, labels, title="Training labels", content=other, description=words)
+    _data_file(benchmark, lambda: training()[1], title="Training labels", content=other, description=words)
+    if not benchmark.pictures.exists():
+        _pictures(benchmark, *training())
     for number, volume in enumerate(volumes, start=2):
         words = f"{' × '.join(map(str, volume.shape_zyx))} voxels; segment this volume and submit it"
         test = {"content": image, "part": TrainingFile.Part.TEST, "volume": volume, "position": number}
-        _data_file(benchmark, em_of(volume), title=f"Test EM, {volume.name}", description=words, **test)
-    if not benchmark.pictures.exists():
-        _pictures(benchmark, raw, labels)
+        _data_file(benchmark, partial(em_of, volume), title=f"Test EM, {volume.name}", description=words, **test)
     if not News.objects.exists():
         News.objects.create(text="The demo has EM to download: train, segment and submit within the hour.")
 
@@ -49,9 +52,11 @@ def _training(folder: Path) -> tuple[Path, Path]:
     return raw, labels
 
 
-def _data_file(benchmark: Benchmark, path: Path, *, title: str, **fields: object) -> None:
+def _data_file(benchmark: Benchmark, made: Callable[[], Path], *, title: str, **fields: object) -> None:
+    """Store a file, unless it is there; ``made`` takes its time."""
     if benchmark.training_files.filter(title=title).exists():
         return
+    path = made()
     with path.open("rb") as file:
         row = TrainingFile(benchmark=benchmark, title=title, licence=LICENCE, **fields)
         row.file = File(file, name=path.name)

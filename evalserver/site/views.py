@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import redis
 from django.db import DatabaseError, connection
-from django.db.models import Count, Max, OuterRef, Subquery
+from django.db.models import Count, Exists, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from axonem_eval.report import MetricExample, metric_svg
-from evalserver.benchmarks.models import Benchmark, News, Picture
+from evalserver.benchmarks.models import Benchmark, News, Picture, TrainingFile
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import redis_client
 from evalserver.leaderboard.cache import anonymous_cache
@@ -39,6 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
     benchmarks = Benchmark.objects.annotate(
         entries=Coalesce(Subquery(by_benchmark.annotate(n=Count("pk")).values("n")), 0),
         teams=Coalesce(Subquery(by_benchmark.annotate(n=Count("team", distinct=True)).values("n")), 0),
+        has_data=Exists(TrainingFile.objects.filter(benchmark=OuterRef("pk"))),
         last_entry_at=Subquery(by_benchmark.annotate(last=Max("created_at")).values("last")),
     ).prefetch_related("volumes", OF_OPENING, "pictures")
     if not request.user.is_staff:
