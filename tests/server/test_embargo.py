@@ -167,15 +167,15 @@ def test_what_is_scored_after_the_freeze_stays_out_of_the_ranking():
 
 
 def test_what_a_frozen_ranking_is_measured_by_stays():
-    phase = make_benchmark()
+    phase = make_benchmark(("a", "b"))
+    volume, other = phase.volumes.order_by("slug")
+    phase.volumes.remove(other)
     Phase.objects.update(frozen_at=timezone.now() - timedelta(seconds=1))
     phase.refresh_from_db()
-    volume = phase.volumes.get()
     volumes = forms.modelform_factory(type(volume), form=VolumeForm, fields=["tolerance_nodes"])
     assert "frozen" in str(volumes({"tolerance_nodes": 7}, instance=volume).errors)
     assert volumes({"tolerance_nodes": volume.tolerance_nodes}, instance=volume).is_valid()
     phases = forms.modelform_factory(Phase, form=PhaseForm, fields=["volumes"])
-    other = make_benchmark(("b",)).volumes.get()
     assert "frozen" in str(phases({"volumes": [other.pk]}, instance=phase).errors)
     definition = {"slug": phase.benchmark.slug, "name": "Tiny", "volumes": [{"slug": "a", "tolerance_nodes": 7}]}
     definition["volumes"][0] |= {"shape_zyx": volume.shape_zyx, "voxel_size_nm_zyx": volume.voxel_size_nm_zyx}
