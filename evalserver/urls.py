@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
+from evalserver.leaderboard import feeds, method_views
 from evalserver.leaderboard import views as leaderboard
 from evalserver.site import documentation, views
 from evalserver.submissions import views as submissions
@@ -32,6 +33,10 @@ urlpatterns = [
         leaderboard.download,
         name="leaderboard_download",
     ),
+    path("feed.atom", feeds.site_feed, name="feed"),
+    path("benchmarks/<slug:slug>/feed.atom", feeds.benchmark_feed, name="benchmark_feed"),
+    path("methods/<slug:code>/", method_views.method, name="method"),
+    path("submissions/<slug:code>/badge.svg", method_views.badge, name="badge"),
     path("benchmarks/<slug:slug>/submit/", submissions.upload, name="upload"),
     path("submissions/", results.my_submissions, name="my_submissions"),
     path("submissions/<slug:code>/", results.detail, name="submission"),

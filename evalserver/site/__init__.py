@@ -11,7 +11,7 @@ from evalserver.site.mail import (
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
-from evalserver.site.markup import own_markup
+from evalserver.site.markup import own_markup, xml_text
 from evalserver.site.ranges import file_in_parts
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "site_url",
     "templated",
     "writes_mail_to_files",
+    "xml_text",
 ]
