@@ -1,6 +1,5 @@
 """Changes of benchmarks and their ground truth."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.scoring import variant_named
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks import notifications
+from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -159,17 +159,6 @@ def require_variant(name: str, benchmark: Benchmark | None) -> None:
             f"scoring_variant is {benchmark.scoring_variant}, {name} is asked for, and the ranking of {frozen} is "
             "frozen: unfreeze it first",
         )
-
-
-def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
-    """Why a rule cannot score these volumes; empty where it can. Of Rand no step of rounding is known."""
-    hidden = [volume.name for volume in volumes if not volume.ground_truth_public]
-    if variant_named(variant).headline != "xpress_score" or not hidden:
-        return ""
-    return (
-        f"{variant} ranks by a Rand index, which is only shown of public ground truth, and that of {', '.join(hidden)} "
-        "is hidden; set ground_truth_public, or choose another scoring variant"
-    )
 
 
 def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> None:
