@@ -231,6 +231,7 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
             raise ValidationError(f"The file's SHA-256 is {found}, not the one stated: it did not arrive whole.")
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
+        training_file.view_files = 0  # what the viewer shows is that of another file
     training_file.save()
     if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
         transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))
