@@ -63,7 +63,9 @@ urlpatterns = [
     ),
     path("benchmarks/<slug:slug>/data/<int:pk>/view.json", viewer_views.image_state, name="image_state"),
     re_path(
-        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d+)/view/(?P<name>.*)$", viewer_views.image_file, name="image_file"
+        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d{1,18})/view/(?P<name>.*)$",
+        viewer_views.image_file,
+        name="image_file",
     ),
     # The client finds its name for a Python process behind /v/ in its own address.
     re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),
