@@ -61,7 +61,6 @@ def _giving_back(
 
 
 def _give_back(forgiven: set[str], *, now: bool) -> None:
-    from celery.apps.worker import safe_say
     from django.db import DatabaseError, connection
 
     from evalserver.jobs import give_back
@@ -76,7 +75,7 @@ def _give_back(forgiven: set[str], *, now: bool) -> None:
     finally:
         connection.close()
     # Not the log: its stream refuses a second writer while the signal interrupted the first.
-    safe_say(f"worker: told to stop: {said}", sys.__stderr__)
+    os.write(sys.stderr.fileno(), f"worker: told to stop: {said}\n".encode())
 
 
 @beat_init.connect

@@ -8,7 +8,7 @@ import pytest
 from evalserver.jobs import RUNNING, WAITING, send
 from evalserver.submissions.evaluation.reconciler import requeue_stale
 from tests.factories import make_benchmark, make_submission
-from tests.server.test_stop import stalled_reader
+from tests.server.readers import stalled_reader
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
