@@ -19,6 +19,8 @@ from evalserver.uploads import views as uploads
 # Organisers log in where everybody does: with a second factor, and not without end.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler500 = "evalserver.site.errors.answer_to_exception"
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),

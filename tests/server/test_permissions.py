@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from evalserver.accounts.models import Membership
+from evalserver.accounts.models import Membership, User
 from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
@@ -46,9 +48,29 @@ def test_every_member_of_the_team_sees_it(client, private):
     assert status(client, private) == 200
 
 
-def test_organisers_see_private_submissions(client, private):
-    client.force_login(make_user("Olga", is_staff=True))
+def test_an_organiser_of_createsuperuser_sees_private_submissions(client, private):
+    call_command("createsuperuser", email="olga@example.org", name="Olga", interactive=False)
+    client.force_login(User.objects.get(email="olga@example.org"))
     assert status(client, private) == 200
+
+
+@pytest.mark.parametrize("permission", ["view_submission", "change_submission"])
+def test_an_organiser_with_the_permission_sees_private_submissions(client, private, permission):
+    olga = make_user("Olga", is_staff=True)
+    olga.user_permissions.add(Permission.objects.get(codename=permission))
+    client.force_login(olga)
+    assert status(client, private) == 200
+
+
+def test_staff_status_alone_or_a_permission_alone_shows_no_private_submission(client, private):
+    hal, pia = make_user("Hal", is_staff=True), make_user("Pia")
+    pia.user_permissions.add(Permission.objects.get(codename="view_submission"))
+    hal.user_permissions.add(Permission.objects.get(codename="change_benchmark"))
+    for user in (hal, pia):
+        client.force_login(user)
+        assert status(client, private) == 404
+        assert client.get(f"/api/v1/submissions/{private.code}").status_code == 404
+        assert client.get(reverse("team", args=[private.team_id])).status_code == 404
 
 
 @pytest.mark.parametrize("field", ["withdrawn_at", "hidden_at"])
