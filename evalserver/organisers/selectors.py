@@ -93,7 +93,7 @@ def submissions(*, text: str = "", status: str = "", benchmark: str = "") -> Que
     rows = rows.prefetch_related(Prefetch("scores", Score.objects.order_by("-created_at", "-pk")))
     if status in STATUSES:
         rows = rows.filter(status=status)
-    if benchmark:
+    if benchmark := benchmark.replace("\x00", ""):
         rows = rows.filter(phase__benchmark__slug=benchmark)
     if text := text.replace("\x00", "").strip()[:100]:
         places = ("code", "method_name", "team__name", "created_by__email", "incident_id", "files__sha256")

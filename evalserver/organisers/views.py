@@ -20,7 +20,7 @@ from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
-from evalserver.submissions.evaluation.rescore import rescore_submission
+from evalserver.submissions.evaluation.rescore import queue_rescore
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.archive import export_benchmark
 
@@ -79,10 +79,6 @@ def submissions(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "organisers/submissions.html", context)
 
 
-def _rescore(row: Submission) -> bool:
-    return rescore_submission(row.pk) in ("rescored", "queued")
-
-
 def _diagnose(row: Submission) -> bool:
     return row.status == Submission.DONE_STATUS and request_diagnoses(row) > 0
 
@@ -92,7 +88,7 @@ ACTIONS = {
     "hide": ("Hide from everybody but its team", services.hide_submission),
     "show": ("Show again", services.show_submission),
     "again": ("Evaluate again (failed or rejected; does not count)", services.retry_submission),
-    "rescore": ("Re-score", _rescore),
+    "rescore": ("Re-score", queue_rescore),
     "diagnose": ("Diagnose", _diagnose),
 }
 

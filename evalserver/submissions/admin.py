@@ -15,7 +15,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
-from evalserver.submissions.evaluation.rescore import queue_rescores, rescore_submission
+from evalserver.submissions.evaluation.rescore import queue_rescore, queue_rescores
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 
@@ -163,10 +163,11 @@ class SubmissionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
     def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
-        rows = list(queryset)
-        words = [rescore_submission(submission.pk) for submission in rows]
-        self._log(request, [r for r, w in zip(rows, words, strict=True) if w in ("rescored", "queued")], "re-scored")
-        messages.info(request, ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))) + ".")
+        rows = [submission for submission in queryset if queue_rescore(submission)]
+        self._log(request, rows, "re-scored")
+        messages.info(
+            request, f"{len(rows)} of {queryset.count()} sent to a worker; the others are current or not scored."
+        )
 
     @admin.action(description="Diagnose (scored entries without a diagnosis, or whose diagnosis failed)")
     def diagnose(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:

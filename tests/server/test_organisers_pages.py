@@ -9,10 +9,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from django.urls import reverse
 
 from evalserver.benchmarks import services as benchmark_services
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase
+from evalserver.jobs import redis_client
+from evalserver.jobs.broker import QUEUES
 from evalserver.organisers.urls import urlpatterns
 from evalserver.submissions.models import Submission
 from tests.factories import (
@@ -69,6 +72,13 @@ def test_every_page_is_for_organisers():
         while not getattr(view, "is_for_organisers", False):
             view = view.__wrapped__  # raises where no decorator lets organisers alone in
     assert all(name.startswith("organise") for name in ROUTES)
+
+
+def test_no_page_changes_anything_without_the_token_of_a_form(organiser):
+    phase, strange = make_benchmark(), Client(enforce_csrf_checks=True)
+    strange.force_login(organiser)
+    addresses = [address(name, phase) for name in ROUTES]
+    assert {strange.post(path).status_code for path in addresses} <= {403, 405}
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -227,6 +237,20 @@ def test_submissions_are_found_and_changed(client, organiser):
     client.post(change, {"action": "show", "code": [one.code, other.code]})
     assert Submission.objects.filter(hidden_at=None).count() == 2
     assert client.post(change, {"action": "delete", "code": [one.code]}).status_code == 404
+
+
+def test_rescoring_ticked_submissions_is_the_workers_job(client, organiser):
+    phase = make_benchmark()
+    old = make_scored(phase, 5000)
+    phase.volumes.update(tolerance_nodes=7)
+    current = make_scored(phase, 6000)
+    given = {"action": "rescore", "code": [old.code, current.code]}
+    answer = client.post(reverse("organise_change_submissions"), given, follow=True)
+    assert "Re-score: 1 of 2" in answer.content.decode()
+    # The file of the first is not there, so scoring it here would have failed.
+    assert old.scores.count() == 1
+    assert sum(redis_client().llen(name) for name in QUEUES) == 1
+    assert LogEntry.objects.get().object_id == str(old.pk)
 
 
 def test_the_export_is_a_button_and_holds_what_the_command_writes(client, organiser):

@@ -11,6 +11,8 @@ from evalserver.jobs import WAITING, change_status, send
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Submission
 
+TASK = "evalserver.submissions.tasks.rescore_submission_task"
+
 
 def rescore_submission(submission_id: int) -> str:
     """Bring a scored submission to the current metric, ground truth and tolerance; earlier records stay.
@@ -38,6 +40,15 @@ def rescore_submission(submission_id: int) -> str:
     return "queued" if moved else "skipped"
 
 
+def queue_rescore(submission: Submission) -> bool:
+    """Have a worker re-score one submission; False where it has no score, or has the current one already."""
+    ruler = current_ruler(submission.phase)
+    if submission.status != Submission.DONE_STATUS or ruler is None or submission.scores.filter(ruler=ruler).exists():
+        return False
+    current_app.send_task(TASK, args=[submission.pk])
+    return True
+
+
 def rescore_benchmark(benchmark: Benchmark) -> Counter[str]:
     """Re-score every scored submission of a benchmark; how many ended in which way."""
     scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
@@ -49,5 +60,5 @@ def queue_rescores(benchmark: Benchmark) -> int:
     scored = Submission.objects.filter(phase__benchmark=benchmark, status=Submission.DONE_STATUS)
     pks = list(scored.values_list("pk", flat=True))
     for pk in pks:
-        current_app.send_task("evalserver.submissions.tasks.rescore_submission_task", args=[pk])
+        current_app.send_task(TASK, args=[pk])
     return len(pks)
