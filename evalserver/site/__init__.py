@@ -1,6 +1,7 @@
 """What every page shares: home, documentation, Markdown, mail, middleware, the organisers' site."""
 
 from evalserver.site import documentation
+from evalserver.site.errors import unavailable
 from evalserver.site.mail import (
     as_json,
     mail_folder_to_show,
@@ -11,7 +12,7 @@ from evalserver.site.mail import (
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
-from evalserver.site.markup import own_markup
+from evalserver.site.markup import own_markup, xml_text
 from evalserver.site.ranges import file_in_parts
 
 __all__ = [
@@ -25,5 +26,7 @@ __all__ = [
     "send_templated",
     "site_url",
     "templated",
+    "unavailable",
     "writes_mail_to_files",
+    "xml_text",
 ]

@@ -39,6 +39,7 @@ class Site:
             "anonymous": None,
             "participant": make_user("Pia"),
             "team": make_user("Rita Rival"),
+            "helper": make_user("Hal", is_staff=True),
             "organiser": make_user("Olga", is_staff=True, is_superuser=True),
         }
         self.rival = make_scored(self.phase, 8670, team=self.people["team"].teams.get(), method_name=NAME)
@@ -125,6 +126,10 @@ def test_no_post_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert site.telling("participant", "POST") == []
 
 
+def test_staff_without_a_permission_read_no_more_than_an_outsider(site):
+    assert site.telling("helper") == []
+
+
 def test_its_own_team_reads_its_result_before_the_date_and_no_ranking(site):
     found = site.telling("team")
     assert f"/submissions/{site.rival.code}/" in found
@@ -142,6 +147,8 @@ def test_after_the_date_everybody_sees_it_at_the_same_addresses(site):
     site.embargo(-timedelta(seconds=1))
     found = site.telling("anonymous")
     assert {f"/submissions/{site.rival.code}/", f"/teams/{site.rival.team_id}/"} <= set(found)
+    assert {f"/methods/{site.rival.code}/", "/feed.atom", f"/benchmarks/{site.values['slug']}/feed.atom"} <= set(found)
+    assert f"/submissions/{site.rival.code}/badge.svg" in found
     assert len([address for address in found if "leaderboard" in address]) >= 4
     assert len(found) >= 12
 

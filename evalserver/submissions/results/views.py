@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
 from evalserver.jobs import WAITING
+from evalserver.site import site_url
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Diagnosis, Submission
@@ -41,6 +42,9 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "waiting": selectors.waiting_before(submission) if submission.status == WAITING else 0,
         "files": selectors.files_of(submission),
         "may_manage": selectors.may_manage(request.user, submission),
+        "is_public": selectors.public_entries().filter(pk=submission.pk).exists(),
+        "site": site_url(""),
+        "reads_all": selectors.may_read_all(request.user),
         **selectors.versions_around(submission, request.user),
     }
 
@@ -121,6 +125,7 @@ def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "volume": found,
         "diagnosis": job,
         "may_manage": selectors.may_manage(request.user, submission),
+        "reads_all": selectors.may_read_all(request.user),
     }
     return render(request, "submissions/_diagnosis.html", context)
 
@@ -134,6 +139,8 @@ def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse
 def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> FileResponse:
     """The segmentation's own skeletons, for its team."""
     submission, _, job = _diagnosed(request, code, volume)
-    if not job.skeletons or not (request.user.is_staff or selectors.may_manage(request.user, submission)):
+    if not job.skeletons or not (
+        selectors.may_read_all(request.user) or selectors.may_manage(request.user, submission)
+    ):
         raise Http404
     return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")
