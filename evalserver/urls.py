@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
+from evalserver.leaderboard import feeds, method_views
 from evalserver.leaderboard import views as leaderboard
 from evalserver.site import documentation, views
 from evalserver.submissions import views as submissions
@@ -34,6 +35,10 @@ urlpatterns = [
         leaderboard.download,
         name="leaderboard_download",
     ),
+    path("feed.atom", feeds.site_feed, name="feed"),
+    path("benchmarks/<slug:slug>/feed.atom", feeds.benchmark_feed, name="benchmark_feed"),
+    path("methods/<slug:code>/", method_views.method, name="method"),
+    path("submissions/<slug:code>/badge.svg", method_views.badge, name="badge"),
     path("benchmarks/<slug:slug>/submit/", submissions.upload, name="upload"),
     path("submissions/", results.my_submissions, name="my_submissions"),
     path("submissions/<slug:code>/", results.detail, name="submission"),
@@ -60,7 +65,9 @@ urlpatterns = [
     ),
     path("benchmarks/<slug:slug>/data/<int:pk>/view.json", viewer_views.image_state, name="image_state"),
     re_path(
-        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d+)/view/(?P<name>.*)$", viewer_views.image_file, name="image_file"
+        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d{1,18})/view/(?P<name>.*)$",
+        viewer_views.image_file,
+        name="image_file",
     ),
     # The client finds its name for a Python process behind /v/ in its own address.
     re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),

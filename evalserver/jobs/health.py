@@ -109,7 +109,7 @@ def stop(task_id: str, *, by: AbstractUser) -> Job:
     """
     label, _, pk = task_id.rpartition("-")
     kind = next((kind for kind in KINDS.values() if kind.model._meta.label_lower == label), None)
-    job = kind.model._default_manager.filter(pk=pk if pk.isdecimal() else 0).first() if kind else None
+    job = kind.model._default_manager.filter(pk=pk if pk.isdecimal() and len(pk) < 19 else 0).first() if kind else None
     if kind is None or job is None or not job.is_stoppable:
         raise NotStopped("There is no such job.")
     if not by.has_perm(f"{job._meta.app_label}.change_{job._meta.model_name}"):

@@ -116,6 +116,16 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
     return Place(above + 1, total + 1, False)
 
 
+def places_in(phase: Phase) -> tuple[dict[int, int], int]:
+    """The rank of each entry that has one, by submission id, and how many have one."""
+    *_, ranked = _ranked_now(phase)
+    if ranked is None:
+        return {}, 0
+    stays = ~ranked.superseded
+    places = dict(zip(ranked.submission[stays].tolist(), ranked.rank[stays].tolist(), strict=True))
+    return places, len(places)
+
+
 def leaderboard(
     benchmark: Benchmark,
     phase: Phase,

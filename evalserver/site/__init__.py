@@ -12,7 +12,7 @@ from evalserver.site.mail import (
     writes_mail_to_files,
 )
 from evalserver.site.markdown import render_markdown
-from evalserver.site.markup import own_markup
+from evalserver.site.markup import own_markup, xml_text
 from evalserver.site.ranges import file_in_parts
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "templated",
     "unavailable",
     "writes_mail_to_files",
+    "xml_text",
 ]

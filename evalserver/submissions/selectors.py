@@ -28,6 +28,11 @@ def visible_submissions(user: Any) -> QuerySet[Submission]:
     return Submission.objects.filter(shown_to_all() | Q(team__members=user)).distinct()
 
 
+def public_entries() -> QuerySet[Submission]:
+    """What everybody sees, organisers or not: listed entries of visible benchmarks whose ranking is not hidden."""
+    return Submission.objects.filter(shown_to_all(), phase__benchmark__is_visible=True)
+
+
 def may_manage(user: Any, submission: Submission) -> bool:
     return user.is_authenticated and submission.team.members.filter(pk=user.pk).exists()
 

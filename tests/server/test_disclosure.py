@@ -163,6 +163,10 @@ def test_every_channel_tells_the_same_figure(phase):
         "compared",
         "leaderboard_download {",
         "result_csv",
+        "method {",
+        "badge {",
+        "feed {",
+        "benchmark_feed {",
     )
     for page in pages:
         bodies = [body for name, body in said.items() if name.startswith(f"team {page}")]
@@ -186,6 +190,9 @@ def test_no_route_tells_a_stored_figure_of_a_hidden_volume_exactly(phase):
         "leaderboard {",
         "leaderboard_download",
         "team {",
+        "method {",
+        "badge {",
+        "feed {",
         "compared",
     ):
         assert any(name in known for known in answered), name
@@ -282,6 +289,7 @@ def test_every_route_of_the_site_is_walked(phase):
     a = entry(phase, ROUGH)
     names = {name.partition(" ")[0] for name in addresses(a, a)}
     assert {"submission", "compare", "team", "leaderboard_download", "view_state", "api:get_diagnoses"} <= names
+    assert {"method", "badge", "feed", "benchmark_feed"} <= names
 
 
 def is_not_shown(share: float, phase) -> bool:

@@ -147,6 +147,8 @@ def test_after_the_date_everybody_sees_it_at_the_same_addresses(site):
     site.embargo(-timedelta(seconds=1))
     found = site.telling("anonymous")
     assert {f"/submissions/{site.rival.code}/", f"/teams/{site.rival.team_id}/"} <= set(found)
+    assert {f"/methods/{site.rival.code}/", "/feed.atom", f"/benchmarks/{site.values['slug']}/feed.atom"} <= set(found)
+    assert f"/submissions/{site.rival.code}/badge.svg" in found
     assert len([address for address in found if "leaderboard" in address]) >= 4
     assert len(found) >= 12
 

@@ -11,6 +11,7 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from evalserver.accounts.models import Membership, User
+from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
 
@@ -116,6 +117,17 @@ def test_a_hidden_benchmark_is_not_found(client):
     phase.benchmark.save()
     assert client.get(reverse("benchmark", args=[phase.benchmark.slug])).status_code == 404
     assert client.get(reverse("leaderboard", args=[phase.benchmark.slug])).status_code == 404
+
+
+def test_published_entries_of_a_hidden_benchmark_are_shown_to_their_team_alone(client):
+    submission = make_scored(make_benchmark(), 5000)
+    page, team = reverse("submission", args=[submission.code]), reverse("team", args=[submission.team_id])
+    assert (client.get(page).status_code, client.get(team).status_code) == (200, 200)
+    Benchmark.objects.update(is_visible=False)
+    assert (client.get(page).status_code, client.get(team).status_code) == (404, 404)
+    assert client.get(reverse("result_json", args=[submission.code])).status_code == 404
+    client.force_login(submission.team.members.get())
+    assert client.get(page).status_code == 200
 
 
 def test_no_address_serves_the_private_folder(client):

@@ -183,7 +183,17 @@ def test_only_organisers_who_may_change_submissions_stop_them(client, empty_queu
     assert "is stopped" in press_stop(client, submission)
 
 
-@pytest.mark.parametrize("job", ["", "x", "submissions.submission-", "auth.user-1", "submissions.submission-99"])
+@pytest.mark.parametrize(
+    "job",
+    [
+        "",
+        "x",
+        "submissions.submission-",
+        "auth.user-1",
+        "submissions.submission-99",
+        f"submissions.submission-{'9' * 5000}",
+    ],
+)
 def test_a_name_of_no_job_stops_nothing(client, organiser, empty_queue, job):
     assert "no such job" in client.post(reverse("organise_stop_job"), {"job": job}, follow=True).content.decode()
 

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
 from evalserver.jobs import WAITING
+from evalserver.site import site_url
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
 from evalserver.submissions.models import Diagnosis, Submission
@@ -41,6 +42,8 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "waiting": selectors.waiting_before(submission) if submission.status == WAITING else 0,
         "files": selectors.files_of(submission),
         "may_manage": selectors.may_manage(request.user, submission),
+        "is_public": selectors.public_entries().filter(pk=submission.pk).exists(),
+        "site": site_url(""),
         "reads_all": selectors.may_read_all(request.user),
         **selectors.versions_around(submission, request.user),
     }

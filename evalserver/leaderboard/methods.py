@@ -1,0 +1,161 @@
+"""A method: all public entries of a team that carry one name, or that replace each other."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.safestring import SafeString
+
+from evalserver.benchmarks.models import Phase
+from evalserver.leaderboard.history_plot import history_plot
+from evalserver.leaderboard.rows import Record
+from evalserver.leaderboard.selectors import places_in
+from evalserver.submissions.models import LISTED, Submission
+from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results.selectors import results_of
+from evalserver.submissions.selectors import public_entries
+
+MAX_VERSIONS = 200
+BIBTEX_ESCAPES = {
+    **{character: f"\\{character}" for character in "{}%&$#_"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " ", "\r": " "},
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One entry of a method. is_current : measured as the leaderboard measures now.   rank : None where it has none."""
+
+    submission: Submission
+    headline: Headline
+    is_current: bool
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class MethodBoard:
+    """A method's entries in one phase, newest first. total : entries of the phase that have a rank."""
+
+    phase: Phase
+    versions: list[Version]
+    total: int
+
+    @property
+    def best(self) -> Version | None:
+        """The entry that stands highest; None where none has a rank."""
+        ranked = [version for version in self.versions if version.rank]
+        return min(ranked, key=lambda version: version.rank or 0) if ranked else None
+
+    def plot(self, until: datetime) -> SafeString | None:
+        """Mean ERL over time; None for fewer than two entries that are measured alike, and where no ERL ranks."""
+        alike = [version for version in reversed(self.versions) if version.is_current]
+        if len(alike) < 2 or self.phase.benchmark.variant.headline != "erl":
+            return None
+        records: list[Record] = []
+        for version in alike:
+            if not records or version.headline.mean_erl_nm > records[-1].mean_erl_nm:
+                records.append(_record(version))
+        dots = [(v.submission.created_at.timestamp(), v.headline.mean_erl_nm) for v in alike]
+        return history_plot(records, dots, until, None)
+
+
+def _record(version: Version) -> Record:
+    submission, headline = version.submission, version.headline
+    return Record(
+        code=submission.code,
+        method=submission.method_name,
+        team=submission.team.name,
+        submitted_at=submission.created_at,
+        mean_erl_nm=headline.mean_erl_nm,
+        mean_normalized_erl=headline.mean_normalized_erl,
+    )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a team. newest : its last entry, which names and describes it.   boards : a phase each."""
+
+    newest: Submission
+    oldest: Submission
+    boards: list[MethodBoard]
+
+    @property
+    def earlier_names(self) -> list[str]:
+        """Names that entries have beside that of the newest, without repetition."""
+        names = [version.submission.method_name for board in self.boards for version in board.versions]
+        return [name for name in dict.fromkeys(names) if name != self.newest.method_name]
+
+    @property
+    def repeatable(self) -> list[Submission]:
+        """Reference entries beside the newest, with the command that makes them again."""
+        entries = [version.submission for board in self.boards for version in board.versions]
+        return [e for e in entries if e != self.newest and e.is_reference and e.reproduce_command]
+
+    def bibtex(self, address: str) -> str:
+        """How to cite it where there is no paper. address : absolute, of its page."""
+        benchmarks = dict.fromkeys(board.phase.benchmark.name for board in self.boards)
+        lines = {
+            "title": f"{{{_tex(self.newest.method_name)}}}",
+            "author": f"{{{_tex(self.newest.team.name)}}}",
+            "year": str(self.newest.created_at.year),
+            "howpublished": rf"\url{{{address}}}",
+            "note": f"Segmentation method, scored on {_tex(', '.join(benchmarks))}",
+        }
+        fields = "".join(f"  {name} = {{{value}}},\n" for name, value in lines.items())
+        return f"@misc{{{self.oldest.code},\n{fields}}}"
+
+
+def _tex(text: str) -> str:
+    return "".join(BIBTEX_ESCAPES.get(character, character) for character in text)
+
+
+def method_of(code: str, user: Any) -> Method | None:
+    """The method that an entry is a version of, made of its public entries; None where the entry is not public.
+
+    Organisers see entries under embargo and of hidden benchmarks as well. The number of queries depends on the number
+    of phases alone.
+    """
+    seen = Submission.objects.filter(LISTED) if user.is_staff else public_entries()
+    asked = seen.filter(code=code).values_list("pk", "team_id").first()
+    if asked is None:
+        return None
+    pks = _versions(seen.filter(team=asked[1]), asked[0])
+    rows = list(seen.filter(pk__in=pks[:MAX_VERSIONS]).select_related("team", "phase__benchmark"))
+    return Method(rows[0], rows[-1], _boards(rows))
+
+
+def _versions(entries: "QuerySet[Submission]", pk: int) -> list[int]:
+    """Ids of the entries that names and replacements connect with one, newest first."""
+    ties = {
+        key: {f"entry {key}", f"entry {replaced or key}", f"name {' '.join(name.casefold().split())}"}
+        for key, replaced, name in entries.values_list("pk", "supersedes_id", "method_name")
+    }
+    found, known, before = {pk}, set(ties[pk]), 0
+    while len(found) > before:
+        before = len(found)
+        # Newest first, so that a chain of replacements is followed in one pass.
+        for key, names in ties.items():
+            if key not in found and names & known:
+                found.add(key)
+                known |= names
+    return [key for key in ties if key in found]
+
+
+def _boards(rows: Iterable[Submission]) -> list[MethodBoard]:
+    """rows : newest first."""
+    results = results_of(rows, reports=False)
+    by_phase: dict[Phase, list[Submission]] = defaultdict(list)
+    for row in rows:
+        if row.pk in results:
+            by_phase[row.phase].append(row)
+    boards = []
+    for phase, entries in by_phase.items():
+        places, total = places_in(phase)
+        versions = [
+            Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.pk)) for row in entries
+        ]
+        boards.append(MethodBoard(phase, versions, total))
+    return sorted(boards, key=lambda board: (board.phase.benchmark.position, board.phase.benchmark.name))
