@@ -18,6 +18,7 @@ from axonem_eval.cli.options import (
     variant_of,
     warn,
 )
+from axonem_eval.sizes import size_in_words
 from axonem_eval.spec import VolumeSpec, format_triple
 
 
@@ -82,7 +83,7 @@ def _info_json(info: Any) -> dict[str, Any]:
 
 def _info_lines(info: Any) -> list[str]:
     size = "not stated" if info.voxel_size_nm_zyx is None else f"{format_triple(info.voxel_size_nm_zyx)} nm (z,y,x)"
-    stored = f"{info.stored_bytes / 1e6:,.1f} MB"
+    stored = size_in_words(info.stored_bytes)
     if info.chunks_stored is not None:
         stored += f", {info.chunks_stored:,} of {info.chunks_total:,} chunks"
     lines = [

@@ -30,7 +30,7 @@ from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
 
 _PROGRESS_EVERY_S = 0.25
-# A reply is limited to 64 KiB, and a character may take 6 bytes of it.
+# A reply is limited to 65,536 bytes, and a character may take 6 bytes of it.
 MOST_IN_REPLY = 5
 
 

@@ -34,6 +34,7 @@ from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
 from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.volumes import LabelInfo, open_labels, split_dataset, warm_filters
@@ -197,7 +198,7 @@ def _require_plain(path: Path) -> None:
 
 def _read_report(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_REPORT_BYTES:
-        raise ConfinedCrash("the reader left a diagnosis of more than 16 MiB")
+        raise ConfinedCrash(f"the reader left a diagnosis of more than {size_in_words(MAX_REPORT_BYTES)}")
     # Here, because sampling needs nothing of what diagnoses.
     from axonem_eval.diagnosis import SCHEMA
 

@@ -20,6 +20,7 @@ from typing import Any
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
+from axonem_eval.sizes import size_in_words
 
 MAX_LINE_BYTES = 4 << 20
 MAX_COMPLAINTS = 200
@@ -148,8 +149,8 @@ class ConfinedProcess:
         if any(text in tail for text in ("MemoryError", "Cannot allocate memory", "std::bad_alloc")):
             return InputError.of(
                 "too_much_memory",
-                f"reading the file took more than {limits.memory_bytes / 2**30:.0f} GiB of memory. Store it in chunks "
-                "of about 64 x 64 x 64 voxels",
+                f"reading the file took more than {size_in_words(limits.memory_bytes)} of memory. Store it in "
+                "chunks of about 64 x 64 x 64 voxels",
             )
         if self._confined and code != -signal.SIGKILL:
             # A codec that crashes on what it reads: the file is damaged or made to do that.

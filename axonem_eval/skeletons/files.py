@@ -10,6 +10,7 @@ from typing import Any
 
 from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.file_kinds import foreign_content
+from axonem_eval.sizes import size_in_words
 from axonem_eval.volumes import Store, list_store
 
 # About ten million nodes; larger is no single axon.
@@ -137,7 +138,8 @@ def _names_in(archive: Store) -> list[str]:
     if archive.stored_bytes > MAX_ARCHIVE_BYTES:
         raise archive.error(
             "huge_archive",
-            f"{archive.stored_bytes:,} bytes unpacked, expected at most 16 GiB; unpack it, give the folder",
+            f"{archive.stored_bytes:,} bytes unpacked, expected at most "
+            f"{MAX_ARCHIVE_BYTES:,}; unpack it, give the folder",
         )
     return [*archive.metadata, *archive.names_below("")]
 
@@ -220,7 +222,9 @@ def _unpacked(data: bytes, name: str, shown: str) -> bytes:
         if len(data) <= MAX_FILE_BYTES and not pack.eof:
             raise InputError.of("truncated", f"{shown}: the packed file breaks off; copy it again")
     if len(data) > MAX_FILE_BYTES:
-        raise InputError.of("huge_file", f"{shown}: more than 1 GiB; expected one skeleton a file")
+        raise InputError.of(
+            "huge_file", f"{shown}: more than {size_in_words(MAX_FILE_BYTES)}; expected one skeleton a file"
+        )
     return data
 
 

@@ -1,6 +1,6 @@
 """Limits on the work that a file may cause, checked before anything is decoded.
 
-A file of a few bytes may declare chunks of a GiB, or a billion chunks. So the limits grow with the bytes that the file
+A file of a few bytes may declare chunks of a GB, or a billion chunks. So the limits grow with the bytes that the file
 stores.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.sizes import size_in_words
 from axonem_eval.spec import format_triple
 from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, MAX_CHUNKS
 
@@ -38,9 +39,9 @@ def require_small_chunk(
     if chunk_bytes > most:
         raise InputError.of(
             "huge_chunk",
-            f"{name}: one {what} is {format_triple(chunk_zyx)} voxels, {_size(chunk_bytes)}; expected at most "
-            f"{_size(most)}, which grows with the {_size(stored_bytes)} that are stored. Write chunks of about 64 x "
-            "64 x 64 voxels (of HDF5: `h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`)",
+            f"{name}: one {what} is {format_triple(chunk_zyx)} voxels, {size_in_words(chunk_bytes)}; expected at most "
+            f"{size_in_words(most)}, which grows with the {size_in_words(stored_bytes)} that are stored. Write "
+            "chunks of about 64 x 64 x 64 voxels (of HDF5: `h5repack -l CHUNK=64x64x64 -f GZIP=4 IN OUT`)",
         )
 
 
@@ -54,7 +55,11 @@ def require_few_chunks(
     chunks = math.prod(-(-n // c) for n, c in zip(shape_zyx, chunk_zyx, strict=True))
     most = MAX_CHUNKS if stored_bytes is None else min(MAX_CHUNKS, max(FREE_CHUNKS, stored_bytes))
     if chunks > most:
-        grows = f", which grows with the {_size(stored_bytes)} that are stored" if most < MAX_CHUNKS else ""
+        grows = (
+            f", which grows with the {size_in_words(stored_bytes)} that are stored"
+            if stored_bytes and most < MAX_CHUNKS
+            else ""
+        )
         raise InputError.of(
             "tiny_chunks",
             f"{name}: {chunks:,} chunks of {format_triple(chunk_zyx)} voxels, expected at most {most:,}{grows}; "
@@ -97,10 +102,3 @@ def require_inside(path: Path, address: NDArray[np.int64], size: NDArray[np.int6
             f"{path.name}: {beyond:,} of {len(address):,} {what} lie beyond the end of the file ({file_bytes:,} "
             "bytes). The copy or upload broke off: compare sha256sum and send it again",
         )
-
-
-def _size(n_bytes: int | None) -> str:
-    """A size as people write it: 283 bytes, 1.2 MiB."""
-    if n_bytes is None or n_bytes < 1 << 20:
-        return f"{n_bytes:,} bytes"
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 1 << 30 else f"{n_bytes / 2**20:.1f} MiB"

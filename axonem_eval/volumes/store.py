@@ -21,6 +21,7 @@ import numpy as np
 
 from axonem_eval.errors import InputError
 from axonem_eval.file_kinds import kind_of_npz
+from axonem_eval.sizes import size_in_words
 from axonem_eval.volumes.bounds import most_chunk_bytes, require_apart, require_inside
 
 MAX_FILES = 5_000_000
@@ -71,11 +72,15 @@ class Store:
             self.metadata.append(name)
             self.metadata_bytes += size
             if size > MAX_METADATA_BYTES:
-                raise self.error("huge_metadata", f"{name} is {size:,} bytes; expected less than 16 MiB of JSON")
+                raise self.error(
+                    "huge_metadata",
+                    f"{name} is {size:,} bytes; expected at most {MAX_METADATA_BYTES:,} bytes of JSON",
+                )
             if self.metadata_bytes > MAX_ALL_METADATA_BYTES:
                 raise self.error(
                     "huge_metadata",
-                    f"its metadata files are more than {MAX_ALL_METADATA_BYTES >> 20} MiB; expected one label volume",
+                    f"its metadata files are more than {size_in_words(MAX_ALL_METADATA_BYTES)}; "
+                    "expected one label volume",
                 )
         else:
             self.others.setdefault(folder, []).append(base)
@@ -160,7 +165,7 @@ class Store:
             raise self.error("damaged_chunk", f"{name} cannot be read ({error}). Write or send it again") from None
 
     def _read_bzip2(self, entry: zipfile.ZipInfo, most: int) -> bytes:
-        """As ``read_bytes``; zipfile would decompress a whole block of bzip2 at once, up to a GiB from a kilobyte."""
+        """As ``read_bytes``; zipfile would decompress a whole block of bzip2 at once, up to a GB from a kilobyte."""
         with open(self.path, "rb") as file:
             file.seek(entry.header_offset + 26)
             name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))

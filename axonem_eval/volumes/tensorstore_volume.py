@@ -21,9 +21,9 @@ from axonem_eval.volumes.select_array import Candidate
 from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import ChunkFiles, cut_to_volume
 
-# Smaller chunks are read several at a time: a request costs as much as decoding 100 KB.
+# Smaller chunks are read several at a time: a request costs as much as decoding 100 kB.
 _READ_BYTES = 1 << 20
-_CHUNKS_A_READ = 4096  # each costs some 5 KB while it is read, whatever its size
+_CHUNKS_A_READ = 4096  # each costs some 5 kB while it is read, whatever its size
 _SHARD_INDEX_BYTES = 32 << 20
 
 

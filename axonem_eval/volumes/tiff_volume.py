@@ -60,7 +60,7 @@ def _written_page_by_page(file: Any) -> bool:
 def open_tiff(path: Path, *, mask: bool = False) -> LabelVolume:
     """Open a multi-page TIFF file, z being the page.
 
-    Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, pages above 1 GiB.
+    Raises InputError: no TIFF, no or several stacks, colour, lossy compression, not integer, huge pages.
     """
     _tifffile()
     with listening() as heard:

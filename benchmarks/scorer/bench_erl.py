@@ -27,7 +27,7 @@ from benchmarks.scorer.em_erl_graph import em_erl_graph
 
 TOLERANCE = 50
 SKELETONS_PER_TILE = 228
-# networkx takes about 1 KB a node, so funlib gets the first skeletons only.
+# networkx takes about 1 kB a node, so funlib gets the first skeletons only.
 FUNLIB_NODES = 500_000
 
 

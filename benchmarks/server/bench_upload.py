@@ -60,7 +60,9 @@ def run(server: LiveServer, source: Path, digest: str, arguments: argparse.Names
     sent_s = time.monotonic() - began
     row = wait_checked(server, urlsplit(str(uploader.url)).path)
     watch.stop.set()
-    print(f"file                      {size / 1e9:.2f} GB, pieces of {arguments.chunk_mb} MiB, client tuspy")
+    print(
+        f"file                      {size / 1e9:.2f} GB, pieces of {arguments.chunk_mb * 2**20 / 1e6:.3g} MB, by tuspy"
+    )
     print(f"kills of all web processes {len(watch.kills)} at {', '.join(f'{k / 1e6:,.0f} MB' for k in watch.kills)}")
     print(f"sent in                   {sent_s:.1f} s, {size / 1e6 / sent_s:.0f} MB/s with the restarts")
     print(f"checksum after            {time.monotonic() - began - sent_s:.1f} s more (by a worker)")

@@ -16,8 +16,8 @@
   const size = (bytes) => {
     const units = ["bytes", "kB", "MB", "GB", "TB"];
     let unit = 0;
-    while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
-    return `${unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+    while (bytes >= 999.5 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
+    return `${Number(bytes.toPrecision(3))} ${units[unit]}`;
   };
   const duration = (seconds) => {
     if (!Number.isFinite(seconds)) return "";

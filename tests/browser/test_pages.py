@@ -24,6 +24,7 @@ FOR_EVERYBODY = {
     "leaderboard-empty": "/benchmarks/{empty}/leaderboard/",
     "result": "/submissions/{new}/",
     "result-superseded": "/submissions/{old}/",
+    "method": "/methods/{new}/",
     "compare": "/compare/?a={new}&b={other}",
     "compare-form": "/compare/",
     "team-public": "/teams/{team}/",

@@ -1,5 +1,7 @@
 """Two entries side by side, and whether their difference is more than chance."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -34,6 +36,17 @@ def test_both_entries_stand_side_by_side_before_anything_is_computed(client, pai
     assert "ERL lost to splits" in page
     assert "Log in to compute significance" in page
     assert not Comparison.objects.exists()
+
+
+def test_values_are_read_off_the_curves_of_run_lengths_of_both(client, phase, pair):
+    phase.volumes.update(ground_truth_public=True)
+    page = client.get(address(*pair)).content.decode()
+    whole, cut = (
+        re.findall(rf"{side}, runs of 2\.\d\d µm and more: ([\d.]+)% of the cable, ground truth ([\d.]+)%", page)
+        for side in "AB"
+    )
+    assert set(whole) == {("100.0", "100.0")}
+    assert set(cut) == {("33.3", "100.0")}  # two of the three axons are cut
 
 
 def test_the_address_of_an_entrys_page_is_a_name_for_it(client, pair):

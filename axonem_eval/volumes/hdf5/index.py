@@ -87,7 +87,7 @@ class StoredChunks:
     @classmethod
     def _contiguous(cls, path: Path, dataset: h5py.Dataset) -> "StoredChunks | None":
         if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
-            return None  # compact: in the header, at most 64 KiB
+            return None  # compact: in the header, at most 65,536 bytes
         offset = dataset.id.get_offset()
         stored = 0 if offset is None else math.prod(dataset.shape) * dataset.dtype.itemsize
         place = -1 if offset is None else offset

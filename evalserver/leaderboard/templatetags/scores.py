@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
 from evalserver.submissions.results.disclosure import count_in_words
 
@@ -99,6 +100,12 @@ def signed(value: float | None, unit: str) -> str:
 def nm_signed(value: float | None) -> str:
     """A difference in nm, shown in um with its sign."""
     return signed(None if value is None else value / 1000, "um")
+
+
+@register.filter
+def size(n_bytes: int) -> str:
+    """A number of bytes, in kB, MB or GB."""
+    return size_in_words(n_bytes)
 
 
 @register.filter

@@ -8,6 +8,8 @@ from axonem_eval.report import bin_name
 from axonem_eval.report.svg import Frame, figure, legend, number, tag, ticks, tip
 from evalserver.site import own_markup
 
+# About as many places of a curve can be read off.
+READ_AT = 10
 SIDES = (("side-a", "A"), ("side-b", "B"))
 LEGEND = [("side-a", "A"), ("side-b", "B, dashed")]
 
@@ -86,6 +88,12 @@ def survival(a: dict[str, Any], b: dict[str, Any]) -> SafeString:
         content += frame.line(xs, [100 * v for v in curves[0]["ground_truth"]], "line truth")
         for (class_, _), curve in zip(SIDES, curves, strict=True):
             content += frame.line(xs, [100 * v for v in curve["segmentation"]], f"line {class_}")
+        for i in range(0, len(xs), max(1, len(xs) // READ_AT)):
+            truth = f"ground truth {100 * curves[0]['ground_truth'][i]:.1f}%"
+            for (class_, side), curve in zip(SIDES, curves, strict=True):
+                value = 100 * curve["segmentation"][i]
+                words = f"{side}, runs of {xs[i]:.2f} µm and more: {value:.1f}% of the cable, {truth}"
+                content += tag("circle", tip(words), cx=frame.x(xs[i]), cy=frame.y(value), r=4, class_=f"dot {class_}")
         places = [(v, number(v)) for v in ticks(xs[-1], 8 if width > 500 else 4) if v <= xs[-1] * 1.0001]
         return height, content + frame.x_axis(places, "run length (µm)")
 
