@@ -2,10 +2,14 @@
 
 import logging
 import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init, worker_process_init
+from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_ready
 from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.processes import die_with_parent
@@ -31,6 +35,47 @@ def start_worker(**_: Any) -> None:
     from evalserver.jobs.health import protection_in_words
 
     logger.info("walls around the process that reads uploads: %s", protection_in_words())
+
+
+@worker_ready.connect
+def give_jobs_back_when_stopped(**_: Any) -> None:
+    """Stand before Celery's handlers: its own signal of a stop comes when the pool has ended, or not at all."""
+    forgiven: set[str] = set()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        handler = signal.getsignal(number)
+        # The worker is ready again after each loss of Redis.
+        if callable(handler) and not hasattr(handler, "gives_back"):
+            signal.signal(number, _giving_back(handler, forgiven, os.getpid()))
+
+
+def _giving_back(
+    handler: Callable[[int, FrameType | None], Any], forgiven: set[str], worker: int
+) -> Callable[[int, FrameType | None], None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == worker:  # a process of its pool inherits the handler
+            _give_back(forgiven, now=number == signal.SIGQUIT)
+        handler(number, frame)
+
+    stop.gives_back = True  # type: ignore[attr-defined]
+    return stop
+
+
+def _give_back(forgiven: set[str], *, now: bool) -> None:
+    from django.db import DatabaseError, connection
+
+    from evalserver.jobs import give_back
+
+    try:
+        given = give_back(forgiven, now=now)
+    except DatabaseError as error:
+        # The stop goes on. The leases run out, and the attempts count.
+        said = f"the running jobs could not be given back, and count an attempt: {error}"
+    else:
+        said = f"{given} running jobs {'are given back' if now else 'may end'}; no attempt is counted"
+    finally:
+        connection.close()
+    # Not the log: its stream refuses a second writer while the signal interrupted the first.
+    os.write(sys.stderr.fileno(), f"worker: told to stop: {said}\n".encode())
 
 
 @beat_init.connect

@@ -19,6 +19,8 @@ from evalserver.uploads import views as uploads
 # Organisers log in where everybody does: with a second factor, and not without end.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler500 = "evalserver.site.errors.answer_to_exception"
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),
@@ -63,7 +65,9 @@ urlpatterns = [
     ),
     path("benchmarks/<slug:slug>/data/<int:pk>/view.json", viewer_views.image_state, name="image_state"),
     re_path(
-        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d+)/view/(?P<name>.*)$", viewer_views.image_file, name="image_file"
+        r"^benchmarks/(?P<slug>[-\w]+)/data/(?P<pk>\d{1,18})/view/(?P<name>.*)$",
+        viewer_views.image_file,
+        name="image_file",
     ),
     # The client finds its name for a Python process behind /v/ in its own address.
     re_path(r"^viewer/v/result/(?P<name>[\w.]*)$", viewer_views.client, name="viewer"),

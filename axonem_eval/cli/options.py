@@ -30,12 +30,12 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         type=id_list,
         default=(),
         metavar="ID,ID",
-        help="labels that count as 0, e.g. 18446744073709551615; --background-ids=-1 is what -1 becomes when cast",
+        help="labels to read as 0, such as 18446744073709551615; --background-ids=-1 means -1 cast to unsigned",
     )
     parser.add_argument(
         "--trust-voxel-size",
         action="store_true",
-        help="go on where a file states another voxel size than the command or the ground truth",
+        help="continue although a file states another voxel size than the command or the ground truth",
     )
 
 
@@ -94,7 +94,8 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
         "--region",
         type=region,
         metavar="Z:Z,Y:Y,X:X",
-        help="first voxel and first voxel beyond, to which a variant such as xpress cuts the skeletons",
+        help="part of the volume that is scored: first voxel, and first voxel after it, on each axis; only for "
+        "variants that cut skeletons, such as xpress",
     )
 
 

@@ -45,7 +45,7 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
 def _add_scoring(parser: argparse.ArgumentParser) -> None:
     add_ground_truth(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
-    parser.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
     add_label_options(parser)
     add_json(parser)
 

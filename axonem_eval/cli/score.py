@@ -44,7 +44,7 @@ def _add_score(score: argparse.ArgumentParser) -> None:
         help="label file of the ground truth; adds ARAND, VOI and the CREMI score, and is enough for snemi3d-gc and "
         "cremi",
     )
-    score.add_argument("--threads", type=int, help="number of threads (default: one per core)")
+    score.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
     add_label_options(score)
     score.add_argument(
         "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"

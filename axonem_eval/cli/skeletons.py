@@ -39,6 +39,7 @@ def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
         "--target-voxel-nm",
         type=float,
         default=30.0,
+        metavar="NM",
         help="downsample to near this voxel size before skeletonizing (default 30 nm)",
     )
     _add_work_options(skeletonize)
@@ -69,12 +70,12 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
         "--offset",
         type=offset_triple,
         metavar="Z,Y,X",
-        help="nm at which the volume begins in the coordinates of a pickle or HDF5 file",
+        help="where the volume begins, in nm, in the coordinates of a pickle or HDF5 file",
     )
     importer.add_argument(
         "--drop-outside",
         action="store_true",
-        help="leave out nodes of such a file that lie outside the volume, with their edges",
+        help="leave out nodes of a pickle or HDF5 file that lie outside the volume, with their edges",
     )
     importer.add_argument(
         "--anyway",
@@ -97,7 +98,9 @@ def _add_diagnose(diagnose: argparse.ArgumentParser) -> None:
         "--segments", metavar="TABLE", help="also write a table with a row per segment: .csv, .json or .parquet"
     )
     diagnose.add_argument("--skeletons", metavar="BUNDLE", help="also write the skeletons (.npz)")
-    diagnose.add_argument("--top", type=int, default=100, help="number of places in each list (default 100)")
+    diagnose.add_argument(
+        "--top", type=int, default=100, metavar="N", help="number of places in each list (default 100)"
+    )
     _add_work_options(diagnose)
     add_label_options(diagnose)
     add_json(diagnose)
@@ -139,7 +142,7 @@ def _add_min_length(parser: argparse.ArgumentParser) -> None:
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that make skeletons."""
     parser.add_argument(
-        "--processes", type=int, default=usable_cores(), help="number of processes (default: one per core)"
+        "--processes", type=int, default=usable_cores(), metavar="N", help="number of processes (default: one per core)"
     )
     parser.add_argument(
         "--work-dir",

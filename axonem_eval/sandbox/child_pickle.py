@@ -18,7 +18,13 @@ IDS = ("skeleton_id", "id")
 def write_graph(path: str, out: str) -> None:
     """Read the pickle and write its graph as arrays. Raises InputError where it holds none."""
     with open(path, "rb") as file:
-        arrays = graph_arrays(read_objects(file.read()))
+        objects = read_objects(file.read())
+    try:
+        arrays = graph_arrays(objects)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a pickle that somebody made may hold anything anywhere
+        raise _bad(f"a graph of which a part is no such part ({type(error).__name__}: {str(error)[:200]})") from None
     np.savez(out, allow_pickle=False, **arrays)
 
 
@@ -116,6 +122,8 @@ def _positions(nodes: Iterable[dict[str, Any]], name: str) -> NDArray[np.float64
 
 
 def _values(stored: Any) -> Any:
+    if isinstance(stored, str):
+        raise TypeError("text is no position, though it may consist of digits")
     return stored.array if isinstance(stored, StoredArray) else tuple(stored)
 
 

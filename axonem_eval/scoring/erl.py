@@ -63,7 +63,10 @@ class RunTable:
         return self.total_nm / int((self.skeleton_length_nm > 0).sum())
 
     def is_merger(self, tolerance_nodes: float) -> NDArray[np.bool_]:
-        """(n_pairs,) whether the row's run is lost to a merger at that tolerance (docs/metric.md, items 1 and 2)."""
+        """(n_pairs,) whether the row's run is lost to a merger at that tolerance (docs/metric.md, items 1 and 2).
+
+        ``_merger_up_to`` has counted the nodes by the rule of the variant.
+        """
         return self.merger_up_to >= tolerance_nodes
 
     def is_counted(self, tolerance_nodes: float) -> NDArray[np.bool_]:

@@ -100,6 +100,11 @@ class ScoringVariant:
         """The direction of the headline."""
         return self.headline in ("arand", "cremi_score")
 
+    @property
+    def merger_nodes(self) -> int:
+        """The fewest nodes in each of two skeletons that make their segment a merger; 1 by a strict rule."""
+        return max(1, self.tolerance_nodes if self.inclusive else self.tolerance_nodes + 1)
+
     def at_tolerance(self, tolerance_nodes: int | None) -> "ScoringVariant":
         """The same rule at another tolerance; None keeps its own."""
         return self if tolerance_nodes is None else replace(self, tolerance_nodes=tolerance_nodes)

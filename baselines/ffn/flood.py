@@ -1,7 +1,8 @@
 """Fill objects one after the other, as google/ffn's inference does.
 
 A canvas holds the logits of the object at work and the segmentation so far. From a seed the network moves where its
-own output is strongest on the faces of the field of view, until no place is left to move to.
+own output is strongest on the faces of the field of view, until no place is left to move to. Then ``Canvas._accept``
+decides whether the object is kept.
 """
 
 from collections import deque
@@ -22,7 +23,7 @@ Request = tuple[NDArray[np.float32], NDArray[np.float32]]
 Result = TypeVar("Result")
 # Work that asks for steps of the network and is sent what came of each, so that many can share a forward pass.
 Work = Generator[Request, NDArray[np.float32], Result]
-BARRED = -1
+NO_SEED = -1  # in a segmentation: free, but no object begins here
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Canvas:
         if not self._is_inside(seed) or self.segmentation[seed] > 0:
             return 0
         if (self.segmentation[_around(seed, self.options.min_boundary_distance_zyx)] > 0).any():
-            self.segmentation[seed] = BARRED
+            self.segmentation[seed] = NO_SEED
             return 0
         attempt = yield from self.flooding(seed)
         self.counts.attempts += 1
@@ -154,10 +155,14 @@ class Canvas:
         return attempt
 
     def _accept(self, seed: Triple, attempt: Attempt) -> int:
-        """Write the object into the segmentation, or bar its seed; earlier objects keep their voxels."""
+        """Keep the object, or refuse it and its seed; returns its id, or 0 where it is refused.
+
+        Refused are objects whose seed has become too weak, and those with fewer than ``min_voxels`` free voxels.
+        Voxels of earlier objects stay theirs.
+        """
         if attempt.too_weak:
             self.counts.too_weak += 1
-            self._bar(seed)
+            self._exclude_seed(seed)
             return 0
         taken = self.segmentation[attempt.box]
         mask = self.logits[attempt.box] >= logit(self.options.segment_probability)
@@ -165,7 +170,7 @@ class Canvas:
         n_free = int(np.count_nonzero(free))
         if n_free < self.options.min_voxels:
             self.counts.too_small += 1
-            self._bar(seed)
+            self._exclude_seed(seed)
             return 0
         self.counts.overlapping_voxels += int(np.count_nonzero(mask)) - n_free
         self.counts.kept += 1
@@ -176,9 +181,9 @@ class Canvas:
             self.probabilities[attempt.box][free] = np.rint(255 * probability).astype(np.uint8)
         return self.counts.kept
 
-    def _bar(self, seed: Triple) -> None:
+    def _exclude_seed(self, seed: Triple) -> None:
         if self.segmentation[seed] == 0:
-            self.segmentation[seed] = BARRED
+            self.segmentation[seed] = NO_SEED
 
     def _visit(self, position: Triple) -> Work[NDArray[np.float32]]:
         """Run the network at a place; returns the logits that the canvas has there now."""

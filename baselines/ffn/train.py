@@ -33,8 +33,8 @@ from baselines.ffn.config import FfnConfig
 from baselines.ffn.examples import ExampleOptions, ExampleStream
 from baselines.ffn.model import ConvStack
 from baselines.ffn.networks import new_network
-from baselines.ffn.objects import Fields, FillOptions, Objects, VoxelCounts
 from baselines.ffn.train_config import FfnTrainConfig
+from baselines.ffn.training_objects import Fields, FillOptions, Objects, VoxelCounts
 
 Validate = Callable[[ConvStack], dict[str, float]]
 

@@ -200,7 +200,7 @@ def _visible(request: HttpRequest, code: str) -> Submission:
 
 
 def _is_ours(request: HttpRequest, submission: Submission) -> bool:
-    return request.user.is_staff or selectors.may_manage(request.user, submission)
+    return selectors.may_read_all(request.user) or selectors.may_manage(request.user, submission)
 
 
 def _managed(request: HttpRequest, code: str) -> Submission:

@@ -11,6 +11,7 @@ from evalserver.api import account, benchmarks, comparisons, submissions
 from evalserver.api.auth import rate
 from evalserver.api.problems import Problem
 from evalserver.jobs import new_incident_id
+from evalserver.site import unavailable
 
 logger = logging.getLogger("evalserver.api")
 
@@ -72,6 +73,10 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+    if found := unavailable(error):
+        logger.error("%s %s: %s", request.method, request.path, error)
+        headers = {name.replace("-", "_"): value for name, value in found.headers.items()}
+        return Problem(found.status, found.code, found.message, **headers).response()
     incident_id = new_incident_id()
     logger.exception("incident %s: %s %s", incident_id, request.method, request.path)
     message = f"Something went wrong on our side. The operators find it in the log under {incident_id}."

@@ -68,6 +68,11 @@ class TrainingFile(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def opens_in_viewer(self) -> bool:
+        """Whether it is stored EM that a worker has made ready."""
+        return bool(self.view_files and self.file and self.content == self.Content.IMAGE)
+
 
 def picture_path(picture: "Picture", filename: str) -> str:
     return f"pictures/{picture.benchmark.slug}/{secrets.token_hex(8)}{_clean_suffix(filename)}"

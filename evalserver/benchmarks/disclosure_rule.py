@@ -5,6 +5,7 @@ move. Steps are 1, 2 or 5 times a power of ten, so that a step says nothing by i
 applies the rule to scores, reports and comparisons, `leaderboard.ranking` to the rows of a ranking.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, floor, log10, sqrt
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.scoring import variant_named
 from evalserver.benchmarks.models import GroundTruth, Volume
 
 Lengths = TypeVar("Lengths", float, NDArray[np.float64])
@@ -29,10 +31,40 @@ RUN_SHARE_PART = 0.01
 COARSEST = 0.05
 # A figure over fewer axons says too much about each of them.
 MIN_AXONS_SHOWN = 10
+# Where fewer nodes make a merger, and so strike out whole runs, a result tells where single nodes lie.
+LEAST_MERGER_NODES = 5
 # An entry that labels less of the ground truth's cable than this gets no figures.
 LEAST_LABELLED = 0.01
 # Steps are powers of ten; this many decimals keep the smallest of them and drop binary noise.
 DECIMALS = 6
+
+
+def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
+    """Why the steps do not hold by a scoring rule on those volumes that are hidden; empty where they do.
+
+    Each volume's own tolerance counts.
+    """
+    rule = variant_named(variant)
+    hidden = [volume for volume in volumes if not volume.ground_truth_public]
+    too_strict = [v for v in hidden if rule.at_tolerance(v.tolerance_nodes).merger_nodes < LEAST_MERGER_NODES]
+    if rule.headline not in ("erl", "normalized_erl"):
+        why = "ranks by a Rand index, which is only shown of public ground truth"
+    elif rule.cut_to_region:
+        why = "cuts the skeletons, and figures of hidden ground truth are rounded by those of whole skeletons"
+    elif too_strict:
+        hidden = too_strict
+        nodes = min(rule.at_tolerance(v.tolerance_nodes).merger_nodes for v in hidden)
+        why = (
+            f"makes a merger of {nodes} shared {'node' if nodes == 1 else 'nodes'} at this tolerance, which would tell "
+            f"where nodes of hidden ground truth lie (at least {LEAST_MERGER_NODES} must be needed)"
+        )
+    else:
+        return ""
+    if not hidden:
+        return ""
+    remedy = "raise tolerance_nodes" if hidden is too_strict else "choose another scoring variant"
+    names = ", ".join(volume.name for volume in hidden)
+    return f"{variant} {why}. The ground truth of {names} is hidden: set ground_truth_public, or {remedy}"
 
 
 def step_at_least(value: float) -> float:

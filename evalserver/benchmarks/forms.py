@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 
 from axonem_eval.errors import InputError
 from evalserver.benchmarks import services
+from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
 
@@ -31,7 +32,7 @@ class BenchmarkForm(forms.ModelForm):
             services.require_variant(wanted, known)
         except InputError as error:
             raise ValidationError(error.complaints[0].message) from None
-        if known and (complaint := services.hidden_complaint(wanted, known.volumes.all())):
+        if known and (complaint := hidden_complaint(wanted, known.volumes.all())):
             raise ValidationError(complaint)
         return wanted
 
@@ -62,13 +63,15 @@ class VolumeForm(AddedOnPurpose):
                 raise ValidationError(f"The ranking of {frozen} is frozen: unfreeze it before the tolerance changes.")
         return wanted
 
-    def clean_ground_truth_public(self) -> bool:
-        public: bool = self.cleaned_data["ground_truth_public"]
-        if self.instance.benchmark_id and not public:
-            hidden = Volume(name=self.cleaned_data.get("name", ""))
-            if complaint := services.hidden_complaint(self.instance.benchmark.scoring_variant, [hidden]):
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        row = self.instance
+        if row.benchmark_id and data.get("tolerance_nodes") is not None:
+            known = {"name": data.get("name", row.name), "tolerance_nodes": data["tolerance_nodes"]}
+            asked = Volume(**known, ground_truth_public=data.get("ground_truth_public", row.ground_truth_public))
+            if complaint := hidden_complaint(row.benchmark.scoring_variant, [asked]):
                 raise ValidationError(complaint)
-        return public
+        return data
 
 
 class PhaseForm(AddedOnPurpose):

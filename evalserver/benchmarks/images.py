@@ -14,11 +14,12 @@ from evalserver.uploads import local_path, names_in, store_as
 
 logger = logging.getLogger(__name__)
 # Names of files in a precomputed image.
-NAME = re.compile(r"info|(?:\d+_){2}\d+/(?:\d+-\d+_){2}\d+-\d+")
+NAME = re.compile(r"info|(?:\d{1,9}_){2}\d{1,9}/(?:\d{1,9}-\d{1,9}_){2}\d{1,9}-\d{1,9}")
 
 
 def folder_of(data_file: TrainingFile) -> str:
-    return f"training/{data_file.benchmark.slug}/{data_file.pk}-view"
+    """Where the files of a data file lie: by its content, so that those of a file that was replaced are not served."""
+    return f"training/{data_file.benchmark.slug}/{data_file.pk}-{data_file.sha256[:16]}-view"
 
 
 def make_image_view(data_file_id: int) -> None:
@@ -43,4 +44,5 @@ def make_image_view(data_file_id: int) -> None:
         names = sorted((name for name in names_in(Path(folder)) if NAME.fullmatch(name)), key=lambda n: n == "info")
         for name in names:
             store_as(f"{folder_of(row)}/{name}", Path(folder) / name)
-    TrainingFile.objects.filter(pk=row.pk).update(view_files=len(names))
+    # Not where the file has been replaced meanwhile: another task makes that ready.
+    TrainingFile.objects.filter(pk=row.pk, sha256=row.sha256).update(view_files=len(names))

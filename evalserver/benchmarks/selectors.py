@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
-from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures
+from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures, hidden_complaint
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
 
 
@@ -45,6 +45,8 @@ def closed_reason(phase: Phase) -> str | None:
         return f"The phase “{phase.name}” has no volume yet."
     if not all(any(row.is_current for row in volume.ground_truths.all()) for volume in volumes):
         return "The organisers have not registered the ground truth of every volume yet."
+    if hidden_complaint(phase.benchmark.scoring_variant, volumes):
+        return f"The organisers must change the scoring of “{phase.name}” first: it would tell too much of its volumes."
     return None
 
 

@@ -1,6 +1,5 @@
 """Changes of benchmarks and their ground truth."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.scoring import variant_named
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks import notifications
+from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -161,17 +161,6 @@ def require_variant(name: str, benchmark: Benchmark | None) -> None:
         )
 
 
-def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
-    """Why a rule cannot score these volumes; empty where it can. Of Rand no step of rounding is known."""
-    hidden = [volume.name for volume in volumes if not volume.ground_truth_public]
-    if variant_named(variant).headline != "xpress_score" or not hidden:
-        return ""
-    return (
-        f"{variant} ranks by a Rand index, which is only shown of public ground truth, and that of {', '.join(hidden)} "
-        "is hidden; set ground_truth_public, or choose another scoring variant"
-    )
-
-
 def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> None:
     """Raise InputError where a definition would change the tolerance under a frozen ranking."""
     known = Volume.objects.filter(benchmark=benchmark, slug=slug).first()
@@ -242,6 +231,7 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
             raise ValidationError(f"The file's SHA-256 is {found}, not the one stated: it did not arrive whole.")
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
+        training_file.view_files = 0  # what the viewer shows is that of another file
     training_file.save()
     if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
         transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))

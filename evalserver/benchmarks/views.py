@@ -1,6 +1,7 @@
 """Pages of a benchmark."""
 
 import mimetypes
+import re
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -50,7 +51,9 @@ def participate(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Ask the organisers to let a team take part."""
     benchmark = visible_benchmark_or_404(request, slug)
     team_id = request.POST.get("team", "")
-    team = get_object_or_404(Team.objects.filter(members=request.user), pk=team_id if team_id.isdigit() else 0)
+    team = get_object_or_404(
+        Team.objects.filter(members=request.user), pk=team_id if re.fullmatch(r"[0-9]{1,18}", team_id) else 0
+    )
     services.request_participation(benchmark=benchmark, team=team, message=request.POST.get("message", ""))
     messages.success(request, f"The organisers have been asked to approve {team.name}.")
     return redirect("benchmark", slug=slug)
@@ -69,5 +72,5 @@ def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:
     row = get_object_or_404(benchmark.pictures, pk=pk)
     kind = mimetypes.guess_type(str(row.file.name))[0] or "application/octet-stream"
     response = FileResponse(row.file.open("rb"), content_type=kind)
-    response.headers["Cache-Control"] = "max-age=86400"
+    response.headers["Cache-Control"] = "private, max-age=86400"
     return response

@@ -4,7 +4,7 @@ from evalserver.jobs.broker import redis_client, send
 from evalserver.jobs.complaints import is_costly, under_own_name
 from evalserver.jobs.model import FAILED, REJECTED, RUNNING, WAITING, Job, Lease, change_status, new_incident_id
 from evalserver.jobs.registry import JobKind, register_job
-from evalserver.jobs.run import Rejection, Sweep, release_all_leases, run_job, stop_job, sweep
+from evalserver.jobs.run import Rejection, Sweep, give_back, release_all_leases, run_job, stop_job, sweep
 
 __all__ = [
     "FAILED",
@@ -17,6 +17,7 @@ __all__ = [
     "Rejection",
     "Sweep",
     "change_status",
+    "give_back",
     "health",
     "is_costly",
     "new_incident_id",

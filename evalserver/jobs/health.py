@@ -14,6 +14,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from axonem_eval.sandbox import Wall, walls
+from evalserver.embedded import recent_restarts
 from evalserver.jobs.broker import LAST_SWEEP_KEY, QUEUES, redis_client
 from evalserver.jobs.model import FAILED, RUNNING, WAITING, Job
 from evalserver.jobs.registry import KINDS
@@ -75,7 +76,13 @@ def job_counts() -> dict[str, int]:
     }
 
 
+def restart_alarms() -> list[str]:
+    """A sentence for each program of `up` that ended by itself within the last hour."""
+    return [str(row) for row in recent_restarts(settings.VAR_DIR)]
+
+
 def _add_alarms(health: QueueHealth) -> None:
+    health.alarms += restart_alarms()
     if not health.workers:
         health.alarms.append("No worker answers. Start one; waiting submissions are kept.")
     silent = timedelta(seconds=4 * settings.RECONCILE_SECONDS)
@@ -102,7 +109,7 @@ def stop(task_id: str, *, by: AbstractUser) -> Job:
     """
     label, _, pk = task_id.rpartition("-")
     kind = next((kind for kind in KINDS.values() if kind.model._meta.label_lower == label), None)
-    job = kind.model._default_manager.filter(pk=pk if pk.isdecimal() else 0).first() if kind else None
+    job = kind.model._default_manager.filter(pk=pk if pk.isdecimal() and len(pk) < 19 else 0).first() if kind else None
     if kind is None or job is None or not job.is_stoppable:
         raise NotStopped("There is no such job.")
     if not by.has_perm(f"{job._meta.app_label}.change_{job._meta.model_name}"):

@@ -6,6 +6,7 @@ A job's row is the truth, its Celery task only a wake-up call that may come twic
         ▲                  │
         └──lease is stale──┘   at most MAX_ATTEMPTS times, then failed
 
+A worker that is told to stop takes its attempt back (`run.give_back`): attempts count deaths, not stops.
 `change_status` is the only place where a status changes. Who claims a row gets a random fencing token; a
 worker that was taken for dead and comes back holds an old token, and its results are refused.
 """
@@ -33,6 +34,8 @@ logger = logging.getLogger("evalserver.jobs")
 WAITING, RUNNING, REJECTED, FAILED = "uploaded", "running", "rejected", "failed"
 
 
+# Begins every lease token of this process and of those it forks: a worker finds the jobs of its pool by it.
+HOLDER = secrets.token_hex(8)
 # Celery's pool has its own use for USR1.
 INTERRUPT = signal.SIGUSR2
 # How often a worker looks whether its job is still its own.
@@ -118,7 +121,7 @@ def change_status(
 
 def claim(model: type[Job], pk: int) -> "Lease | None":
     """Lease of a waiting job, or None when somebody else has it or it is done."""
-    token, now = secrets.token_hex(8), timezone.now()
+    token, now = HOLDER + secrets.token_hex(8), timezone.now()
     claimed = change_status(
         model,
         pk,

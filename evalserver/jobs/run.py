@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -15,6 +15,7 @@ from evalserver.jobs.broker import LAST_SWEEP_KEY, redis_client, send, waiting_t
 from evalserver.jobs.complaints import STOPPED
 from evalserver.jobs.model import (
     FAILED,
+    HOLDER,
     REJECTED,
     RUNNING,
     WAITING,
@@ -172,5 +173,27 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
 
 def release_all_leases() -> int:
     """Make every running job stale at once; only for a start at which no worker can be alive."""
-    long_ago = timezone.now() - timedelta(days=1)
-    return sum(m._default_manager.filter(status=RUNNING).update(heartbeat_at=long_ago) for m in KINDS)
+    return sum(m._default_manager.filter(status=RUNNING).update(heartbeat_at=_long_ago()) for m in KINDS)
+
+
+def give_back(forgiven: set[str], *, now: bool) -> int:
+    """Do not count the attempts of this worker's running jobs: it is stopped, and they are not to blame.
+
+    forgiven : lease tokens whose attempt is not counted already; those of this call are added.
+    now : also let go of the jobs, so that the next sweep sends them again; without it they may still end here.
+    Returns the number of jobs.
+    """
+    changes: dict[str, Any] = {"lease_token": "", "heartbeat_at": _long_ago()} if now else {}
+    given = 0
+    for model in KINDS:
+        held = model._default_manager.filter(status=RUNNING, lease_token__startswith=HOLDER)
+        for pk, token in list(held.values_list("pk", "lease_token")):
+            less = {} if token in forgiven else {"attempts": models.F("attempts") - 1}
+            if less or changes:
+                given += held.filter(pk=pk, lease_token=token).update(**less, **changes)
+            forgiven.add(token)
+    return given
+
+
+def _long_ago() -> datetime:
+    return timezone.now() - timedelta(days=1)

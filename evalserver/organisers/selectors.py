@@ -11,7 +11,7 @@ from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Volume
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING
-from evalserver.jobs.health import job_counts
+from evalserver.jobs.health import job_counts, restart_alarms
 from evalserver.submissions.models import Score, Submission
 
 
@@ -48,7 +48,8 @@ def tasks(user: User) -> list[Task]:
         model.objects.filter(status=FAILED).count() for model in (Submission, GroundTruth)
     )
     found.append((other, f"{_many(other, 'other job')} failed: see the queue", reverse("organise_queue")))
-    return [Task(words, href) for count, words, href in found if count]
+    alarms = [Task(words, reverse("organise_queue")) for words in restart_alarms()]
+    return alarms + [Task(words, href) for count, words, href in found if count]
 
 
 def _many(count: int, word: str) -> str:

@@ -8,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from evalserver.site.errors import BUSY, FULL
 from evalserver.site.mail import mail_folder_to_show
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -34,7 +35,7 @@ API_ERRORS = {
     405: ("method_not_allowed", "This method is not allowed here. The header Allow names those that are."),
     413: ("too_large", "The request is too large."),
     500: ("server_error", "Something went wrong on our side. The operators find it in the log."),
-    507: ("disk_full", "This server has no space left."),
+    **{found.status: (found.code, found.message) for found in (BUSY, FULL)},
 }
 
 

@@ -18,7 +18,7 @@ from evalserver.leaderboard.cache import anonymous_cache
 from evalserver.leaderboard.rows import Row
 from evalserver.leaderboard.selectors import best_of, may_see_ranking
 from evalserver.site import own_markup
-from evalserver.submissions.models import Submission, shown_to_all
+from evalserver.submissions.models import LISTED, Submission, shown_to_all
 
 NEWS_SHOWN = 5
 
@@ -34,7 +34,9 @@ class Card:
 
 @anonymous_cache
 def home(request: HttpRequest) -> HttpResponse:
-    listed = Submission.objects.filter(shown_to_all(), phase__benchmark=OuterRef("pk")).order_by()
+    # Organisers see the best entry of what is hidden, so its entries are counted for them too.
+    seen = LISTED if request.user.is_staff else shown_to_all()
+    listed = Submission.objects.filter(seen, phase__benchmark=OuterRef("pk")).order_by()
     by_benchmark = listed.values("phase__benchmark")
     benchmarks = Benchmark.objects.annotate(
         entries=Coalesce(Subquery(by_benchmark.annotate(n=Count("pk")).values("n")), 0),

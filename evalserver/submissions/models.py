@@ -26,9 +26,16 @@ LISTED = Q(status="scored", published_at__isnull=False, withdrawn_at__isnull=Tru
 
 
 def shown_to_all() -> Q:
-    """Condition of the submissions that everybody sees now: listed, in a phase whose ranking is under no embargo."""
+    """Condition of the submissions that everybody sees now.
+
+    They are listed, in a benchmark that is visible, in a phase whose ranking is under no embargo.
+    """
     until = "phase__ranking_hidden_until"
-    return LISTED & (Q(**{f"{until}__isnull": True}) | Q(**{f"{until}__lte": timezone.now()}))
+    return (
+        LISTED
+        & Q(phase__benchmark__is_visible=True)
+        & (Q(**{f"{until}__isnull": True}) | Q(**{f"{until}__lte": timezone.now()}))
+    )
 
 
 def new_code() -> str:

@@ -10,9 +10,18 @@ from evalserver.jobs import REJECTED, WAITING
 from evalserver.submissions.models import Submission, VolumeFile, shown_to_all
 
 
+def may_read_all(user: Any) -> bool:
+    """Whether a user reads every team's private submissions: superusers, and staff with the permission.
+
+    Who may change submissions may view them, as in Django's administration.
+    """
+    permissions = ("submissions.view_submission", "submissions.change_submission")
+    return bool(user.is_staff and any(user.has_perm(name) for name in permissions))
+
+
 def visible_submissions(user: Any) -> QuerySet[Submission]:
     """Listed submissions are public unless their ranking is under embargo; the others are for team and organisers."""
-    if user.is_staff:
+    if may_read_all(user):
         return Submission.objects.all()
     if not user.is_authenticated:
         return Submission.objects.filter(shown_to_all())
@@ -30,7 +39,7 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
     """Whether a reader sees the places of likely errors in a segmentation, and not only their number."""
-    return bool(volume.ground_truth_public or user.is_staff or may_manage(user, submission))
+    return bool(volume.ground_truth_public or may_read_all(user) or may_manage(user, submission))
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:

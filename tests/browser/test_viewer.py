@@ -92,10 +92,10 @@ def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, 
     address = f"{site.url}/submissions/{site.code}/"
     for _ in range(120):
         page.goto(address)
-        if page.get_by_role("link", name="Open in Neuroglancer").count():
+        if page.get_by_role("link", name="Open all in Neuroglancer").count():
             break
         page.wait_for_timeout(1000)
-    page.get_by_role("link", name="Open in Neuroglancer").first.click()
+    page.get_by_role("link", name="Open all in Neuroglancer").first.click()
     page.wait_for_timeout(5000)
     page.screenshot(path=screenshots / "viewer-result.png")
     kinds = {"splits": "annotation", "segmentation": "segmentation", "ground truth": "segmentation"}

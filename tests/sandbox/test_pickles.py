@@ -226,6 +226,23 @@ def test_a_damaged_pickle_is_refused_with_the_place():
         read_objects(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"_node": {0: {"position": (1, 2, 3)}}, "_adj": {0: 5}},
+        {"_node": {0: {"position": (1, 2, 3)}}, "_adj": {0: [[1]]}},
+        {"_node": {0: {"position": (10**400, 2, 3)}}, "_adj": {}},
+        {"_node": {0: {"position": (1, 2, 3), "id": 10**400}}, "_adj": {}},
+        {"_node": {0: {"position": "123"}}, "_adj": {}},
+    ],
+)
+def test_a_graph_with_a_wrong_part_is_refused_with_what_to_do(tmp_path, state):
+    body = pickle.dumps(state, 2)[2:-1]
+    (tmp_path / "g.pkl").write_bytes(b"\x80\x02cnetworkx.classes.graph\nGraph\n)\x81" + body + b"b.")
+    with pytest.raises(InputError, match="Write the graph again as its benchmark gives it"):
+        unpickle_confined(tmp_path / "g.pkl")
+
+
 def test_a_pickle_that_unfolds_to_much_takes_no_more_memory_than_the_child_may(tmp_path):
     # a memo index of 2^31 makes the reader ask for a table of as many entries
     (tmp_path / "bomb.pkl").write_bytes(b"\x80\x02]r\xff\xff\xff\x7f.")

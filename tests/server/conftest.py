@@ -150,7 +150,7 @@ def _worker_pool(var_dir, redis_url) -> Iterator[Workers]:
 @pytest.fixture
 def worker(transactional_db, _no_tasks, _worker_pool) -> None:
     """A worker that evaluates whatever is queued; it lives on for the next test that asks for it."""
-    if _worker_pool.family.ended():
+    if any(child.process.poll() is not None for child in _worker_pool.family.children):
         _worker_pool.family.stop()
     if not _worker_pool.family.children:
         _worker_pool.start(processes=2)

@@ -144,6 +144,51 @@ def test_em_is_made_ready_for_the_viewer_and_served(client, benchmark):
     assert "Open in Neuroglancer" in client.get(reverse("benchmark", args=[benchmark.slug])).content.decode()
 
 
+@pytest.fixture
+def em(benchmark):
+    """A stored EM volume that the viewer shows."""
+    row = TrainingFile(benchmark=benchmark, title="Test EM", content="image", volume=benchmark.volumes.get())
+    row.file = ContentFile(h5_bytes(np.zeros(SHAPE, np.uint8)), name="em.h5")
+    store_training_file(row)
+    images.make_image_view(row.pk)
+    row.refresh_from_db()
+    return row
+
+
+def info_of(client, row):
+    answer = client.get(reverse("image_file", args=[row.benchmark.slug, row.pk, "info"]))
+    if answer.streaming:
+        b"".join(answer.streaming_content)
+    return answer
+
+
+def test_em_of_a_hidden_benchmark_is_hidden_in_the_viewer_too(client, em):
+    assert info_of(client, em).status_code == 200
+    Benchmark.objects.update(is_visible=False)
+    assert info_of(client, em).status_code == 404
+    assert client.get(reverse("image_state", args=[em.benchmark.slug, em.pk])).status_code == 404
+
+
+def test_em_that_was_replaced_or_is_no_em_any_more_is_not_shown(client, em):
+    # an organiser had uploaded the hidden labels by mistake, say
+    em.file = ContentFile(h5_bytes(np.ones(SHAPE, np.uint8)), name="em.h5")
+    em.sha256 = ""
+    store_training_file(em)
+    assert info_of(client, em).status_code == 404
+    images.make_image_view(em.pk)
+    assert info_of(client, em).status_code == 200
+    TrainingFile.objects.update(content="labels")
+    assert info_of(client, em).status_code == 404
+    assert "Open in Neuroglancer" not in client.get(reverse("benchmark", args=[em.benchmark.slug])).content.decode()
+
+
+@pytest.mark.parametrize("name", ["9" * 5000 + "_1_1/0-1_0-1_0-1", "1_1_1/0-1_0-1_0-" + "9" * 5000, "..%2finfo", "a"])
+def test_a_name_that_no_file_can_have_is_not_found(client, em, name):
+    address = reverse("image_file", args=[em.benchmark.slug, em.pk, ""])
+    assert client.get(address + name).status_code == 404
+    assert client.get(address.replace(f"/data/{em.pk}/", f"/data/{'9' * 5000}/") + "info").status_code == 404
+
+
 def test_a_file_that_is_no_em_gets_no_viewer(benchmark, data_file):
     images.make_image_view(data_file.pk)
     data_file.refresh_from_db()

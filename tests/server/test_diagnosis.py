@@ -49,6 +49,8 @@ def test_a_scored_file_is_diagnosed_and_shown_in_the_viewer(diagnosed, client):
     assert f"#!http://testserver{address('view_state', submission)}" in page
 
     state = client.get(address("view_state", submission)).json()
+    for no_error in ("0", "²", "9" * 5000):
+        assert client.get(address("view_state", submission), {"error": no_error}).status_code == 404
     layers = {layer["name"]: layer for layer in state["layers"]}
     assert {"segmentation", "ground truth", "splits"} <= set(layers)
     assert set(layers["segmentation"]["segments"]) <= {str(i) for i in np.unique(labels)}

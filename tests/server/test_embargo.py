@@ -39,6 +39,7 @@ class Site:
             "anonymous": None,
             "participant": make_user("Pia"),
             "team": make_user("Rita Rival"),
+            "helper": make_user("Hal", is_staff=True),
             "organiser": make_user("Olga", is_staff=True, is_superuser=True),
         }
         self.rival = make_scored(self.phase, 8670, team=self.people["team"].teams.get(), method_name=NAME)
@@ -123,6 +124,10 @@ def test_no_address_tells_an_outsider_of_anothers_entry_before_the_date(site):
 def test_no_post_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert site.telling("anonymous", "POST") == []
     assert site.telling("participant", "POST") == []
+
+
+def test_staff_without_a_permission_read_no_more_than_an_outsider(site):
+    assert site.telling("helper") == []
 
 
 def test_its_own_team_reads_its_result_before_the_date_and_no_ranking(site):

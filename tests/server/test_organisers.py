@@ -68,6 +68,9 @@ def test_nobody_asks_for_another_team(client):
     client.force_login(make_user("Pia"))
     answer = client.post(reverse("participate", args=[phase.benchmark.slug]), {"team": other.pk})
     assert answer.status_code == 404
+    for no_team in ("²", "9" * 5000, ""):
+        answer = client.post(reverse("participate", args=[phase.benchmark.slug]), {"team": no_team})
+        assert answer.status_code == 404
     assert not Participation.objects.exists()
 
 

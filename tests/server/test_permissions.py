@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from evalserver.accounts.models import Membership
+from evalserver.accounts.models import Membership, User
+from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
 
@@ -45,9 +48,29 @@ def test_every_member_of_the_team_sees_it(client, private):
     assert status(client, private) == 200
 
 
-def test_organisers_see_private_submissions(client, private):
-    client.force_login(make_user("Olga", is_staff=True))
+def test_an_organiser_of_createsuperuser_sees_private_submissions(client, private):
+    call_command("createsuperuser", email="olga@example.org", name="Olga", interactive=False)
+    client.force_login(User.objects.get(email="olga@example.org"))
     assert status(client, private) == 200
+
+
+@pytest.mark.parametrize("permission", ["view_submission", "change_submission"])
+def test_an_organiser_with_the_permission_sees_private_submissions(client, private, permission):
+    olga = make_user("Olga", is_staff=True)
+    olga.user_permissions.add(Permission.objects.get(codename=permission))
+    client.force_login(olga)
+    assert status(client, private) == 200
+
+
+def test_staff_status_alone_or_a_permission_alone_shows_no_private_submission(client, private):
+    hal, pia = make_user("Hal", is_staff=True), make_user("Pia")
+    pia.user_permissions.add(Permission.objects.get(codename="view_submission"))
+    hal.user_permissions.add(Permission.objects.get(codename="change_benchmark"))
+    for user in (hal, pia):
+        client.force_login(user)
+        assert status(client, private) == 404
+        assert client.get(f"/api/v1/submissions/{private.code}").status_code == 404
+        assert client.get(reverse("team", args=[private.team_id])).status_code == 404
 
 
 @pytest.mark.parametrize("field", ["withdrawn_at", "hidden_at"])
@@ -94,6 +117,17 @@ def test_a_hidden_benchmark_is_not_found(client):
     phase.benchmark.save()
     assert client.get(reverse("benchmark", args=[phase.benchmark.slug])).status_code == 404
     assert client.get(reverse("leaderboard", args=[phase.benchmark.slug])).status_code == 404
+
+
+def test_published_entries_of_a_hidden_benchmark_are_shown_to_their_team_alone(client):
+    submission = make_scored(make_benchmark(), 5000)
+    page, team = reverse("submission", args=[submission.code]), reverse("team", args=[submission.team_id])
+    assert (client.get(page).status_code, client.get(team).status_code) == (200, 200)
+    Benchmark.objects.update(is_visible=False)
+    assert (client.get(page).status_code, client.get(team).status_code) == (404, 404)
+    assert client.get(reverse("result_json", args=[submission.code])).status_code == 404
+    client.force_login(submission.team.members.get())
+    assert client.get(page).status_code == 200
 
 
 def test_no_address_serves_the_private_folder(client):

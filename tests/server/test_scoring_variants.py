@@ -3,13 +3,17 @@
 import json
 
 import pytest
+from django import forms
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
 from axonem_eval import InputError
-from evalserver.benchmarks.models import Benchmark
-from evalserver.benchmarks.selectors import current_ruler
+from axonem_eval.scoring import variant_named
+from evalserver.benchmarks.disclosure_rule import hidden_complaint
+from evalserver.benchmarks.forms import VolumeForm
+from evalserver.benchmarks.models import Benchmark, Volume, scoring_variants
+from evalserver.benchmarks.selectors import closed_reason, current_ruler
 from evalserver.benchmarks.services import load_benchmark
 from evalserver.submissions.evaluation.rescore import rescore_benchmark
 from evalserver.submissions.models import Evaluation
@@ -43,7 +47,8 @@ def board(client, phase):
 
 
 def test_a_definition_declares_the_rule_and_a_new_volume_takes_its_tolerance():
-    benchmark = load_benchmark(definition(scoring_variant="nisb"))
+    public = {**VOLUME, "ground_truth_public": True}
+    benchmark = load_benchmark(definition(scoring_variant="nisb", volumes=[public]))
     assert (benchmark.scoring_variant, benchmark.volumes.get().tolerance_nodes) == ("nisb", 0)
     assert load_benchmark(definition(slug="e")).volumes.get().tolerance_nodes == 50
 
@@ -54,6 +59,8 @@ def test_a_definition_declares_the_rule_and_a_new_volume_takes_its_tolerance():
         ("axonem2022", "choose one of axonem, axonem2021"),
         ("cremi", "ranks by voxels of dense ground truth"),
         ("xpress", "only shown of public ground truth"),
+        ("nisb", "makes a merger of 1 shared node"),
+        ("lsd-j0126", "cuts the skeletons"),
     ],
 )
 def test_a_definition_with_a_rule_that_the_server_cannot_rank_by_is_refused(tmp_path, variant, words):
@@ -144,3 +151,32 @@ def test_an_organiser_cannot_choose_a_rule_for_hidden_ground_truth_that_needs_pu
     form = admin_client.get(page).context["adminform"].form
     answer = admin_client.post(page, {**form.initial, "scoring_variant": "xpress"})
     assert "only shown of public ground truth" in answer.content.decode()
+
+
+def test_one_node_makes_no_merger_by_any_rule_on_hidden_ground_truth():
+    allowed = {
+        (name, tolerance)
+        for name, _ in scoring_variants()
+        for tolerance in range(60)
+        if not hidden_complaint(name, [Volume(name="A", tolerance_nodes=tolerance)])
+    }
+    assert {name for name, _ in allowed} == {"axonem", "axonem2021", "axonem2024", "snemi3d", "nisb"}
+    assert all(variant_named(name).at_tolerance(tolerance).merger_nodes >= 5 for name, tolerance in allowed)
+    assert ("axonem", 50) in allowed
+    for name, _ in scoring_variants():
+        assert not hidden_complaint(name, [Volume(name="A", tolerance_nodes=0, ground_truth_public=True)])
+
+
+def test_an_organiser_cannot_make_the_rule_of_a_hidden_volume_strict(phase):
+    form = forms.modelform_factory(Volume, form=VolumeForm, fields=["tolerance_nodes", "ground_truth_public"])
+    volume = phase.volumes.first()
+    assert form({"tolerance_nodes": 1, "ground_truth_public": "on"}, instance=volume).is_valid()
+    assert form({"tolerance_nodes": 50}, instance=volume).is_valid()
+    assert "raise tolerance_nodes" in str(form({"tolerance_nodes": 1}, instance=volume).errors)
+
+
+def test_a_phase_whose_rule_would_tell_single_nodes_takes_no_submissions(phase):
+    use(phase, "nisb", 0)
+    assert closed_reason(phase) is None
+    phase.volumes.filter(slug="b").update(ground_truth_public=False)
+    assert "change the scoring" in (closed_reason(phase) or "")

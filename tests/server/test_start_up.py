@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.sandbox import protection
 from evalserver import checks, env, start
+from evalserver.embedded import recent_restarts
 from tests.browser.running_server import free_port
 from tests.server.commands import ROOT, manage
 
@@ -211,6 +212,33 @@ def test_every_process_ends_with_the_one_command(up, how):
     assert len(family) >= 6  # redis, web and its processes, workers, timer
     process.send_signal(how)
     process.wait(60)
+    assert gone(family)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gunicorn", "redis-server"])
+def test_a_killed_program_comes_back_and_the_server_stays(up, name):
+    server, process = up()
+    killed = next(p for p in psutil.Process(process.pid).children() if name in " ".join(p.cmdline()))
+    killed.kill()
+    assert gone([killed])
+    deadline = time.monotonic() + 60
+    while not ("is started again" in (server.var / "up.out").read_text() and answers(f"{server.url}/healthz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert "ended by itself once" in str(recent_restarts(server.var)[0])
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    assert process.wait(60) == 0
     assert gone(family)
 
 

@@ -23,6 +23,7 @@ from evalserver.submissions.evaluation.job import evaluate_submission, stop_subm
 from evalserver.submissions.models import Comparison, Diagnosis, Submission
 from evalserver.uploads.models import Upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_user
+from tests.server.readers import stalled_reader
 from tests.server.real_scores import submit
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -37,30 +38,6 @@ def organiser(client):
 
 def press_stop(client, job):
     return client.post(reverse("organise_stop_job"), {"job": job.task_id}, follow=True).content.decode()
-
-
-def readers_below(pid: int) -> list[psutil.Process]:
-    """Confined processes that read a file for this process or one of its children."""
-    found = psutil.Process(pid).children(recursive=True)
-    return [process for process in found if "-m axonem_eval" in command_line(process)]
-
-
-def command_line(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it has ended since
-        return ""
-
-
-def stalled_reader(pid: int) -> psutil.Process:
-    """The first process that reads a file for this one, halted: it will not say anything any more."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for process in readers_below(pid):
-            process.suspend()
-            return process
-        time.sleep(0.005)
-    raise AssertionError("no reader was started")
 
 
 def gone(process: psutil.Process, within_s: float) -> bool:
@@ -206,7 +183,17 @@ def test_only_organisers_who_may_change_submissions_stop_them(client, empty_queu
     assert "is stopped" in press_stop(client, submission)
 
 
-@pytest.mark.parametrize("job", ["", "x", "submissions.submission-", "auth.user-1", "submissions.submission-99"])
+@pytest.mark.parametrize(
+    "job",
+    [
+        "",
+        "x",
+        "submissions.submission-",
+        "auth.user-1",
+        "submissions.submission-99",
+        f"submissions.submission-{'9' * 5000}",
+    ],
+)
 def test_a_name_of_no_job_stops_nothing(client, organiser, empty_queue, job):
     assert "no such job" in client.post(reverse("organise_stop_job"), {"job": job}, follow=True).content.decode()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.ffn.flood import BARRED, Canvas, FloodOptions, logit
+from baselines.ffn.flood import NO_SEED, Canvas, FloodOptions, logit
 from baselines.ffn.model import ConvStack, load_tensorflow_weights
 from baselines.ffn.seeds import peak_seeds, reversed_seeds
 from baselines.ffn.tensorflow_checkpoint import NotACheckpoint, read_checkpoint
@@ -99,7 +99,7 @@ def test_objects_are_numbered_in_the_order_in_which_they_are_kept():
 def test_an_object_that_is_too_small_bars_its_seed_and_no_more():
     filled = canvas(min_voxels=100_000)
     assert filled.segment_from((22, 22, 30)) == 0
-    assert filled.segmentation[22, 22, 30] == BARRED
+    assert filled.segmentation[22, 22, 30] == NO_SEED
     assert np.count_nonzero(filled.segmentation) == 1
     assert filled.counts.too_small == 1
 
@@ -116,7 +116,7 @@ def test_no_object_begins_beside_another():
     filled = canvas()
     filled.segmentation[10, 10, 31] = 5
     assert filled.segment_from((10, 10, 30)) == 0
-    assert filled.segmentation[10, 10, 30] == BARRED
+    assert filled.segmentation[10, 10, 30] == NO_SEED
 
 
 def test_a_seed_that_becomes_unlikely_ends_the_attempt():

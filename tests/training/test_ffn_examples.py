@@ -23,7 +23,7 @@ from baselines.ffn.examples import (
     shifts_of,
 )
 from baselines.ffn.flood import logit
-from baselines.ffn.objects import FillOptions, Objects, VoxelCounts
+from baselines.ffn.training_objects import FillOptions, Objects, VoxelCounts
 
 PLAIN = AugmentConfig(flip=False, grey=0, misalign=0, missing=0, lost=0, blur=0, box=0, warp=0)
 FOV, DELTAS = (5, 7, 7), (1, 2, 2)

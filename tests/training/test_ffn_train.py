@@ -24,11 +24,11 @@ from baselines.ffn.evaluator import Evaluator  # noqa: E402
 from baselines.ffn.fill import flood_options, normalised  # noqa: E402
 from baselines.ffn.flood import Canvas  # noqa: E402
 from baselines.ffn.networks import new_network  # noqa: E402
-from baselines.ffn.objects import Fields  # noqa: E402
 from baselines.ffn.run import open_run  # noqa: E402
 from baselines.ffn.stages import train_run  # noqa: E402
 from baselines.ffn.train import object_loss, optimizer_of, take_step, train  # noqa: E402
 from baselines.ffn.train_config import FfnTrainConfig  # noqa: E402
+from baselines.ffn.training_objects import Fields  # noqa: E402
 from tests.training.cells import cells, write_cells  # noqa: E402
 
 SMALL = {

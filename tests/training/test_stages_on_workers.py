@@ -22,7 +22,7 @@ from baselines.affinity_unet.segment import build_hierarchy  # noqa: E402
 from baselines.cli import main  # noqa: E402
 from baselines.common.cluster import HERE, Cluster  # noqa: E402
 from baselines.common.config_file import load_config  # noqa: E402
-from baselines.ffn.inference import predict_volume  # noqa: E402
+from baselines.ffn.refine import predict_volume  # noqa: E402
 from baselines.ffn.run import open_run  # noqa: E402
 from tests.training.cells import write_experiment  # noqa: E402
 from tests.training.cluster_tasks import small_network  # noqa: E402

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from axonem_eval.processes import die_with_parent
-from evalserver.embedded import Child, Family, start_private_redis
+from evalserver.embedded import Child, Family, restarts_file, start_private_redis
 from evalserver.jobs import release_all_leases
 from evalserver.start import close_folders
 
@@ -46,7 +46,10 @@ def free_port(host: str, wanted: int) -> int:
 
 
 class Command(BaseCommand):
-    help = "Run everything with one command: Redis, migrations, web server, workers and timer. Ctrl-C stops all of it."
+    help = (
+        "Run everything with one command: Redis, migrations, web server, workers and timer. A program that ends by "
+        "itself is started again. Ctrl-C stops all of it."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -61,16 +64,15 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, _stop)
         close_folders()
         lock = self._lock()
-        family = Family(settings.VAR_DIR / "log")
+        restarts_file(settings.VAR_DIR).unlink(missing_ok=True)
+        family = Family(settings.VAR_DIR / "log", restarts_file(settings.VAR_DIR))
         try:
             url = self._start(family, options)
             if options["demo"]:
                 self._make_demo(family)
             self._say_ready(url, demo=options["demo"])
             while not options["until_ready"]:
-                ended = family.ended()
-                if ended:
-                    raise CommandError(f"{ended.name} has ended; see {family.log_dir / ended.name}.log")
+                family.keep_running()
                 time.sleep(0.5)
         except Stop:
             self.stderr.write("Stopping ...")
@@ -164,9 +166,7 @@ class Command(BaseCommand):
         child = Child("make_demo", process)
         family.children.append(child)
         while process.poll() is None:
-            ended = next((c for c in family.children if c is not child and c.process.poll() is not None), None)
-            if ended:
-                raise CommandError(f"{ended.name} has ended; see {family.log_dir / ended.name}.log")
+            family.keep_running()
             time.sleep(0.2)
         family.children.remove(child)
         if process.returncode:

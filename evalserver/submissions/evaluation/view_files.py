@@ -19,7 +19,9 @@ from evalserver.uploads import names_in, store_as
 
 # Names of files in precomputed volumes and skeletons.
 SKELETON_NAME = re.compile(r"info|segment_properties/info|\d{1,20}")
-VIEW_NAME = re.compile(rf"info|skeletons/(?:{SKELETON_NAME.pattern})|(?:\d+_){{2}}\d+/(?:\d+-\d+_){{2}}\d+-\d+")
+VIEW_NAME = re.compile(
+    rf"info|skeletons/(?:{SKELETON_NAME.pattern})|(?:\d{{1,9}}_){{2}}\d{{1,9}}/(?:\d{{1,9}}-\d{{1,9}}_){{2}}\d{{1,9}}-\d{{1,9}}"
+)
 
 
 def is_shown(volume: Volume) -> bool:

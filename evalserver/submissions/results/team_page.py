@@ -20,7 +20,8 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     is_member = membership is not None
     submissions = selectors.visible_submissions(request.user).filter(team=team)
     shown = submissions.select_related("team", "phase__benchmark")[:200]
-    if not is_member and not request.user.is_staff and not submissions.exists():
+    reads_all = selectors.may_read_all(request.user)
+    if not is_member and not reads_all and not submissions.exists():
         raise Http404
     owns = membership is not None and membership.role == Membership.Role.OWNER
     context = {
@@ -28,7 +29,7 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
         "submissions": with_headlines(shown),
         "is_member": is_member,
         "is_owner": owns,
-        "shows_members": is_member or request.user.is_staff,
+        "shows_members": is_member or reads_all,
         "memberships": team.memberships.select_related("user").order_by("-role", "user__name"),
         "invitations": teams.open_invitations(team) if owns else [],
         "team_form": TeamForm(instance=team),

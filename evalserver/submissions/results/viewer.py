@@ -72,4 +72,4 @@ def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[s
 def image_of(volume: Volume) -> TrainingFile | None:
     """The EM of a volume, where a worker has made it ready for the viewer."""
     shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
-    return shown.first()
+    return shown.exclude(file="").select_related("benchmark").first()

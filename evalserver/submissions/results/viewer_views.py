@@ -2,8 +2,10 @@
 
 import json
 import mimetypes
+import re
 from typing import Any
 
+from django.core.files import File
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -84,7 +86,7 @@ def _asked_error(request: HttpRequest, found: VolumeResult) -> dict[str, Any] | 
     asked = request.GET.get("error")
     if asked is None:
         return None
-    if not asked.isdecimal() or not 1 <= int(asked) <= len(found.top_errors):
+    if not re.fullmatch(r"[0-9]{1,6}", asked) or not 1 <= int(asked) <= len(found.top_errors):
         raise Http404
     return found.top_errors[int(asked) - 1]
 
@@ -98,7 +100,7 @@ def image_state(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     image = _image(request, slug, pk)
     if image is None:
         raise Http404
-    with default_storage.open(f"{images.folder_of(image)}/info") as file:
+    with _opened(f"{images.folder_of(image)}/info") as file:
         scale = json.load(file)["scales"][0]
     z, y, x = scale["size"][::-1]
     size_z, size_y, size_x = scale["resolution"][::-1]
@@ -116,7 +118,8 @@ def image_file(request: HttpRequest, slug: str, pk: int, name: str) -> FileRespo
 
 def _image(request: HttpRequest, slug: str, pk: int) -> TrainingFile | None:
     benchmark = visible_benchmark_or_404(request, slug)
-    return benchmark.training_files.filter(pk=pk, view_files__gt=0).select_related("benchmark").first()
+    row = benchmark.training_files.filter(pk=pk).select_related("benchmark").first()
+    return row if row and row.opens_in_viewer else None
 
 
 def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileResponse:
@@ -140,11 +143,15 @@ def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> Fi
     return _stored(f"{view_files.ground_truth_folder(ground_truth)}/{name}")
 
 
-def _stored(name: str) -> FileResponse:
+def _opened(name: str) -> "File[bytes]":
     try:
-        file = default_storage.open(name)
+        return default_storage.open(name)
     except FileNotFoundError:
         raise Http404 from None
+
+
+def _stored(name: str) -> FileResponse:
+    file = _opened(name)
     kind = "application/json" if name.endswith("info") else "application/octet-stream"
     response = FileResponse(file, content_type=kind)
     response.headers["Cache-Control"] = "private, max-age=600"
