@@ -35,16 +35,18 @@ class FfnModelConfig:
 class InferenceConfig:
     """How objects are filled. Sizes in voxels; the defaults are those of the published FIB-25 run.
 
-    seed_probability, pad_probability : of the first voxel, and of voxels not visited yet.
-    move_probability : the network moves to a place from this on.   segment_probability : a voxel belongs from this on.
-    disconnected : share of the field of view at which voxels that were unlikely may not become likely again;
-    negative switches the rule off.
-    min_boundary_distance : an object begins no nearer to another one.   min_voxels : smaller ones are dropped.
+    seed_probability : probability of the seed at the start.   pad_probability : of voxels that were not visited yet.
+    move_probability : the network moves to a place with at least this probability.
+    segment_probability : a voxel with at least this probability belongs to the object.
+    disconnected : if a larger share of the field of view reaches ``move_probability``, voxels that were unlikely stay
+    so; negative switches the rule off.
+    min_boundary_distance : least distance of a seed from other objects.   min_voxels : smaller objects are dropped.
     subvolume, overlap : a larger volume is filled in pieces of this size, which share this much with their neighbours.
-    same_object : two objects of neighbouring pieces are one where they share this much of the smaller in the overlap.
-    batch : fields of view of one forward pass, each of another object or piece.
-    save_probabilities : also store the probability of each voxel's object.
-    fill_blank : then try the seeds that lie in no object again, for objects from this many voxels on; 0 does not.
+    same_object : objects of two pieces are one if they share this part of the smaller one in the overlap.
+    batch : fields of view in one forward pass, each of another piece.
+    save_probabilities : also store the probability with which each voxel belongs to its object.
+    fill_blank : at the end, seeds that lie in no object are tried again for objects of at least this many voxels; 0
+    switches this off.
     """
 
     seed_probability: Probability = 0.95
@@ -79,18 +81,20 @@ class ConsensusConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class AgglomerateConfig:
-    """Agglomeration: at the point where two objects come closest, both are filled again, and what comes out compared.
+    """Agglomeration: where two objects come closest, both are filled again, and the two results are compared.
 
     Sizes in voxels. The defaults are published for voxels that are twice as long along z; for isotropic ones take
     cubes.
-    enabled : off by default, as in the AxonEM paper.   limit_nm : how far objects grow into the blank to touch.
-    max_smaller_voxels : only pairs of which one object has at most this many voxels; 0 for all.
+    enabled : off by default, as in the AxonEM paper.   limit_nm : objects that meet when grown this far are a pair.
+    max_smaller_voxels : only pairs whose smaller object has at most this many voxels; 0 for all pairs.
     radius : of the canvas around the point.   analysis_radius : of the box in it that is compared.
-    exclusion_radius : around a seed that failed, no other one is tried.   attempts : seeds to try in each object.
-    recovery : share of its own object that a seed must find again.   stop_early : leave out the second object where
-    the first one decides against joining.
-    min_iou, min_recovery, max_deleted : two objects are one above (below) these: of the two results; of each object in
-    each result; of voxels that the network took back, by voxels of the result, for the better of the two.
+    exclusion_radius : no seed is tried this near to one that failed.   attempts : seeds to try in each object.
+    recovery : a seed fails if it finds less than this share of its own object.   stop_early : do not fill the second
+    object if the result of the first one already decides against joining.
+    Two objects are joined if
+    min_iou : the intersection over union of the two results is above this,
+    min_recovery : each result has more than this share of each object, and
+    max_deleted : in at least one result, voxels that the network took back, divided by its voxels, are below this.
     """
 
     enabled: bool = False

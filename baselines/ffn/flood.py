@@ -30,11 +30,12 @@ NO_SEED = -1  # in a segmentation: free, but no object begins here
 class FloodOptions:
     """Thresholds as probabilities, sizes in voxels; the defaults are those of the published FIB-25 run.
 
-    seed_probability, pad_probability : of the first voxel, and of voxels not visited yet.
-    move_probability : the network moves to a place from this on.   segment_probability : a voxel belongs from this on.
-    disconnected : share of the field of view at which voxels that were unlikely may not become likely again;
-        negative switches the rule off.
-    min_boundary_distance_zyx : an object begins no nearer to another one.   min_voxels : smaller ones are dropped.
+    seed_probability : probability of the seed at the start.   pad_probability : of voxels that were not visited yet.
+    move_probability : the network moves to a place with at least this probability.
+    segment_probability : a voxel with at least this probability belongs to the object.
+    disconnected : if a larger share of the field of view reaches ``move_probability``, voxels that were unlikely stay
+        so; negative switches the rule off.
+    min_boundary_distance_zyx : least distance of a seed from other objects.   min_voxels : smaller ones are dropped.
     """
 
     seed_probability: float = 0.95

@@ -13,7 +13,8 @@ from django.template.loader import render_to_string
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
-from evalserver.benchmarks.forms import AddedOnPurpose, BenchmarkForm, GroundTruthForm, PhaseForm, VolumeForm
+from evalserver.benchmarks.disclosure_rule import hidden_complaint
+from evalserver.benchmarks.forms import BenchmarkForm, GroundTruthForm, PhaseForm, TrainingFileForm, VolumeForm
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
@@ -74,7 +75,7 @@ ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URL
 
 class TrainingFileInline(admin.StackedInline):
     model = TrainingFile
-    form = AddedOnPurpose
+    form = TrainingFileForm
     formfield_overrides = ASSUME_HTTPS
     extra = 0
     fields = [
@@ -123,6 +124,9 @@ class BenchmarkAdmin(admin.ModelAdmin):
         benchmark: Benchmark = form.instance
         for phase in services.fill_phases(benchmark):
             messages.info(request, f"The phase “{phase.name}” has all volumes of the benchmark.")
+        # One post may bring both the rule and the volumes, which no single form sees together.
+        if complaint := hidden_complaint(benchmark.scoring_variant, benchmark.volumes.all()):
+            messages.warning(request, f"{complaint}. Until then its phases take no submissions.")
         for volume in benchmark.volumes.filter(phases=None):
             messages.warning(request, f"The volume “{volume.name}” is in no phase: nobody submits it.")
 

@@ -9,6 +9,7 @@ from axonem_eval.errors import InputError
 from evalserver.benchmarks import services
 from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.uploads import file_sha256
 
 
 class BenchmarkForm(forms.ModelForm):
@@ -42,6 +43,22 @@ class AddedOnPurpose(forms.ModelForm):
 
     def has_changed(self) -> bool:
         return self.instance.pk is None or super().has_changed()
+
+
+class TrainingFileForm(AddedOnPurpose):
+    """A data file. A stated checksum is that of the file that comes with it."""
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        upload = data.get("file")
+        if "file" not in self.changed_data or not upload:
+            return data
+        if "sha256" not in self.changed_data:
+            data["sha256"] = ""  # the form still holds that of the earlier file
+        found = file_sha256(upload)
+        if data.get("sha256") and data["sha256"].lower() != found:
+            raise ValidationError({"sha256": f"The file's is {found}: it did not arrive whole. Choose it again."})
+        return data
 
 
 class VolumeForm(AddedOnPurpose):

@@ -16,7 +16,7 @@ from evalserver.leaderboard.selectors import places_in
 from evalserver.submissions.models import LISTED, Submission
 from evalserver.submissions.results.disclosure import Headline
 from evalserver.submissions.results.selectors import results_of
-from evalserver.submissions.selectors import public_entries
+from evalserver.submissions.selectors import may_read_all, public_entries
 
 MAX_VERSIONS = 200
 BIBTEX_ESCAPES = {
@@ -118,7 +118,7 @@ def method_of(code: str, user: Any) -> Method | None:
     Organisers see entries under embargo and of hidden benchmarks as well. The number of queries depends on the number
     of phases alone.
     """
-    seen = Submission.objects.filter(LISTED) if user.is_staff else public_entries()
+    seen = Submission.objects.filter(LISTED) if may_read_all(user) else public_entries()
     asked = seen.filter(code=code).values_list("pk", "team_id").first()
     if asked is None:
         return None

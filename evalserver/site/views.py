@@ -19,6 +19,7 @@ from evalserver.leaderboard.rows import Row
 from evalserver.leaderboard.selectors import best_of, may_see_ranking
 from evalserver.site import own_markup
 from evalserver.submissions.models import LISTED, Submission, shown_to_all
+from evalserver.submissions.selectors import may_read_all
 
 NEWS_SHOWN = 5
 
@@ -35,7 +36,7 @@ class Card:
 @anonymous_cache
 def home(request: HttpRequest) -> HttpResponse:
     # Organisers see the best entry of what is hidden, so its entries are counted for them too.
-    seen = LISTED if request.user.is_staff else shown_to_all()
+    seen = LISTED if may_read_all(request.user) else shown_to_all()
     listed = Submission.objects.filter(seen, phase__benchmark=OuterRef("pk")).order_by()
     by_benchmark = listed.values("phase__benchmark")
     benchmarks = Benchmark.objects.annotate(

@@ -36,8 +36,10 @@ class Person:
         self.page.on("console", self._console)
 
     def _console(self, message):
-        if message.type == "error" and "favicon" not in message.text:
-            self.found.append(f"{self.page.url}: {message.text}")
+        where = message.location["url"]
+        # Neuroglancer's page names no icon, so browsers ask for one by themselves.
+        if message.type == "error" and not where.endswith("/favicon.ico"):
+            self.found.append(f"{self.page.url}: {message.text} ({where})")
 
     def see(self, name: str) -> None:
         self.found += look(self.page, name, self.screenshots)

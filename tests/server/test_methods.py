@@ -104,7 +104,7 @@ def test_entries_under_embargo_or_of_a_hidden_benchmark_are_for_organisers(phase
     Phase.objects.update(ranking_hidden_until=None)
     Benchmark.objects.update(is_visible=False)
     assert client.get(address).status_code == 404
-    client.force_login(make_user("Olga", is_staff=True))
+    client.force_login(make_user("Olga", is_staff=True, is_superuser=True))
     assert client.get(address).status_code == 200
     # A badge is kept by caches, so not even organisers get one.
     assert client.get(reverse("badge", args=[entry.code])).status_code == 404

@@ -1,12 +1,19 @@
 """The organisers' forms of benchmarks: whatever is filled in is stored, or refused with a reason."""
 
+import hashlib
 import re
 
 import pytest
+from django import forms
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from evalserver.benchmarks.models import Benchmark, Phase
-from tests.factories import make_benchmark, make_user
+from evalserver.benchmarks.forms import TrainingFileForm
+from evalserver.benchmarks.models import Benchmark, Phase, TrainingFile
+from evalserver.benchmarks.selectors import closed_reason
+from evalserver.benchmarks.services import store_training_file
+from tests.factories import add_ground_truth, make_benchmark, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -44,14 +51,14 @@ def untouched_phase(client) -> dict:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def save(client, *, volumes: tuple = (), phases: tuple = ()):
+def save(client, *, volumes: tuple = (), phases: tuple = (), variant: str = "axonem"):
     form = {
         "name": "New",
         "slug": "new",
         "summary": "A summary.",
         "position": 1,
         "is_visible": "on",
-        "scoring_variant": "axonem",
+        "scoring_variant": variant,
     }
     given = {"volumes": volumes, "phases": phases}
     for prefix in inlines(client):
@@ -83,3 +90,29 @@ def test_a_phase_offers_the_volumes_of_its_own_benchmark_alone(client):
 def test_a_volume_in_no_phase_is_named(client):
     page = save(client, volumes=(VOLUME,)).content.decode()
     assert "“Cube” is in no phase" in page
+
+
+def test_a_strict_rule_that_comes_with_its_hidden_volume_is_named_and_keeps_the_phase_closed(client):
+    strict = {**VOLUME, "tolerance_nodes": 0}
+    page = save(client, volumes=(strict,), phases=(untouched_phase(client),), variant="nisb").content.decode()
+    assert "makes a merger of 1 shared node" in page
+    add_ground_truth(Benchmark.objects.get().volumes.get())
+    assert "change the scoring" in closed_reason(Phase.objects.get())
+
+
+def file_form(row: TrainingFile, content: bytes, **fields) -> TrainingFileForm:
+    form = forms.modelform_factory(TrainingFile, form=TrainingFileForm, fields=["title", "file", "sha256"])
+    given = {"title": row.title, "sha256": row.sha256, **fields}
+    return form(given, {"file": SimpleUploadedFile("em.h5", content)}, instance=row)
+
+
+def test_a_data_file_is_replaced_without_its_old_checksum_and_refused_with_a_wrong_one():
+    row = TrainingFile(benchmark=make_benchmark().benchmark, title="EM", file=ContentFile(b"first", name="em.h5"))
+    store_training_file(row)
+    refused = file_form(row, b"second", sha256="0" * 64)
+    assert "did not arrive whole" in str(refused.errors)
+    row.refresh_from_db()
+    form = file_form(row, b"second")
+    assert form.is_valid()
+    stored = store_training_file(form.save(commit=False))
+    assert stored.sha256 == hashlib.sha256(b"second").hexdigest()

@@ -12,8 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from axonem_eval.scoring import erl_interval, score_nodes
+from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 from evalserver.site import render_markdown
 from evalserver.submissions.models import Evaluation, Submission
+from evalserver.submissions.results.result_page import VolumeResult
 from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph
 from tests.server.real_scores import merged_axons, score_for_real, split_axons
 
@@ -273,3 +275,17 @@ def test_the_stored_report_is_plain_json(phase):
     report = Evaluation.objects.get().report
     assert report["schema"].startswith("axonem-report/")
     assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_a_hidden_volume_so_small_that_its_ceiling_is_rounded_to_nothing_has_a_page(client, phase):
+    phase.volumes.update(ground_truth_public=False)
+    figures = {"cable_nm": 8550.0, "longest_nm": 2850.0, "node_reach_nm": 1000.0}
+    for ground_truth in GroundTruth.objects.all():
+        GroundTruthPreview.objects.update_or_create(ground_truth=ground_truth, defaults={"figures": figures})
+    submission = score_for_real(phase)
+    assert VolumeResult.of(Evaluation.objects.get()).score.gt_erl_nm == 0
+    assert "too small for more figures" in page_of(client, submission)
+    assert client.get(reverse("result_csv", args=[submission.code])).status_code == 200
+    other = score_for_real(phase, split_axons())
+    assert client.get(reverse("compare"), {"a": submission.code, "b": other.code}).status_code == 200
+    assert client.get(reverse("leaderboard", args=[phase.benchmark.slug])).status_code == 200

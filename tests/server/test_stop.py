@@ -207,6 +207,7 @@ def test_failed_uploads_and_comparisons_reach_the_organisers_page(client, organi
     page = client.get(reverse("organise_queue")).content.decode()
     assert "ab12" in page
     assert "cd34" in page
+    assert "2 other jobs failed" in client.get(reverse("organise")).content.decode()
 
 
 def test_the_page_says_what_the_kernel_gives(client, organiser, empty_queue):

@@ -67,7 +67,13 @@ class VolumeResult:
 
     @property
     def is_detailed(self) -> bool:
-        return "schema" in self.report
+        """Whether there are losses and curves to show: the record has them, and the ceiling they are shares of."""
+        return "schema" in self.report and not self.is_too_small
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether the ERL of the hidden ground truth is rounded to nothing."""
+        return not self.score.gt_erl_nm
 
     @property
     def is_public(self) -> bool:
