@@ -90,7 +90,7 @@ def test_data_of_a_hidden_benchmark_is_hidden(client, benchmark, data_file):
 def test_the_page_lists_data_with_size_checksum_licence_and_how_to_open_it(client, benchmark, data_file):
     Benchmark.objects.update(terms="Use it **as you like**.", bibtex="@inproceedings{x}", doi="10.1/2", contact="Olga")
     page = client.get(reverse("benchmark", args=[benchmark.slug])).content.decode()
-    for words in ("10.0", data_file.sha256, "CC0", "h5py.File", "curl -C -", "<strong>as you like</strong>"):
+    for words in ("10.2 kB", data_file.sha256, "CC0", "h5py.File", "curl -C -", "<strong>as you like</strong>"):
         assert words in page.replace("\xa0", " ")
     for words in ("@inproceedings{x}", "https://doi.org/10.1/2", "Questions: Olga"):
         assert words in page
