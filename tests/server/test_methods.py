@@ -51,11 +51,11 @@ def test_entries_of_one_name_or_in_a_chain_of_replacements_are_one_method(phase,
     second = make_scored(phase, 2000, team=team, method_name="ffn ", supersedes=first)
     third = make_scored(phase, 3000, team=team, method_name="FFN, consensus", supersedes=second)
     other = make_scored(phase, 4000, team=team, method_name="U-Net")
-    stranger = make_scored(phase, 5000, method_name="FFN")
+    outsider = make_scored(phase, 5000, method_name="FFN")
     for version in (first, second, third):
         assert codes(page(version)) == {first.code, second.code, third.code}
     assert codes(page(other)) == {other.code}
-    assert codes(page(stranger)) == {stranger.code}
+    assert codes(page(outsider)) == {outsider.code}
 
 
 def test_it_shows_scores_and_places_on_each_benchmark(phase, page):

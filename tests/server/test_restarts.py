@@ -66,10 +66,10 @@ def test_each_start_waits_longer_than_the_one_before(family, monkeypatch):
 
 
 def test_a_program_that_runs_steadily_keeps_ending_no_more(family, tmp_path, monkeypatch):
-    flag = tmp_path / "mended"
+    flag = tmp_path / "repaired"
     program = "import pathlib, sys, time; time.sleep(600 if pathlib.Path(sys.argv[1]).exists() else 0)"
-    mended = family.start("worker", [sys.executable, "-c", program, str(flag)])
-    keep_running_until(family, lambda: len(mended.ends) == 3)
+    repaired = family.start("worker", [sys.executable, "-c", program, str(flag)])
+    keep_running_until(family, lambda: len(repaired.ends) == 3)
     assert recent_restarts(tmp_path)[0].keeps_ending
     flag.touch()
     monkeypatch.setattr(processes, "STEADY_S", 0.5)

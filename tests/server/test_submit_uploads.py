@@ -137,9 +137,9 @@ def test_my_submissions_shows_how_much_is_here(browser):
 
 def test_an_upload_can_be_removed_on_the_page(browser):
     row = uploads.create_upload(user=browser.user, file_name="big.h5", size_bytes=200)
-    stranger = Client()
-    stranger.force_login(make_user())
-    assert stranger.post(f"/uploads/{row.code}/remove/").status_code == 404
+    outsider = Client()
+    outsider.force_login(make_user())
+    assert outsider.post(f"/uploads/{row.code}/remove/").status_code == 404
     assert browser.post(f"/uploads/{row.code}/remove/", follow=True).status_code == 200
     assert not Upload.objects.exists()
 

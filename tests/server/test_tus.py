@@ -334,8 +334,8 @@ def test_the_timer_leaves_an_upload_alone_that_is_being_written(tus):
 @pytest.mark.parametrize("method", ["head", "patch", "delete"])
 def test_nobody_touches_another_users_upload(tus, method):
     url = tus.new(10)
-    stranger = Tus()
-    response = stranger.patch(url, 0, b"x") if method == "patch" else getattr(stranger.client, method)(url)
+    outsider = Tus()
+    response = outsider.patch(url, 0, b"x") if method == "patch" else getattr(outsider.client, method)(url)
     assert response.status_code == 404
     assert on_disk(url) == b""
 
