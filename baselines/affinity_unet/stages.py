@@ -15,32 +15,22 @@ from baselines.affinity_unet.segment import write_segmentation
 from baselines.affinity_unet.threshold import choose_threshold, validate_model
 from baselines.affinity_unet.train import train
 from baselines.common.config_file import load_config_of
-from baselines.common.data import load_volumes
 from baselines.common.picture import panels
 from baselines.common.provenance import file_checksum
-from baselines.common.stages import Method, label_attributes, read_labels
+from baselines.common.stages import Method, label_attributes, read_labels, run_training
 
 
 def train_run(run: UnetRun, *, stop_after: int | None = None) -> Path:
     """Train to the end, fold by fold where there are folds; returns the checkpoint."""
     if run.folds:
         return _train_folds(run, stop_after)
-    volumes = load_volumes(run.config, run.config.data.train)
-    if not volumes:
-        raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
-    for index, volume in enumerate(volumes):
-        run.note_volume(f"train-{index}", volume)
-    start = _start(run)
-    run.precision("train")
-    validate = (lambda model: validate_model(run, model)) if run.config.train.validate_every else None
-    with run.provenance.stage("train"):
-        path = train(
-            run.config, volumes, run.folder, start=start, validate=validate, stop_after=stop_after, quiet=run.quiet
-        )
-    if start:
-        run.provenance.note("results", "start_sha256", file_checksum(start))
-    run.provenance.note("results", "checkpoint_sha256", file_checksum(path))
-    return path
+    return run_training(
+        run,
+        train,
+        start=lambda: _start(run),
+        validate=lambda model: validate_model(run, model),
+        stop_after=stop_after,
+    )
 
 
 def _train_folds(run: UnetRun, stop_after: int | None) -> Path:

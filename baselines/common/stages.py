@@ -16,8 +16,10 @@ from axonem_eval.errors import InputError
 from axonem_eval.volumes import open_labels, write_precomputed
 from baselines.common import evaluate
 from baselines.common.blockwise import write_json
+from baselines.common.data import load_volumes
 from baselines.common.evaluate import Scores
 from baselines.common.picture import save_png
+from baselines.common.provenance import file_checksum
 from baselines.common.published import published_segmentations
 from baselines.common.run import Run
 
@@ -56,6 +58,38 @@ class Method(Generic[AnyRun]):
         """Write section ``z`` as PNG, ``scale`` pixels per voxel."""
         save_png(self.panels(run, name, z, scale), path)
         return path
+
+
+def run_training(
+    run: Run[Any],
+    train: Callable[..., Path],
+    *,
+    start: Callable[[], Path | None],
+    validate: Callable[[Any], dict[str, float]],
+    stop_after: int | None,
+) -> Path:
+    """Train on the volumes of the configuration, and keep in the provenance what went in and came out.
+
+    train : the method's own, which returns the checkpoint.   start : the weights that a new training begins with; asked
+    once the data are known to be good.   validate : scores of a network, for configurations that ask for them.
+    Raises InputError where there is nothing to train on.
+    """
+    volumes = load_volumes(run.config, run.config.data.train)
+    if not volumes:
+        raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
+    for index, volume in enumerate(volumes):
+        run.note_volume(f"train-{index}", volume)
+    begin = start()
+    run.precision("train")
+    scores = validate if run.config.train.validate_every else None
+    with run.provenance.stage("train"):
+        path = train(
+            run.config, volumes, run.folder, start=begin, validate=scores, stop_after=stop_after, quiet=run.quiet
+        )
+    if begin:
+        run.provenance.note("results", "start_sha256", file_checksum(begin))
+    run.provenance.note("results", "checkpoint_sha256", file_checksum(path))
+    return path
 
 
 def label_attributes(run: Run[Any]) -> dict[str, Any]:

@@ -9,13 +9,11 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from axonem_eval.errors import InputError
 from baselines.common.blockwise import Box, blocks
-from baselines.common.data import load_volumes, open_raw
+from baselines.common.data import open_raw
 from baselines.common.label_file import write_label_file
 from baselines.common.picture import panels
-from baselines.common.provenance import file_checksum
-from baselines.common.stages import Method, label_attributes, read_labels
+from baselines.common.stages import Method, label_attributes, read_labels, run_training
 from baselines.ffn.grow import grown
 from baselines.ffn.refine import base_objects, final_labels, predict_volume
 from baselines.ffn.run import FfnRun, open_run
@@ -27,23 +25,14 @@ BLOCK = (64, 512, 512)
 
 def train_run(run: FfnRun, *, stop_after: int | None = None) -> Path:
     """Train to the end; returns the checkpoint."""
-    volumes = load_volumes(run.config, run.config.data.train)
-    if not volumes:
-        raise InputError.of("no_volume", "the configuration has no [[data.train]] volumes")
-    for index, volume in enumerate(volumes):
-        run.note_volume(f"train-{index}", volume)
-    options = run.config.train
-    start = run.config.resolve(options.start) if options.start and not run.checkpoint.exists() else None
-    run.precision("train")
-    validate = (lambda network: validate_network(run, network)) if options.validate_every else None
-    with run.provenance.stage("train"):
-        path = train(
-            run.config, volumes, run.folder, start=start, validate=validate, stop_after=stop_after, quiet=run.quiet
-        )
-    if start:
-        run.provenance.note("results", "start_sha256", file_checksum(start))
-    run.provenance.note("results", "checkpoint_sha256", file_checksum(path))
-    return path
+
+    def start() -> Path | None:
+        wanted = run.config.train.start
+        return run.config.resolve(wanted) if wanted and not run.checkpoint.exists() else None
+
+    return run_training(
+        run, train, start=start, validate=lambda network: validate_network(run, network), stop_after=stop_after
+    )
 
 
 def segment_volume(run: FfnRun, name: str) -> Path:
