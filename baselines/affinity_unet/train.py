@@ -1,4 +1,4 @@
-"""Train the affinity U-Net: one visible loop, on one CPU or on many GPUs by torchrun.
+"""Train the affinity U-Net, on one CPU or on many GPUs by torchrun.
 
 A run that is killed goes on from its last checkpoint and takes the steps that it would have taken: crops depend on the
 seed and their number alone, and the checkpoint holds weights, optimiser and random generators.
@@ -10,16 +10,12 @@ import math
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from baselines.affinity_unet.batches import batches
 from baselines.affinity_unet.config import UnetConfig
@@ -30,7 +26,7 @@ from baselines.common.data import Volume
 from baselines.common.device import move_to, pick_device, use_threads
 from baselines.common.precision import autocast
 from baselines.common.schedule import average_into, learning_rate
-from baselines.common.training_log import TrainingLog
+from baselines.common.training_loop import Loop, processes
 
 Validate = Callable[[nn.Module], dict[str, float]]
 Loss = Callable[..., Tensor]
@@ -121,43 +117,28 @@ def train(
     start : checkpoint whose weights a new run begins with.
     stop_after : stop at that step without finishing, for tests.
     """
-    options, path = config.train, folder / "last.pt"
-    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    path = folder / "last.pt"
     use_threads(config.compute.threads)
     device = pick_device(config.compute.device)
-    if world > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    training = Training.begin(config, device, start)
-    if path.exists():
-        training.resume(path)
-    learner, loss_of = _compiled(config, training.model, device, world)
-    log = TrainingLog(folder, active=rank == 0)
-    bar = tqdm(total=options.steps, initial=training.step, desc="train", unit="step", disable=quiet or rank > 0)
-    end = min(options.steps, stop_after or options.steps)
-    training.model.train()
-    started, since = time.monotonic(), training.step
-    for batch in batches(config, volumes, range(training.step, options.steps), world, rank):
-        if training.step >= end:
-            break
-        training.keep_cycle()
-        loss = _step(learner, loss_of, training, [part.to(device, non_blocking=True) for part in batch])
-        training.count_step()
-        step = training.step
-        bar.update()
-        if step % options.log_every == 0:
-            rate = (step - since) / (time.monotonic() - started)
-            bar.set_postfix(loss=f"{loss:.4f}")
-            log.write(step, {"loss": loss, "learning_rate": learning_rate(options, step - 1), "steps_per_s": rate})
-        if validate and options.validate_every and step % options.validate_every == 0 and rank == 0:
-            training.model.eval()
-            log.write(step, validate(training.for_inference))
-            training.model.train()
-        if rank == 0 and (step % options.checkpoint_every == 0 or step == options.steps):
-            training.save(path)
-    bar.close()
-    log.close()
-    if world > 1:
-        dist.destroy_process_group()
+    with processes(device) as ours:
+        training = Training.begin(config, device, start)
+        if path.exists():
+            training.resume(path)
+        learner, loss_of = _compiled(config, ours.one_for_all(training.model), device)
+        crops = iter(batches(config, volumes, range(training.step, config.train.steps), ours.world, ours.rank))
+
+        def take_step() -> float:
+            batch = [part.to(device, non_blocking=True) for part in next(crops)]
+            training.keep_cycle()
+            loss = _step(learner, loss_of, training, batch)
+            training.count_step()
+            return loss
+
+        def save() -> None:
+            if ours.rank == 0:
+                training.save(path)
+
+        Loop(folder, ours.rank == 0, validate, stop_after, quiet).run(training, take_step, save)
     return path
 
 
@@ -189,12 +170,11 @@ def _step(network: nn.Module, loss_of: Loss, training: Training, batch: Sequence
     return value
 
 
-def _compiled(config: UnetConfig, model: nn.Module, device: torch.device, world: int) -> tuple[nn.Module, Loss]:
-    """The network that is trained, one for all processes, and the loss; compiled where the configuration says so.
+def _compiled(config: UnetConfig, network: nn.Module, device: torch.device) -> tuple[nn.Module, Loss]:
+    """The network that is trained and the loss; compiled where the configuration says so.
 
     The loss stays as it is where torch.compile would need a C++ compiler that is not there.
     """
-    network: nn.Module = DistributedDataParallel(model) if world > 1 else model
     if config.compute.compile_network:
         network.compile()
     if not config.compute.compile_loss:

@@ -1,4 +1,4 @@
-"""Train the flood-filling network: one visible loop, on one CPU or on many GPUs by torchrun.
+"""Train the flood-filling network, on one CPU or on many GPUs by torchrun.
 
 A run that is killed goes on from its last checkpoint and takes the steps that it would have taken: examples depend on
 the seed and their number alone, and the checkpoint holds weights, optimiser and the objects at work.
@@ -8,8 +8,6 @@ import copy
 import dataclasses
 import json
 import math
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from axonem_eval.errors import InputError
 from baselines.common.checkpoint import load_checkpoint, load_weights, save_checkpoint
@@ -28,7 +24,7 @@ from baselines.common.data import Volume
 from baselines.common.device import move_to, pick_device, use_threads
 from baselines.common.precision import autocast
 from baselines.common.schedule import average_into, learning_rate
-from baselines.common.training_log import TrainingLog
+from baselines.common.training_loop import Loop, processes
 from baselines.ffn.config import FfnConfig
 from baselines.ffn.examples import ExampleOptions, ExampleStream
 from baselines.ffn.model import ConvStack
@@ -167,40 +163,23 @@ def train(
     start : checkpoint whose weights a new run begins with.
     stop_after : stop at that step without finishing, for tests.
     """
-    options, path = config.train, folder / "last.pt"
-    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    path = folder / "last.pt"
     use_threads(config.compute.threads)
     device = pick_device(config.compute.device)
-    if world > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    training = Training.begin(config, objects_of(config, volumes, world, rank), device, start)
-    if path.exists():
-        training.resume(path, world, rank)
-    learner = _learner(config, training.model, world)
-    log = TrainingLog(folder, active=rank == 0)
-    bar = tqdm(total=options.steps, initial=training.step, desc="train", unit="step", disable=quiet or rank > 0)
-    end = min(options.steps, stop_after or options.steps)
-    training.model.train()
-    started, since = time.monotonic(), training.step
-    while training.step < end:
-        loss = _step(learner, training, device)
-        step = training.step
-        bar.update()
-        if step % options.log_every == 0:
-            rate = (step - since) / (time.monotonic() - started)
-            bar.set_postfix(loss=f"{loss:.4f}")
-            log.write(step, {"loss": loss, "learning_rate": learning_rate(options, step - 1), "steps_per_s": rate})
-            log.write(step, _fill_scores(training))
-        if validate and options.validate_every and step % options.validate_every == 0 and rank == 0:
-            log.write(step, validate(training.for_inference))
-            training.model.train()
-        if step % options.checkpoint_every == 0 or step == options.steps:
-            _save(training, path, world, rank)
-    bar.close()
-    log.close()
-    training.objects.close()
-    if world > 1:
-        dist.destroy_process_group()
+    with processes(device) as ours:
+        training = Training.begin(config, objects_of(config, volumes, ours.world, ours.rank), device, start)
+        if path.exists():
+            training.resume(path, ours.world, ours.rank)
+        learner = ours.one_for_all(training.model)
+        if config.compute.compile_network:
+            learner.compile()
+        Loop(folder, ours.rank == 0, validate, stop_after, quiet).run(
+            training,
+            lambda: _step(learner, training, device),
+            lambda: _save(training, path, ours.world, ours.rank),
+            lambda: _fill_scores(training),
+        )
+        training.objects.close()
     return path
 
 
@@ -216,14 +195,6 @@ def _step(learner: nn.Module, training: Training, device: torch.device) -> float
     training.objects.put(new)
     training.count_step()
     return loss
-
-
-def _learner(config: FfnConfig, model: ConvStack, world: int) -> nn.Module:
-    """The network that is trained, one for all processes; compiled where the configuration says so."""
-    network: nn.Module = DistributedDataParallel(model) if world > 1 else model
-    if config.compute.compile_network:
-        network.compile()
-    return network
 
 
 def _fill_scores(training: Training) -> dict[str, float]:
