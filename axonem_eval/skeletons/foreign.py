@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError, raise_all
+from axonem_eval.errors import InputError
 from axonem_eval.skeletons.graph import SkeletonGraph, connected_pieces
-from axonem_eval.skeletons.imported_graph import ImportOptions, coincident_notes, edge_lengths, simple_edges, to_voxels
-from axonem_eval.skeletons.placement import ROUNDING, placement_complaints
+from axonem_eval.skeletons.imported_graph import ImportOptions, PlacedSkeletons, graph_of
+from axonem_eval.skeletons.placement import ROUNDING
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 
@@ -129,7 +129,6 @@ def foreign_graph(
     """
     options = replace(options, unit=foreign.unit or options.unit, axes=foreign.axes or options.axes)
     position = options.nm_zyx(foreign.position, spec) - np.asarray(offset_nm_zyx)
-    length_position = position if foreign.length_position_nm is None else foreign.length_position_nm
     keep, notes = np.ones(len(position), bool), []
     if drop_outside:
         index = np.floor(position / np.asarray(spec.voxel_size_nm_zyx) + ROUNDING)
@@ -141,7 +140,8 @@ def foreign_graph(
             )
     edges = foreign.edges.reshape(-1, 2)
     edges = (np.cumsum(keep) - 1)[edges[keep[edges].all(axis=1)]]
-    position, length_position = position[keep], length_position[keep]
+    position = position[keep]
+    length_position = None if foreign.length_position_nm is None else foreign.length_position_nm[keep]
     ids, owner = _owners(foreign, keep, edges)
     crossing = owner[edges[:, 0]] != owner[edges[:, 1]]
     if crossing.any():
@@ -150,27 +150,15 @@ def foreign_graph(
             f"{foreign.name}: {int(crossing.sum()):,} edges join two skeletons; an edge must stay within one",
         )
     names = [f"skeleton {i}" for i in ids.tolist()]
-    raise_all(placement_complaints(position, owner, names, spec, options.unit, options.axes, anyway=options.anyway))
-    simple, more = simple_edges(edges, len(position))
-    edges = edges[simple]
-    graph = SkeletonGraph(
-        skeleton_id=ids,
-        node_skeleton=owner,
-        node_voxel_zyx=to_voxels(position, spec.voxel_size_nm_zyx),
-        edge_u=edges[:, 0].astype(np.int32),
-        edge_v=edges[:, 1].astype(np.int32),
-        edge_length_nm=edge_lengths(length_position, edges),
-        shape_zyx=spec.shape_zyx,
-        voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
-        provenance={
-            "source": foreign.name,
-            "program": "imported",
-            "unit": options.unit,
-            "axes": options.axes,
-            "offset_nm_zyx": list(offset_nm_zyx),
-            "notes": [*notes, *more, *coincident_notes(position, owner, names)],
-        },
-    )
+    provenance = {
+        "source": foreign.name,
+        "program": "imported",
+        "unit": options.unit,
+        "axes": options.axes,
+        "offset_nm_zyx": list(offset_nm_zyx),
+        "notes": notes,
+    }
+    graph = graph_of(PlacedSkeletons(ids, names, owner, position, edges), spec, options, provenance, length_position)
     return graph.longer_than(min_length_um) if min_length_um else graph
 
 

@@ -78,19 +78,51 @@ def from_skeletons(
         raise InputError.of("bad_skeletons", f"an edge names node {edge.max()} of {len(vertex)}; the file is damaged")
     node_skeleton = np.repeat(np.arange(len(kept), dtype=np.int32), counts)
     names = [s.name or f"skeleton {s.label}" for s in kept]
+    placed = PlacedSkeletons(np.array([s.label for s in kept], np.uint64), names, node_skeleton, vertex, edge)
+    return graph_of(placed, spec, options, provenance)
+
+
+@dataclass(frozen=True)
+class PlacedSkeletons:
+    """Skeletons of one file or folder, by node.
+
+    skeleton_id : (n_skeletons,) uint64.   names : of the skeletons, for complaints.   node_skeleton : (n_nodes,) int32.
+    position_nm_zyx : (n_nodes, 3) from the corner of the volume.   edges : (n_edges, 2) of nodes that exist.
+    """
+
+    skeleton_id: NDArray[np.uint64]
+    names: list[str]
+    node_skeleton: NDArray[np.int32]
+    position_nm_zyx: NDArray[np.float64]
+    edges: NDArray[np.int64]
+
+
+def graph_of(
+    placed: PlacedSkeletons,
+    spec: VolumeSpec,
+    options: ImportOptions,
+    provenance: dict[str, Any],
+    length_position_nm: NDArray[np.float64] | None = None,
+) -> SkeletonGraph:
+    """The graph of placed skeletons; its provenance ends with notes on edges and nodes that are there twice.
+
+    length_position_nm : (n_nodes, 3), what lengths of edges are measured between; the positions where it is None.
+    Raises InputError where nodes lie outside the volume, or all in a corner of it.
+    """
+    position, owner = placed.position_nm_zyx, placed.node_skeleton
     raise_all(
-        placement_complaints(vertex, node_skeleton, names, spec, options.unit, options.axes, anyway=options.anyway)
+        placement_complaints(position, owner, placed.names, spec, options.unit, options.axes, anyway=options.anyway)
     )
-    keep, notes = simple_edges(edge, len(vertex))
-    edge = edge[keep]
-    notes = [*provenance.get("notes", []), *notes, *coincident_notes(vertex, node_skeleton, names)]
+    keep, notes = simple_edges(placed.edges, len(position))
+    edges = placed.edges[keep]
+    notes = [*provenance.get("notes", []), *notes, *coincident_notes(position, owner, placed.names)]
     return SkeletonGraph(
-        skeleton_id=np.array([s.label for s in kept], np.uint64),
-        node_skeleton=node_skeleton,
-        node_voxel_zyx=to_voxels(vertex, spec.voxel_size_nm_zyx),
-        edge_u=edge[:, 0].astype(np.int32),
-        edge_v=edge[:, 1].astype(np.int32),
-        edge_length_nm=edge_lengths(vertex, edge),
+        skeleton_id=placed.skeleton_id,
+        node_skeleton=owner,
+        node_voxel_zyx=to_voxels(position, spec.voxel_size_nm_zyx),
+        edge_u=edges[:, 0].astype(np.int32),
+        edge_v=edges[:, 1].astype(np.int32),
+        edge_length_nm=edge_lengths(position if length_position_nm is None else length_position_nm, edges),
         shape_zyx=spec.shape_zyx,
         voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
         provenance={**provenance, "notes": notes},
