@@ -163,7 +163,9 @@ def run_score(arguments: argparse.Namespace) -> None:
         data["dense"] = dense.to_json()
         lines += dense.lines()
     ranked = headline(variant, report=report, nodes=nodes, dense=dense)
-    print_result(arguments.json, data | {"headline": ranked.to_json()}, [ranked.line(), *lines])
+    # An ERL stands first in the report already, and its last line names the rule.
+    told = [] if ranked.name == "ERL" else [ranked.line()]
+    print_result(arguments.json, data | {"headline": ranked.to_json()}, [*told, *lines])
 
 
 COMMANDS = {"info": (_add_info, run_info), "check": (_add_check, run_check), "score": (_add_score, run_score)}

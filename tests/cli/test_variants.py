@@ -46,6 +46,14 @@ def test_people_read_the_rule_beside_the_headline(files, capsys):
     assert first == "normalised ERL   0.0000 by the rule nisb; higher is better"
 
 
+def test_an_erl_that_ranks_is_told_once_with_its_rule(files, capsys):
+    assert main(["score", files["seg"], "--ground-truth", files["gt"], "--variant", "axonem2021"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines].count("ERL") == 1
+    assert "of the ground truth's" in lines[0]
+    assert any(line.endswith("variant axonem2021") for line in lines)
+
+
 def test_a_rule_of_voxels_needs_no_skeletons(files, capsys):
     data = result(capsys, files["seg"], "--dense-ground-truth", files["dense"], "--variant", "cremi")
     assert data["headline"]["name"] == "CREMI score"
