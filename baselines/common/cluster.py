@@ -136,15 +136,36 @@ def run_tasks(
 def _run_on(cluster: Cluster, function: Task[Item], items: Mapping[str, Item], ledger: Ledger) -> Iterator[str]:
     """Hand out tasks, a new one for each that ends; gives their names as they end. Dask repeats those of dead workers.
 
-    The workers mark in the ledger: a result that had to be fetched would be lost with its worker.
+    The workers mark in the ledger: a result that had to be fetched would be lost with its worker. Dask gives up every
+    task that dead workers held, also those that only waited there. So a task that was given up runs once more, alone:
+    if workers die again, it is the one that kills them; otherwise the others go on.
     """
-    if not items:
-        return
-    from distributed import as_completed
+    left = dict(items)
+    while left:
+        given_up = None
+        for name, killed in _round(cluster, function, left, ledger):
+            if killed:
+                given_up = name
+                break
+            del left[name]
+            yield name
+        if given_up is None:
+            return
+        for name, killed in _round(cluster, function, {given_up: left.pop(given_up)}, ledger):
+            if killed:
+                raise killed
+            yield name
+
+
+def _round(
+    cluster: Cluster, function: Task[Item], items: Mapping[str, Item], ledger: Ledger
+) -> Iterator[tuple[str, InputError | None]]:
+    """Run tasks until the caller has enough; gives (name, None) for one that ended, or why Dask gave it up."""
+    from distributed import KilledWorker, as_completed
 
     client = cluster.client
     run = uuid.uuid4().hex  # the scheduler may still know tasks of a run that was killed
-    waiting = iter(items.items())
+    waiting = iter(list(items.items()))
 
     def hand_out(count: int) -> list[Any]:
         return [
@@ -155,16 +176,24 @@ def _run_on(cluster: Cluster, function: Task[Item], items: Mapping[str, Item], l
     running = as_completed(hand_out(IN_FLIGHT), loop=client.loop)
     try:
         for future in running:
-            name = future.key[1]
+            name, killed = future.key[1], None
             if future.status == "error":
-                raise _fault(future.exception(), name)
-            if future.status != "finished":
+                error = future.exception()
+                if not isinstance(error, KilledWorker):
+                    raise error
+                killed = InputError.of(
+                    "worker_died",
+                    f"task {name}: {error.allowed_failures + 1} workers died while they ran it, the last at "
+                    f"{error.last_worker.address}. Memory is the usual reason: take smaller tiles or blocks, or fewer "
+                    "workers",
+                )
+            elif future.status != "finished":
                 raise InputError.of(
                     "scheduler_lost",
                     f"{cluster.scheduler or 'local workers'}: the connection to the Dask scheduler is lost; start it "
                     "and its workers again, and run the same command: it goes on with the tasks that are not done",
                 )
-            yield name
+            yield name, killed
             running.update(hand_out(1))
     finally:
         for future in list(running.futures):  # after a fault the workers need not go on
@@ -193,16 +222,3 @@ def _attempt(function: Task[Item], item: Item, name: str, ledger: Ledger) -> str
             error.add_note(f"in task {name}")
             raise
     return name
-
-
-def _fault(error: BaseException, name: str) -> BaseException:
-    """What to raise for a task that ended with an exception."""
-    from distributed import KilledWorker
-
-    if isinstance(error, KilledWorker):
-        return InputError.of(
-            "worker_died",
-            f"task {name}: {error.allowed_failures + 1} workers died while they ran it, the last at "
-            f"{error.last_worker.address}. Memory is the usual reason: take smaller tiles or blocks, or fewer workers",
-        )
-    return error

@@ -33,6 +33,7 @@ def begun(folder) -> dict[str, int]:
     return {path.name: len(path.read_text().split()) for path in folder.glob("begun-*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "workers"])
 def test_each_task_runs_once_and_a_second_run_does_nothing(where, ledger, tmp_path, request):
     cluster = HERE if where == "here" else request.getfixturevalue("two_workers")
@@ -67,6 +68,7 @@ def test_any_other_fault_names_the_task(where, ledger, tmp_path, request):
     assert caught.value.__notes__ == ["in task item-1"]
 
 
+@pytest.mark.slow
 def test_one_process_needs_no_dask():
     code = "import sys, baselines.affinity_unet.stages, baselines.cli; sys.exit('distributed' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
@@ -127,6 +129,13 @@ def test_with_the_scheduler_killed_and_started_again_the_same_call_goes_on(ledge
         with Cluster(scheduler=programs.address) as cluster:
             run_tasks(task, items, ledger, cluster)
     assert [ledger.done(name) for name in items] == [{"square": i**2} for i in range(12)]
+
+
+@pytest.mark.slow
+def test_a_task_given_up_because_of_another_ones_death_is_run_again(two_workers, ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr(two_workers.client.cluster.scheduler, "allowed_failures", 0)  # the first death gives up
+    run_tasks(partial(cluster_tasks.die_once, tmp_path), ITEMS, ledger, two_workers)
+    assert {name: ledger.done(name) for name in ITEMS} == {name: {"square": i**2} for name, i in ITEMS.items()}
 
 
 def test_a_task_that_kills_each_worker_ends_the_run_and_is_named(two_workers, ledger, tmp_path, monkeypatch):
