@@ -47,6 +47,7 @@ IMPORT = ("import", "a.swc", "--voxel-size", "30,30,30", "--shape", "16,16,64", 
 SKELETONIZE = ("skeletonize", "a.h5", "--voxel-size", "30,30,30", "-o", "gt.npz", "--min-length-um", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "arguments", "without", "extra"),
     [

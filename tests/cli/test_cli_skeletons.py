@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_diagnose_tells_the_same_of_labels_and_of_their_skeletons(folder, capsys):
     told = []
     for source in ("seg.h5", "gt.npz"):
@@ -69,6 +70,7 @@ def test_exported_skeletons_come_back_by_import(folder, tmp_path, capsys, form):
     assert back["skeletons"] == json.loads(capsys.readouterr().out)["segments"]["count"]
 
 
+@pytest.mark.slow
 def test_a_killed_skeletonize_goes_on_in_its_work_folder(folder, tmp_path):
     command = [sys.executable, "-m", "axonem_eval.cli", "skeletonize", f"{folder}/seg.h5", "--voxel-size", "40,16,16"]
     command += ["--processes", "1", "--work-dir", f"{tmp_path}/work"]
@@ -84,6 +86,7 @@ def test_a_killed_skeletonize_goes_on_in_its_work_folder(folder, tmp_path):
     assert (tmp_path / "again.npz").read_bytes() == (folder / "gt.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_skeletonize_leaves_no_worker_behind(folder, tmp_path):
     command = [sys.executable, "-m", "axonem_eval.cli", "skeletonize", f"{folder}/seg.h5", "--voxel-size", "40,16,16"]
     command += ["--processes", "2", "--work-dir", f"{tmp_path}/work", "-o", f"{tmp_path}/out.npz"]

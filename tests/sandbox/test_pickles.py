@@ -226,6 +226,7 @@ def test_a_damaged_pickle_is_refused_with_the_place():
         read_objects(data[: len(data) // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [

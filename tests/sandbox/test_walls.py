@@ -266,6 +266,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", LIES.values(), ids=LIES)
 def test_an_answer_of_another_form_ends_in_a_crash_that_has_a_name(monkeypatch, tmp_path, line):
     path = take_over(monkeypatch, tmp_path, f"import os, time\nos.write(1, {line!r}.encode() + b'\\n')\ntime.sleep(60)")

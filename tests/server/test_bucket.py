@@ -58,6 +58,7 @@ def send(caller, phase, content: bytes) -> str:
     return address.rpartition("/")[2]
 
 
+@pytest.mark.slow
 def test_everything_lies_in_the_bucket(bucket, workers, ended, tmp_path):
     workers.start(queue="jobs,control")
     phase, caller = make_benchmark(ready=False), Caller()

@@ -115,6 +115,7 @@ def test_hardly_any_single_node_changes_any_figure_that_is_shown(phase):
     assert told <= 2
 
 
+@pytest.mark.slow
 def test_comparing_two_private_entries_does_not_tell_whether_one_node_differs(phase):
     a = entry(phase, ROUGH, published_at=None)
     b = entry(phase, changed(WITHIN), CODES[1], team=a.team, published_at=None)
@@ -136,6 +137,7 @@ def test_the_sign_of_a_difference_that_is_not_shown_is_not_told(phase):
     assert (mean["difference_nm"], mean["p_value"], mean["significant"]) == (0.0, 1.0, False)
 
 
+@pytest.mark.slow
 def test_every_channel_tells_the_same_figure(phase):
     a, b = entry(phase, ROUGH), entry(phase, ROUGH, CODES[1])
     exact = Score.objects.first().mean_erl_nm

@@ -115,6 +115,7 @@ def site():
     return Site()
 
 
+@pytest.mark.slow
 def test_no_address_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert len(site.addresses()) > 100
     assert site.telling("anonymous") == []
@@ -126,6 +127,7 @@ def test_no_post_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert site.telling("participant", "POST") == []
 
 
+@pytest.mark.slow
 def test_staff_without_a_permission_read_no_more_than_an_outsider(site):
     assert site.telling("helper") == []
 
@@ -137,6 +139,7 @@ def test_its_own_team_reads_its_result_before_the_date_and_no_ranking(site):
     assert not [address for address in found if "leaderboard" in address]
 
 
+@pytest.mark.slow
 def test_organisers_see_everything_before_the_date(site):
     found = site.telling("organiser")
     board = f"/benchmarks/{site.values['slug']}/leaderboard/"

@@ -28,6 +28,7 @@ from tests.factories import (
 from tests.server.real_scores import submit
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_labels_scores_the_ground_truths_own_erl(worker, ended):
     phase = make_benchmark(("a", "b"))
     submission = ended(submit(phase))

@@ -54,6 +54,7 @@ def test_a_status_moves_only_from_where_it_is_expected(submission):
     assert submission.status == REJECTED
 
 
+@pytest.mark.slow
 def test_the_heartbeat_keeps_a_long_job(submission, settings):
     settings.LEASE_SECONDS = 1
     lease = claim(Submission, submission.pk)
@@ -186,6 +187,7 @@ def test_results_of_a_lost_lease_are_not_stored(submission, empty_queue):
     assert not Score.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_task_delivered_many_times_leaves_one_evaluation(worker, ended):
     submission = make_submission(make_benchmark())
     last = make_submission(submission.phase)

@@ -29,6 +29,7 @@ def organiser(client):
     return user
 
 
+@pytest.mark.slow
 def test_a_team_submits_only_once_it_is_approved(client, organiser):
     phase, team = make_benchmark(), make_team("Lab")
     phase.benchmark.requires_approval = True
@@ -179,6 +180,7 @@ def test_an_export_holds_every_record_and_no_person_and_no_ground_truth(tmp_path
     assert "node_voxel" not in everything
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_rescoring_everything_is_the_workers_job(client, worker, ended):
     organiser = make_user("Olga", is_staff=True, is_superuser=True)

@@ -81,6 +81,7 @@ def test_no_page_changes_anything_without_the_token_of_a_form(organiser):
     assert {strange.post(path).status_code for path in addresses} <= {403, 405}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROUTES)
 def test_who_may_open_a_page(client, name):
     phase = make_benchmark()

@@ -23,6 +23,7 @@ def submit(phase, user):
     )
 
 
+@pytest.mark.slow
 def test_of_fifty_parallel_posts_exactly_what_is_left_is_taken():
     phase, user = make_benchmark(per_day=7), make_user()
     submit(phase, user)

@@ -84,6 +84,7 @@ def test_a_program_that_waits_for_its_start_does_not_start_after_a_stop(family):
     assert broken.process.poll() is not None
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("page", ["organise", "organise_queue"])
 def test_the_organisers_read_it_for_an_hour(client, empty_queue, settings, tmp_path, page):

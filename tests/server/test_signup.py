@@ -425,6 +425,7 @@ print(client.post("/accounts/github/login/?process=login", "", content_type=form
 """
 
 
+@pytest.mark.slow
 def test_github_is_offered_where_its_client_id_is_set(tmp_path):
     """In a process of its own: settings are read once."""
     environment = {

@@ -82,6 +82,7 @@ def test_the_readers_process_ends_with_the_job_in_this_process_too(empty_queue):
     assert ended_after[0] < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", ["sleep", "child", "lock", "computing"])
 def test_whatever_the_work_waits_for_it_ends(empty_queue, wait):
     submission = make_submission(make_benchmark())
@@ -103,6 +104,7 @@ def test_whatever_the_work_waits_for_it_ends(empty_queue, wait):
     assert (submission.status, submission.incident_id) == (REJECTED, "")
 
 
+@pytest.mark.slow
 def test_the_signal_is_the_leases_only_while_it_lasts(empty_queue):
     before = signal.getsignal(signal.SIGUSR2)
     submission = make_submission(make_benchmark())
@@ -145,6 +147,7 @@ def jobs():
     return [ground_truth, Diagnosis.objects.create(volume_file=a.files.get()), comparison.request_comparison(a, b)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["registration", "diagnosis", "comparison"])
 def test_every_other_kind_of_job_can_be_stopped(client, organiser, empty_queue, which):
     job = jobs()[which]
@@ -170,6 +173,7 @@ def test_what_has_ended_is_not_stopped(client, organiser, empty_queue):
     assert not LogEntry.objects.exists()
 
 
+@pytest.mark.slow
 def test_only_organisers_who_may_change_submissions_stop_them(client, empty_queue):
     submission = make_submission(make_benchmark())
     client.force_login(make_user("Ada"))

@@ -4,6 +4,7 @@ import io
 import shutil
 
 import numpy as np
+import pytest
 import tifffile
 import zarr
 from django.test import Client
@@ -29,6 +30,7 @@ def tiff() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_the_form_takes_zarr_and_tiff(worker, ended, tmp_path):
     user, phase = make_user(), make_benchmark(("a", "b"))
     client = Client()
@@ -53,6 +55,7 @@ def test_the_api_takes_zarr_under_any_name(worker, ended, tmp_path):
     assert submission.scores.get().mean_erl_nm == WHOLE_ERL_NM
 
 
+@pytest.mark.slow
 def test_a_complaint_names_the_file_as_its_team_does(worker, ended, tmp_path):
     (tmp_path / "zarr").mkdir()
     (tmp_path / "zarr" / "notes.txt").write_text("no array")

@@ -270,6 +270,7 @@ def test_an_upload_whose_last_byte_came_before_a_kill_is_finished_by_the_timer(t
     assert row(url).status == "uploaded"
 
 
+@pytest.mark.slow
 def test_the_second_of_two_parallel_patches_is_locked_out(tus):
     url = tus.new(10)
     with store.locked(row(url).code):

@@ -68,6 +68,7 @@ def test_two_processes_give_what_one_gives(tissue):
     assert skeletonize_labels(path, VOXEL_NM, processes=2).checksum() == whole.checksum()
 
 
+@pytest.mark.slow
 def test_any_executor_with_map_will_do(tissue, small_tasks, tmp_path):
     path, whole = tissue
     with ThreadPoolExecutor(3) as executor:
@@ -92,6 +93,7 @@ skeletonize_labels(sys.argv[1], (40.0, 16.0, 16.0), work_dir=sys.argv[2])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inside", "call"), [("write_block", 3), ("trace", 20)])
 def test_the_same_call_after_kill_9_goes_on_to_the_same_result(
     tissue, small_tasks, tmp_path, inside, call, monkeypatch

@@ -78,6 +78,7 @@ def test_every_voxel_belongs_to_a_cell_of_known_kind(tissue):
     assert set(tissue.kind.values()) == {"axon", "dendrite", "glia"}
 
 
+@pytest.mark.slow
 def test_every_label_is_one_26_connected_piece(tissue):
     pieces = {i: label(tissue.labels == i, np.ones((3, 3, 3)))[1] for i in tissue.kind}
     assert set(pieces.values()) == {1}

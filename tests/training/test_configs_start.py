@@ -86,6 +86,7 @@ def test_an_affinity_unet_starts(tmp_path, name):
     assert sum(p.numel() for p in ResidualUNet(config.model).parameters()) == pytest.approx(2.66e6, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ffn-axonem-h", "ffn-axonem-m", "ffn-snemi3d"])
 def test_a_flood_filling_network_starts(tmp_path, name):
     config, volumes, raw = start(tmp_path, name)

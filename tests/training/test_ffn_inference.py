@@ -104,6 +104,7 @@ sys.exit(main(["predict", sys.argv[1], "-o", sys.argv[2], "--quiet"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", ["save_probabilities = true", f"{IN_PIECES}\nfill_blank = 20"])
 def test_a_killed_run_goes_on_to_the_undisturbed_result(tmp_path, inference):
     toml = write_tubes(tmp_path, inference)
@@ -145,6 +146,7 @@ def test_probabilities_are_those_of_the_voxels_of_objects(tmp_path):
     assert (probability[found > 0] >= round(255 * 0.6)).all()
 
 
+@pytest.mark.slow
 def test_what_is_left_blank_is_filled_by_smaller_objects(tmp_path):
     """A tube has about 3,400 voxels: too few for a minimum of 5,000, and enough for 300."""
     for name, more in (("left", ""), ("filled", "fill_blank = 300")):

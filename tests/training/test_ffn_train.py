@@ -128,6 +128,7 @@ def test_momentum_carries_a_step_into_the_next(config):
 # ---- a whole training ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tiny_network_learns_to_fill_tubes(config, tmp_path):
     options = {"steps": 800, "batch": 4, "learning_rate": 3e-3, "average": 0.95, "log_every": 100}
     config = with_train(config, **options, checkpoint_every=800, schedule=ScheduleConfig("cosine"))

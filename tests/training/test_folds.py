@@ -44,6 +44,7 @@ def toml(tmp_path):
     return write_experiment(tmp_path, DATA, steps=60)
 
 
+@pytest.mark.slow
 def test_folds_are_trained_joined_and_judged_by_what_was_kept_from_them(toml, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["reproduce", str(toml), "-o", str(out), "--quiet", "--json"]) == 0

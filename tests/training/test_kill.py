@@ -54,6 +54,7 @@ def run(folder, stage: str = "none", deadline: int = 0) -> int:
     return subprocess.run(command, check=False, timeout=120).returncode
 
 
+@pytest.mark.slow
 def test_killed_in_both_stages_it_ends_like_an_undisturbed_run(tmp_path):
     assert run(tmp_path / "whole") == 0
     # of 2 x 12 blocks: one kill among the fragments, one in the region graph after the 3 fragments that are left

@@ -42,6 +42,7 @@ def toml(tmp_path):
     return write_experiment(tmp_path, DATA, steps=80)
 
 
+@pytest.mark.slow
 def test_reproduce_leaves_labels_scores_and_provenance(toml, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["reproduce", str(toml), "-o", str(out), "--quiet", "--json"]) == 0

@@ -141,6 +141,7 @@ def test_holes_weigh_from_the_step_that_is_asked_for(cells_config, tmp_path):
     assert not same_weights(weights("last", holes=HolesConfig(30.0, hole_weight_from_step=5)), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # PyTorch's compiler warns of its own parts
 def test_a_compiled_loss_is_the_same_loss(cells_config, tmp_path):
     volumes = load_volumes(cells_config, cells_config.data.train)
