@@ -23,6 +23,13 @@ def join(parent, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def join_pairs(parent, a, b):  # type: ignore[no-untyped-def]
+    """Make the sets of ``a[i]`` and ``b[i]`` one, for each i."""
+    for i in range(len(a)):
+        join(parent, root(parent, a[i]), root(parent, b[i]))
+
+
+@njit(cache=True, nogil=True)
 def numbered(parent):  # type: ignore[no-untyped-def]
     """(n,) uint32 number of each element's set and how many there are: from 1 in the order of the roots; 0 stays 0."""
     number = np.zeros(len(parent), np.uint32)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.spec import FloatTriple, Triple, VolumeSpec
-from axonem_eval.union_find import join, root
+from axonem_eval.union_find import join_pairs, numbered
 
 BUNDLE_FORMAT = "axonem-skeletons"
 BUNDLE_VERSION = 1
@@ -315,26 +314,10 @@ class PerSkeleton:
 
 def connected_pieces(n_nodes: int, edge_u: NDArray[Any], edge_v: NDArray[Any]) -> NDArray[np.int32]:
     """(n_nodes,) the connected piece of each node; pieces are numbered from 0 in the order of their first nodes."""
-    piece: NDArray[np.int32] = _pieces(n_nodes, np.asarray(edge_u), np.asarray(edge_v))
-    return piece
-
-
-@njit(cache=True, nogil=True)
-def _pieces(n_nodes, edge_u, edge_v):  # type: ignore[no-untyped-def]
-    parent = np.arange(n_nodes)
-    for i in range(len(edge_u)):
-        a, b = root(parent, edge_u[i]), root(parent, edge_v[i])
-        if a != b:
-            join(parent, a, b)
-    piece = np.empty(n_nodes, np.int32)
-    count = 0
-    for i in range(n_nodes):  # a root is the first node of its piece
-        if parent[i] == i:
-            piece[i] = count
-            count += 1
-        else:
-            piece[i] = piece[root(parent, i)]
-    return piece
+    parent = np.arange(n_nodes + 1)  # of sets that are numbered, 0 is in none
+    join_pairs(parent, np.asarray(edge_u) + 1, np.asarray(edge_v) + 1)
+    number: NDArray[np.uint32] = numbered(parent)[0][1:]
+    return number.astype(np.int32) - np.int32(1)
 
 
 def sum_by(index: NDArray[Any], weight: NDArray[np.float64], n: int) -> NDArray[np.float64]:

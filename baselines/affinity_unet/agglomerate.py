@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from axonem_eval.union_find import join, numbered, root
+from axonem_eval.union_find import join_pairs, numbered
 from baselines.affinity_unet.region_graph import RegionGraph, edge_slot
 
 # State of an edge: its score is up to date; it is scored again when its turn comes; it was merged into another.
@@ -29,7 +29,9 @@ class MergeTree:
     def lookup(self, threshold: float) -> NDArray[np.uint32]:
         """(fragments + 1,) segment of each fragment when merging stops below ``threshold``; from 1, 0 stays 0."""
         end = int(np.searchsorted(-self.score, -threshold, side="right"))
-        found: NDArray[np.uint32] = _components(self.fragments, self.a[:end], self.b[:end])
+        parent = np.arange(self.fragments + 1)
+        join_pairs(parent, self.a[:end], self.b[:end])
+        found: NDArray[np.uint32] = numbered(parent)[0]
         return found
 
 
@@ -63,16 +65,6 @@ def agglomerate(
     large_least = large_least * 255.0 if large > 0 else 0.0
     a, b, score, used = _merge_all(ends, sums, key, order, fragments, least * 255.0, size, large, large_least)
     return MergeTree(fragments, a[:used].astype(np.int64), b[:used].astype(np.int64), score[:used] / 255.0)
-
-
-@njit(cache=True, nogil=True)
-def _components(fragments, a, b):  # type: ignore[no-untyped-def]
-    """(fragments + 1,) uint32 connected component of each fragment when fragments a[i] and b[i] are joined."""
-    parent = np.arange(fragments + 1)
-    for i in range(len(a)):
-        join(parent, root(parent, a[i]), root(parent, b[i]))
-    number, _ = numbered(parent)
-    return number
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from axonem_eval.union_find import join, root
+from axonem_eval.union_find import join_pairs, numbered
 from baselines.common.blockwise import Box, Ledger, write_npz
 from baselines.ffn.config import AgglomerateConfig
 from baselines.ffn.consensus import Labels
@@ -146,17 +145,9 @@ def merged_ids(ids: NDArray[np.uint64], a: NDArray[np.uint64], b: NDArray[np.uin
 
     ids : sorted, without repeats; a and b are among them.
     """
-    parent = np.arange(len(ids))
-    _join_all(parent, np.searchsorted(ids, a), np.searchsorted(ids, b))
-    return ids[parent]
-
-
-@njit(cache=True, nogil=True)
-def _join_all(parent, a, b):  # type: ignore[no-untyped-def]
-    """Join the sets of a[i] and b[i]; then each element's parent is its root."""
-    for i in range(len(a)):
-        one, other = root(parent, a[i]), root(parent, b[i])
-        if one != other:
-            join(parent, one, other)
-    for i in range(len(parent)):
-        parent[i] = root(parent, i)
+    parent = np.arange(len(ids) + 1)  # of sets that are numbered, 0 is in none
+    join_pairs(parent, np.searchsorted(ids, a) + 1, np.searchsorted(ids, b) + 1)
+    number = numbered(parent)[0][1:]
+    _, first = np.unique(number, return_index=True)
+    merged: NDArray[np.uint64] = ids[first[number - 1]]
+    return merged

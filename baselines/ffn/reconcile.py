@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numba import njit
 from numpy.typing import NDArray
 
 from axonem_eval.sampling import PairCounter
-from axonem_eval.union_find import join, numbered, root
+from axonem_eval.union_find import join_pairs, numbered
 from baselines.common.blockwise import Triple, fitted
 from baselines.ffn.fill import CHUNK, objects_path, probabilities_path
 from baselines.ffn.pieces import Piece, inside, shared
@@ -70,21 +69,13 @@ def whole_numbers(counts: Sequence[int], same: Mapping[tuple[int, int], NDArray[
     offsets = np.cumsum([0, *counts])
     pairs = [np.add(found, [offsets[a], offsets[b]]) for (a, b), found in same.items()]
     parent = np.arange(offsets[-1] + 1)
-    _unite(parent, np.concatenate([np.zeros((0, 2), np.int64), *pairs]))
+    joined = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
+    join_pairs(parent, joined[:, 0], joined[:, 1])
     number, _ = numbered(parent)
     return [
         np.concatenate([np.zeros(1, np.uint32), number[o + 1 : o + 1 + n]])
         for o, n in zip(offsets, counts, strict=False)
     ]
-
-
-@njit(cache=True, nogil=True)
-def _unite(parent, pairs):  # type: ignore[no-untyped-def]
-    """Make the sets of each pair one."""
-    for i in range(len(pairs)):
-        a, b = root(parent, pairs[i, 0]), root(parent, pairs[i, 1])
-        if a != b:
-            join(parent, a, b)
 
 
 def write_whole(
