@@ -207,6 +207,8 @@ TIME_ZONE = "UTC"
 LEASE_SECONDS = env_int("LEASE_SECONDS", 60, minimum=1)
 RECONCILE_SECONDS = env_int("RECONCILE_SECONDS", 30, minimum=1)
 MAX_ATTEMPTS = 3
+# A worker that vanished was perhaps killed by its job, perhaps by something else: it counts less than an error.
+MAX_LOST_WORKERS = 5
 RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
 MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
 SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)

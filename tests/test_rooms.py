@@ -40,6 +40,8 @@ FACES = {
 # Modules that put the whole together: they import from any room, and no room imports them.
 ABOVE = {
     "evalserver.apps",
+    "evalserver.backup",
+    "evalserver.backup_database",
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
