@@ -11,7 +11,7 @@ ORDER = {
         report viewer sandbox client <
         cli synthetic""",
     "evalserver": """env cache log_mask csv_text unavailable <
-        embedded <
+        front embedded <
         jobs <
         site <
         accounts <
