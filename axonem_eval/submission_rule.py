@@ -88,6 +88,7 @@ class SubmissionRule:
         if min(self.factor_zyx) < 1:
             raise InputError.of("bad_rule", f"factor_zyx = {list(self.factor_zyx)}; expected whole numbers from 1 on")
         self.box.require_inside(self.image.shape_zyx)
+        _ = self.file  # complains of its own parts
         size = [b - a for a, b in zip(self.box.start_zyx, self.box.stop_zyx, strict=True)]
         if any(n % f for n, f in zip(size, self.factor_zyx, strict=True)):
             raise InputError.of(
