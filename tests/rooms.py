@@ -4,7 +4,7 @@
 ORDER = {
     "axonem_eval": """errors <
         spec file_kinds processes progress extras sizes union_find <
-        files <
+        files submission_rule <
         volumes <
         sampling skeletons <
         skeletonize diagnosis scoring <
