@@ -34,12 +34,14 @@ FACES = {
     "axonem_eval.viewer",
     "axonem_eval.volumes",
     "evalserver.embedded",
+    "evalserver.front",
     "evalserver.jobs",
     "evalserver.site",
 }
 # Modules that put the whole together: they import from any room, and no room imports them.
 ABOVE = {
     "evalserver.apps",
+    "evalserver.asgi",
     "evalserver.backup",
     "evalserver.backup_database",
     "evalserver.celery",
@@ -53,7 +55,6 @@ ABOVE = {
     "evalserver.submissions.apps",
     "evalserver.submissions.tasks",
     "evalserver.urls",
-    "evalserver.wsgi",
 }
 
 # What breaks a rule today.
@@ -93,6 +94,7 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "leftovers",
         "notifications",
         "rescore",
         "scoring",
@@ -108,6 +110,7 @@ SHOWN = {
     },
     "evalserver.uploads": {
         "models",
+        "receiving",
         "selectors",
         "services",
         "store",
