@@ -10,8 +10,8 @@ ORDER = {
         skeletonize diagnosis scoring <
         report viewer sandbox client <
         cli synthetic""",
-    "evalserver": """env cache log_mask csv_text <
-        embedded <
+    "evalserver": """env cache log_mask csv_text unavailable <
+        front embedded <
         jobs <
         site <
         accounts <

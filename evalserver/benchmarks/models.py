@@ -20,6 +20,7 @@ from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
 
