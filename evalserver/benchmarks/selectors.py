@@ -92,6 +92,23 @@ def _current(**volumes: Any) -> QuerySet[GroundTruth]:
     )
 
 
+def node_table_refusal(ground_truth: GroundTruth) -> str:
+    """Why the labels at the nodes cannot stand for the volume; empty where they can."""
+    volume = ground_truth.volume
+    if not volume.ground_truth_public:
+        return (
+            "a table of labels at nodes is taken only where everybody knows the nodes, and this ground truth is "
+            "hidden. Upload the volume"
+        )
+    if not volume.rule.node_tables:
+        return "this benchmark takes no tables of labels at nodes. Upload the volume"
+    if ground_truth.no_merge_mask and volume.variant.no_merge_mask:
+        return (
+            "the no-merge mask is counted over all voxels, which a table of labels at nodes has not. Upload the volume"
+        )
+    return ""
+
+
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
     rows = list(ground_truths)

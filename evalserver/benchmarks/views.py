@@ -5,7 +5,7 @@ import re
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -64,6 +64,17 @@ def training_file(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     benchmark = visible_benchmark_or_404(request, slug)
     row = get_object_or_404(benchmark.training_files.exclude(file=""), pk=pk)
     return file_in_parts(request, row.file.open("rb"), row.file.size, name=row.file_name, etag=row.sha256)
+
+
+def bundle(request: HttpRequest, slug: str, volume: str) -> HttpResponseBase:
+    """The ground truth that scores now, where it is public and tables of labels at its nodes are taken."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    row = get_object_or_404(benchmark.volumes.filter(ground_truth_public=True), slug=volume)
+    current = row.ground_truths.filter(is_current=True).first()
+    if current is None or not row.rule.node_tables:
+        raise Http404
+    name = f"{row.slug}.npz"
+    return file_in_parts(request, current.bundle.open("rb"), current.bundle.size, name=name, etag=current.checksum)
 
 
 def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:

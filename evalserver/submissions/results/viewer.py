@@ -59,8 +59,7 @@ def state(
     ]
     marks = error_marks(evaluation.report.get("top_errors", []), MOST_MARKS) | likely_marks(diagnosis, MOST_MARKS)
     title = f"{evaluation.volume_file.submission.method_name}, {volume.name}"
-    spec = VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx)
-    shown = viewer_state(spec, layers, marks, title)
+    shown = viewer_state(volume.rule.spec, layers, marks, title)
     return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
 
 
@@ -70,6 +69,8 @@ def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[s
 
 
 def image_of(volume: Volume) -> TrainingFile | None:
-    """The EM of a volume, where a worker has made it ready for the viewer."""
+    """The EM of a volume, where a worker has made it ready for the viewer, and results lie on its grid."""
+    if not volume.rule.is_plain:
+        return None
     shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
     return shown.exclude(file="").select_related("benchmark").first()
