@@ -23,7 +23,8 @@ def coarser_labels(labels: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
 
 def coarser_mask(mask: NDArray[np.bool_], factor_zyx: Triple) -> NDArray[np.bool_]:
     """Where all voxels of a box of ``factor_zyx`` are True; boxes at the end are cut off."""
-    return np.asarray(_boxes(mask, factor_zyx).all(axis=(1, 3, 5)))
+    found: NDArray[np.bool_] = np.asarray(_boxes(mask, factor_zyx).all(axis=(1, 3, 5)))
+    return found
 
 
 def _whole_boxes(shape_zyx: tuple[int, ...], factor_zyx: Triple) -> tuple[slice, ...]:
