@@ -91,16 +91,17 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "error_pictures",
         "notifications",
         "rescore",
         "scoring",
         "view_files",
     },
     "evalserver.submissions.results": {
-        "archive",
         "compare",
         "disclosure",
         "downloads",
+        "export_job",
         "result_page",
         "selectors",
     },

@@ -10,6 +10,7 @@ from axonem_eval.spec import VolumeSpec
 from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
+from evalserver.benchmarks.data_models import ImageView as ImageView
 from evalserver.benchmarks.data_models import News as News
 from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
@@ -72,6 +73,11 @@ class Benchmark(models.Model):
 class Volume(models.Model):
     """One image volume: what a segmentation of it must look like, and how it is scored."""
 
+    class AxonsShown(models.TextChoices):
+        NOTHING = "nothing", "nothing"
+        LENGTHS = "lengths", "how many axons have which length, rounded"
+        PICTURES = "pictures", "that, and pictures of the shortest and longest axons, without their place"
+
     benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="volumes")
     slug = models.SlugField()
     name = models.CharField(max_length=100)
@@ -95,6 +101,13 @@ class Volume(models.Model):
     )
     ground_truth_public = models.BooleanField(
         default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
+    )
+    axons_shown = models.CharField(
+        "shown of hidden axons",
+        max_length=10,
+        choices=AxonsShown,
+        default=AxonsShown.NOTHING,
+        help_text="On the benchmark's page. Axons of public ground truth are shown in any case",
     )
 
     class Meta:
@@ -275,12 +288,19 @@ class GroundTruth(Job):
 
 
 class GroundTruthPreview(models.Model):
-    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures."""
+    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures.
+
+    class_counts : axons in each class of length (`preview.LENGTH_EDGES_UM`).
+    axons : those with a picture, as `axons.draw_axons` says.
+    """
 
     ground_truth = models.OneToOneField(GroundTruth, on_delete=models.CASCADE, related_name="preview")
     figures = models.JSONField()
     lengths_svg = models.TextField()
     projection_svg = models.TextField()
+    # Of these the benchmark's page shows what `axons.shown_axons` lets through.
+    class_counts = models.JSONField(default=list)
+    axons = models.JSONField(default=list)
 
     def __str__(self) -> str:
         return f"preview of {self.ground_truth}"

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures, hidden_complaint
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, TrainingFile, Volume
 
 
 def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
@@ -106,3 +106,10 @@ def current_ruler(phase: Phase) -> str | None:
     if not ground_truths or len(ground_truths) != phase.volumes.count():
         return None
     return ruler_of(ground_truths.values())
+
+
+def stored_image(volume: Volume, *, in_viewer: bool = False) -> TrainingFile | None:
+    """The EM of a volume, where the organisers stored it. in_viewer : only where the viewer can show it."""
+    rows = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE).exclude(file="")
+    rows = rows.filter(view_files__gt=0) if in_viewer else rows
+    return rows.select_related("benchmark").first()
