@@ -13,7 +13,7 @@ from axonem_eval.report import PALETTE, render_skeleton, webp
 from axonem_eval.report.svg import Frame, figure, legend, tag, ticks, tip
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.benchmarks.disclosure_rule import Disclosure, about
-from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview, Volume
+from evalserver.benchmarks.models import AxonsShown, GroundTruth, GroundTruthPreview, Volume
 from evalserver.benchmarks.preview import class_name
 from evalserver.site import own_markup
 
@@ -81,7 +81,7 @@ class ShownAxons:
 
 
 def shows_pictures(volume: Volume) -> bool:
-    return volume.ground_truth_public or volume.axons_shown == Volume.AxonsShown.PICTURES
+    return volume.ground_truth_public or volume.axons_shown == AxonsShown.PICTURES
 
 
 def shown_axons(volumes: Sequence[Volume]) -> list[ShownAxons]:
@@ -91,7 +91,7 @@ def shown_axons(volumes: Sequence[Volume]) -> list[ShownAxons]:
     shown = []
     for volume in volumes:
         preview = previews.get(volume.pk)
-        told = volume.ground_truth_public or volume.axons_shown != Volume.AxonsShown.NOTHING
+        told = volume.ground_truth_public or volume.axons_shown != AxonsShown.NOTHING
         if preview is None or not told or not preview.class_counts:
             continue
         rule = Disclosure.of(volume, preview.ground_truth)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -20,6 +21,7 @@ from evalserver.site import opened
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.evaluation.error_pictures import request_pictures
+from evalserver.submissions.evaluation.leftovers import last_summary
 from evalserver.submissions.evaluation.rescore import queue_rescore
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import export_job
@@ -116,7 +118,9 @@ def change_submissions(request: AuthenticatedRequest) -> HttpResponse:
 def queue(request: AuthenticatedRequest) -> HttpResponse:
     """Workers, waiting, running and failed jobs; `?part=state` is the part that the page fetches again."""
     template = "organisers/_queue.html" if request.GET.get("part") == "state" else "organisers/queue.html"
-    return render(request, template, {"health": queue_health(request.user)})
+    health = queue_health(request.user)
+    context = {"health": health, "leftovers": last_summary(), "leftover_days": settings.LEFTOVER_DAYS}
+    return render(request, template, context)
 
 
 @require_POST

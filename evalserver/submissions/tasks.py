@@ -2,7 +2,15 @@
 
 from celery import shared_task
 
-from evalserver.submissions.evaluation import comparison, diagnosis, error_pictures, job, reconciler, rescore
+from evalserver.submissions.evaluation import (
+    comparison,
+    diagnosis,
+    error_pictures,
+    job,
+    leftovers,
+    reconciler,
+    rescore,
+)
 from evalserver.submissions.results import export_job, mail
 
 
@@ -39,6 +47,11 @@ def compare_task(comparison_id: int) -> None:
 @shared_task
 def export_task(export_id: int) -> None:
     export_job.make_export(export_id)
+
+
+@shared_task
+def remove_leftovers_task() -> None:
+    leftovers.remove_leftovers()
 
 
 @shared_task

@@ -22,6 +22,7 @@ VOLUME = {
     "voxel_z_nm": 30, "voxel_y_nm": 8, "voxel_x_nm": 8, "tolerance_nodes": 50, "min_length_um": 5,
     "target_voxel_nm": 30,
     "axons_shown": "nothing",
+    "ends_inside_voxels": 0,
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0009_show_data_pictures_and_news'),
+        ('benchmarks', '0010_roles_in_a_benchmark'),
+        ('benchmarks', '0010_submission_rule'),
     ]
 
     operations = [
