@@ -95,6 +95,7 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "error_pictures",
         "leftovers",
         "notifications",
         "rescore",
@@ -102,10 +103,10 @@ SHOWN = {
         "view_files",
     },
     "evalserver.submissions.results": {
-        "archive",
         "compare",
         "disclosure",
         "downloads",
+        "export_job",
         "result_page",
         "selectors",
     },
