@@ -12,8 +12,9 @@ from axonem_eval.client.errors import ClientError, ServerRefused
 from axonem_eval.client.method import ABOUT, Method
 from axonem_eval.client.server import Server
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.progress import StageProgress
+from axonem_eval.progress import Progress, StageProgress
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import ANY_FILE, NODE_TABLE, FileRule
 
 NOT_FOUND = 404
 END_STATES = frozenset({"scored", "rejected", "failed"})
@@ -42,18 +43,36 @@ def team_id(server: Server, wanted: str) -> int | None:
 
 def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: StageProgress) -> list[Complaint]:
     """What the server would reject, found here by the same code. Empty if the files are right."""
-    from axonem_eval.volumes import check_labels
-
     volumes = {volume["slug"]: volume for volume in benchmark["volumes"]}
     complaints: list[Complaint] = []
     for slug, path in files.items():
         volume = volumes[slug]
-        spec = VolumeSpec(tuple(volume["shape_zyx"]), tuple(volume["voxel_size_nm_zyx"]))
         try:
-            check_labels(path, spec, on_progress=partial(progress, f"checking {slug}"))
+            _check_file(path, volume, partial(progress, f"checking {slug}"))
         except InputError as error:
             complaints += [Complaint(c.code, f"{volume['name']}: {c.message}") for c in error.complaints]
     return complaints
+
+
+def _check_file(path: Path, volume: dict[str, Any], on_progress: Progress) -> None:
+    """Raises InputError where the server would reject the file for this volume."""
+    from axonem_eval.sampling import NodeTable
+    from axonem_eval.volumes import check_labels
+
+    # A server of an earlier version says nothing of files: they lie on the image's grid.
+    stated = volume.get("submission") or {**volume, **ANY_FILE.to_json(), "node_tables": False}
+    rule = FileRule.of_json({name: stated[name] for name in ANY_FILE.to_json()})
+    if path.suffix.lower() != NODE_TABLE:
+        check_labels(
+            path,
+            VolumeSpec(tuple(stated["shape_zyx"]), tuple(stated["voxel_size_nm_zyx"])),
+            rule=rule,
+            on_progress=on_progress,
+        )
+        return
+    if not stated["node_tables"]:
+        raise InputError.of("no_node_tables", f"{path.name}: this volume is taken as a whole. Give the label file")
+    NodeTable.load(path)
 
 
 def upload_files(
