@@ -33,7 +33,15 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, NodeTable, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, TABLE_FILE, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import (
+    GRAPH_FILE,
+    MISREAD,
+    TABLE_FILE,
+    ConfinedCrash,
+    ConfinedProcess,
+    Limits,
+    OtherCode,
+)
 from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
@@ -43,6 +51,7 @@ from axonem_eval.volumes import LabelInfo, LabelVolume, ReversedAxes, is_zip, op
 __all__ = [
     "ConfinedCrash",
     "Limits",
+    "OtherCode",
     "diagnose_confined",
     "node_table_confined",
     "open_confined",
