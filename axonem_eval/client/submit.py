@@ -16,6 +16,7 @@ from axonem_eval.progress import Progress, StageProgress
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import ANY_FILE, NODE_TABLE, FileRule
 
+NOT_FOUND = 404
 END_STATES = frozenset({"scored", "rejected", "failed"})
 
 
@@ -86,13 +87,16 @@ def upload_files(
     used_by: set[str] = set()
     for slug, path in files.items():
         file = tus.describe_file(path, partial(progress, f"reading {slug}"))
-        found = tus.find_upload(server, file, benchmark=method.benchmark, volume=slug)
-        if found and found["state"] == "used":
-            if _is_same(server, found["used_by"], method):
-                used_by.add(found["used_by"])
-                codes[slug] = found["code"]
-                continue
-            found = None
+        known = tus.find_uploads(server, file, benchmark=method.benchmark, volume=slug)
+        # First what a submission took: a second announcement of the file may have been left behind by then.
+        taken = next(
+            (row for row in known if row["state"] == "used" and _is_same(server, row["used_by"], method)), None
+        )
+        if taken:
+            used_by.add(taken["used_by"])
+            codes[slug] = taken["code"]
+            continue
+        found = next((row for row in known if row["state"] != "used"), None)
         if found is None:
             metadata = {"benchmark": method.benchmark, "phase": phase["slug"], "volume": slug}
             url = tus.create_upload(server, file, metadata | ({"team": str(team)} if team else {}))
@@ -111,7 +115,10 @@ def _is_same(server: Server, code: str, method: Method) -> bool:
     """Whether the submission that used a file is the one to be made now."""
     try:
         submission = server.get(f"/submissions/{code}")
-    except ServerRefused:
+    except ServerRefused as error:
+        # Not while the server is in trouble: a submission that is there would be made again.
+        if error.status != NOT_FOUND:
+            raise
         return False
     return bool(
         submission["method"] == method.method.strip()

@@ -24,6 +24,7 @@ from axonem_eval.skeletons import (
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
+from evalserver.benchmarks.axons import draw_axons
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
@@ -189,7 +190,7 @@ def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: Skeleton
         graph.save(scratch.name)
         with open(scratch.name, "rb") as file:
             name = ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
-    preview = _preview(graph)
+    preview = _preview(graph, name)
     with transaction.atomic():
         # Lock the volume first: two versions that end at once must not both become current.
         Volume.objects.select_for_update().get(pk=volume.pk)
@@ -209,10 +210,10 @@ def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: Skeleton
             store_preview(ground_truth, preview)
 
 
-def _preview(graph: SkeletonGraph) -> dict[str, Any] | None:
+def _preview(graph: SkeletonGraph, bundle: str) -> dict[str, Any] | None:
     """None where it cannot be made: hours of skeletonizing must not be lost over a picture."""
     try:
-        return make_preview(graph)
+        return {**make_preview(graph), "axons": draw_axons(graph, bundle)}
     except Exception:
         logger.exception("no preview")
         return None

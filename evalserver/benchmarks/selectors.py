@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures, hidden_complaint
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, TrainingFile, Volume
 from evalserver.benchmarks.roles import sees_hidden
 
 
@@ -124,3 +124,15 @@ def current_ruler(phase: Phase) -> str | None:
     if not ground_truths or len(ground_truths) != phase.volumes.count():
         return None
     return ruler_of(ground_truths.values())
+
+
+def stored_image(volume: Volume, *, in_viewer: bool = False) -> TrainingFile | None:
+    """The EM of a volume, where the organisers stored it and results lie on its grid.
+
+    in_viewer : only where the viewer can show it.
+    """
+    if not volume.rule.is_plain:
+        return None
+    rows = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE).exclude(file="")
+    rows = rows.filter(view_files__gt=0) if in_viewer else rows
+    return rows.select_related("benchmark").first()

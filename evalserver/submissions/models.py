@@ -12,6 +12,10 @@ from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
+
+# Django finds an app's models here.
+from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
+from evalserver.submissions.worker_models import Export as Export
 from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.

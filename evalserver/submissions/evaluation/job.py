@@ -25,7 +25,7 @@ from axonem_eval.volumes import LabelInfo
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.benchmarks.selectors import current_ground_truths, node_table_refusal
 from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
-from evalserver.submissions.evaluation import diagnosis, notifications, scoring
+from evalserver.submissions.evaluation import diagnosis, error_pictures, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.submissions.selectors import same_files
 from evalserver.uploads import local_path
@@ -77,6 +77,7 @@ def _evaluate(lease: Lease) -> None:
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
+        error_pictures.request_pictures(submission)
         diagnosis.request_diagnoses(submission)
 
 

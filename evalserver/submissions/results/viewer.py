@@ -7,7 +7,7 @@ from typing import Any
 
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, viewer_state
-from evalserver.benchmarks.models import TrainingFile, Volume
+from evalserver.benchmarks.models import TrainingFile
 from evalserver.submissions.models import Evaluation
 
 MOST_MARKS = 200
@@ -66,11 +66,3 @@ def state(
 def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[str, Any]:
     """Neuroglancer's state for EM alone. image : absolute address of its files."""
     return viewer_state(spec, [layer("image", "EM", f"precomputed://{image}")], {}, data_file.title)
-
-
-def image_of(volume: Volume) -> TrainingFile | None:
-    """The EM of a volume, where a worker has made it ready for the viewer, and results lie on its grid."""
-    if not volume.rule.is_plain:
-        return None
-    shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
-    return shown.exclude(file="").select_related("benchmark").first()
