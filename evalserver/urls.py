@@ -28,6 +28,7 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
+    path("benchmarks/<slug:slug>/<slug:volume>/ground-truth.npz", benchmarks.bundle, name="ground_truth_bundle"),
     path("benchmarks/<slug:slug>/pictures/<int:pk>/", benchmarks.picture, name="picture"),
     path(
         "benchmarks/<slug:slug>/<slug:volume>/axons/<slug:kind>-<int:number>.webp",

@@ -75,6 +75,7 @@ SHOWN = {
         "forms",
         "images",
         "models",
+        "roles",
         "selectors",
         "services",
     },

@@ -11,7 +11,7 @@ from django.utils import timezone
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.submission_rule import SubmissionRule
+from axonem_eval.submission_rule import Axes, SubmissionRule
 from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
@@ -304,7 +304,7 @@ class GroundTruth(Job):
         UM = "um", "um"
         VOXEL = "voxel", "voxels of the image"
 
-    class Axes(models.TextChoices):
+    class AxisOrder(models.TextChoices):
         ZYX = "zyx", "z, y, x"
         XYZ = "xyz", "x, y, z"
 
@@ -323,8 +323,8 @@ class GroundTruth(Job):
     axes = models.CharField(
         "order of axes",
         max_length=3,
-        choices=Axes,
-        default=Axes.ZYX,
+        choices=AxisOrder,
+        default=AxisOrder.ZYX,
         help_text="Of labels and coordinates, where the file states none",
     )
     no_merge_mask = models.FileField(
@@ -357,6 +357,11 @@ class GroundTruth(Job):
 
     def __str__(self) -> str:
         return f"{self.volume.name}, version {self.version}"
+
+    @property
+    def file_axes(self) -> Axes:
+        """Order of the axes of the labels in the source file."""
+        return "xyz" if self.axes == self.AxisOrder.XYZ else "zyx"
 
 
 class PublishedEntry(models.Model):

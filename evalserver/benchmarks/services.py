@@ -42,7 +42,7 @@ def register_ground_truth(
     source_kind: str,
     dataset: str = "",
     unit: str = GroundTruth.Unit.NM,
-    axes: str = GroundTruth.Axes.ZYX,
+    axes: str = GroundTruth.AxisOrder.ZYX,
     no_merge_mask: "File[bytes] | None" = None,
     created_by: User | None = None,
 ) -> GroundTruth:

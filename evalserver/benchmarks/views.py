@@ -74,6 +74,17 @@ def training_file(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     return file_in_parts(request, file, file.size, name=row.file_name, etag=row.sha256)
 
 
+def bundle(request: HttpRequest, slug: str, volume: str) -> HttpResponseBase:
+    """The ground truth that scores now, where it is public and tables of labels at its nodes are taken."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    row = get_object_or_404(benchmark.volumes.filter(ground_truth_public=True), slug=volume)
+    current = row.ground_truths.filter(is_current=True).first()
+    if current is None or not row.rule.node_tables:
+        raise Http404
+    name = f"{row.slug}.npz"
+    return file_in_parts(request, current.bundle.open("rb"), current.bundle.size, name=name, etag=current.checksum)
+
+
 def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:
     """A picture of the benchmark; its file never changes."""
     benchmark = visible_benchmark_or_404(request, slug)

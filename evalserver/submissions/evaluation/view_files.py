@@ -26,8 +26,7 @@ VIEW_NAME = re.compile(
 
 def is_shown(volume: Volume) -> bool:
     """Whether results on this volume get a viewer."""
-    voxels = volume.shape_z * volume.shape_y * volume.shape_x
-    return volume.ground_truth_public and voxels <= settings.VIEWER_MAX_VOXELS
+    return volume.ground_truth_public and volume.rule.spec.voxels <= settings.VIEWER_MAX_VOXELS
 
 
 def folder_of(volume_file: VolumeFile) -> str:

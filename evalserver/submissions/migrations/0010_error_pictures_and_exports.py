@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0011_axon_pictures_and_em_jobs'),
+        ('benchmarks', '0012_axon_pictures_and_em_jobs'),
         ('submissions', '0009_scoring_variant'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

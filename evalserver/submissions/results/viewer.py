@@ -59,8 +59,7 @@ def state(
     ]
     marks = error_marks(evaluation.report.get("top_errors", []), MOST_MARKS) | likely_marks(diagnosis, MOST_MARKS)
     title = f"{evaluation.volume_file.submission.method_name}, {volume.name}"
-    spec = VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx)
-    shown = viewer_state(spec, layers, marks, title)
+    shown = viewer_state(volume.rule.spec, layers, marks, title)
     return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
 
 

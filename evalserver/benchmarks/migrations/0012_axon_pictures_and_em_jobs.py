@@ -9,8 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0010_roles_in_a_benchmark'),
-        ('benchmarks', '0010_submission_rule'),
+        ('benchmarks', '0011_roles_in_a_benchmark'),
     ]
 
     operations = [
