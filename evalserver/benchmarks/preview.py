@@ -36,7 +36,10 @@ def store_preview(ground_truth: GroundTruth, values: dict[str, Any]) -> GroundTr
 
 
 def figures_of(graph: SkeletonGraph) -> dict[str, Any]:
-    """Counts, lengths in nm, and notes on how the skeletons were made; the graph has a skeleton, or it would not have been registered."""
+    """Counts, lengths in nm, and notes on how the skeletons were made.
+
+    The graph has a skeleton, or it would not have been registered.
+    """
     length = graph.skeleton_length_nm
     return {
         "skeletons": graph.n_skeletons,
