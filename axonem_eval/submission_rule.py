@@ -154,21 +154,13 @@ class SubmissionRule:
 
     def options(self) -> list[str]:
         """Options of `axonem-eval check` for a file by this rule, shape and voxel size included."""
-
-        def comma(values: tuple[float, ...] | tuple[int, ...]) -> str:
-            return ",".join(f"{v:g}" for v in values)
-
-        told = [f"--shape {comma(self.spec.shape_zyx)}", f"--voxel-size {comma(self.spec.voxel_size_nm_zyx)}"]
-        return told + self.file_options()
+        shape, size = _comma(self.spec.shape_zyx), _comma(self.spec.voxel_size_nm_zyx)
+        return [f"--shape {shape}", f"--voxel-size {size}", *self.file_options()]
 
     def file_options(self) -> list[str]:
         """Options of all commands of `axonem-eval` that read such a file; none for the usual form."""
-
-        def comma(values: tuple[float, ...]) -> str:
-            return ",".join(f"{v:g}" for v in values)
-
         told = [f"--axes {self.axes}"] * (self.axes != "zyx") + [f"--dataset {self.dataset}"] * bool(self.dataset)
-        told += [f"--offset-nm {comma(self.offset_nm_zyx)}"] * (self.region is not None)
+        told += [f"--offset-nm {_comma(self.offset_nm_zyx)}"] * (self.region is not None)
         return told + [f"--file-name {self.file_name}"] * bool(self.file_name) + ["--zipped"] * self.zipped
 
     @classmethod
@@ -204,6 +196,10 @@ KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "zipped": (bool, "true or false"),
     "node_tables": (bool, "true or false"),
 }
+
+
+def _comma(values: tuple[float, ...] | tuple[int, ...]) -> str:
+    return ",".join(f"{v:.10g}" for v in values)
 
 
 def _whole_numbers(values: Any) -> Triple:

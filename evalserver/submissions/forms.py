@@ -113,8 +113,8 @@ class SubmissionForm(forms.ModelForm):
         return data
 
     def _chosen_name(self, data: dict[str, Any], volume: Volume) -> str:
-        file, before = data.get(self.field_name(volume)), data.get(self.upload_name(volume))
-        return display_name(file.name) if file else str(before.file_name)
+        file = data.get(self.field_name(volume))
+        return display_name(file.name) if file else str(data[self.upload_name(volume)].file_name)
 
     def text_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("method_name", "description")]
