@@ -35,12 +35,16 @@ FACES = {
     "axonem_eval.volumes",
     "axonem_eval.workshop",
     "evalserver.embedded",
+    "evalserver.front",
     "evalserver.jobs",
     "evalserver.site",
 }
 # Modules that put the whole together: they import from any room, and no room imports them.
 ABOVE = {
     "evalserver.apps",
+    "evalserver.asgi",
+    "evalserver.backup",
+    "evalserver.backup_database",
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
@@ -52,7 +56,6 @@ ABOVE = {
     "evalserver.submissions.apps",
     "evalserver.submissions.tasks",
     "evalserver.urls",
-    "evalserver.wsgi",
 }
 
 # What breaks a rule today.
@@ -73,6 +76,7 @@ SHOWN = {
         "forms",
         "images",
         "models",
+        "roles",
         "selectors",
         "services",
     },
@@ -92,21 +96,24 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "error_pictures",
+        "leftovers",
         "notifications",
         "rescore",
         "scoring",
         "view_files",
     },
     "evalserver.submissions.results": {
-        "archive",
         "compare",
         "disclosure",
         "downloads",
+        "export_job",
         "result_page",
         "selectors",
     },
     "evalserver.uploads": {
         "models",
+        "receiving",
         "selectors",
         "services",
         "store",

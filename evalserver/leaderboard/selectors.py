@@ -17,7 +17,7 @@ from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
 from evalserver.submissions.models import Submission
-from evalserver.submissions.selectors import may_read_all
+from evalserver.submissions.selectors import may_read_of
 
 PAGE_SIZE = 50
 NAMED_AT_ONCE = 900
@@ -177,7 +177,7 @@ def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
     """Who reads private submissions always; others unless the phase is under embargo."""
-    return not phase.is_embargoed or may_read_all(user)
+    return not phase.is_embargoed or may_read_of(user, phase.benchmark_id)
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,8 @@ class Command(BaseCommand):
         return family.start(
             "web",
             [
-                *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
-                # Threads, so that a slow upload does not run into the worker's time limit.
-                *("--workers", "2", "--threads", "8", "--worker-class", "gthread", "--preload"),
-                *("--access-logfile", "-", "--logger-class", "evalserver.log_mask.AccessLog"),
-                *("--graceful-timeout", "5"),
+                *(*python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi"),
+                *("--bind", f"{host}:{port}"),
             ],
         )
 
@@ -181,7 +178,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Leaderboard:     {url}/benchmarks/demo/leaderboard/")
             emails = sorted({entry.email for entry in ENTRIES})
             self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
-            self.stdout.write(f"Organisers:      {url}/admin/ (organiser@example.org)")
+            self.stdout.write(f"Organisers:      {url}/organise/ (organiser@example.org)")
         self.stdout.write(f"Logs:            {os.path.relpath(settings.VAR_DIR / 'log')}/")
         self.stdout.write("Ctrl-C stops every process. The data is kept.")
         self.stdout.flush()
