@@ -23,10 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 
-from axonem_eval.client import submit
-from axonem_eval.client.config import Login
-from axonem_eval.client.method import Method
-from axonem_eval.client.server import Server
+from axonem_eval.client import Login, Method, Server, submit
 from tests.browser.running_server import free_port
 from tests.factories import labels_file, tiny_labels
 from tests.live.live_server import LiveServer

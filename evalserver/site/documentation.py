@@ -57,7 +57,7 @@ SECTIONS: dict[str, list[Page]] = {
         Page("synthetic", "Synthetic tissue"),
         Page("glossary", "Glossary"),
     ],
-    "Organisers": [Page("organisers", "Running a benchmark")],
+    "Organisers": [Page("organisers", "Running a benchmark"), Page("workshop", "Ground-truth workshop")],
     "Operators": [Page("operations", "Installing and operating"), Page("capacity", "How many machines")],
 }
 PAGES = {page.name: page for pages in SECTIONS.values() for page in pages}
