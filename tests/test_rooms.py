@@ -75,6 +75,7 @@ SHOWN = {
         "forms",
         "images",
         "models",
+        "roles",
         "selectors",
         "services",
     },
@@ -94,6 +95,7 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "error_pictures",
         "leftovers",
         "notifications",
         "rescore",
@@ -101,10 +103,10 @@ SHOWN = {
         "view_files",
     },
     "evalserver.submissions.results": {
-        "archive",
         "compare",
         "disclosure",
         "downloads",
+        "export_job",
         "result_page",
         "selectors",
     },

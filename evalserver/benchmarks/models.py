@@ -11,15 +11,18 @@ from django.utils import timezone
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.submission_rule import SubmissionRule
+from axonem_eval.submission_rule import Axes, SubmissionRule
 from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
+from evalserver.benchmarks.data_models import ImageView as ImageView
 from evalserver.benchmarks.data_models import News as News
 from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.preview_models import AxonsShown as AxonsShown
+from evalserver.benchmarks.preview_models import GroundTruthPreview as GroundTruthPreview
 from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
@@ -121,6 +124,13 @@ class Volume(models.Model):
     )
     ground_truth_public = models.BooleanField(
         default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
+    )
+    axons_shown = models.CharField(
+        "shown of hidden axons",
+        max_length=10,
+        choices=AxonsShown,
+        default=AxonsShown.NOTHING,
+        help_text="On the benchmark's page. Axons of public ground truth are shown in any case",
     )
 
     class Meta:
@@ -294,7 +304,7 @@ class GroundTruth(Job):
         UM = "um", "um"
         VOXEL = "voxel", "voxels of the image"
 
-    class Axes(models.TextChoices):
+    class AxisOrder(models.TextChoices):
         ZYX = "zyx", "z, y, x"
         XYZ = "xyz", "x, y, z"
 
@@ -313,8 +323,8 @@ class GroundTruth(Job):
     axes = models.CharField(
         "order of axes",
         max_length=3,
-        choices=Axes,
-        default=Axes.ZYX,
+        choices=AxisOrder,
+        default=AxisOrder.ZYX,
         help_text="Of labels and coordinates, where the file states none",
     )
     no_merge_mask = models.FileField(
@@ -348,17 +358,10 @@ class GroundTruth(Job):
     def __str__(self) -> str:
         return f"{self.volume.name}, version {self.version}"
 
-
-class GroundTruthPreview(models.Model):
-    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures."""
-
-    ground_truth = models.OneToOneField(GroundTruth, on_delete=models.CASCADE, related_name="preview")
-    figures = models.JSONField()
-    lengths_svg = models.TextField()
-    projection_svg = models.TextField()
-
-    def __str__(self) -> str:
-        return f"preview of {self.ground_truth}"
+    @property
+    def file_axes(self) -> Axes:
+        """Order of the axes of the labels in the source file."""
+        return "xyz" if self.axes == self.AxisOrder.XYZ else "zyx"
 
 
 class PublishedEntry(models.Model):

@@ -1,5 +1,6 @@
 """The server under test, in one of two shapes: everything by one command, or in parts."""
 
+import logging
 import os
 import shutil
 import signal
@@ -100,6 +101,21 @@ class Installation:
         if (self.var / "log").exists():
             shutil.copytree(self.var / "log", self.logs, dirs_exist_ok=True)
 
+    def delete_everything(self) -> None:
+        """Stop all programs, and leave nothing of what they had stored."""
+        with self._lock:
+            self.family.stop()
+        for path in self.var.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.delete_elsewhere()
+
+    def delete_elsewhere(self) -> None: ...
+
+    def start_again(self) -> None:
+        with self._lock:
+            self.start_programs()
+        self.wait_until_healthy(300)
+
     def manage(self, *arguments: str) -> str:
         command = self.there(sys.executable, "manage.py", *arguments)
         environment = {**os.environ, **self.environment}
@@ -194,20 +210,33 @@ class Production(Installation):
             "S3_SECRET_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+    def there(self, *command: str) -> tuple[str, ...]:
+        return self.machine.command(*command)
+
+    def delete_elsewhere(self) -> None:
+        import psycopg
+
+        shutil.rmtree(self.var.with_name(f"{self.var.name}-redis"))
+        folder = Path(_socket_of_postgres()).parent
+        with psycopg.connect(host=str(folder), user="axonem", dbname="postgres", autocommit=True) as database:
+            database.execute("DROP SCHEMA public CASCADE")
+            database.execute("CREATE SCHEMA public")
+        client = _client_of(self.bucket_server)
+        for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=row["Key"])
+
+    def web_address(self) -> tuple[str, int]:
+        return self.machine.lines["front"][1], PORT
+
+    def start_programs(self) -> None:
+        here = self.machine.lines["services"][0]
         data = self.var.with_name(f"{self.var.name}-redis")
         data.mkdir(parents=True, exist_ok=True)
         self.start(
             "redis", str(redis_binary()), "--bind", here, "--port", "6379", "--dir", str(data), "--appendonly", "yes",
             "--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "no", is_foundation=True,
         )  # fmt: skip
-
-    def there(self, *command: str) -> tuple[str, ...]:
-        return self.machine.command(*command)
-
-    def web_address(self) -> tuple[str, int]:
-        return self.machine.lines["front"][1], PORT
-
-    def start_programs(self) -> None:
         self.manage("migrate", "--noinput")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
         python = self.there(sys.executable, "-m")
@@ -217,9 +246,8 @@ class Production(Installation):
         self.start("control", *worker, "-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
         self.start("timer", *python, "celery", "-A", "evalserver", "beat", "--schedule", str(self.logs / "beat"))
         self.start(
-            "web", *python, "gunicorn", "evalserver.wsgi", "--bind", f"0.0.0.0:{PORT}", "--worker-class", "gthread",
-            "--workers", "2", "--threads", "8", "--preload", "--access-logfile", "-",
-            "--logger-class", "evalserver.log_mask.AccessLog",
+            "web", *python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi",
+            "--bind", f"0.0.0.0:{PORT}",
         )  # fmt: skip
 
     def redis_client(self) -> redis.Redis:
@@ -242,16 +270,22 @@ def _socket_of_postgres() -> str:
 
 
 def _start_bucket():
-    import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    boto3.client(
+    _client_of(server).create_bucket(Bucket=BUCKET)
+    return server
+
+
+def _client_of(server):
+    import boto3
+
+    return boto3.client(
         "s3", endpoint_url="http://{}:{}".format(*server.get_host_and_port()), region_name="us-east-1",
         aws_access_key_id="key", aws_secret_access_key="secret",
-    ).create_bucket(Bucket=BUCKET)  # fmt: skip
-    return server
+    )  # fmt: skip
 
 
 SHAPES: dict[str, type[Installation]] = {"embedded": Embedded, "production": Production}
