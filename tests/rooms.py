@@ -10,7 +10,7 @@ ORDER = {
         skeletonize diagnosis scoring <
         report viewer sandbox client <
         cli synthetic""",
-    "evalserver": """env cache log_mask csv_text <
+    "evalserver": """env cache log_mask log_format csv_text <
         front embedded <
         jobs <
         site <

@@ -73,6 +73,7 @@ SHOWN = {
         "forms",
         "images",
         "models",
+        "roles",
         "selectors",
         "services",
     },

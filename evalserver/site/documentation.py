@@ -58,7 +58,7 @@ SECTIONS: dict[str, list[Page]] = {
         Page("glossary", "Glossary"),
     ],
     "Organisers": [Page("organisers", "Running a benchmark")],
-    "Operators": [Page("operations", "Installing and operating")],
+    "Operators": [Page("operations", "Installing and operating"), Page("permissions", "Who may do what")],
 }
 PAGES = {page.name: page for pages in SECTIONS.values() for page in pages}
 
