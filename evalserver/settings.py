@@ -217,6 +217,8 @@ TIME_ZONE = "UTC"
 LEASE_SECONDS = env_int("LEASE_SECONDS", 60, minimum=1)
 RECONCILE_SECONDS = env_int("RECONCILE_SECONDS", 30, minimum=1)
 MAX_ATTEMPTS = 3
+# A worker that vanished was perhaps killed by its job, perhaps by something else: it counts less than an error.
+MAX_LOST_WORKERS = 5
 RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
 MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
 SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)
@@ -254,8 +256,10 @@ CELERY_TASK_ROUTES = {
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
     "evalserver.submissions.tasks.compare_task": {"queue": "control"},
+    "evalserver.submissions.tasks.export_task": {"queue": "control"},
     # Far longer than scoring, and less wanted: no score may wait behind it.
     "evalserver.submissions.tasks.diagnose_task": {"queue": "diagnosis"},
+    "evalserver.submissions.tasks.draw_errors_task": {"queue": "diagnosis"},
 }
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale": {

@@ -4,13 +4,13 @@
 ORDER = {
     "axonem_eval": """errors <
         spec file_kinds processes progress extras sizes union_find <
-        files <
+        files submission_rule <
         volumes <
         sampling skeletons <
         skeletonize diagnosis scoring <
         report viewer sandbox client <
         cli synthetic""",
-    "evalserver": """env cache log_mask log_format csv_text <
+    "evalserver": """env cache log_mask log_format csv_text unavailable <
         front embedded <
         jobs <
         site <

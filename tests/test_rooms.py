@@ -42,6 +42,8 @@ FACES = {
 ABOVE = {
     "evalserver.apps",
     "evalserver.asgi",
+    "evalserver.backup",
+    "evalserver.backup_database",
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
@@ -69,6 +71,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
+        "axons",
         "disclosure_rule",
         "forms",
         "images",
@@ -93,6 +96,7 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "error_pictures",
         "leftovers",
         "notifications",
         "rescore",
@@ -100,10 +104,10 @@ SHOWN = {
         "view_files",
     },
     "evalserver.submissions.results": {
-        "archive",
         "compare",
         "disclosure",
         "downloads",
+        "export_job",
         "result_page",
         "selectors",
     },

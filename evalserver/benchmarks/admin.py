@@ -44,7 +44,16 @@ class VolumeInline(admin.StackedInline):
         ),
         (
             "Scoring",
-            {"fields": [("tolerance_nodes", "min_length_um", "target_voxel_nm"), "ground_truth_public"]},
+            {
+                "fields": [
+                    ("tolerance_nodes", "min_length_um", "target_voxel_nm"),
+                    ("ground_truth_public", "axons_shown"),
+                ]
+            },
+        ),
+        (
+            "Ground truth and submitted file",
+            {"fields": [("ends_inside_voxels", "axon_ids"), "submission"]},
         ),
     ]
 
@@ -195,7 +204,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     search_fields = ["volume__name", "checksum", "source_name"]
     list_select_related = ["volume"]
     actions = ["retry"]
-    add_fields = ["volume", "source_kind", "source_file", "dataset", "no_merge_mask"]
+    add_fields = ["volume", "source_kind", "source_file", "dataset", ("unit", "axes"), "no_merge_mask"]
     shown_fields = [
         "volume",
         "version",
@@ -211,6 +220,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
         "source_name",
         "source_sha256",
         "dataset",
+        "unit",
+        "axes",
         "has_mask",
         "attempts",
         "created_by",
@@ -245,6 +256,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
             source_kind=data["source_kind"],
             source_file=data["source_file"],
             dataset=data["dataset"],
+            unit=data["unit"],
+            axes=data["axes"],
             no_merge_mask=data["no_merge_mask"],
             created_by=request.user if request.user.is_authenticated else None,
         )

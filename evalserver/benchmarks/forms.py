@@ -20,11 +20,23 @@ class BenchmarkForm(forms.ModelForm):
     class Meta:
         model = Benchmark
         fields = [
-            *["name", "slug", "summary", "description", "rules", "citation", "url"],
+            *[
+                "name",
+                "slug",
+                "summary",
+                "description",
+                "rules",
+                "citation",
+                "bibtex",
+                "doi",
+                "terms",
+                "contact",
+                "url",
+            ],
             *["is_visible", "requires_approval", "scoring_variant", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
-        help_texts = {"description": "Markdown", "rules": "Markdown"}
+        help_texts = {"description": "Markdown", "rules": "Markdown", "terms": "Markdown: licence, conditions"}
 
     def clean_scoring_variant(self) -> str:
         wanted: str = self.cleaned_data["scoring_variant"]
@@ -69,7 +81,7 @@ class VolumeForm(AddedOnPurpose):
         fields = [
             *["name", "slug", "tissue", "position", "shape_z", "shape_y", "shape_x"],
             *["voxel_z_nm", "voxel_y_nm", "voxel_x_nm", "tolerance_nodes", "min_length_um", "target_voxel_nm"],
-            "ground_truth_public",
+            *["ends_inside_voxels", "axon_ids", "ground_truth_public", "axons_shown", "submission"],
         ]
 
     def clean_tolerance_nodes(self) -> int:
@@ -121,14 +133,14 @@ class GroundTruthForm(forms.ModelForm):
 
     class Meta:
         model = GroundTruth
-        fields = ["source_kind", "source_file", "dataset", "no_merge_mask"]
+        fields = ["source_kind", "source_file", "dataset", "unit", "axes", "no_merge_mask"]
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         file, kind = data.get("source_file"), data.get("source_kind")
         if file and kind:
-            is_bundle = file.name.endswith(".npz")
-            if is_bundle != (kind == GroundTruth.Source.BUNDLE):
+            is_npz = file.name.endswith(".npz")
+            if kind != GroundTruth.Source.SKELETONS and is_npz != (kind == GroundTruth.Source.BUNDLE):
                 raise ValidationError(
                     {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
                 )

@@ -1,20 +1,28 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from axonem_eval.errors import InputError
 from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import Axes, SubmissionRule
 from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
+from evalserver.benchmarks.data_models import ImageView as ImageView
 from evalserver.benchmarks.data_models import News as News
 from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.preview_models import AxonsShown as AxonsShown
+from evalserver.benchmarks.preview_models import GroundTruthPreview as GroundTruthPreview
 from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
@@ -70,6 +78,11 @@ class Benchmark(models.Model):
         return (begun or phases)[-1] if phases else None
 
 
+def is_list_of_ids(stated: object) -> bool:
+    """Whether it is a list of labels: whole numbers from 1 to 2^64 - 1."""
+    return isinstance(stated, list) and all(type(i) is int and 0 < i < 2**64 for i in stated)
+
+
 class Volume(models.Model):
     """One image volume: what a segmentation of it must look like, and how it is scored."""
 
@@ -94,8 +107,30 @@ class Volume(models.Model):
     target_voxel_nm = models.FloatField(
         "skeletonized at (nm)", default=30.0, help_text="Labels are downsampled to about this voxel size"
     )
+    ends_inside_voxels = models.PositiveSmallIntegerField(
+        "ends moved inside by (voxels)",
+        default=0,
+        help_text="Of skeletons made from labels: branches end so many voxels inside; 0 leaves them at the surface",
+    )
+    axon_ids = models.JSONField(
+        "ids of axons", default=list, blank=True, help_text="Labels that become skeletons, as a list; empty: all"
+    )
+    submission = models.JSONField(
+        "submitted file",
+        default=dict,
+        blank=True,
+        help_text="Where a submission differs from the image: factor_zyx, region_nm_zyx, axes, dataset, file_name, "
+        "zipped, node_tables (docs: organisers). Ground truth is registered again after its grid has changed",
+    )
     ground_truth_public = models.BooleanField(
         default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
+    )
+    axons_shown = models.CharField(
+        "shown of hidden axons",
+        max_length=10,
+        choices=AxonsShown,
+        default=AxonsShown.NOTHING,
+        help_text="On the benchmark's page. Axons of public ground truth are shown in any case",
     )
 
     class Meta:
@@ -125,7 +160,31 @@ class Volume(models.Model):
 
     @property
     def spec(self) -> VolumeSpec:
+        """The image."""
         return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+    @property
+    def rule(self) -> SubmissionRule:
+        """What a submission must be. Raises InputError where `submission` does not fit the image."""
+        rule = SubmissionRule.parse(self.spec, self.submission)
+        if rule.node_tables and not self.ground_truth_public:
+            raise InputError.of(
+                "hidden_nodes",
+                f"{self.name}: node_tables needs nodes that everybody knows, and the ground truth is hidden; leave it "
+                "out, or set ground_truth_public",
+            )
+        return rule
+
+    def clean(self) -> None:
+        """Raises ValidationError where the file rule does not fit the volume, or an id of an axon is no id."""
+        if None in (*self.shape_zyx, *self.voxel_size_nm_zyx):
+            return  # a form that lacks them complains of these alone
+        try:
+            _ = self.rule
+        except InputError as error:
+            raise ValidationError({"submission": str(error)}) from None
+        if not is_list_of_ids(self.axon_ids):
+            raise ValidationError({"axon_ids": "Expected a list of ids, such as [3, 4, 42]."})
 
 
 class Phase(models.Model):
@@ -214,10 +273,15 @@ class Participation(models.Model):
         return f"{self.team} in {self.benchmark}: {self.status}"
 
 
+# Of files of skeletons and bundles; a reader goes by the content where it can.
+SKELETON_SUFFIXES = (".npz", ".p", ".pkl", ".pickle", ".swc")
+
+
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
     """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
     volume = ground_truth.volume
-    suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
+    own = Path(filename).suffix.lower()
+    suffix = own if own in SKELETON_SUFFIXES else label_suffix(filename)
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
 
 
@@ -233,6 +297,16 @@ class GroundTruth(Job):
     class Source(models.TextChoices):
         LABELS = "labels", "label volume, skeletonized by a worker"
         BUNDLE = "bundle", "skeleton bundle (.npz)"
+        SKELETONS = "skeletons", "skeletons of another program or benchmark"
+
+    class Unit(models.TextChoices):
+        NM = "nm", "nm"
+        UM = "um", "um"
+        VOXEL = "voxel", "voxels of the image"
+
+    class AxisOrder(models.TextChoices):
+        ZYX = "zyx", "z, y, x"
+        XYZ = "xyz", "x, y, z"
 
     volume = models.ForeignKey(Volume, on_delete=models.PROTECT, related_name="ground_truths")
     version = models.PositiveSmallIntegerField(editable=False)
@@ -242,6 +316,16 @@ class GroundTruth(Job):
     source_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     dataset = models.CharField(
         max_length=200, blank=True, help_text="Dataset inside the file; empty when it holds a single label volume"
+    )
+    unit = models.CharField(
+        max_length=5, choices=Unit, default=Unit.NM, help_text="Of coordinates, where a file of skeletons states none"
+    )
+    axes = models.CharField(
+        "order of axes",
+        max_length=3,
+        choices=AxisOrder,
+        default=AxisOrder.ZYX,
+        help_text="Of labels and coordinates, where the file states none",
     )
     no_merge_mask = models.FileField(
         upload_to=ground_truth_path,
@@ -274,17 +358,10 @@ class GroundTruth(Job):
     def __str__(self) -> str:
         return f"{self.volume.name}, version {self.version}"
 
-
-class GroundTruthPreview(models.Model):
-    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures."""
-
-    ground_truth = models.OneToOneField(GroundTruth, on_delete=models.CASCADE, related_name="preview")
-    figures = models.JSONField()
-    lengths_svg = models.TextField()
-    projection_svg = models.TextField()
-
-    def __str__(self) -> str:
-        return f"preview of {self.ground_truth}"
+    @property
+    def file_axes(self) -> Axes:
+        """Order of the axes of the labels in the source file."""
+        return "xyz" if self.axes == self.AxisOrder.XYZ else "zyx"
 
 
 class PublishedEntry(models.Model):

@@ -1,13 +1,13 @@
 """Changes of benchmarks and their ground truth."""
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from celery import current_app
 from django.core.exceptions import ValidationError
 from django.core.files import File
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
+    ImageView,
     Participation,
     Phase,
     PublishedEntry,
@@ -30,7 +31,7 @@ from evalserver.benchmarks.models import (
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
 
-IMAGE_TASK = "evalserver.benchmarks.tasks.make_image_view_task"
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -40,10 +41,15 @@ def register_ground_truth(
     source_file: "File[bytes]",
     source_kind: str,
     dataset: str = "",
+    unit: str = GroundTruth.Unit.NM,
+    axes: str = GroundTruth.AxisOrder.ZYX,
     no_merge_mask: "File[bytes] | None" = None,
     created_by: User | None = None,
 ) -> GroundTruth:
-    """Store an organiser's labels or bundle as the volume's next version; a worker makes the skeletons."""
+    """Store an organiser's labels, skeletons or bundle as the volume's next version; a worker registers it.
+
+    unit, axes : of what the file holds, where it does not state them itself.
+    """
     last = GroundTruth.objects.filter(volume=volume).aggregate(last=Max("version"))["last"] or 0
     ground_truth = GroundTruth(
         volume=volume,
@@ -52,6 +58,8 @@ def register_ground_truth(
         source_name=display_name(source_file.name or ""),
         source_sha256=file_sha256(source_file),
         dataset=dataset,
+        unit=unit,
+        axes=axes,
         created_by=created_by,
         stage="Waiting for a worker",
     )
@@ -112,16 +120,7 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
     volumes: dict[str, Volume] = {}
     for position, row in enumerate(definition["volumes"]):
-        row = dict(row)
-        (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
-        row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
-        slug = row.pop("slug")
-        if not benchmark.volumes.filter(slug=slug).exists():
-            row.setdefault("tolerance_nodes", benchmark.variant.tolerance_nodes)
-        _require_unfrozen(benchmark, slug, row)
-        volumes[slug], _ = Volume.objects.update_or_create(
-            benchmark=benchmark, slug=slug, defaults={**row, "position": position}
-        )
+        volumes[row["slug"]] = _load_volume(benchmark, position, dict(row))
     for row in definition.get("phases", [{"slug": "test", "name": "Test"}]):
         row = dict(row)
         members = [volumes[slug] for slug in row.pop("volumes", volumes)]
@@ -139,6 +138,21 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
             benchmark=benchmark, title=row["title"], defaults={**row, "position": position}
         )
     return benchmark
+
+
+def _load_volume(benchmark: Benchmark, position: int, row: dict[str, Any]) -> Volume:
+    (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
+    row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
+    slug = row.pop("slug")
+    if not benchmark.volumes.filter(slug=slug).exists():
+        row.setdefault("tolerance_nodes", benchmark.variant.tolerance_nodes)
+    _require_unfrozen(benchmark, slug, row)
+    volume, _ = Volume.objects.update_or_create(benchmark=benchmark, slug=slug, defaults={**row, "position": position})
+    try:
+        volume.clean()
+    except ValidationError as error:
+        raise InputError.of("bad_volume", f"volume {slug}: {' '.join(error.messages)}") from None
+    return volume
 
 
 def require_variant(name: str, benchmark: Benchmark | None) -> None:
@@ -220,7 +234,7 @@ def decide_participation(*, participation: Participation, status: str, by: User)
 
 
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
-    """Save a data file with its size and checksum; of EM a worker makes what the viewer shows.
+    """Save a data file with its size and checksum; of new EM a worker makes what the viewer shows.
 
     Raises ValidationError where a stated checksum differs.
     """
@@ -232,10 +246,28 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
         training_file.view_files = 0  # what the viewer shows is that of another file
+        training_file.gone_at = None
+        # A worker that reads the earlier file loses its lease with the row.
+        ImageView.objects.filter(data_file=training_file.pk).delete()
     training_file.save()
     if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
-        transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))
+        _request_image_view(training_file)
     return training_file
+
+
+def _request_image_view(training_file: TrainingFile) -> None:
+    job, made = ImageView.objects.get_or_create(data_file=training_file, defaults={"stage": "Waiting for a worker"})
+    ended = [FAILED, REJECTED, ImageView.DONE_STATUS]
+    if made or change_status(ImageView, job.pk, sources=ended, target=WAITING, attempts=0, complaints=[]):
+        send(job)
+
+
+def note_gone(training_file: TrainingFile) -> None:
+    """Tell the organisers that a stored file is not there any more. The reader gets an answer in any case."""
+    try:
+        TrainingFile.objects.filter(pk=training_file.pk, gone_at=None).update(gone_at=timezone.now())
+    except DatabaseError:
+        logger.warning("could not note that data file %s is gone", training_file.pk, exc_info=True)
 
 
 def fill_phases(benchmark: Benchmark) -> list[Phase]:

@@ -43,8 +43,7 @@ def history_plot(
             if ys:
                 xs, ys = [*xs, x], [*ys, ys[-1]]
             xs, ys = [*xs, x], [*ys, um]
-        for at, nm in dots:
-            content += tag("circle", cx=frame.x(at - first), cy=frame.y(nm / 1000), r=3, class_="dot entry")
+        content += frame.dots([at - first for at, _ in dots], [nm / 1000 for _, nm in dots], "entries")
         content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
         for record, um in zip(records, reached_um, strict=True):
             x = record.submitted_at.timestamp() - first

@@ -23,7 +23,7 @@ from evalserver.submissions.models import LISTED, Evaluation, Score, Submission,
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm, mean_of_shown
 
 # Cells of the history plot along time and score: dots of one cell cover each other.
-PLOT_CELLS = (150, 50)
+PLOT_CELLS = (100, 40)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rules = tuple[Disclosure, ...]
@@ -108,7 +108,7 @@ class Ranking:
         extent = np.maximum(np.ptp(points, axis=0), 1e-9)
         cell = np.floor((points - points.min(axis=0)) / extent * PLOT_CELLS)
         _, kept = np.unique(cell, axis=0, return_index=True)
-        return tuple((float(at), float(nm)) for at, nm in points[np.sort(kept)])
+        return tuple((float(at), float(nm)) for at, nm in points[kept])
 
 
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:

@@ -18,6 +18,7 @@ from evalserver.benchmarks.roles import benchmarks_with, granted
 from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
 from evalserver.submissions.evaluation.rescore import queue_rescores
+from evalserver.submissions.results.export_job import newest_export
 
 READ_BENCHMARKS = ("benchmarks.view_benchmark", "benchmarks.change_benchmark")
 READ_TRUTHS = ("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
@@ -39,6 +40,7 @@ def benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "training_files": row.training_files.all(),
         "published": row.published_entries.all(),
         "mine": granted(request.user, row.pk),
+        "export": newest_export(row),
     }
     return render(request, "organisers/benchmark.html", context)
 

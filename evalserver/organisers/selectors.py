@@ -8,7 +8,7 @@ from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.urls import reverse
 
 from evalserver.accounts.models import User
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, TrainingFile, Volume
 from evalserver.benchmarks.roles import READ, benchmarks_with
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING
@@ -34,6 +34,12 @@ def tasks(user: User) -> list[Task]:
         failed = Submission.objects.filter(status=FAILED, phase__benchmark__in=mine).count()
         words = f"{_many(failed, 'submission')} failed on our side: evaluate again"
         found.append((failed, words, reverse("organise_submissions") + "?status=failed"))
+    if mine := benchmarks_with(user, "benchmarks.change_benchmark"):
+        gone = TrainingFile.objects.filter(gone_at__isnull=False, benchmark__in=mine).order_by("gone_at")
+        found += [
+            (1, f"The data file “{row.title}” is gone from the storage: upload it again", address_of_data(row))
+            for row in gone
+        ]
     if mine := benchmarks_with(user, "benchmarks.change_groundtruth"):
         address = reverse("organise_ground_truths")
         newest = newest_ground_truths().filter(volume__benchmark__in=mine)
@@ -56,6 +62,11 @@ def _of_the_whole_server() -> list[Task]:
     )
     found = restart_alarms() + ([f"{_many(other, 'other job')} failed: see the queue"] if other else [])
     return [Task(words, reverse("organise_queue")) for words in found]
+
+
+def address_of_data(row: TrainingFile) -> str:
+    """Where an organiser changes a data file."""
+    return reverse("admin:benchmarks_benchmark_change", args=[row.benchmark_id])
 
 
 def _many(count: int, word: str) -> str:

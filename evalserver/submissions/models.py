@@ -8,9 +8,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM
+from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
+
+# Django finds an app's models here.
+from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
+from evalserver.submissions.worker_models import Export as Export
 from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.
@@ -139,6 +144,11 @@ class VolumeFile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.original_name} for {self.volume}"
+
+    @property
+    def is_node_table(self) -> bool:
+        """Whether it holds the labels at the nodes alone, not the volume."""
+        return str(self.file.name).endswith(NODE_TABLE)
 
     def for_its_team(self, message: str) -> str:
         """A message as the team reads it: with its own file's name in place of the one that we store it under."""

@@ -89,8 +89,8 @@ def _name_objects(world: World, ada: User, second: User, entry: Any) -> None:
     role = Role.objects.get(benchmark=benchmark, name="reviewer")
     world.values = {
         "slug": benchmark.slug, "volume": volume.slug, "phase": world.phase.slug, "code": entry.code,
-        "action": "withdraw", "table": "axons", "form": "csv", "name": "info", "pk": world.team.pk,
-        "user_pk": second.pk, "invitation_pk": invitation.pk, "key": "none", "uidb36": "1",
+        "action": "withdraw", "table": "axons", "form": "csv", "name": "info", "kind": "longest", "number": 1,
+        "pk": world.team.pk, "user_pk": second.pk, "invitation_pk": invitation.pk, "key": "none", "uidb36": "1",
         "a": entry.code, "b": make_scored(world.phase, 4000, published_at=timezone.now()).code,
     }  # fmt: skip
     for names, values in (

@@ -6,6 +6,7 @@ A stored sample is not read again. So a worker that takes over continues where t
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -17,13 +18,14 @@ from django.db.models.functions import Coalesce, Now
 
 from axonem_eval.errors import InputError
 from axonem_eval.progress import StageProgress
-from axonem_eval.sandbox import sample_confined
+from axonem_eval.sampling import NodeSample
+from axonem_eval.sandbox import node_table_confined, sample_confined
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import LabelInfo
 from evalserver.benchmarks.models import GroundTruth, Phase
-from evalserver.benchmarks.selectors import current_ground_truths
+from evalserver.benchmarks.selectors import current_ground_truths, node_table_refusal
 from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
-from evalserver.submissions.evaluation import diagnosis, notifications, scoring
+from evalserver.submissions.evaluation import diagnosis, error_pictures, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.submissions.selectors import same_files
 from evalserver.uploads import local_path
@@ -75,6 +77,7 @@ def _evaluate(lease: Lease) -> None:
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
+        error_pictures.request_pictures(submission)
         diagnosis.request_diagnoses(submission)
 
 
@@ -92,20 +95,10 @@ def sample_file(
     """
     started = time.perf_counter()
     with local_path(volume_file.file) as path:
-        sampled = partial(
-            sample_confined,
-            path,
-            graph.spec,
-            graph.node_voxel_zyx,
-            on_open=partial(_keep_warnings, volume_file),
-            on_progress=on_progress,
-            poll=poll,
-        )
-        if ground_truth.no_merge_mask:
-            with local_path(ground_truth.no_merge_mask) as mask:
-                sample = sampled(no_merge_mask=mask)
+        if volume_file.is_node_table:
+            sample = read_node_table(path, ground_truth, graph, poll)
         else:
-            sample = sampled()
+            sample = read_volume(path, volume_file, ground_truth, graph, on_progress=on_progress, poll=poll)
     code = volume_file.submission.code
     with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
         sample.save(scratch.name)
@@ -119,6 +112,39 @@ def sample_file(
         defaults={"file": name, "sample_seconds": time.perf_counter() - started},
     )
     return labels
+
+
+def read_volume(
+    path: Path,
+    volume_file: VolumeFile,
+    ground_truth: GroundTruth,
+    graph: SkeletonGraph,
+    **options: Any,
+) -> NodeSample:
+    """The labels at the nodes of a segmentation, and under the no-merge mask.   options : of ``sample_confined``."""
+    sampled = partial(
+        sample_confined,
+        path,
+        graph.spec,
+        graph.node_voxel_zyx,
+        rule=ground_truth.volume.rule.file,
+        on_open=partial(_keep_warnings, volume_file),
+        **options,
+    )
+    if not ground_truth.no_merge_mask:
+        return sampled()
+    with local_path(ground_truth.no_merge_mask) as mask:
+        return sampled(no_merge_mask=mask)
+
+
+def read_node_table(
+    path: Path, ground_truth: GroundTruth, graph: SkeletonGraph, poll: Callable[[], None] | None
+) -> NodeSample:
+    """The labels of a table. Raises InputError where this ground truth takes none, or other skeletons' alone."""
+    if refusal := node_table_refusal(ground_truth):
+        raise InputError.of("no_node_tables", f"{path.name}: {refusal}")
+    table = node_table_confined(path, poll=poll)
+    return table.sample(graph.n_nodes, graph.nodes_sha256(), path.name)
 
 
 def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:
