@@ -72,6 +72,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
+        "axons",
         "disclosure_rule",
         "forms",
         "images",
