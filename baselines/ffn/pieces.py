@@ -55,7 +55,8 @@ def neighbours(pieces: list[Piece]) -> list[tuple[Piece, Piece]]:
 
 def _spans(length: int, size: int, overlap: int) -> list[tuple[slice, slice]]:
     """(box, core) of the pieces along an axis."""
-    size = min(size, length)
+    if length <= size:
+        return [(slice(0, length), slice(0, length))]
     starts = [*range(0, length - size, size - overlap), length - size]
     # The middle of what two neighbours share.
     cuts = [0, *((after + before + size) // 2 for before, after in itertools.pairwise(starts)), length]
