@@ -19,11 +19,13 @@ from axonem_eval.scoring.bootstrap import (
     resampled_sums,
 )
 from axonem_eval.scoring.compare import compare_samples
-from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
+from axonem_eval.scoring.dense import MAX_PAIRS, DenseScores, OverlapCounter, OverlapTable, dense_scores, truth_table
 from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
-from axonem_eval.scoring.files import dense_only, sample_and_count, sample_file
+from axonem_eval.scoring.expression import Expression
+from axonem_eval.scoring.figures import FIGURES, Figure
+from axonem_eval.scoring.files import dense_only, no_skeletons, sample_and_count, sample_file
 from axonem_eval.scoring.fixed_errors import erl_fixed_nm
-from axonem_eval.scoring.headline import Headline, headline, require_ground_truth
+from axonem_eval.scoring.headline import Headline, figures_of, headline, require_ground_truth
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
 from axonem_eval.scoring.node_overlap import NodeScores, node_scores
 from axonem_eval.scoring.restrict import cut_to_region, restrict
@@ -32,6 +34,7 @@ from axonem_eval.scoring.variant import (
     DEFAULT_TOLERANCE_NODES,
     VARIANTS,
     DenseRule,
+    HeadlineRule,
     ScoringVariant,
     variant_named,
 )
@@ -42,7 +45,9 @@ __all__ = [
     "DEFAULT_LEVEL",
     "DEFAULT_RESAMPLES",
     "DEFAULT_TOLERANCE_NODES",
+    "FIGURES",
     "KINDS",
+    "MAX_PAIRS",
     "MERGER",
     "METRIC_VERSION",
     "VARIANTS",
@@ -50,7 +55,10 @@ __all__ = [
     "DenseRule",
     "DenseScores",
     "ErlReport",
+    "Expression",
+    "Figure",
     "Headline",
+    "HeadlineRule",
     "Interval",
     "LocatedErrors",
     "NodeScores",
@@ -67,10 +75,12 @@ __all__ = [
     "erl_interval",
     "erl_lost_nm",
     "error_counts",
+    "figures_of",
     "half_cable_run_nm",
     "headline",
     "length_bins",
     "locate_errors",
+    "no_skeletons",
     "node_scores",
     "paired_bootstrap",
     "require_ground_truth",
@@ -82,5 +92,6 @@ __all__ = [
     "sample_file",
     "score_nodes",
     "tolerance_curve",
+    "truth_table",
     "variant_named",
 ]

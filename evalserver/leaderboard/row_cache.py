@@ -10,10 +10,12 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from axonem_eval.scoring import HeadlineRule
 from evalserver.leaderboard.cache import KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import Record, Row
 from evalserver.site import own_markup
+from evalserver.submissions.results.headline import value_in_words
 
 
 @lru_cache(maxsize=KEPT_ROWS)
@@ -42,13 +44,22 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
 
 @lru_cache(maxsize=KEPT_PLOTS)
 def history_html(
-    records: tuple[Record, ...], dots: tuple[tuple[float, float], ...], until: datetime, ceiling_nm: float | None
+    records: tuple[Record, ...],
+    dots: tuple[tuple[float, float], ...],
+    until: datetime,
+    rule: HeadlineRule,
+    ceiling_nm: float | None,
 ) -> SafeString:
     """Plot and table of the best result over time, up to `until`. Round `until`: each value has a plot of its own.
 
-    Empty for fewer than two entries, and where no ERL ranks: both have no history of the best ERL.
+    Empty for fewer than two entries.
     """
     if not dots or not records:
         return own_markup("")
-    plot = history_plot(records, dots, until, ceiling_nm)
-    return own_markup(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))
+    plot = history_plot(records, dots, until, rule, ceiling_nm)
+    context = {
+        "records": [(record, value_in_words(rule, record.headline)) for record in records],
+        "rule": rule,
+        "history_plot": plot,
+    }
+    return own_markup(render_to_string("leaderboard/_history.html", context))

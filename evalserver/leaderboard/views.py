@@ -61,7 +61,7 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
         "ranked_rows": rows_html(board.rows),
         "first_choices": options_html(board.rows, 0),
         "second_choices": options_html(board.rows, 1),
-        "history": history_html(board.history, board.dots, this_hour, board.ceiling_nm),
+        "history": history_html(board.history, board.dots, this_hour, board.variant.headline, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
 

@@ -9,12 +9,15 @@ from ninja import Schema
 class HeadlineOut(Schema):
     """headline : the number that ranks, by the benchmark's scoring variant; null where it is not shown.
 
+    mean_erl_nm, mean_normalized_erl : null where the ground truth has no skeletons.
+    lower_is_better : the direction of the headline.
     is_current : whether the leaderboard ranks with this metric and ground truth now.
     """
 
-    mean_erl_nm: float
-    mean_normalized_erl: float
+    mean_erl_nm: float | None
+    mean_normalized_erl: float | None
     headline: float | None
+    lower_is_better: bool
     metric_version: str
     is_current: bool
 
@@ -30,12 +33,16 @@ class EdgesOut(Schema):
 
 
 class EvaluationOut(Schema):
-    """withheld : why there are no figures, empty where there are: see docs/metric.md."""
+    """withheld : why there are no figures of skeletons, empty where there are: see docs/metric.md.
+
+    figures : all others, by the names in docs/metric.md. ERLs are null where the ground truth has no skeletons.
+    """
 
     volume: str
     erl_nm: float | None
-    gt_erl_nm: float
+    gt_erl_nm: float | None
     normalized_erl: float | None
+    figures: dict[str, float]
     withheld: str
     tolerance_nodes: int
     tolerance_um: float | None

@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from axonem_eval.scoring import FIGURES
 from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
 from evalserver.submissions.results.disclosure import count_in_words
@@ -46,6 +47,14 @@ def nm_as_um(value: Figure) -> str:
 def gain(value: Figure) -> str:
     """A small part of an ERL in nm, shown in um."""
     return EM_DASH if value is None or value == "" else f"{value / 1000:,.3f}"
+
+
+@register.filter
+def named_figure(value: Figure, name: str) -> str:
+    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit."""
+    if value is None or value == "":
+        return EM_DASH
+    return f"{100 * value:.2f}" if FIGURES[name].unit == "share" else f"{value:.4f}"
 
 
 @register.filter
