@@ -21,7 +21,7 @@ class BenchmarkForm(forms.ModelForm):
         model = Benchmark
         fields = [
             *["name", "slug", "summary", "description", "rules", "citation", "url"],
-            *["is_visible", "requires_approval", "scoring_variant", "position"],
+            *["is_visible", "requires_approval", "scoring_variant", "phases_are_tracks", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
         help_texts = {"description": "Markdown", "rules": "Markdown"}

@@ -56,6 +56,12 @@ class Benchmark(models.Model):
         help_text="The rule that scores and ranks (docs/metric.md). After a change entries must be scored again",
     )
 
+    phases_are_tracks = models.BooleanField(
+        "phases are tracks",
+        default=False,
+        help_text="The leaderboard begins with all phases as columns of one table, methods as rows, and their mean",
+    )
+
     class Meta:
         ordering = ["position", "name"]
 
