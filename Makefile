@@ -13,7 +13,7 @@ PORT ?= 8000
 # Not the Markdown: its snippets are laid out for reading.
 SOURCES := axonem_eval baselines benchmarks evalserver tests manage.py .ci
 
-.PHONY: baselines demo up test check test-postgres lint format types lock hooks clean-demo
+.PHONY: baselines demo up test check test-postgres chaos lint format types lock hooks clean-demo
 
 demo: $(DEMO_STAMP)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -36,6 +36,13 @@ check: $(TEST_STAMP) lint types
 
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server || [ $$? -eq 77 ]
+
+# Breaks a running server at random, in both shapes; an hour. SEED=2 breaks it in another order.
+FAULTS ?= 100
+SEED ?= 1
+chaos: $(TEST_STAMP)
+	$(BIN)/python -m tests.chaos --shape embedded --faults $(FAULTS) --seed $(SEED)
+	$(BIN)/python -m tests.chaos --shape production --faults $(FAULTS) --seed $(SEED)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check

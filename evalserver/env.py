@@ -126,6 +126,17 @@ def env_database(url: str) -> dict[str, Any]:
             "timeout": 30,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
         }
+    elif found["ENGINE"] == "django.db.backends.postgresql":
+        # What is given in the URL stands. Without these, whoever waits for an answer over a line that was cut waits
+        # for two hours, and holds its job or its thread as long.
+        found["OPTIONS"] = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,  # ms
+            **found.get("OPTIONS", {}),
+        }
     return found
 
 

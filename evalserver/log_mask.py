@@ -2,9 +2,6 @@
 
 import logging
 import re
-from typing import Any
-
-from gunicorn.glogging import Logger
 
 KEYS = re.compile(
     r"(/accounts/confirm-email/|/accounts/password/reset/key/|/teams/invitations/)[^/?\s\"']+"
@@ -26,11 +23,3 @@ class MaskKeys(logging.Filter):
         if clean != message:
             record.msg, record.args = clean, ()
         return True
-
-
-class AccessLog(Logger):
-    """gunicorn's log of requests (--logger-class)."""
-
-    def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
-        found = super().atoms(resp, req, environ, request_time)
-        return {name: masked(value) if isinstance(value, str) else value for name, value in found.items()}

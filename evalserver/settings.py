@@ -72,7 +72,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "evalserver.urls"
-WSGI_APPLICATION = "evalserver.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -117,7 +116,15 @@ UPLOAD_DIR = env_path("UPLOAD_DIR", MEDIA_ROOT / "resumable")
 UPLOAD_QUOTA_BYTES = env_int("UPLOAD_QUOTA_GB", 64, minimum=1) * 2**30
 UPLOAD_MAX_OPEN = env_int("UPLOAD_MAX_OPEN", 20, minimum=1)
 UPLOAD_EXPIRE_HOURS = env_int("UPLOAD_EXPIRE_HOURS", 7 * 24, minimum=1)
+# Stored files that no row names go when nothing in them has changed for so long.
+LEFTOVER_DAYS = env_int("LEFTOVER_DAYS", 7, minimum=1)
 UPLOAD_STALL_SECONDS = env_int("UPLOAD_STALL_SECONDS", 30, minimum=1)
+# Slow clients: a request's head in so many seconds, each so many seconds of waiting for a body with the least speed.
+HEADER_SECONDS = env_int("HEADER_SECONDS", 10, minimum=1)
+BODY_SECONDS = env_int("BODY_SECONDS", 20, minimum=1)
+LEAST_BYTES_PER_SECOND = env_int("LEAST_BYTES_PER_SECOND", 500)
+CONNECTIONS_PER_ADDRESS = env_int("CONNECTIONS_PER_ADDRESS", 100, minimum=1)
+WEB_THREADS = env_int("WEB_THREADS", 8, minimum=2)
 API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 
 STORAGES = {
@@ -207,6 +214,8 @@ TIME_ZONE = "UTC"
 LEASE_SECONDS = env_int("LEASE_SECONDS", 60, minimum=1)
 RECONCILE_SECONDS = env_int("RECONCILE_SECONDS", 30, minimum=1)
 MAX_ATTEMPTS = 3
+# A worker that vanished was perhaps killed by its job, perhaps by something else: it counts less than an error.
+MAX_LOST_WORKERS = 5
 RETRY_DELAY_SECONDS = env_int("RETRY_DELAY_SECONDS", 10)
 MAX_RUN_SECONDS = env_int("MAX_RUN_HOURS", 12, minimum=1) * 3600
 SKELETONIZE_PROCESSES = env_int("SKELETONIZE_PROCESSES", 1, minimum=1)
@@ -238,6 +247,7 @@ CELERY_TASK_DEFAULT_QUEUE = "jobs"
 # The reconciler has a queue and a worker of its own: it must run while every other worker is busy.
 CELERY_TASK_ROUTES = {
     "evalserver.submissions.tasks.requeue_stale_task": {"queue": "control"},
+    "evalserver.submissions.tasks.remove_leftovers_task": {"queue": "control"},
     "evalserver.submissions.tasks.mail_result_task": {"queue": "control"},
     "evalserver.accounts.tasks.send_mail_task": {"queue": "control"},
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
@@ -251,6 +261,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "evalserver.submissions.tasks.requeue_stale_task",
         "schedule": RECONCILE_SECONDS,
         "options": {"expires": RECONCILE_SECONDS},
+    },
+    "remove-leftovers": {
+        "task": "evalserver.submissions.tasks.remove_leftovers_task",
+        "schedule": timedelta(hours=6),
     },
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

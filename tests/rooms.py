@@ -4,14 +4,14 @@
 ORDER = {
     "axonem_eval": """errors <
         spec file_kinds processes progress extras sizes union_find <
-        files <
+        files submission_rule <
         volumes <
         sampling skeletons <
         skeletonize diagnosis scoring <
         report viewer sandbox client <
         cli synthetic""",
-    "evalserver": """env cache log_mask csv_text <
-        embedded <
+    "evalserver": """env cache log_mask csv_text unavailable <
+        front embedded <
         jobs <
         site <
         accounts <

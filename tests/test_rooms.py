@@ -34,12 +34,16 @@ FACES = {
     "axonem_eval.viewer",
     "axonem_eval.volumes",
     "evalserver.embedded",
+    "evalserver.front",
     "evalserver.jobs",
     "evalserver.site",
 }
 # Modules that put the whole together: they import from any room, and no room imports them.
 ABOVE = {
     "evalserver.apps",
+    "evalserver.asgi",
+    "evalserver.backup",
+    "evalserver.backup_database",
     "evalserver.celery",
     "evalserver.checks",
     "evalserver.embedded.demo",
@@ -51,7 +55,6 @@ ABOVE = {
     "evalserver.submissions.apps",
     "evalserver.submissions.tasks",
     "evalserver.urls",
-    "evalserver.wsgi",
 }
 
 # What breaks a rule today.
@@ -91,6 +94,7 @@ SHOWN = {
     "evalserver.submissions.evaluation": {
         "comparison",
         "diagnosis",
+        "leftovers",
         "notifications",
         "rescore",
         "scoring",
@@ -106,6 +110,7 @@ SHOWN = {
     },
     "evalserver.uploads": {
         "models",
+        "receiving",
         "selectors",
         "services",
         "store",

@@ -20,6 +20,7 @@ from axonem_eval.scoring.bootstrap import (
 )
 from axonem_eval.scoring.compare import compare_samples
 from axonem_eval.scoring.dense import MAX_PAIRS, DenseScores, OverlapCounter, OverlapTable, dense_scores, truth_table
+from axonem_eval.scoring.dense_bootstrap import DenseBootstrap, dense_bootstrap
 from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
 from axonem_eval.scoring.expression import Expression
 from axonem_eval.scoring.figures import FIGURES, Figure
@@ -52,6 +53,7 @@ __all__ = [
     "METRIC_VERSION",
     "VARIANTS",
     "AxonTable",
+    "DenseBootstrap",
     "DenseRule",
     "DenseScores",
     "ErlReport",
@@ -69,6 +71,7 @@ __all__ = [
     "axon_table",
     "compare_samples",
     "cut_to_region",
+    "dense_bootstrap",
     "dense_only",
     "dense_scores",
     "erl_fixed_nm",

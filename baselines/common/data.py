@@ -16,10 +16,12 @@ from scipy import ndimage
 from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.spec import format_triple
 from axonem_eval.synthetic import Tissue, make_tissue
-from axonem_eval.volumes import LabelVolume, open_labels, split_dataset
+from axonem_eval.volumes import open_labels, split_dataset
+from baselines.common.coarser import coarser_labels, coarser_mask, downsampled
 from baselines.common.config import ExperimentConfig
 from baselines.common.config_data import VolumeConfig
 from baselines.common.config_types import FloatTriple, Triple
+from baselines.common.stored_raw import StoredRaw
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _complaints(volume: Volume, need_labels: bool) -> list[Complaint]:
 
 
 def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Volume:
-    """Crop to the asked range and erode the labels' boundaries."""
+    """Crop to the asked range, make it coarser, and erode the labels' boundaries."""
     if volume.labels is not None and volume.labels.shape != volume.raw.shape:
         return volume
     box = tuple(slice(*(r or (0, n))) for r, n in zip((spec.z, spec.y, spec.x), volume.raw.shape, strict=True))
@@ -101,29 +103,38 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
                 "bad_range",
                 f"{volume.name}: {'zyx'[axis]} = [{part.start}, {part.stop}] lies outside the volume's 0 to {size}",
             )
+        if part.stop - part.start < spec.coarser[axis]:
+            raise InputError.of(
+                "bad_range",
+                f"{volume.name}: {part.stop - part.start} voxels along {'zyx'[axis]}; coarser {spec.coarser} needs at "
+                "least as many",
+            )
     labels = None if volume.labels is None else np.ascontiguousarray(volume.labels[box])
-    if labels is not None and spec.scored_z:
-        first, end = (z - box[0].start for z in spec.scored_z)
-        if not 0 <= first < end <= len(labels):
-            raise InputError.of("bad_range", f"{volume.name}: scored_z {list(spec.scored_z)} lies outside its sections")
-        labels[:first] = labels[end:] = 0
+    if labels is not None:
+        _leave_scored(labels, spec, box, volume.name)
+        labels = coarser_labels(labels, spec.coarser)
     if labels is not None and spec.erode:
         axes = (0, 1, 2) if config.isotropic else (1, 2)
         labels = erode_labels(labels, spec.erode, axes, spare_thin=spec.erode_spare_thin)
-    mask = None if volume.mask is None else np.ascontiguousarray(volume.mask[box])
-    return Volume(volume.name, np.ascontiguousarray(volume.raw[box]), labels, mask, config.voxel_size_of(spec))
+    mask = None if volume.mask is None else coarser_mask(volume.mask[box], spec.coarser)
+    raw = np.ascontiguousarray(volume.raw[box])
+    if spec.coarser != (1, 1, 1):
+        raw = downsampled(raw, spec.coarser)
+    return Volume(volume.name, raw, labels, mask, config.voxel_size_of(spec))
 
 
-class StoredRaw:
-    """Grey values read box by box from a file, for volumes larger than memory; ``origin`` is where the crop begins."""
-
-    def __init__(self, volume: LabelVolume, origin: Triple, shape: Triple) -> None:
-        self.volume, self.origin, self.shape = volume, origin, shape
-
-    def __getitem__(self, box: tuple[slice, slice, slice]) -> NDArray[np.uint8]:
-        ends = [min(s.stop, n) for s, n in zip(box, self.shape, strict=True)]
-        z, y, x = (slice(s.start + o, e + o) for s, o, e in zip(box, self.origin, ends, strict=True))
-        return self.volume.read((z, y, x))
+def _leave_scored(labels: NDArray[np.uint32], spec: VolumeConfig, box: tuple[slice, ...], name: str) -> None:
+    """Set to 0, in place, the labels around what is scored. Raises InputError where that is outside the volume."""
+    for axis, scored in ((0, spec.scored_z), (2, spec.scored_x)):
+        if scored is None:
+            continue
+        first, end = (place - box[axis].start for place in scored)
+        if not 0 <= first < end <= labels.shape[axis]:
+            raise InputError.of(
+                "bad_range", f"{name}: scored_{'zyx'[axis]} {list(scored)} lies outside what {'zyx'[axis]} leaves"
+            )
+        along = np.moveaxis(labels, axis, 0)
+        along[:first] = along[end:] = 0
 
 
 def open_raw(config: ExperimentConfig, spec: VolumeConfig) -> tuple[StoredRaw | NDArray[np.uint8], str]:
@@ -141,10 +152,12 @@ def open_raw(config: ExperimentConfig, spec: VolumeConfig) -> tuple[StoredRaw | 
     whole = volume.shape_zyx
     spans = [span or (0, n) for span, n in zip((spec.z, spec.y, spec.x), whole, strict=True)]
     origin = (spans[0][0], spans[1][0], spans[2][0])
-    z, y, x = (min(end, n) - first for (first, end), n in zip(spans, whole, strict=True))
+    z, y, x = ((min(end, n) - first) // f for (first, end), n, f in zip(spans, whole, spec.coarser, strict=True))
     file, _ = split_dataset(path)
     status = file.stat()
-    return StoredRaw(volume, origin, (z, y, x)), f"{spec.raw} {status.st_size} bytes, changed {status.st_mtime_ns}"
+    return StoredRaw(
+        volume, origin, (z, y, x), spec.coarser
+    ), f"{spec.raw} {status.st_size} bytes, changed {status.st_mtime_ns}"
 
 
 def checksum(array: NDArray[Any]) -> str:
@@ -228,13 +241,23 @@ def _load_pair(config: ExperimentConfig, spec: VolumeConfig) -> list[Volume]:
             complaints.extend(error.complaints)
             return None
 
-    raw, labels, mask = read(spec.raw), read(spec.labels), read(spec.mask)
+    raw, labels, mask, ignore = (read(path) for path in (spec.raw, spec.labels, spec.mask, spec.ignore))
     name = spec.name or Path(spec.raw).stem
     if not spec.raw:
         complaints.append(Complaint("no_raw", f"{name or 'a volume'}: kind pair needs raw = a file of grey values"))
     raise_all(complaints)
     assert raw is not None
-    return [_pair(name, raw, labels, mask, spec.raw_offset)]
+    shape = raw.shape if labels is None else labels.shape
+    holds = None
+    for key, found in (("mask", mask), ("ignore", None if ignore is None else ignore == 0)):
+        if found is not None and found.shape != shape:
+            raise InputError.of(
+                "shape_mismatch",
+                f"{name}: {key} has shape {format_triple(found.shape)}, expected {format_triple(shape)} (z,y,x)",
+            )
+        if found is not None:
+            holds = found != 0 if holds is None else holds & (found != 0)
+    return [_pair(name, raw, labels, holds, spec.raw_offset)]
 
 
 def _pair(

@@ -92,21 +92,6 @@ def consensus(first: NDArray[Any], second: NDArray[Any], min_voxels: int) -> Ids
     return consensus_ids([(first, second)], min_voxels).apply(first, second)
 
 
-def downsampled(image: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
-    """The mean grey value of each box of ``factor_zyx`` voxels, of the image's dtype; boxes at the end are cut off.
-
-    For a second segmentation at another resolution.
-    """
-    z, y, x = (n // f for n, f in zip(image.shape, factor_zyx, strict=True))
-    if min(z, y, x) < 1:
-        raise ValueError(f"an image of shape {image.shape} has no box of {factor_zyx} voxels (z,y,x)")
-    fz, fy, fx = factor_zyx
-    boxes = image[: z * fz, : y * fy, : x * fx].reshape(z, fz, y, fy, x, fx)
-    mean = boxes.mean(axis=(1, 3, 5), dtype=np.float64)
-    found: NDArray[Any] = (np.rint(mean) if image.dtype.kind in "iu" else mean).astype(image.dtype)
-    return found
-
-
 def read_upsampled(labels: Labels, factor_zyx: Triple, box: Box) -> NDArray[Any]:
     """Ids of a segmentation of the ``downsampled`` image in a box of the image; what it does not cover is 0."""
     low = [part.start // factor for part, factor in zip(box, factor_zyx, strict=True)]

@@ -24,11 +24,12 @@ from tqdm import tqdm
 from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
 from baselines.common.blockwise import Block, Ledger, Triple, blocks, fitted, write_npz
+from baselines.common.coarser import downsampled
 from baselines.common.config_data import DataConfig, VolumeConfig
 from baselines.common.data import open_raw
 from baselines.common.device import use_threads
 from baselines.ffn.agglomerate import ScoreTable, asking, merged_ids, read_scores, smaller_voxels
-from baselines.ffn.consensus import Labels, consensus_ids, downsampled, read_upsampled
+from baselines.ffn.consensus import Labels, consensus_ids, read_upsampled
 from baselines.ffn.decision_points import DecisionPoints, decision_points, joined_points
 from baselines.ffn.evaluator import Evaluator, run_together
 from baselines.ffn.fill import CHUNK, flood_options, normalised

@@ -9,6 +9,9 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+# Who deleted the account keeps a row without a name, and an address of this domain (RFC 2606).
+DELETED_DOMAIN = "invalid.invalid"
+
 
 class UserManager(BaseUserManager["User"]):
     """Users are known by their e-mail address; there is no user name."""

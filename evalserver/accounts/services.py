@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from evalserver.accounts.models import ApiToken, Membership, Team, User
+from evalserver.accounts.models import DELETED_DOMAIN, ApiToken, Membership, Team, User
 from evalserver.accounts.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = ["authenticate_token", "create_token", "revoke_token", "sign_up"]
@@ -76,7 +76,7 @@ def delete_account(user: User) -> None:
     for personal in (ApiToken, EmailAddress, Authenticator, SocialAccount):
         personal.objects.filter(user=user).delete()
     user.name, user.affiliation = "Deleted user", ""
-    user.email = f"deleted-{user.pk}@invalid.invalid"
+    user.email = f"deleted-{user.pk}@{DELETED_DOMAIN}"
     user.is_active = user.is_staff = user.is_superuser = user.mail_when_done = False
     user.set_unusable_password()
     user.save()

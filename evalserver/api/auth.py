@@ -14,6 +14,7 @@ from ninja.throttling import BaseThrottle
 
 from evalserver.accounts.models import User
 from evalserver.api.problems import READ, SUBMIT, check_csrf, token_user
+from evalserver.front import address_of
 
 PUBLIC_SECURITY: dict[str, Any] = {"security": [{}, {"Token": []}, {"Session": []}]}
 
@@ -67,7 +68,7 @@ class RequestRate(BaseThrottle):
 
     def allow_request(self, request: HttpRequest) -> bool:
         user = request.user
-        who = f"user-{user.pk}" if user.is_authenticated else f"address-{address_of(request)}"
+        who = f"user-{user.pk}" if user.is_authenticated else f"address-{address_of(request.META)}"
         key = f"api-rate-{who}-{int(time.time() // 60)}"
         try:
             cache.add(key, 0, timeout=120)
@@ -78,12 +79,6 @@ class RequestRate(BaseThrottle):
 
     def wait(self) -> float:
         return 60 - time.time() % 60
-
-
-def address_of(request: HttpRequest) -> str:
-    """The caller's address; what a client claims about itself counts only behind a proxy that we trust."""
-    forwarded = request.headers.get("X-Forwarded-For", "") if settings.TRUST_PROXY else ""
-    return forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", "")
 
 
 rate = RequestRate(settings.API_REQUESTS_PER_MINUTE)

@@ -175,7 +175,10 @@ def _published_out(row: PublishedRow, volumes: list[str]) -> PublishedRowOut:
 def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[VolumeScoreOut]:
     return [
         VolumeScoreOut(
-            volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl, figures=dict(score.figures)
+            volume=slug,
+            erl_nm=score.erl_nm,
+            normalized_erl=score.normalized_erl,
+            figures={name: value for name, value in score.figures if value is not None},
         )
         for slug, score in zip(volumes, scores, strict=True)
         if not score.is_empty

@@ -200,7 +200,8 @@ def _visible(request: HttpRequest, code: str) -> Submission:
 
 
 def _is_ours(request: HttpRequest, submission: Submission) -> bool:
-    return selectors.may_read_all(request.user) or selectors.may_manage(request.user, submission)
+    reads = selectors.may_read_of(request.user, submission.phase.benchmark_id)
+    return reads or selectors.may_manage(request.user, submission)
 
 
 def _managed(request: HttpRequest, code: str) -> Submission:

@@ -1,6 +1,6 @@
 """The tus 1.0 protocol: core, creation, creation-with-upload, checksum, expiration and termination.
 
-https://tus.io/protocols/resumable-upload. These are plain Django views, because a PATCH's body is read piece by
+https://tus.io/protocols/resumable-upload. These are plain Django views, because a PATCH's body is taken piece by
 piece and never held whole.
 """
 
@@ -9,7 +9,7 @@ import binascii
 import errno
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,10 +21,12 @@ from django.views.decorators.csrf import csrf_exempt
 from evalserver.accounts.models import Team, User
 from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
+from evalserver.front import BODY_COMES_LATER, TakesBody
 from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
 from evalserver.uploads import services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
+from evalserver.uploads.receiving import Checksum, Receiving
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
@@ -52,9 +54,18 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
     if method == "POST":
         # For clients behind proxies that let only GET and POST through.
         method = request.headers.get("X-HTTP-Method-Override", method).upper()
-    try:
+
+    def handle() -> HttpResponse:
         _check_request(request, method, handlers)
-        response = handlers[method](request, **path)
+        return handlers[method](request, **path)
+
+    return _answered(handle)
+
+
+def _answered(work: Callable[[], HttpResponse]) -> HttpResponse:
+    """What the work answers, or the answer to what it raises."""
+    try:
+        response = work()
     except Problem as problem:
         response = problem.response()
     except services.UploadRefused as refusal:
@@ -67,12 +78,12 @@ def _answer(request: HttpRequest, handlers: dict[str, Handler], **path: str) -> 
         response = Problem(410, "gone", "The upload no longer exists. Begin a new one.").response()
     except Http404:
         response = Problem(404, "not_found", "There is no such benchmark or phase.").response()
+    except store.CutOff:
+        response = Problem(400, "cut_off", "The request ended early. Ask for the offset to continue.").response()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         response = Problem(507, "disk_full", "This server's disk is full. What has arrived is kept.").response()
-    except store.CutOff:
-        response = Problem(400, "cut_off", "The request ended early. Ask for the offset to continue.").response()
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -140,18 +151,13 @@ def _create(request: HttpRequest) -> HttpResponse:
         benchmark_slug=metadata.get("benchmark", ""),
         volume_slug=metadata.get("volume", ""),
     )
-    response = HttpResponse(status=201, headers={"Location": reverse("tus_upload", args=[upload.code])})
     if has_body:
-        try:
-            offset = services.append(upload, offset=0, source=_source(request), length=length, checksum=checksum)
-        except services.UploadRefused:
-            # Nobody was told its address.
-            services.remove_upload(upload)
-            raise
-        except store.CutOff:
-            # It exists, and the client that is gone may ask for it later.
-            offset = upload.offset
-        response.headers["Upload-Offset"] = str(offset)
+        return _taken(request, _CreatingBody(Receiving(upload, offset=0, length=length, checksum=checksum)))
+    return _created(upload)
+
+
+def _created(upload: Upload) -> HttpResponse:
+    response = HttpResponse(status=201, headers={"Location": reverse("tus_upload", args=[upload.code])})
     _say_expiry(response, upload)
     return response
 
@@ -171,16 +177,65 @@ def _patch(request: HttpRequest, code: str) -> HttpResponse:
     upload = _own_upload(request, code)
     if request.content_type != BODY_TYPE:
         raise Problem(415, "wrong_content_type", f"Send the bytes as Content-Type: {BODY_TYPE}.")
-    offset = services.append(
+    receiving = Receiving(
         upload,
         offset=_number(request, "Upload-Offset"),
-        source=_source(request),
         length=_body_length(request),
         checksum=_checksum(request),
     )
-    response = HttpResponse(status=204, headers={"Upload-Offset": str(offset)})
-    _say_expiry(response, upload)
-    return response
+    return _taken(request, _PatchBody(receiving))
+
+
+class _PatchBody(TakesBody):
+    """Bytes for an upload: the answer says how far it has come."""
+
+    def __init__(self, receiving: Receiving) -> None:
+        super().__init__(status=204)
+        self.receiving = receiving
+
+    def take(self, piece: bytes) -> HttpResponse | None:
+        try:
+            self.receiving.write(piece)
+        except (services.UploadRefused, OSError) as error:
+            return _answered(partial(self._end, refusal=error))
+        return None
+
+    def finish(self, *, complete: bool) -> HttpResponse:
+        return _answered(partial(self._end, complete=complete))
+
+    def _end(self, *, complete: bool = False, refusal: Exception | None = None) -> HttpResponse:
+        try:
+            offset = self.receiving.end(complete=complete)
+        except store.CutOff:
+            if refusal is not None:
+                raise refusal from None
+            raise
+        response = HttpResponse(status=204, headers={"Upload-Offset": str(offset)})
+        _say_expiry(response, self.receiving.upload)
+        return response
+
+
+class _CreatingBody(_PatchBody):
+    """The first bytes, sent with the request that makes the upload."""
+
+    def _end(self, *, complete: bool = False, refusal: Exception | None = None) -> HttpResponse:
+        upload = self.receiving.upload
+        try:
+            super()._end(complete=complete, refusal=refusal)
+        except services.UploadRefused:
+            # Nobody was told its address.
+            services.remove_upload(upload)
+            raise
+        except store.CutOff:
+            pass  # it exists, and the client that is gone may ask for it later
+        response = _created(upload)
+        response.headers["Upload-Offset"] = str(upload.offset)
+        return response
+
+
+def _taken(request: HttpRequest, body: TakesBody) -> HttpResponse:
+    """The body's reader where the server hands the body over piece by piece, else the answer."""
+    return body if BODY_COMES_LATER in request.META else body.read_all(request)
 
 
 def _delete(request: HttpRequest, code: str) -> HttpResponse:
@@ -243,7 +298,7 @@ def _number(request: HttpRequest, header: str) -> int:
     return int(raw)
 
 
-def _checksum(request: HttpRequest) -> services.Checksum | None:
+def _checksum(request: HttpRequest) -> Checksum | None:
     raw = request.headers.get("Upload-Checksum")
     if raw is None:
         return None
@@ -256,29 +311,16 @@ def _checksum(request: HttpRequest) -> services.Checksum | None:
         digest = b""
     if len(digest) != services.CHECKSUMS[algorithm]().digest_size:
         raise Problem(400, "bad_header", "Upload-Checksum is `algorithm base64-of-the-digest`.")
-    return services.Checksum(algorithm, digest)
-
-
-def _is_chunked(request: HttpRequest) -> bool:
-    return "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
+    return Checksum(algorithm, digest)
 
 
 def _body_length(request: HttpRequest) -> int | None:
     """Bytes of the body; None if it is sent in chunks, so that only its end shows the size."""
-    if _is_chunked(request):
-        if not request.META.get("wsgi.input_terminated"):
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        if BODY_COMES_LATER not in request.META:
             raise Problem(411, "length_required", "Send Content-Length.")
         return None
     return int(request.META.get("CONTENT_LENGTH") or 0)
-
-
-def _source(request: HttpRequest) -> Any:
-    """The body as a stream. A client that sends nothing for too long loses its server thread."""
-    connection = request.META.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(settings.UPLOAD_STALL_SECONDS)
-    # Django limits its own stream to Content-Length, which a chunked body does not have.
-    return request.META["wsgi.input"] if _is_chunked(request) else request
 
 
 def _say_expiry(response: HttpResponse, upload: Upload) -> None:

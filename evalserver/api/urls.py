@@ -11,7 +11,7 @@ from evalserver.api import account, benchmarks, comparisons, submissions
 from evalserver.api.auth import rate
 from evalserver.api.problems import Problem
 from evalserver.jobs import new_incident_id
-from evalserver.site import unavailable
+from evalserver.unavailable import unavailable
 
 logger = logging.getLogger("evalserver.api")
 

@@ -46,6 +46,10 @@ class VolumeInline(admin.StackedInline):
             "Scoring",
             {"fields": [("tolerance_nodes", "min_length_um", "target_voxel_nm"), "ground_truth_public"]},
         ),
+        (
+            "Ground truth and submitted file",
+            {"fields": [("ends_inside_voxels", "axon_ids"), "submission"]},
+        ),
     ]
 
 
@@ -196,7 +200,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
     list_select_related = ["volume"]
     actions = ["retry"]
     add_fields = [
-        *["volume", "source_kind", "source_file", "dataset", "no_merge_mask", "dense_labels", "dense_dataset"],
+        *["volume", "source_kind", "source_file", "dataset", ("unit", "axes"), "no_merge_mask"],
+        *["dense_labels", "dense_dataset"],
     ]
     shown_fields = [
         "volume",
@@ -213,6 +218,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
         "source_name",
         "source_sha256",
         "dataset",
+        "unit",
+        "axes",
         "has_mask",
         "dense_checksum",
         "dense_figures",
@@ -249,6 +256,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
             source_kind=data["source_kind"],
             source_file=data["source_file"],
             dataset=data["dataset"],
+            unit=data["unit"],
+            axes=data["axes"],
             no_merge_mask=data["no_merge_mask"],
             dense_labels=data["dense_labels"],
             dense_dataset=data["dense_dataset"],

@@ -73,7 +73,7 @@ class VolumeForm(AddedOnPurpose):
         fields = [
             *["name", "slug", "tissue", "position", "shape_z", "shape_y", "shape_x"],
             *["voxel_z_nm", "voxel_y_nm", "voxel_x_nm", "tolerance_nodes", "min_length_um", "target_voxel_nm"],
-            "ground_truth_public",
+            *["ends_inside_voxels", "axon_ids", "ground_truth_public", "submission"],
         ]
 
     def clean_tolerance_nodes(self) -> int:
@@ -125,14 +125,17 @@ class GroundTruthForm(forms.ModelForm):
 
     class Meta:
         model = GroundTruth
-        fields = ["source_kind", "source_file", "dataset", "no_merge_mask", "dense_labels", "dense_dataset"]
+        fields = [
+            *["source_kind", "source_file", "dataset", "unit", "axes", "no_merge_mask"],
+            *["dense_labels", "dense_dataset"],
+        ]
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         file, kind = data.get("source_file"), data.get("source_kind")
         if file and kind:
-            is_bundle = file.name.endswith(".npz")
-            if is_bundle != (kind == GroundTruth.Source.BUNDLE):
+            is_npz = file.name.endswith(".npz")
+            if kind != GroundTruth.Source.SKELETONS and is_npz != (kind == GroundTruth.Source.BUNDLE):
                 raise ValidationError(
                     {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
                 )

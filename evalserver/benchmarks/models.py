@@ -1,15 +1,19 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
 from dataclasses import replace
+from pathlib import Path
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
+from axonem_eval.errors import InputError
 from axonem_eval.scoring import AXONEM, VARIANTS, Expression, HeadlineRule, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import SubmissionRule
 from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
@@ -18,6 +22,7 @@ from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
 from evalserver.uploads import label_suffix
 
@@ -99,6 +104,11 @@ class Benchmark(models.Model):
         return (begun or phases)[-1] if phases else None
 
 
+def is_list_of_ids(stated: object) -> bool:
+    """Whether it is a list of labels: whole numbers from 1 to 2^64 - 1."""
+    return isinstance(stated, list) and all(type(i) is int and 0 < i < 2**64 for i in stated)
+
+
 class Volume(models.Model):
     """One image volume: what a segmentation of it must look like, and how it is scored."""
 
@@ -122,6 +132,21 @@ class Volume(models.Model):
     )
     target_voxel_nm = models.FloatField(
         "skeletonized at (nm)", default=30.0, help_text="Labels are downsampled to about this voxel size"
+    )
+    ends_inside_voxels = models.PositiveSmallIntegerField(
+        "ends moved inside by (voxels)",
+        default=0,
+        help_text="Of skeletons made from labels: branches end so many voxels inside; 0 leaves them at the surface",
+    )
+    axon_ids = models.JSONField(
+        "ids of axons", default=list, blank=True, help_text="Labels that become skeletons, as a list; empty: all"
+    )
+    submission = models.JSONField(
+        "submitted file",
+        default=dict,
+        blank=True,
+        help_text="Where a submission differs from the image: factor_zyx, region_nm_zyx, axes, dataset, file_name, "
+        "zipped, node_tables (docs: organisers). Ground truth is registered again after its grid has changed",
     )
     ground_truth_public = models.BooleanField(
         default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
@@ -154,7 +179,31 @@ class Volume(models.Model):
 
     @property
     def spec(self) -> VolumeSpec:
+        """The image."""
         return VolumeSpec(self.shape_zyx, self.voxel_size_nm_zyx)
+
+    @property
+    def rule(self) -> SubmissionRule:
+        """What a submission must be. Raises InputError where `submission` does not fit the image."""
+        rule = SubmissionRule.parse(self.spec, self.submission)
+        if rule.node_tables and not self.ground_truth_public:
+            raise InputError.of(
+                "hidden_nodes",
+                f"{self.name}: node_tables needs nodes that everybody knows, and the ground truth is hidden; leave it "
+                "out, or set ground_truth_public",
+            )
+        return rule
+
+    def clean(self) -> None:
+        """Raises ValidationError where the file rule does not fit the volume, or an id of an axon is no id."""
+        if None in (*self.shape_zyx, *self.voxel_size_nm_zyx):
+            return  # a form that lacks them complains of these alone
+        try:
+            _ = self.rule
+        except InputError as error:
+            raise ValidationError({"submission": str(error)}) from None
+        if not is_list_of_ids(self.axon_ids):
+            raise ValidationError({"axon_ids": "Expected a list of ids, such as [3, 4, 42]."})
 
 
 class Phase(models.Model):
@@ -243,10 +292,15 @@ class Participation(models.Model):
         return f"{self.team} in {self.benchmark}: {self.status}"
 
 
+# Of files of skeletons and bundles; a reader goes by the content where it can.
+SKELETON_SUFFIXES = (".npz", ".p", ".pkl", ".pickle", ".swc")
+
+
 def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
     """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
     volume = ground_truth.volume
-    suffix = ".npz" if filename.endswith(".npz") else label_suffix(filename)
+    own = Path(filename).suffix.lower()
+    suffix = own if own in SKELETON_SUFFIXES else label_suffix(filename)
     return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
 
 
@@ -267,6 +321,16 @@ class GroundTruth(Job):
         LABELS = "labels", "label volume, skeletonized by a worker"
         BUNDLE = "bundle", "skeleton bundle (.npz)"
         DENSE = "dense", "dense label volume, scored voxel by voxel, without skeletons"
+        SKELETONS = "skeletons", "skeletons of another program or benchmark"
+
+    class Unit(models.TextChoices):
+        NM = "nm", "nm"
+        UM = "um", "um"
+        VOXEL = "voxel", "voxels of the image"
+
+    class Axes(models.TextChoices):
+        ZYX = "zyx", "z, y, x"
+        XYZ = "xyz", "x, y, z"
 
     volume = models.ForeignKey(Volume, on_delete=models.PROTECT, related_name="ground_truths")
     version = models.PositiveSmallIntegerField(editable=False)
@@ -276,6 +340,16 @@ class GroundTruth(Job):
     source_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     dataset = models.CharField(
         max_length=200, blank=True, help_text="Dataset inside the file; empty when it holds a single label volume"
+    )
+    unit = models.CharField(
+        max_length=5, choices=Unit, default=Unit.NM, help_text="Of coordinates, where a file of skeletons states none"
+    )
+    axes = models.CharField(
+        "order of axes",
+        max_length=3,
+        choices=Axes,
+        default=Axes.ZYX,
+        help_text="Of labels and coordinates, where the file states none",
     )
     no_merge_mask = models.FileField(
         upload_to=ground_truth_path,

@@ -1,22 +1,24 @@
 """Mail about requests to take part: to the organisers when a team asks, to the team when they answer."""
 
+from django.db.models import Q
 from django.urls import reverse
 
 from evalserver.accounts.models import User
 from evalserver.accounts.tasks import queue_mail
-from evalserver.benchmarks.models import Participation
+from evalserver.benchmarks.models import Benchmark, Participation
+from evalserver.benchmarks.roles import may
 from evalserver.site import site_url
 
 
-def organisers() -> list[User]:
-    """Who may answer a request."""
-    users = User.objects.filter(is_active=True, is_staff=True)
-    return [user for user in users if user.has_perm("benchmarks.change_participation")]
+def organisers(benchmark: Benchmark) -> list[User]:
+    """Who may answer a request to take part in it."""
+    users = User.objects.filter(Q(is_staff=True) | Q(benchmark_roles__benchmark=benchmark), is_active=True).distinct()
+    return [user for user in users if may(user, benchmark.pk, "benchmarks.change_participation")]
 
 
 def tell_organisers(participation: Participation) -> None:
     """A team has asked."""
-    for user in organisers():
+    for user in organisers(participation.benchmark):
         queue_mail(
             "benchmarks/mail/request",
             to=user.email,

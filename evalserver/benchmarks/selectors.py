@@ -14,6 +14,7 @@ from django.utils import timezone
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures, hidden_complaint
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.roles import sees_hidden
 
 KINDS_IN_WORDS = {"skeletons": "skeletons", "dense": "dense labels"}
 
@@ -21,7 +22,7 @@ KINDS_IN_WORDS = {"skeletons": "skeletons", "dense": "dense labels"}
 def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
     """A benchmark that everybody may see, or any for an organiser."""
     benchmark = get_object_or_404(Benchmark.objects.prefetch_related("phases"), slug=slug)
-    if not benchmark.is_visible and not request.user.is_staff:
+    if not benchmark.is_visible and not sees_hidden(request.user, benchmark.pk):
         raise Http404
     return benchmark
 

@@ -38,18 +38,18 @@ def register_ground_truth(
     volume: Volume,
     source_file: "File[bytes]",
     source_kind: str,
-    dataset: str = "",
     no_merge_mask: "File[bytes] | None" = None,
     dense_labels: "File[bytes] | None" = None,
-    dense_dataset: str = "",
     created_by: User | None = None,
+    **stated: str,
 ) -> GroundTruth:
-    """Store an organiser's labels or bundle as the volume's next version; a worker reads them.
+    """Store an organiser's labels, skeletons or bundle as the volume's next version; a worker registers it.
 
     dense_labels : also scored voxel by voxel; not with the kind DENSE, whose source file is that already.
+    stated : dataset and dense_dataset; unit and axes of what the file holds, where it does not state them itself.
     Raises InputError where the benchmark ranks by a kind of ground truth that this version would not have.
     """
-    require_kinds(volume, source_kind, dense_labels is not None)
+    require_kinds(volume, source_kind, bool(dense_labels))
     last = GroundTruth.objects.filter(volume=volume).aggregate(last=Max("version"))["last"] or 0
     ground_truth = GroundTruth(
         volume=volume,
@@ -57,8 +57,7 @@ def register_ground_truth(
         source_kind=source_kind,
         source_name=display_name(source_file.name or ""),
         source_sha256=file_sha256(source_file),
-        dataset=dataset,
-        dense_dataset=dense_dataset,
+        **stated,
         created_by=created_by,
         stage="Waiting for a worker",
     )
@@ -149,16 +148,7 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
     volumes: dict[str, Volume] = {}
     for position, row in enumerate(definition["volumes"]):
-        row = dict(row)
-        (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
-        row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
-        slug = row.pop("slug")
-        if not benchmark.volumes.filter(slug=slug).exists():
-            row.setdefault("tolerance_nodes", benchmark.variant.tolerance_nodes)
-        _require_unfrozen(benchmark, slug, row)
-        volumes[slug], _ = Volume.objects.update_or_create(
-            benchmark=benchmark, slug=slug, defaults={**row, "position": position}
-        )
+        volumes[row["slug"]] = _load_volume(benchmark, position, dict(row))
     for row in definition.get("phases", [{"slug": "test", "name": "Test"}]):
         row = dict(row)
         members = [volumes[slug] for slug in row.pop("volumes", volumes)]
@@ -176,6 +166,21 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
             benchmark=benchmark, title=row["title"], defaults={**row, "position": position}
         )
     return benchmark
+
+
+def _load_volume(benchmark: Benchmark, position: int, row: dict[str, Any]) -> Volume:
+    (z, y, x), (vz, vy, vx) = row.pop("shape_zyx"), row.pop("voxel_size_nm_zyx")
+    row |= {"shape_z": z, "shape_y": y, "shape_x": x, "voxel_z_nm": vz, "voxel_y_nm": vy, "voxel_x_nm": vx}
+    slug = row.pop("slug")
+    if not benchmark.volumes.filter(slug=slug).exists():
+        row.setdefault("tolerance_nodes", benchmark.variant.tolerance_nodes)
+    _require_unfrozen(benchmark, slug, row)
+    volume, _ = Volume.objects.update_or_create(benchmark=benchmark, slug=slug, defaults={**row, "position": position})
+    try:
+        volume.clean()
+    except ValidationError as error:
+        raise InputError.of("bad_volume", f"volume {slug}: {' '.join(error.messages)}") from None
+    return volume
 
 
 # Columns of a benchmark that decide what ranks.

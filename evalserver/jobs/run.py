@@ -9,6 +9,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from evalserver.jobs.broker import LAST_SWEEP_KEY, redis_client, send, waiting_task_ids
@@ -28,6 +29,7 @@ from evalserver.jobs.model import (
     new_incident_id,
 )
 from evalserver.jobs.registry import KINDS
+from evalserver.unavailable import unavailable
 
 logger = logging.getLogger("evalserver.jobs")
 
@@ -63,14 +65,29 @@ def run_job(model: type[Job], pk: int, work: Callable[[Lease], None]) -> None:
                 complaints=rejection.complaints,
             ):
                 KINDS[model].release(pk)
-    except Exception:
+    except Exception as error:
         if lease.lost:
             # Whatever broke while the work was being stopped is nobody's fault.
             _say_dropped(lease)
             return
-        incident_id = new_incident_id()
-        logger.exception("incident %s: %s %s", incident_id, model.__name__, pk)
-        retry_or_fail(model, pk, token=lease.token, incident_id=incident_id)
+        _after_error(lease, error)
+
+
+def _after_error(lease: Lease, error: Exception) -> None:
+    """Send the job again, or fail it. What database, bucket or disk cannot do now is not the job's fault."""
+    passing = unavailable(error)
+    if passing:
+        logger.exception("%s %s is tried again later: %s", lease.model.__name__, lease.pk, passing.message)
+        if change_status(
+            lease.model, lease.pk, sources=[RUNNING], target=WAITING, token=lease.token, attempts=F("attempts") - 1
+        ):
+            send(lease.model._default_manager.get(pk=lease.pk), countdown=settings.RECONCILE_SECONDS)
+        return
+    incident_id = new_incident_id()
+    logger.exception("incident %s: %s %s", incident_id, lease.model.__name__, lease.pk)
+    retry_or_fail(
+        lease.model, lease.pk, token=lease.token, incident_id=incident_id, most_attempts=settings.MAX_ATTEMPTS
+    )
 
 
 def _say_dropped(lease: Lease) -> None:
@@ -96,10 +113,11 @@ def retry_or_fail(
     incident_id: str,
     token: str | None = None,
     condition: models.Q | None = None,
+    most_attempts: int,
 ) -> str | None:
-    """Send a running job again, or fail it after MAX_ATTEMPTS; its new status, or None when it had moved on."""
+    """Send a running job again, or fail it after so many attempts; its new status, or None when it had moved on."""
     condition = condition or models.Q()
-    last = models.Q(attempts__gte=settings.MAX_ATTEMPTS)
+    last = models.Q(attempts__gte=most_attempts)
     with transaction.atomic():
         if change_status(
             model,
@@ -148,7 +166,9 @@ def sweep() -> Sweep:
 def _take_back_stale(model: type[Job], result: Sweep) -> None:
     for pk in list(model._default_manager.filter(is_stale(), status=RUNNING).values_list("pk", flat=True)):
         incident_id = new_incident_id()
-        status = retry_or_fail(model, pk, incident_id=incident_id, condition=is_stale())
+        status = retry_or_fail(
+            model, pk, incident_id=incident_id, condition=is_stale(), most_attempts=settings.MAX_LOST_WORKERS
+        )
         if status == FAILED:
             logger.error("incident %s: the worker of %s %s died too often", incident_id, model.__name__, pk)
             result.failed += 1
@@ -161,7 +181,7 @@ def _send_lost(model: type[Job], queued: set[str], held: set[str], result: Sweep
     now = timezone.now()
     just_sent = timedelta(seconds=min(10, settings.LEASE_SECONDS))
     # A worker that died between taking a task and claiming its row leaves the task "held" for an hour.
-    held_too_long = timedelta(seconds=2 * settings.LEASE_SECONDS + settings.RETRY_DELAY_SECONDS)
+    held_too_long = timedelta(seconds=settings.LEASE_SECONDS + settings.RETRY_DELAY_SECONDS)
     for job in model._default_manager.filter(status=WAITING, queued_at__lt=now - just_sent):
         if job.task_id in queued or (job.task_id in held and now - job.queued_at < held_too_long):
             continue
@@ -188,7 +208,7 @@ def give_back(forgiven: set[str], *, now: bool) -> int:
     for model in KINDS:
         held = model._default_manager.filter(status=RUNNING, lease_token__startswith=HOLDER)
         for pk, token in list(held.values_list("pk", "lease_token")):
-            less = {} if token in forgiven else {"attempts": models.F("attempts") - 1}
+            less = {} if token in forgiven else {"attempts": F("attempts") - 1}
             if less or changes:
                 given += held.filter(pk=pk, lease_token=token).update(**less, **changes)
             forgiven.add(token)

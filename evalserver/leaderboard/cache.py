@@ -3,9 +3,10 @@
 | what | where | key | how old it may be |
 |---|---|---|---|
 | pages of readers without a cookie | `anonymous_cache` | address with its query | half of LEADERBOARD_CACHE_SECONDS |
+| benchmark and phase, for the same readers | `views` | their names in the address | half of LEADERBOARD_CACHE_SECONDS |
 | what all views of a phase share, for the same readers | `views` | phase | half of LEADERBOARD_CACHE_SECONDS |
 | the ranking of a phase | `ranking` | phase, and its `stamp` | always current: the stamp changes with it |
-| rows, and choices of the comparison form | `row_cache` | the values that they show | always current |
+| rows, choices of the comparison form, legend | `row_cache` | the values that they show | always current |
 | plot of the best result over time | `row_cache` | the values that it shows, the hour | an hour |
 
 Who is logged in always gets everything as it is now, so that a team sees what it has just published. A kept page may
@@ -44,6 +45,15 @@ class AnonymousCache(Generic[T]):
         if known and time.monotonic() - known[0] < settings.LEADERBOARD_CACHE_SECONDS / 2:
             return known[1]
         return None
+
+    def get_or_make(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The kept value, or else a new one."""
+        now = time.monotonic()
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.keep(key, value, now)
+        return value
 
     def keep(self, key: Hashable, value: T, made_at: float) -> None:
         """made_at : time.monotonic() before the value was made, which may take long."""

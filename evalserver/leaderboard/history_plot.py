@@ -51,8 +51,7 @@ def history_plot(
             if ys:
                 xs, ys = [*xs, x], [*ys, ys[-1]]
             xs, ys = [*xs, x], [*ys, value]
-        for at, value in dots:
-            content += tag("circle", cx=frame.x(at - first), cy=frame.y(value * factor), r=3, class_="dot entry")
+        content += frame.dots([at - first for at, _ in dots], [value * factor for _, value in dots], "entries")
         content += frame.line([*xs, end - first], [*ys, best], "line correct-line")
         for record, value in zip(records, reached, strict=True):
             x = record.submitted_at.timestamp() - first

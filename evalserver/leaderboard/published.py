@@ -7,15 +7,20 @@ import numpy as np
 from axonem_eval.scoring import Figure, HeadlineRule
 from evalserver.benchmarks.models import Benchmark, PublishedEntry, PublishedScore, Volume
 from evalserver.leaderboard.rows import PublishedRow, VolumeScore
-from evalserver.submissions.results.headline import value_in_words
+from evalserver.submissions.results.headline import has_points, value_in_words
 
 
 def published_rows(
-    benchmark: Benchmark, volumes: Sequence[Volume], printed: Sequence[PublishedScore], figures: Sequence[Figure]
+    benchmark: Benchmark,
+    volumes: Sequence[Volume],
+    printed: Sequence[PublishedScore],
+    *,
+    figures: Sequence[Figure],
+    has_erl: bool,
 ) -> list[PublishedRow]:
     """Published entries, the ceiling first, then best first; those without a mean come last.
 
-    printed : with their entries.   figures : the columns of the table.
+    printed : with their entries.   figures, has_erl : the columns of the table.
     """
     by_entry: dict[PublishedEntry, dict[int, PublishedScore]] = {}
     for score in printed:
@@ -39,6 +44,8 @@ def published_rows(
                 scores=scores,
                 headline=headline,
                 words=value_in_words(rule, headline),
+                has_points=has_points(rule),
+                has_erl=has_erl,
             )
         )
     sign = 1.0 if rule.lower_is_better else -1.0

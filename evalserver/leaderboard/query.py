@@ -9,9 +9,10 @@ from django.db.models import Q
 from django.http import QueryDict
 from numpy.typing import NDArray
 
+from evalserver.accounts.models import Team
 from evalserver.benchmarks.models import Phase
 from evalserver.leaderboard.ranking import Ranking
-from evalserver.submissions.models import LISTED, Submission
+from evalserver.submissions.models import Submission
 
 MAX_TEXT = 100
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
@@ -60,9 +61,10 @@ class BoardQuery:
         """Indices of the entries asked for, in the order asked for. Their ranks stay those among all."""
         keep = np.ones(len(ranking), np.bool_) if self.superseded else ~ranking.superseded
         if self.text:
-            matches = Submission.objects.filter(LISTED, phase=phase).filter(
-                Q(method_name__icontains=self.text) | Q(team__name__icontains=self.text)
-            )
+            # Each team's name is compared once, not once for each of its entries.
+            teams = Team.objects.filter(name__icontains=self.text).order_by()
+            matches = Submission.objects.filter(phase=phase).order_by()
+            matches = matches.filter(Q(method_name__icontains=self.text) | Q(team__in=teams))
             keep &= np.isin(ranking.submission, np.array(list(matches.values_list("pk", flat=True)), np.int64))
         if self.since:
             keep &= ranking.submitted_at >= _seconds(self.since)

@@ -24,7 +24,7 @@ from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm
 from evalserver.submissions.results.headline import mean_of_shown, ranked_of_shown
 
 # Cells of the history plot along time and score: dots of one cell cover each other.
-PLOT_CELLS = (150, 50)
+PLOT_CELLS = (100, 40)
 # Figures that have a column of their own in the database.
 ERLS = frozenset(("erl_nm", "normalized_erl"))
 Floats = NDArray[np.float64]
@@ -115,7 +115,7 @@ class Ranking:
         extent = np.maximum(np.ptp(points, axis=0), 1e-9)
         cell = np.floor((points - points.min(axis=0)) / extent * PLOT_CELLS)
         _, kept = np.unique(cell, axis=0, return_index=True)
-        return tuple((float(at), float(value)) for at, value in points[np.sort(kept)])
+        return tuple((float(at), float(value)) for at, value in points[kept])
 
 
 def falling(values: Lengths, lower_is_better: bool) -> Lengths:

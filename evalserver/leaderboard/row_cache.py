@@ -3,6 +3,7 @@
 Fifty rows of a dozen cells are most of a page's cost, and the same rows stand in many views.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -10,10 +11,12 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from axonem_eval.scoring import HeadlineRule
-from evalserver.leaderboard.cache import KEPT_PLOTS, KEPT_ROWS
+from axonem_eval.scoring import METRIC_VERSION, HeadlineRule, ScoringVariant
+from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
+from evalserver.leaderboard.cache import KEPT_PHASES, KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
-from evalserver.leaderboard.rows import Record, Row
+from evalserver.leaderboard.rows import PublishedRow, Record, Row
+from evalserver.leaderboard.selectors import Leaderboard
 from evalserver.site import own_markup
 from evalserver.submissions.results.headline import value_in_words
 
@@ -40,6 +43,39 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
         rank = f"{row.rank}. " if row.rank else ""
         choices.append(_option(row.code, f"{rank}{row.method}, {row.team}", i == selected))
     return own_markup("".join(choices))
+
+
+@lru_cache(maxsize=KEPT_PHASES)
+def published_html(rows: tuple[PublishedRow, ...]) -> SafeString:
+    """The rows from papers."""
+    return own_markup("".join(map(_published_row, rows)))
+
+
+def _published_row(row: PublishedRow) -> str:
+    return render_to_string("leaderboard/_published_row.html", {"row": row})
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the legend says of one volume."""
+
+    name: str
+    tolerance_nodes: int
+    ground_truth: GroundTruthFigures | None
+
+
+def legend_html(board: Leaderboard) -> SafeString:
+    """How to read the table."""
+    measures = tuple(Measure(c.volume.name, c.volume.tolerance_nodes, c.ground_truth) for c in board.columns)
+    hidden = any(not column.volume.ground_truth_public for column in board.columns)
+    return _legend(measures, board.variant, hidden=hidden, superseded=bool(board.superseded), has_erl=board.has_erl)
+
+
+@lru_cache(maxsize=KEPT_PHASES)
+def _legend(measures: tuple[Measure, ...], variant: ScoringVariant, **shown: bool) -> SafeString:
+    """shown : hidden, superseded, has_erl."""
+    context = {"columns": measures, "variant": variant, **shown}
+    return own_markup(render_to_string("leaderboard/_legend.html", {**context, "metric_version": METRIC_VERSION}))
 
 
 @lru_cache(maxsize=KEPT_PLOTS)

@@ -72,6 +72,8 @@ class PublishedRow:
     scores: tuple[VolumeScore, ...]
     headline: float | None = None
     words: str = ""
+    has_points: bool = False
+    has_erl: bool = True
 
 
 @dataclass(frozen=True)

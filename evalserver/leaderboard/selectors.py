@@ -19,7 +19,7 @@ from evalserver.leaderboard.ranking import Ranking, falling, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.headline import has_points, value_in_words
-from evalserver.submissions.selectors import may_read_all
+from evalserver.submissions.selectors import may_read_of
 
 PAGE_SIZE = 50
 NAMED_AT_ONCE = 900
@@ -106,7 +106,7 @@ def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     kinds: set[str] = set().union(*(row.kinds for row in current.values()))
     has_erl = "skeletons" in kinds or benchmark.variant.needs_skeletons or any(row.has_erl for row in printed)
     figures = _board_figures(benchmark.variant, kinds, {name for row in printed for name in row.figures})
-    published = published_rows(benchmark, volumes, printed, figures)
+    published = published_rows(benchmark, volumes, printed, figures=figures, has_erl=has_erl)
     return BoardState(columns, ruler, ranked, published, figures, has_erl)
 
 
@@ -219,7 +219,7 @@ def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
     """Who reads private submissions always; others unless the phase is under embargo."""
-    return not phase.is_embargoed or may_read_all(user)
+    return not phase.is_embargoed or may_read_of(user, phase.benchmark_id)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The leaderboard as a page and as a download."""
 
-import time
+from functools import partial
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -15,29 +15,28 @@ from evalserver.leaderboard.cache import KEPT_PHASES, AnonymousCache, anonymous_
 from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.query import BoardQuery
-from evalserver.leaderboard.row_cache import history_html, options_html, rows_html
+from evalserver.leaderboard.row_cache import history_html, legend_html, options_html, published_html, rows_html
 
 # A view may have as many rows as there are entries.
 WHOLE = 1_000_000
 
 
 def _asked_for(request: HttpRequest, slug: str) -> tuple[Benchmark, Phase]:
-    benchmark = visible_benchmark_or_404(request, slug)
-    return benchmark, phase_or_404(benchmark, request.GET.get("phase"))
+    def find() -> tuple[Benchmark, Phase]:
+        benchmark = visible_benchmark_or_404(request, slug)
+        return benchmark, phase_or_404(benchmark, phase)
+
+    phase = request.GET.get("phase")
+    return _phases.get_or_make((slug, phase), find) if is_anonymous(request) else find()
 
 
+_phases: AnonymousCache[tuple[Benchmark, Phase]] = AnonymousCache(KEPT_PHASES)
 _states: AnonymousCache[selectors.BoardState] = AnonymousCache(KEPT_PHASES)
 
 
 def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selectors.BoardState:
-    if not is_anonymous(request):
-        return selectors.board_state(benchmark, phase)
-    now = time.monotonic()
-    state = _states.get(phase.pk)
-    if state is None:
-        state = selectors.board_state(benchmark, phase)
-        _states.keep(phase.pk, state, now)
-    return state
+    make = partial(selectors.board_state, benchmark, phase)
+    return _states.get_or_make(phase.pk, make) if is_anonymous(request) else make()
 
 
 @anonymous_cache
@@ -54,13 +53,14 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
     params.pop("page", None)
     context |= {
         "board": board,
-        "hidden": any(not column.volume.ground_truth_public for column in board.columns),
         "closed": None if board.total else closed_reason(phase),
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
         "ranked_rows": rows_html(board.rows),
         "first_choices": options_html(board.rows, 0),
         "second_choices": options_html(board.rows, 1),
+        "published_rows": published_html(tuple(board.published)),
+        "legend": legend_html(board),
         "history": history_html(board.history, board.dots, this_hour, board.variant.headline, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)

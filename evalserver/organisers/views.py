@@ -20,6 +20,7 @@ from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.leftovers import last_summary
 from evalserver.submissions.evaluation.rescore import queue_rescore
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.archive import export_benchmark
@@ -116,7 +117,8 @@ def change_submissions(request: AuthenticatedRequest) -> HttpResponse:
 def queue(request: AuthenticatedRequest) -> HttpResponse:
     """Workers, waiting, running and failed jobs; `?part=state` is the part that the page fetches again."""
     template = "organisers/_queue.html" if request.GET.get("part") == "state" else "organisers/queue.html"
-    return render(request, template, {"health": queue_health()})
+    context = {"health": queue_health(), "leftovers": last_summary(), "leftover_days": settings.LEFTOVER_DAYS}
+    return render(request, template, context)
 
 
 @require_POST

@@ -1,7 +1,6 @@
 """What every page shares: home, documentation, Markdown, mail, middleware, the organisers' site."""
 
 from evalserver.site import documentation
-from evalserver.site.errors import unavailable
 from evalserver.site.mail import (
     as_json,
     mail_folder_to_show,
@@ -26,7 +25,6 @@ __all__ = [
     "send_templated",
     "site_url",
     "templated",
-    "unavailable",
     "writes_mail_to_files",
     "xml_text",
 ]

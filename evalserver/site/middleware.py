@@ -8,8 +8,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from evalserver.site.errors import BUSY, FULL
 from evalserver.site.mail import mail_folder_to_show
+from evalserver.unavailable import BUSY, FULL
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

@@ -6,8 +6,11 @@ from django.db.models import Q, QuerySet
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
+from evalserver.benchmarks.roles import benchmarks_with, everywhere, may
 from evalserver.jobs import REJECTED, WAITING
 from evalserver.submissions.models import Submission, VolumeFile, shown_to_all
+
+READING = ("submissions.view_submission", "submissions.change_submission")
 
 
 def may_read_all(user: Any) -> bool:
@@ -15,8 +18,12 @@ def may_read_all(user: Any) -> bool:
 
     Who may change submissions may view them, as in Django's administration.
     """
-    permissions = ("submissions.view_submission", "submissions.change_submission")
-    return bool(user.is_staff and any(user.has_perm(name) for name in permissions))
+    return everywhere(user, *READING)
+
+
+def may_read_of(user: Any, benchmark_id: int) -> bool:
+    """The same for the submissions to one benchmark: also who has a role there."""
+    return may(user, benchmark_id, *READING)
 
 
 def visible_submissions(user: Any) -> QuerySet[Submission]:
@@ -25,7 +32,8 @@ def visible_submissions(user: Any) -> QuerySet[Submission]:
         return Submission.objects.all()
     if not user.is_authenticated:
         return Submission.objects.filter(shown_to_all())
-    return Submission.objects.filter(shown_to_all() | Q(team__members=user)).distinct()
+    organised = Q(phase__benchmark__in=benchmarks_with(user, *READING))
+    return Submission.objects.filter(shown_to_all() | Q(team__members=user) | organised).distinct()
 
 
 def public_entries() -> QuerySet[Submission]:
@@ -39,7 +47,8 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
     """Whether a reader sees the places of likely errors in a segmentation, and not only their number."""
-    return bool(volume.ground_truth_public or may_read_all(user) or may_manage(user, submission))
+    reads = may_read_of(user, volume.benchmark_id) or may_manage(user, submission)
+    return bool(volume.ground_truth_public or reads)
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:

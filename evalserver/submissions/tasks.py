@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from evalserver.submissions.evaluation import comparison, diagnosis, job, reconciler, rescore
+from evalserver.submissions.evaluation import comparison, diagnosis, job, leftovers, reconciler, rescore
 from evalserver.submissions.results import mail
 
 
@@ -29,6 +29,11 @@ def diagnose_task(diagnosis_id: int) -> None:
 @shared_task
 def compare_task(comparison_id: int) -> None:
     comparison.compare(comparison_id)
+
+
+@shared_task
+def remove_leftovers_task() -> None:
+    leftovers.remove_leftovers()
 
 
 @shared_task

@@ -7,17 +7,16 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
-from evalserver.accounts.models import User
+from evalserver.accounts.models import DELETED_DOMAIN, User
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.uploads import store
 from evalserver.uploads.files import display_name
@@ -40,14 +39,6 @@ class UploadRefused(Exception):
     def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.details = status, code, message, details
-
-
-@dataclass(frozen=True)
-class Checksum:
-    """The checksum that the client declares for one piece."""
-
-    algorithm: str
-    digest: bytes
 
 
 def expiry() -> Any:
@@ -124,13 +115,14 @@ def settle(upload: Upload) -> int:
         return upload.size_bytes
     try:
         with store.locked(upload.code) as descriptor:
-            return _settle_locked(upload, descriptor)
+            return settle_locked(upload, descriptor)
     except store.Locked:
         proven = upload.size_bytes if upload.unverified_from is None else upload.unverified_from
         return min(store.size_of(upload.code), proven)
 
 
-def _settle_locked(upload: Upload, descriptor: int) -> int:
+def settle_locked(upload: Upload, descriptor: int) -> int:
+    """The same for who holds the lock on the file."""
     upload.refresh_from_db()
     if upload.is_complete:
         return upload.size_bytes
@@ -139,77 +131,16 @@ def _settle_locked(upload: Upload, descriptor: int) -> int:
         # The piece was never proven against its checksum: its sender died or we did.
         have = min(have, upload.unverified_from)
         os.ftruncate(descriptor, have)
-        _note(upload, offset=have, unverified_from=None)
+        note(upload, offset=have, unverified_from=None)
     elif have != upload.offset:
-        _note(upload, offset=have)
+        note(upload, offset=have)
     if have == upload.size_bytes:
         finish(upload, descriptor)
     return have
 
 
-def append(
-    upload: Upload, *, offset: int, source: store.Readable, length: int | None, checksum: Checksum | None = None
-) -> int:
-    """Add a request's body at the offset; the new offset. Raises UploadRefused, and the store's exceptions.
-
-    length : bytes that the body has, None when it comes in pieces of unknown number.
-    """
-    with store.locked(upload.code, wait_s=LOCK_WAIT_S) as descriptor:
-        have = _settle_locked(upload, descriptor)
-        if offset != have:
-            raise UploadRefused(409, "wrong_offset", f"The upload stands at {have}, not at {offset}.", offset=have)
-        room = upload.size_bytes - have
-        if length is not None and length > room:
-            raise UploadRefused(413, "past_the_end", f"{room} bytes are missing, the request has {length}.")
-        if upload.is_complete:
-            return have
-        have = _append_locked(upload, descriptor, have, source, length, checksum)
-        if have == upload.size_bytes:
-            finish(upload, descriptor)
-        return have
-
-
-def _append_locked(
-    upload: Upload,
-    descriptor: int,
-    start: int,
-    source: store.Readable,
-    length: int | None,
-    checksum: Checksum | None,
-) -> int:
-    digest = CHECKSUMS[checksum.algorithm]() if checksum else None
-    if checksum:
-        _note(upload, unverified_from=start)
-    last_note = time.monotonic()
-
-    def on_written(written: int) -> None:
-        nonlocal last_note
-        if checksum is None and time.monotonic() - last_note > 1:
-            last_note = time.monotonic()
-            _note(upload, offset=start + written)
-
-    written = 0
-    proven = False
-    try:
-        written = store.append(
-            descriptor, source, start=start, room=upload.size_bytes - start, expected=length, digest=digest,
-            on_written=on_written,
-        )  # fmt: skip
-        proven = checksum is None or (digest is not None and digest.digest() == checksum.digest)
-    except store.TooLong:
-        os.ftruncate(descriptor, start)
-        raise UploadRefused(413, "past_the_end", "The request has more bytes than are missing.") from None
-    finally:
-        if checksum and not proven:
-            os.ftruncate(descriptor, start)
-        have = os.fstat(descriptor).st_size
-        _note(upload, offset=have, unverified_from=None, expires_at=expiry())
-    if not proven:
-        raise UploadRefused(460, "checksum_mismatch", "The piece does not match the checksum that was sent with it.")
-    return start + written
-
-
-def _note(upload: Upload, **changes: Any) -> None:
+def note(upload: Upload, **changes: Any) -> None:
+    """Change a row that still receives bytes."""
     Upload.objects.filter(pk=upload.pk, status=Upload.RECEIVING).update(**changes)
     for name, value in changes.items():
         setattr(upload, name, value)
@@ -281,9 +212,10 @@ def _check(lease: Lease) -> None:
 
 
 def remove_expired() -> int:
-    """Delete expired uploads, files that are not needed and files without a row; how many uploads went."""
+    """Delete uploads that have expired or whose owner is gone, and files that no row needs; how many uploads went."""
     removed = 0
-    due = Upload.objects.filter(expires_at__lt=timezone.now()).exclude(status__in=(WAITING, RUNNING))
+    gone = Q(user__is_active=False, user__email__endswith=f"@{DELETED_DOMAIN}")
+    due = Upload.objects.filter(Q(expires_at__lt=timezone.now()) | gone).exclude(status__in=(WAITING, RUNNING))
     for upload in due:
         try:
             with store.locked(upload.code):

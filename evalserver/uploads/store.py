@@ -6,20 +6,16 @@ machines share and that keeps `flock` (NFS 4 does).
 """
 
 import fcntl
-import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-
-# What one request holds in memory, and at most what a cut connection may lose of what it had received.
-PIECE_BYTES = 2**18
 
 
 class Locked(Exception):
@@ -32,14 +28,6 @@ class Missing(Exception):
 
 class CutOff(Exception):
     """The client went away, or said nothing for too long, before it had sent what it announced."""
-
-
-class TooLong(Exception):
-    """The client sent more than the file has bytes."""
-
-
-class Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 def folder() -> Path:
@@ -98,43 +86,8 @@ def _lock(descriptor: int, give_up_at: float) -> None:
             time.sleep(0.02)
 
 
-def append(
-    descriptor: int,
-    source: Readable,
-    *,
-    start: int,
-    room: int,
-    expected: int | None,
-    digest: "hashlib._Hash | None" = None,
-    on_written: Callable[[int], None] = lambda written: None,
-) -> int:
-    """Copy a request's body behind the bytes that are there; the number of bytes written.
-
-    room : bytes that still fit; what comes beyond them is not written. Raises TooLong.
-    expected : length that the client announced, None when it did not. Raises CutOff when it sends less.
-    on_written : told the number of bytes written, after each piece.
-    """
-    written = 0
-    while written < room:
-        try:
-            piece = source.read(min(PIECE_BYTES, room - written))
-        except OSError as error:  # reset, timed out, or Django's UnreadablePostError
-            raise CutOff from error
-        if not piece:
-            break
-        _write_all(descriptor, piece, start + written)
-        if digest is not None:
-            digest.update(piece)
-        written += len(piece)
-        on_written(written)
-    if expected is None and written == room and source.read(1):
-        raise TooLong
-    if expected is not None and written < min(expected, room):
-        raise CutOff
-    return written
-
-
-def _write_all(descriptor: int, piece: bytes, position: int) -> None:
+def write_all(descriptor: int, piece: bytes, position: int) -> None:
+    """Write a piece at a position (bytes from the start of the file)."""
     view = memoryview(piece)
     while view:
         count = os.pwrite(descriptor, view, position)

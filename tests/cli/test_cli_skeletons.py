@@ -38,6 +38,7 @@ def test_diagnose_tells_the_same_of_labels_and_of_their_skeletons(folder, capsys
     assert told[0]["longest_segments"][0]["volume_um3"] > 0
 
 
+@pytest.mark.slow
 def test_diagnose_writes_a_page_and_a_table(folder, capsys):
     arguments = ["diagnose", f"{folder}/gt.npz", "-o", f"{folder}/page.html", "--segments", f"{folder}/segments.csv"]
     assert main(arguments) == 0
@@ -114,6 +115,7 @@ def processes_of_session(session):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_view_serves_the_volume_its_skeletons_and_errors_until_it_is_told_to_end(folder, how):
     pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")

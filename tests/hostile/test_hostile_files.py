@@ -34,6 +34,7 @@ def faults(read: Measurer, case: Case, path) -> list[str]:
     return read(case, path).faults(case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", **named([case for case in CASES if not (case.confined or case.slow)]))
 def test_a_hostile_file_costs_as_little_as_it_weighs(tmp_path, read_here, case):
     assert faults(read_here, case, tmp_path / case.name) == []

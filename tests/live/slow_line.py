@@ -7,16 +7,21 @@ import time
 
 
 class SlowLine:
-    """Relays to a port on this machine. bytes_per_s : limit of each direction of each connection."""
+    """Relays to a port, or to the socket of that name.
 
-    def __init__(self, target_port: int, bytes_per_s: float) -> None:
-        self.target_port, self.bytes_per_s = target_port, bytes_per_s
+    bytes_per_s : limit of each direction of each connection.   host : of the port.   listen : our own address.
+    """
+
+    def __init__(
+        self, target: int | str, bytes_per_s: float, *, host: str = "127.0.0.1", listen: str = "127.0.0.1"
+    ) -> None:
+        self.target, self.host, self.bytes_per_s = target, host, bytes_per_s
         self.open: list[socket.socket] = []
         self.dead: list[socket.socket] = []
         self.down = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((listen, 0))
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{listen}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -28,13 +33,20 @@ class SlowLine:
             try:
                 if self.down:
                     raise ConnectionRefusedError
-                server = socket.create_connection(("127.0.0.1", self.target_port))
+                server = self._connect()
             except OSError:
                 client.close()
                 continue
             self.open += [client, server]
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self.target, int):
+            return socket.create_connection((self.host, self.target), timeout=None)
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self.target)
+        return server
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
         try:

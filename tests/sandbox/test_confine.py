@@ -70,6 +70,7 @@ def test_a_file_that_takes_too_long_is_the_files_fault(tmp_path):
     assert caught.value.complaints[0].code == "too_slow"
 
 
+@pytest.mark.slow
 def test_a_chunk_that_needs_more_memory_than_allowed_is_the_files_fault(tmp_path):
     path = tmp_path / "a.h5"
     shape = (32, 2048, 1024)

@@ -103,6 +103,7 @@ def test_scikit_image_gives_the_same_up_to_pairs_of_a_voxel_with_itself(random):
     assert abs(scores.arand_one_background - arand) < 0.02
 
 
+@pytest.mark.slow
 @given(VOLUMES)
 def test_scikit_learn_gives_the_same_entropies(random):
     cluster = pytest.importorskip("sklearn.metrics.cluster", reason="scikit-learn is not installed")
@@ -202,6 +203,7 @@ def test_another_shape_is_an_error(tmp_path):
         counted(seg, gt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arand", "arand_one_background", "voi"),
     [("ffn", 0.0973, 0.1574, (0.899, 0.918)), ("overseg", 0.2712, 0.2712, (2.408, 0.330))],

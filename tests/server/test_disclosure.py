@@ -127,6 +127,7 @@ def test_comparing_two_private_entries_does_not_tell_whether_one_node_differs(ph
     assert differing(answers, walk(a, b)) == []
 
 
+@pytest.mark.slow
 def test_the_sign_of_a_difference_that_is_not_shown_is_not_told(phase):
     a = entry(phase, changed(WITHIN))
     b = entry(phase, ROUGH, CODES[1])

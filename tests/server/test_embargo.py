@@ -122,6 +122,7 @@ def test_no_address_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert site.telling("participant") == []
 
 
+@pytest.mark.slow
 def test_no_post_tells_an_outsider_of_anothers_entry_before_the_date(site):
     assert site.telling("anonymous", "POST") == []
     assert site.telling("participant", "POST") == []
@@ -132,6 +133,7 @@ def test_staff_without_a_permission_read_no_more_than_an_outsider(site):
     assert site.telling("helper") == []
 
 
+@pytest.mark.slow
 def test_its_own_team_reads_its_result_before_the_date_and_no_ranking(site):
     found = site.telling("team")
     assert f"/submissions/{site.rival.code}/" in found

@@ -40,6 +40,7 @@ def test_a_copy_of_the_labels_scores_the_ground_truths_own_erl(worker, ended):
     assert submission.published_at is not None
 
 
+@pytest.mark.slow
 def test_the_servers_score_is_the_librarys_to_the_last_digit(worker, ended):
     phase = make_benchmark()
     labels = tiny_labels()

@@ -188,7 +188,9 @@ def test_the_history_shows_each_entry_and_the_best_of_them(phase, get):
         entry = make_scored(phase, erl)
         Submission.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(days=age))
     wide = get().content.decode().partition('<figure class="plot">')[2].partition("</svg>")[0]
-    assert wide.count('class="dot entry"') == 4
+    path = re.search(r'<path d="([^"]*)" class="entries"', wide)
+    assert path
+    assert path[1].count("h0") == 4
     assert wide.count('class="dot correct"') == 3
 
 

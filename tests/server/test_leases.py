@@ -1,9 +1,12 @@
 """Nothing is lost and nothing is scored twice, whatever is killed and however often a task comes."""
 
+import errno
 import time
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from django.db import OperationalError as OperationalErrorOfDatabase
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -100,11 +103,11 @@ def test_a_late_worker_hears_of_it_at_its_next_progress(submission, settings, em
             late.progress("sample", 50)
 
 
-def test_the_third_dead_worker_is_the_last(submission, empty_queue):
+def test_the_fifth_lost_worker_is_the_last(submission, empty_queue):
     QuotaSlot.objects.create(
         phase=submission.phase, team=submission.team, day=quota.today(), number=0, submission=submission
     )
-    for _ in range(3):
+    for _ in range(5):
         assert claim(Submission, submission.pk) is not None
         make_stale(submission)
         requeue_stale()
@@ -155,6 +158,25 @@ def test_a_failing_job_is_tried_three_times(submission, empty_queue):
         submission.refresh_from_db()
         statuses.append(submission.status)
     assert statuses == [WAITING, WAITING, FAILED]
+
+
+PASSING = {
+    "the database is away": OperationalErrorOfDatabase("server closed the connection unexpectedly"),
+    "the disk is full": OSError(errno.ENOSPC, "No space left on device"),
+    "the bucket is away": EndpointConnectionError(endpoint_url="http://bucket"),
+    "the bucket is broken": ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"),
+}
+
+
+@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
+def test_what_the_job_is_not_to_blame_for_is_tried_again_however_often(submission, empty_queue, error):
+    def work(lease):
+        raise error
+
+    for _ in range(7):
+        run_job(Submission, submission.pk, work)
+    submission.refresh_from_db()
+    assert (submission.status, submission.attempts) == (WAITING, 0)
 
 
 def test_a_rejection_is_not_tried_again(submission):

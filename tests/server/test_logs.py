@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from evalserver.log_mask import MaskKeys, masked
 from tests.browser.running_server import free_port
 from tests.server.commands import ROOT, manage
 
+CONFIG = ["-c", "python:evalserver.front.gunicorn_config"]
 SECRET = "MQ-3fj2k1-abcDEF_0123"
 LINKS = [
     f"/accounts/confirm-email/{SECRET}/",
@@ -72,13 +72,10 @@ def test_the_web_servers_log_of_requests_is_masked(tmp_path):
     manage("migrate", env=environment)
     manage("collectstatic", "--noinput", env=environment)
     port = free_port()
-    command = (ROOT / "Dockerfile").read_text()
-    pairs = re.findall(r'"(--access-logfile|--logger-class)", "([^"]+)"', command)
-    options = [word for pair in pairs for word in pair]
     log = tmp_path / "web.log"
     with log.open("wb") as out:
         web = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "evalserver.wsgi", "--bind", f"127.0.0.1:{port}", *options],
+            [sys.executable, "-m", "gunicorn", *CONFIG, "evalserver.asgi", "--bind", f"127.0.0.1:{port}"],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=out,

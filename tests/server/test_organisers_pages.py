@@ -138,12 +138,14 @@ def test_a_benchmark_is_made_with_volume_and_phase_and_opens_with_its_ground_tru
     volume = {
         "name": "Cube", "slug": "cube", "position": 0, "shape_z": 24, "shape_y": 64, "shape_x": 96, "voxel_z_nm": 30,
         "voxel_y_nm": 30, "voxel_x_nm": 30, "tolerance_nodes": 5, "min_length_um": 0, "target_voxel_nm": 30,
+        "ends_inside_voxels": 0,
     }  # fmt: skip
     client.post(reverse("organise_add_volume", args=["new"]), volume)
     assert [v.slug for v in benchmark.phases.get().volumes.all()] == ["cube"]
     labels = SimpleUploadedFile("gt.h5", h5_bytes(tiny_labels()))
     answer = client.post(
-        reverse("organise_add_ground_truth", args=["new", "cube"]), {"source_kind": "labels", "source_file": labels}
+        reverse("organise_add_ground_truth", args=["new", "cube"]),
+        {"source_kind": "labels", "source_file": labels, "unit": "nm", "axes": "zyx"},
     )
     row = GroundTruth.objects.get()
     assert answer.headers["Location"] == reverse("organise_ground_truth", args=[row.pk])

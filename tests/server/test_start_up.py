@@ -65,8 +65,9 @@ def test_a_server_for_this_machine_alone_has_nothing_to_complain_of(settings):
     assert checks.check_private_redis() == []
 
 
+GUNICORN = ["-c", "python:evalserver.front.gunicorn_config"]
 PROGRAMS = {
-    "web": ["gunicorn", "evalserver.wsgi", "--bind", "127.0.0.1:0"],
+    "web": ["gunicorn", *GUNICORN, "evalserver.asgi", "--bind", "127.0.0.1:0"],
     "worker": ["celery", "-A", "evalserver", "worker", "-c", "1"],
     # A file of its own: as root, beat replaces whatever file it is given.
     "timer": ["celery", "-A", "evalserver", "beat", "--schedule", "{folder}/beat"],

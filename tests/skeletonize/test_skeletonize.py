@@ -108,6 +108,7 @@ def test_the_same_call_after_kill_9_goes_on_to_the_same_result(
     assert {p: p.stat().st_mtime_ns for p in done} == done
 
 
+@pytest.mark.slow
 def test_a_finished_work_folder_is_not_done_again(tissue, tmp_path, monkeypatch):
     path, whole = tissue
     skeletonize_labels(path, VOXEL_NM, work_dir=tmp_path)
@@ -218,6 +219,7 @@ def test_nothing_long_enough_is_said_with_what_there_is(tmp_path):
         skeletonize_labels(tubes(tmp_path, 1), TUBE_NM, min_length_um=5.0)
 
 
+@pytest.mark.slow
 def test_progress_names_the_stages_and_reaches_the_end(tissue, small_tasks):
     seen = {}
     skeletonize_labels(tissue[0], VOXEL_NM, on_progress=lambda stage, done, total: seen.update({stage: (done, total)}))

@@ -73,6 +73,7 @@ def test_components_of_dust_get_none():
     assert skeleton_of(mask, parameters=Teasar(dust_voxels=99)).node_zyx[:, 2].max() > 11
 
 
+@pytest.mark.slow
 def test_a_soma_gets_a_star_from_its_centre():
     z, y, x = np.ogrid[:100, :100, :100]
     mask = (z - 50) ** 2 + (y - 50) ** 2 + (x - 50) ** 2 < 42**2
@@ -115,6 +116,7 @@ def test_synthetic_tissue_is_traced_as_on_the_whole_volume(tmp_path):
     assert_as_on_the_whole_volume(tmp_path, labels, (40.0, 32.0, 32.0))
 
 
+@pytest.mark.slow
 def test_cortex_is_traced_as_on_the_whole_volume(tmp_path, shared_data):
     crackle = pytest.importorskip("crackle")
     packed = (shared_data / "cortex" / "connectomics.npy.ckl.gz").read_bytes()

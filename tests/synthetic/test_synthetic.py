@@ -84,10 +84,12 @@ def test_every_label_is_one_26_connected_piece(tissue):
     assert set(pieces.values()) == {1}
 
 
+@pytest.mark.slow
 def test_the_mask_is_all_that_is_no_axon(tissue):
     assert np.array_equal(tissue.no_merge_mask() == 0, np.isin(tissue.labels, tissue.axon_ids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "voxel"), [((96, 96, 96), (10, 10, 10)), ((24, 96, 96), (40, 10, 10))])
 def test_axons_are_as_wide_in_nm_as_drawn(shape, voxel):
     t = make_tissue(shape, voxel, seed=7, imaging=STEADY, grey=False)
@@ -107,6 +109,7 @@ def test_axons_are_as_wide_in_nm_as_drawn(shape, voxel):
     assert drawn.min() >= 50
 
 
+@pytest.mark.slow
 def test_skeletons_follow_the_drawn_centre_lines(tissue, graph):
     node_nm = (graph.node_voxel_zyx + 0.5) * VOXEL_NM
     node_label = graph.skeleton_id[graph.node_skeleton]

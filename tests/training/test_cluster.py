@@ -45,6 +45,7 @@ def test_each_task_runs_once_and_a_second_run_does_nothing(where, ledger, tmp_pa
     assert [ledger.done(name) for name in ITEMS] == [{"square": i**2} for i in range(6)]
 
 
+@pytest.mark.slow
 def test_a_task_whose_worker_is_killed_runs_again(two_workers, ledger, tmp_path):
     run_tasks(partial(cluster_tasks.die_once, tmp_path), ITEMS, ledger, two_workers)
     assert [ledger.done(name) for name in ITEMS] == [{"square": i**2} for i in range(6)]
@@ -74,6 +75,7 @@ def test_one_process_needs_no_dask():
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
+@pytest.mark.slow
 def test_few_tasks_are_known_to_the_scheduler_at_a_time(two_workers, ledger, tmp_path, monkeypatch):
     monkeypatch.setattr("baselines.common.cluster.IN_FLIGHT", 3)
     known: list[int] = []
@@ -138,6 +140,7 @@ def test_a_task_given_up_because_of_another_ones_death_is_run_again(two_workers,
     assert {name: ledger.done(name) for name in ITEMS} == {name: {"square": i**2} for name, i in ITEMS.items()}
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_each_worker_ends_the_run_and_is_named(two_workers, ledger, tmp_path, monkeypatch):
     monkeypatch.setattr(two_workers.client.cluster.scheduler, "allowed_failures", 1)  # so that it is seen sooner
     with pytest.raises(InputError, match=r"item-1: 2 workers died.*smaller tiles"):

@@ -75,6 +75,7 @@ def start(tmp_path, name: str):
     return config, load_volumes(config, config.data.train), raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet-axonem-h", "unet-axonem-m", "unet-snemi3d"])
 def test_an_affinity_unet_starts(tmp_path, name):
     config, volumes, raw = start(tmp_path, name)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from baselines.ffn.consensus import consensus, consensus_ids, downsampled, read_upsampled
+from baselines.common.coarser import downsampled
+from baselines.ffn.consensus import consensus, consensus_ids, read_upsampled
 
 
 def labels(*values: int) -> np.ndarray:

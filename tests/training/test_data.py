@@ -9,7 +9,7 @@ import pytest
 from axonem_eval.errors import InputError
 from baselines.common.config_data import VolumeConfig
 from baselines.common.config_file import config_from
-from baselines.common.data import compact, erode_labels, load_volumes
+from baselines.common.data import compact, erode_labels, load_volumes, open_raw
 from baselines.common.published import FFN, published_segmentations
 
 pytest.importorskip("tifffile")
@@ -152,3 +152,38 @@ def test_synthetic_tissue_can_be_scored_by_its_axons_alone(config):
     assert set(np.unique(axons.labels)) <= {0, *make_tissue((8, 48, 48), (30, 8, 8), seed=3).axon_ids}
     assert (axons.labels[axons.labels > 0] == whole.labels[axons.labels > 0]).all()
     assert 0 < (axons.labels > 0).sum() < (whole.labels > 0).sum()
+
+
+def test_columns_of_context_have_no_labels(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels())
+    spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", x=(2, 8), scored_x=(4, 6))
+    (volume,) = load_volumes(config, [spec])
+    assert volume.raw.tolist() == raw()[:, :, 2:8].tolist()
+    assert [column.any() for column in np.moveaxis(volume.labels, 2, 0)] == [False, False, True, True, False, False]
+
+
+def test_a_coarser_volume_has_mean_grey_values_and_the_most_frequent_labels(config, tmp_path):
+    truth, unknown = labels(), np.zeros(SHAPE, np.uint8)
+    truth[3, 5, 3], unknown[2, 1, 3] = 9, 1
+    write(tmp_path / "v.h5", raw=raw(), labels=truth, unknown=unknown)
+    spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", ignore="v.h5:unknown", x=(2, 7), coarser=(1, 2, 2))
+    (volume,) = load_volumes(config, [spec])
+    fine = raw()[:, :, 2:6].astype(float).reshape(4, 3, 2, 2, 2).mean(axis=(2, 4))  # 7 columns have no eighth to join
+    assert volume.raw.tolist() == np.rint(fine).tolist()
+    assert volume.labels[:, :, 0].tolist() == [[1, 1, 2]] * 4
+    assert np.argwhere(~volume.mask).tolist() == [[2, 0, 0]]
+
+
+def test_a_coarser_volume_on_disk_reads_the_same_grey_values_box_by_box(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels())
+    spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", y=(1, 6), x=(2, 8), coarser=(1, 2, 3))
+    stored, _ = open_raw(config, spec)
+    (volume,) = load_volumes(config, [spec])
+    assert stored.shape == volume.raw.shape == (4, 2, 2)
+    assert stored[1:3, 1:2, 0:2].tolist() == volume.raw[1:3, 1:2, 0:2].tolist()
+
+
+def test_a_mask_of_another_shape_is_an_error(config, tmp_path):
+    write(tmp_path / "v.h5", raw=raw(), labels=labels(), unknown=np.zeros((4, 6, 9), np.uint8))
+    with pytest.raises(InputError, match="ignore has shape 4 x 6 x 9, expected 4 x 6 x 8"):
+        load_volumes(config, [VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", ignore="v.h5:unknown")])

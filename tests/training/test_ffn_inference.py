@@ -76,6 +76,7 @@ def test_pieces_give_the_objects_of_the_whole(tmp_path):
     assert np.count_nonzero(name[pieces] != whole) < 0.02 * np.count_nonzero(whole)
 
 
+@pytest.mark.slow
 def test_pieces_that_share_a_forward_pass_come_out_as_alone(tmp_path):
     for name, more in (("alone", ""), ("together", "batch = 3")):
         (tmp_path / name).mkdir()

@@ -49,6 +49,7 @@ def notes(out) -> dict:
     return json.loads((out / "provenance.json").read_text())["results"]
 
 
+@pytest.mark.slow
 def test_tubes_cut_by_pieces_are_joined_by_agglomeration(tmp_path):
     toml, out = with_tables(tmp_path, AGGLOMERATE, CUT), tmp_path / "run"
     assert run(toml, out) == 0
@@ -61,6 +62,7 @@ def test_tubes_cut_by_pieces_are_joined_by_agglomeration(tmp_path):
     assert notes(out)["tubes agglomeration"]["merges"] == 6
 
 
+@pytest.mark.slow
 def test_other_thresholds_need_no_network(tmp_path, monkeypatch):
     toml, out = with_tables(tmp_path, AGGLOMERATE, CUT), tmp_path / "run"
     assert run(toml, out) == 0
@@ -87,6 +89,7 @@ def test_segment_says_what_it_misses(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consensus", ['second = "reversed"', 'second = "coarser"\ncoarser = [1, 1, 2]'])
 def test_the_consensus_of_two_good_segmentations_is_the_first(tmp_path, consensus):
     toml, out = with_tables(tmp_path, f"\n[consensus]\n{consensus}\nmin_voxels = 200\n"), tmp_path / "run"
@@ -98,6 +101,7 @@ def test_the_consensus_of_two_good_segmentations_is_the_first(tmp_path, consensu
     np.testing.assert_array_equal(labels(out), both)
 
 
+@pytest.mark.slow
 def test_objects_grow_into_the_blank(tmp_path):
     plain, wide = tmp_path / "plain", tmp_path / "wide"
     for out, tables in ((plain, ""), (wide, "\n[grow]\nlimit_nm = 200\n")):

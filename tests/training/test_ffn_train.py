@@ -80,6 +80,7 @@ def fields(batch=2, weight=1.0) -> Fields:
     return Fields(parts[0], parts[1], (parts[2] > 0.5) * 0.9 + 0.05, torch.full_like(parts[0], weight))
 
 
+@pytest.mark.slow
 def test_no_weight_changes_by_more_than_the_rate_times_the_clip(config):
     """SGD moves a weight by rate * gradient, so the largest change shows the largest entry."""
     largest = {}

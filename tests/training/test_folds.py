@@ -66,6 +66,7 @@ def test_folds_are_trained_joined_and_judged_by_what_was_kept_from_them(toml, tm
     assert (out / "last.pt").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_provenance_and_method_page_name_what_every_fold_learnt_from(toml, tmp_path):
     train_run(open_run(load_config(toml), tmp_path / "run", quiet=True))
     notes = json.loads((tmp_path / "run" / "provenance.json").read_text())
@@ -75,6 +76,7 @@ def test_provenance_and_method_page_name_what_every_fold_learnt_from(toml, tmp_p
     assert "cells, 6,48,48 voxels (z,y,x); cells, 6,48,48 voxels (z,y,x)" in page.replace(" x ", ",")
 
 
+@pytest.mark.slow
 def test_folds_can_be_trained_one_by_one(toml, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(toml), "--fold", "1", "-o", str(out), "--quiet"]) == 0
@@ -91,6 +93,7 @@ def going_on(toml, text: str):
     return toml.with_name("second.toml")
 
 
+@pytest.mark.slow
 def test_each_fold_goes_on_from_the_same_fold_of_another_training(toml, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(going_on(toml, toml.read_text())), "-o", str(out), "--quiet"]) == 0

@@ -104,6 +104,7 @@ def test_a_convolution_computes_in_the_type_that_was_taken(wanted, dtype):
         assert torch.nn.Conv3d(1, 1, 1)(torch.zeros(1, 1, 2, 2, 2)).dtype == dtype
 
 
+@pytest.mark.slow
 def test_log_and_provenance_tell_type_and_reason(cells_config, tmp_path, capsys):
     from baselines.affinity_unet.inference import predict_volume
     from baselines.affinity_unet.run import open_run

@@ -55,6 +55,7 @@ def test_tiles_give_the_same_bytes(model, small, tmp_path):
     assert whole.std() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patches", [1, 13, 40, 81])
 def test_a_broken_run_goes_on_to_the_same_bytes(model, small, tmp_path, patches):
     whole = run(model, small, tmp_path / "whole.zarr")

@@ -66,6 +66,7 @@ def test_blocks_give_the_whole_volumes_segmentation(affinity, store, tmp_path):
     assert voi(expected, found) < 0.01
 
 
+@pytest.mark.slow
 def test_no_object_is_cut_at_a_block_face(affinity, store, tmp_path):
     """Every pair of voxels across a face that the whole volume joins is joined by blocks too, but for a few in 1000."""
     fragments, whole = segment_array(affinity, CONFIG)
@@ -94,6 +95,7 @@ def test_a_leak_beyond_a_blocks_sight_cuts_nothing_at_its_face(tmp_path):
     assert set(np.unique(labels)) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 5, 14])
 def test_a_broken_run_goes_on_to_the_same_result(store, tmp_path, after):
     class Stop(Exception):
@@ -158,6 +160,7 @@ def test_pieces_are_one_where_half_of_both_is_shared():
     assert len(same_fragments(np.zeros(3, int), np.ones(3, int))) == 0
 
 
+@pytest.mark.slow
 def test_the_written_file_is_what_the_server_takes(store, tmp_path):
     from axonem_eval.spec import VolumeSpec
     from axonem_eval.volumes import check_labels

@@ -67,7 +67,7 @@ class VolumeScoreOut(Schema):
     volume: str
     erl_nm: float | None
     normalized_erl: float | None
-    figures: dict[str, float | None]
+    figures: dict[str, float]
 
 
 class RowOut(Schema):

@@ -108,6 +108,24 @@ class PairedOut(Schema):
     significant: bool
 
 
+class HeadlineDifferenceOut(Schema):
+    """Paired bootstrap over labels of dense ground truth: A minus B of what ranks. p_value_is_bound : as in PairedOut.
+
+    significant : p_value < 1 - level.   a_is_ahead : whether A is the better one, by the direction of what ranks.
+    """
+
+    difference: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    p_value_is_bound: bool
+    labels: float
+    resamples: int
+    significant: bool
+    a_is_ahead: bool
+
+
 class ComparedVolumeOut(Schema):
     """axons_better : axons whose own ERL is higher in A; null on hidden ground truth.
 
@@ -126,6 +144,8 @@ class ComparedVolumeOut(Schema):
 class ComparisonOut(Schema):
     """state : none (nobody has asked for the significance: POST does), computing (see stage and percent), ready,
     refused or failed (see message).
+
+    mean : of the ERL.   headline : on a board that ranks by dense ground truth, where `mean` is null.
     """
 
     a: str
@@ -138,4 +158,5 @@ class ComparisonOut(Schema):
     percent: int
     message: str
     mean: PairedOut | None
+    headline: HeadlineDifferenceOut | None
     volumes: list[ComparedVolumeOut]

@@ -92,6 +92,8 @@ def figure(value: float | None, unit: str) -> str:
     """A value of a comparison, already in its unit."""
     if unit == "percent":
         return percent(value)
+    if unit == "" and value is not None:
+        return f"{value:.4f}"
     return um(value) if unit == "um" else rate(value)
 
 
@@ -100,7 +102,7 @@ def signed(value: float | None, unit: str) -> str:
     """A difference, with its sign."""
     if value is None:
         return EM_DASH
-    digits = 2 if unit == "um" else 1
+    digits = {"um": 2, "": 4}.get(unit, 1)
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return "0" if float(f"{value:.{digits}f}") == 0 else text
 

@@ -137,11 +137,8 @@ class Command(BaseCommand):
         return family.start(
             "web",
             [
-                *(*python, "gunicorn", "evalserver.wsgi", "--bind", f"{host}:{port}"),
-                # Threads, so that a slow upload does not run into the worker's time limit.
-                *("--workers", "2", "--threads", "8", "--worker-class", "gthread", "--preload"),
-                *("--access-logfile", "-", "--logger-class", "evalserver.log_mask.AccessLog"),
-                *("--graceful-timeout", "5"),
+                *(*python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi"),
+                *("--bind", f"{host}:{port}"),
             ],
         )
 

@@ -248,7 +248,7 @@ def shown_comparison(comparison: Comparison, pairs: Sequence[tuple[Evaluation, E
     On hidden ground truth a difference is that of the two figures shown, its interval is rounded as an ERL is, the
     p-value is told as a class, and axons are not counted. pairs : evaluations of A and B of each volume.
     """
-    if comparison.result is None:
+    if comparison.result is None or "mean" not in comparison.result:
         return None
     rules, differences = {}, {}
     for a, b in pairs:

@@ -44,7 +44,7 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "may_manage": selectors.may_manage(request.user, submission),
         "is_public": selectors.public_entries().filter(pk=submission.pk).exists(),
         "site": site_url(""),
-        "reads_all": selectors.may_read_all(request.user),
+        "reads_all": selectors.may_read_of(request.user, submission.phase.benchmark_id),
         **selectors.versions_around(submission, request.user),
     }
 
@@ -125,7 +125,7 @@ def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "volume": found,
         "diagnosis": job,
         "may_manage": selectors.may_manage(request.user, submission),
-        "reads_all": selectors.may_read_all(request.user),
+        "reads_all": selectors.may_read_of(request.user, submission.phase.benchmark_id),
     }
     return render(request, "submissions/_diagnosis.html", context)
 
@@ -140,7 +140,8 @@ def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> FileRes
     """The segmentation's own skeletons, for its team."""
     submission, _, job = _diagnosed(request, code, volume)
     if not job.skeletons or not (
-        selectors.may_read_all(request.user) or selectors.may_manage(request.user, submission)
+        selectors.may_read_of(request.user, submission.phase.benchmark_id)
+        or selectors.may_manage(request.user, submission)
     ):
         raise Http404
     return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")

@@ -7,7 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0009_show_data_pictures_and_news'),
+        ('benchmarks', '0010_roles_in_a_benchmark'),
+        ('benchmarks', '0010_submission_rule'),
     ]
 
     operations = [
@@ -59,6 +60,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='groundtruth',
             name='source_kind',
-            field=models.CharField(choices=[('labels', 'label volume, skeletonized by a worker'), ('bundle', 'skeleton bundle (.npz)'), ('dense', 'dense label volume, scored voxel by voxel, without skeletons')], max_length=10),
+            field=models.CharField(choices=[('labels', 'label volume, skeletonized by a worker'), ('bundle', 'skeleton bundle (.npz)'), ('dense', 'dense label volume, scored voxel by voxel, without skeletons'), ('skeletons', 'skeletons of another program or benchmark')], max_length=10),
         ),
     ]

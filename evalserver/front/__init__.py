@@ -1,0 +1,11 @@
+"""Between the network and Django: slow clients wait here, and hold no thread.
+
+One event loop in each web process reads requests and writes answers. A thread runs Django only once a request is there,
+and only until its answer is known. `TakesBody` is the answer of a view that takes a large body piece by piece.
+"""
+
+from evalserver.front.application import Application
+from evalserver.front.environ import address_of
+from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
+
+__all__ = ["BODY_COMES_LATER", "Application", "TakesBody", "address_of"]

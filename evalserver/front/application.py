@@ -1,0 +1,206 @@
+"""The ASGI application: reads a request in the event loop, runs Django in a thread, writes the answer in the loop."""
+
+import asyncio
+import io
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.signals import request_started
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from evalserver.front.body import SMALL_BYTES, Body, BodyForThread, Gone, Message, Receive, Send, TooLarge, TooSlow
+from evalserver.front.environ import content_length, environ_of, is_form, is_streamed, who_asks
+from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
+from evalserver.front.turns import Busy, Turns
+
+logger = logging.getLogger("evalserver.front")
+access = logging.getLogger("evalserver.access")
+
+T = TypeVar("T")
+
+# Requests that wait for a thread, of one address or account; then 503.
+MOST_WAITING = 200
+BLOCK_BYTES = 2**18
+FORM_THREADS = 4
+WRITE_THREADS = 4
+
+
+def refusal(environ: dict[str, Any], status: int, code: str, message: str) -> HttpResponse:
+    """An answer that needs no Django: for programs of the API's shape, for people a sentence."""
+    headers = {"Connection": "close"} | ({"Retry-After": "10"} if status == 503 else {})
+    if environ["PATH_INFO"].startswith("/api/"):
+        return JsonResponse({"code": code, "message": message, "details": {}}, status=status, headers=headers)
+    return HttpResponse(f"{message}\n", content_type="text/plain; charset=utf-8", status=status, headers=headers)
+
+
+class Workplace:
+    """Threads of this process, and who may use them. Made in the event loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        count = settings.WEB_THREADS
+        self.requests = ThreadPoolExecutor(count, "request")
+        self.turns = Turns(threads=count, each=max(1, count // 2), most_waiting=MOST_WAITING)
+        # Forms with files that a client sends at its own speed.
+        self.forms = ThreadPoolExecutor(FORM_THREADS, "form")
+        self.form_turns = Turns(threads=FORM_THREADS, each=1, most_waiting=2)
+        # Pieces of uploads and of downloads: short, and bound to the disk.
+        self.files = ThreadPoolExecutor(WRITE_THREADS, "file")
+        # Whoever watches the server is answered also when every other thread is taken.
+        self.health = ThreadPoolExecutor(1, "health")
+
+    async def run(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
+        return await self.loop.run_in_executor(pool, partial(copy_context().run, work, *arguments))
+
+
+class Application:
+    """One for each process. handler : Django's."""
+
+    def __init__(self, handler: WSGIHandler) -> None:
+        self.handler = handler
+
+    @cached_property
+    def place(self) -> Workplace:
+        return Workplace()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"{scope['type']} is not served")
+        began = time.monotonic()
+        environ = environ_of(scope)
+        status = 499
+        try:
+            response = await self._respond(environ, receive)
+            status = response.status_code
+            await self._send(response, scope, receive, send)
+        except Gone:
+            pass
+        finally:
+            access.info(
+                '%s "%s %s" %s %.0f ms', environ["REMOTE_ADDR"], scope["method"], _target(scope), status,
+                1000 * (time.monotonic() - began),
+            )  # fmt: skip
+
+    async def _respond(self, environ: dict[str, Any], receive: Receive) -> HttpResponseBase:
+        """The answer. Raises Gone."""
+        streamed, length = is_streamed(environ), content_length(environ)
+        window_s = settings.UPLOAD_STALL_SECONDS if streamed else settings.BODY_SECONDS
+        body = Body(receive, window_s=window_s, least_bytes_per_s=settings.LEAST_BYTES_PER_SECOND)
+        try:
+            if streamed:
+                environ[BODY_COMES_LATER] = True
+                response = await self._run_django(environ)
+                return await self._feed(response, body) if isinstance(response, TakesBody) else response
+            if length is None or length <= SMALL_BYTES:
+                content = await body.whole()
+                environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(content), str(len(content))
+                return await self._run_django(environ)
+            if is_form(environ):
+                environ["wsgi.input"] = BodyForThread(body, self.place.loop)
+                async with self.place.form_turns.turn(*who_asks(environ)):
+                    return await self.place.run(self.place.forms, self._django, environ)
+        except TooSlow:
+            return refusal(environ, 408, "too_slow", "The request came too slowly. Try again on a better line.")
+        except Busy:
+            return refusal(environ, 503, "busy", "Too many requests at once. Try again in 10 s.")
+        except TooLarge:
+            pass
+        return refusal(environ, 413, "too_large", f"The request is larger than {SMALL_BYTES:,} bytes.")
+
+    async def _run_django(self, environ: dict[str, Any]) -> HttpResponseBase:
+        environ.setdefault("wsgi.input", io.BytesIO())
+        if environ["PATH_INFO"] == "/healthz":
+            return await self.place.run(self.place.health, self._django, environ)
+        async with self.place.turns.turn(*who_asks(environ)):
+            return await self.place.run(self.place.requests, self._django, environ)
+
+    def _django(self, environ: dict[str, Any]) -> HttpResponseBase:
+        """In a thread."""
+        set_script_prefix("/")
+        request_started.send(sender=type(self.handler), environ=environ)
+        response: HttpResponseBase = self.handler.get_response(WSGIRequest(environ))
+        if not response.streaming and not isinstance(response, TakesBody):
+            # What the request holds of the database goes back before a slow reader has its answer.
+            response.close()
+        return response
+
+    async def _feed(self, response: TakesBody, body: Body) -> HttpResponseBase:
+        """Give a view its body as it comes. Raises Gone, after what came was kept."""
+        answer: HttpResponse | None = None
+        lost: Exception | None = None
+        ended = False
+        try:
+            try:
+                while answer is None and (piece := await body.piece()):
+                    answer = await self.place.run(self.place.files, response.take, piece)
+            except (TooSlow, Gone) as error:
+                lost = error
+            ended = True
+            if answer is None:
+                answer = await self.place.run(self.place.files, partial(response.finish, complete=lost is None))
+        finally:
+            if not ended:  # this process stops: what came is kept, and the lock given back
+                self.place.files.submit(response.finish, complete=False)
+            await self.place.run(self.place.files, response.close)
+        if isinstance(lost, Gone):
+            raise lost
+        for name, value in response.headers.items():
+            answer.headers.setdefault(name, value)
+        if lost is not None:
+            answer.headers["Connection"] = "close"
+        return answer
+
+    async def _send(self, response: HttpResponseBase, scope: Message, receive: Receive, send: Send) -> None:
+        is_head = scope["method"] == "HEAD"
+        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+        cookies = [cookie.output(header="").strip().encode("ascii") for cookie in response.cookies.values()]
+        headers += [(b"set-cookie", cookie) for cookie in cookies]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        if isinstance(response, HttpResponse):
+            await send({"type": "http.response.body", "body": b"" if is_head else response.content})
+        elif isinstance(response, StreamingHttpResponse):
+            await self._send_parts(response, [] if is_head else response, receive, send)
+
+    async def _send_parts(
+        self, response: StreamingHttpResponse, parts: Iterable[bytes], receive: Receive, send: Send
+    ) -> None:
+        """Read on only while the client takes it: `send` waits for slow readers, and who is gone gets no more."""
+        iterator = iter(parts)
+        gone = asyncio.ensure_future(receive())
+        try:
+            while block := await self.place.run(self.place.files, _next_block, iterator):
+                if gone.done():
+                    raise Gone
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            await self.place.run(self.place.files, response.close)
+
+
+def _next_block(parts: Iterator[bytes]) -> bytes:
+    """The next parts together, so that a file costs few changes between thread and loop."""
+    found: list[bytes] = []
+    size = 0
+    for part in parts:
+        found.append(part)
+        size += len(part)
+        if size >= BLOCK_BYTES:
+            break
+    return b"".join(found)
+
+
+def _target(scope: Message) -> str:
+    """Path and query as they were sent."""
+    query: bytes = scope["query_string"]
+    target: bytes = scope["raw_path"] + (b"?" + query if query else b"")
+    return target.decode("latin-1")

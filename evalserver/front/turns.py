@@ -1,0 +1,44 @@
+"""Who may use a thread now: so many requests at once in all, and fewer of one address or account."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+
+class Busy(Exception):
+    """Too many requests wait already."""
+
+
+class Turns:
+    """threads : requests that run at once; each : of these, of one address or one account.
+
+    most_waiting : requests of one address or account that may wait; further ones are refused.
+    """
+
+    def __init__(self, *, threads: int, each: int, most_waiting: int) -> None:
+        self.each, self.most_waiting = each, most_waiting
+        self.all = asyncio.Semaphore(threads)
+        self.of: dict[str, asyncio.Semaphore] = {}
+        self.waiting: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def turn(self, *who: str) -> AsyncIterator[None]:
+        """Wait for a thread, on behalf of an address and perhaps of an account. Raises Busy."""
+        async with AsyncExitStack() as held:
+            for name in who:
+                await held.enter_async_context(self._turn_of(name))
+            await held.enter_async_context(self.all)
+            yield
+
+    @asynccontextmanager
+    async def _turn_of(self, name: str) -> AsyncIterator[None]:
+        if self.waiting.get(name, 0) >= self.most_waiting + self.each:
+            raise Busy
+        self.waiting[name] = self.waiting.get(name, 0) + 1
+        try:
+            async with self.of.setdefault(name, asyncio.Semaphore(self.each)):
+                yield
+        finally:
+            self.waiting[name] -= 1
+            if not self.waiting[name]:
+                del self.waiting[name], self.of[name]
