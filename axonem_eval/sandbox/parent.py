@@ -37,14 +37,22 @@ from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, ConfinedCrash, Conf
 from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import LabelInfo, open_labels, split_dataset, warm_filters
+from axonem_eval.volumes import Labels, LabelVolume, open_labels, split_dataset, warm_filters
 
-__all__ = ["ConfinedCrash", "Limits", "diagnose_confined", "open_confined", "sample_confined", "unpickle_confined"]
+__all__ = [
+    "ConfinedCrash",
+    "Limits",
+    "counting_seconds",
+    "diagnose_confined",
+    "open_confined",
+    "sample_confined",
+    "unpickle_confined",
+]
 
 MAX_REPORT_BYTES = 16 << 20
 # A child that only reads writes nothing else.
 MAX_STDERR_BYTES = 1 << 20
-# Speed of counting under a no-merge mask, which this process does beside the child.
+# Speed of counting voxels (under a mask, against dense ground truth), which this process does beside the child.
 VOXELS_A_SECOND = 25e6
 
 
@@ -54,20 +62,18 @@ def open_confined(
     spec: VolumeSpec,
     *,
     limits: Limits | None = None,
-    extra_seconds: float = 0.0,
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
 ) -> Iterator[ConfinedVolume]:
     """Check a label file in a confined child, which then decodes its chunks.
 
-    extra_seconds : time for the work of this process, added to the limit for a file of that size.
     on_progress : called with ("check", done, total) in this process.
     poll : called every second from a thread; an error that it raises ends the child and is raised here.
     Raises InputError for any fault of the file, also where it takes too much time or memory, and ConfinedCrash where
     the child died by no fault of the file. Reading chunks raises the same.
     """
     file, dataset = split_dataset(path)
-    allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
+    allowed = (limits or Limits()).for_file(_stored_bytes(file))
     allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
     lanes = Lanes(2 * min(8, usable_cores()) + 1)
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
@@ -94,27 +100,34 @@ def sample_confined(
     *,
     no_merge_mask: str | Path | None = None,
     limits: Limits | None = None,
-    on_open: Callable[[LabelInfo], None] | None = None,
+    on_open: Callable[[LabelVolume], Callable[[int, Labels], None] | None] | None = None,
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
 ) -> NodeSample:
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
     no_merge_mask : a file of the ground truth, opened in this process.
-    on_open : called once the file is checked, with what it states and its warnings.
+    on_open : called with the volume once it is checked; what it returns is called with each chunk, for other counts in
+        the same pass (``also`` of ``sample_nodes``). Give limits with time for them.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
     ends the child and is raised here.   poll : as in ``open_confined``.
     Raises as ``open_confined`` does.
     """
-    extra = spec.voxels / VOXELS_A_SECOND if no_merge_mask is not None else 0.0
+    allowed = limits or Limits()
+    if no_merge_mask is not None:
+        allowed = replace(allowed, our_seconds=allowed.our_seconds + counting_seconds(spec))
     sampled = partial(on_progress, "sample") if on_progress else None
-    with open_confined(path, spec, limits=limits, extra_seconds=extra, on_progress=on_progress, poll=poll) as volume:
-        if on_open:
-            on_open(volume.info)
+    with open_confined(path, spec, limits=allowed, on_progress=on_progress, poll=poll) as volume:
+        also = on_open(volume) if on_open else None
         if no_merge_mask is None:
-            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled)
+            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
         with open_labels(no_merge_mask, mask=True) as mask:
-            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled)
+            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
+
+
+def counting_seconds(spec: VolumeSpec) -> float:
+    """Time that this process may take for a count over all voxels, beside the child."""
+    return spec.voxels / VOXELS_A_SECOND
 
 
 def diagnose_confined(

@@ -72,7 +72,9 @@ def get_leaderboard(
         phase=chosen.slug,
         metric_version=board.metric_version,
         scoring_variant=board.variant.name,
-        headline=board.variant.headline,
+        headline=board.variant.headline.name,
+        headline_expression=board.variant.headline.expression.text,
+        lower_is_better=board.variant.lower_is_better,
         count=board.page.paginator.count,
         listed=board.total,
         page=board.page.number,
@@ -165,13 +167,19 @@ def _published_out(row: PublishedRow, volumes: list[str]) -> PublishedRowOut:
         url=row.url,
         is_ground_truth=row.is_ground_truth,
         mean_erl_nm=row.mean_erl_nm,
+        headline=row.headline,
         volumes=_volumes_out(row.scores, volumes),
     )
 
 
 def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[VolumeScoreOut]:
     return [
-        VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
+        VolumeScoreOut(
+            volume=slug,
+            erl_nm=score.erl_nm,
+            normalized_erl=score.normalized_erl,
+            figures={name: value for name, value in score.figures if value is not None},
+        )
         for slug, score in zip(volumes, scores, strict=True)
-        if score.erl_nm is not None or score.normalized_erl is not None
+        if not score.is_empty
     ]

@@ -91,6 +91,7 @@ def headline_out(result: Result | None) -> HeadlineOut | None:
         mean_erl_nm=result.headline.mean_erl_nm,
         mean_normalized_erl=result.headline.mean_normalized_erl,
         headline=result.headline.ranked,
+        lower_is_better=result.headline.rule.lower_is_better,
         metric_version=result.score.metric_version,
         is_current=result.is_current,
     )
@@ -127,6 +128,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
         erl_nm=score.erl_nm,
         gt_erl_nm=score.gt_erl_nm,
         normalized_erl=score.normalized_erl,
+        figures={name: value for name, value in score.figures.items() if name not in ("erl_nm", "normalized_erl")},
         withheld=score.withheld,
         tolerance_nodes=evaluation.tolerance_nodes,
         tolerance_um=report.get("tolerance_um"),

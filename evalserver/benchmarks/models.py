@@ -1,15 +1,17 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from axonem_eval.errors import InputError
-from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
+from axonem_eval.scoring import AXONEM, VARIANTS, Expression, HeadlineRule, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import SubmissionRule
 from evalserver.accounts.models import Team, User
@@ -26,8 +28,8 @@ from evalserver.uploads import label_suffix
 
 
 def scoring_variants() -> list[tuple[str, str]]:
-    """Rules that the server can rank by: those of skeletons."""
-    return [(name, name) for name, variant in VARIANTS.items() if variant.needs_skeletons]
+    """Rules that the server can rank by."""
+    return [(name, name) for name in VARIANTS]
 
 
 class Benchmark(models.Model):
@@ -55,6 +57,19 @@ class Benchmark(models.Model):
         choices=scoring_variants,
         help_text="The rule that scores and ranks (docs/metric.md). After a change entries must be scored again",
     )
+    headline_expression = models.CharField(
+        "headline",
+        max_length=300,
+        blank=True,
+        help_text="Ranks by this expression over the figures of all volumes instead of the rule's own headline: "
+        "(normalized_erl + 1 - arand) / 2, say",
+    )
+    headline_label = models.CharField(
+        "name of the headline", max_length=40, blank=True, help_text="What tables call it; empty: score"
+    )
+    headline_lower_is_better = models.BooleanField(
+        "lower is better", default=False, help_text="Direction of the headline above"
+    )
 
     phases_are_tracks = models.BooleanField(
         "phases are tracks",
@@ -71,7 +86,21 @@ class Benchmark(models.Model):
     @property
     def variant(self) -> ScoringVariant:
         """The rule that scores and ranks; each volume has its own tolerance."""
-        return variant_named(self.scoring_variant)
+        variant = variant_named(self.scoring_variant)
+        own = self.own_headline
+        return variant if own is None else replace(variant, headline=own)
+
+    @property
+    def own_headline(self) -> HeadlineRule | None:
+        """What ranks in place of the rule's headline. Raises InputError for an expression that is not readable."""
+        if not self.headline_expression:
+            return None
+        return HeadlineRule(
+            name="score",
+            label=self.headline_label or "score",
+            expression=Expression(self.headline_expression),
+            lower_is_better=self.headline_lower_is_better,
+        )
 
     @property
     def default_phase(self) -> "Phase | None":
@@ -282,9 +311,13 @@ def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
 
 
 class GroundTruth(Job):
-    """One version of a volume's skeletons, made from an organiser's labels or taken from a bundle.
+    """One version of a volume's ground truth: skeletons, dense labels, or both.
 
+    Skeletons are made from an organiser's labels or taken from a bundle. Dense labels are scored voxel by voxel.
     Old versions stay, because the evaluations made with them name them.
+
+    dense : the dense labels as the worker has read and written them; scoring opens this file alone.
+    dense_figures : of the voxels that are scored: see `benchmarks.dense_truth.DenseFigures`.
     """
 
     DONE_STATUS = "ready"
@@ -293,6 +326,7 @@ class GroundTruth(Job):
     class Source(models.TextChoices):
         LABELS = "labels", "label volume, skeletonized by a worker"
         BUNDLE = "bundle", "skeleton bundle (.npz)"
+        DENSE = "dense", "dense label volume, scored voxel by voxel, without skeletons"
         SKELETONS = "skeletons", "skeletons of another program or benchmark"
 
     class Unit(models.TextChoices):
@@ -328,8 +362,23 @@ class GroundTruth(Job):
         blank=True,
         help_text="Optional labels of what belongs to no scored axon; a segment covering too much of it is a merger",
     )
+    dense_labels = models.FileField(
+        "dense labels",
+        upload_to=ground_truth_path,
+        blank=True,
+        help_text="Optional, beside skeletons: a label volume that is scored voxel by voxel (ARAND, VOI, CREMI score)",
+    )
+    dense_dataset = models.CharField(
+        "dataset of the dense labels",
+        max_length=200,
+        blank=True,
+        help_text="Empty when that file holds a single label volume",
+    )
     bundle = models.FileField(blank=True, editable=False)
     checksum = models.CharField(max_length=64, blank=True, editable=False)
+    dense = models.FileField(blank=True, editable=False)
+    dense_checksum = models.CharField(max_length=64, blank=True, editable=False)
+    dense_figures = models.JSONField(null=True, editable=False)
     skeletons = models.PositiveIntegerField(null=True, editable=False)
     nodes = models.PositiveIntegerField(null=True, editable=False)
     gt_erl_nm = models.FloatField(null=True, editable=False)
@@ -353,6 +402,18 @@ class GroundTruth(Job):
 
     def __str__(self) -> str:
         return f"{self.volume.name}, version {self.version}"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of ground truth that it has, by their names in axonem_eval.scoring.FIGURES."""
+        return frozenset(kind for kind, file in (("skeletons", self.bundle), ("dense", self.dense)) if file)
+
+    @property
+    def dense_source(self) -> tuple[FieldFile, str] | None:
+        """The organiser's dense labels and their dataset; None where there are none."""
+        if self.source_kind == self.Source.DENSE:
+            return self.source_file, self.dataset
+        return (self.dense_labels, self.dense_dataset) if self.dense_labels else None
 
 
 class GroundTruthPreview(models.Model):
@@ -388,15 +449,25 @@ class PublishedEntry(models.Model):
 
 
 class PublishedScore(models.Model):
-    """ERL of a published entry on one volume, as printed: in um, as a share of the ground truth's, or both."""
+    """Figures of a published entry on one volume, as printed: ERL in um, as a share of the ground truth's, others.
+
+    figures : by the names of axonem_eval.scoring.FIGURES, those but the ERL.
+    """
 
     entry = models.ForeignKey(PublishedEntry, on_delete=models.CASCADE, related_name="scores")
     volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="published_scores")
     erl_um = models.FloatField("ERL (um)", null=True, blank=True, validators=[MinValueValidator(0)])
     percent = models.FloatField("% of ground truth", null=True, blank=True)
+    figures = models.JSONField(
+        default=dict, blank=True, help_text='Other figures, by the names of docs/metric.md: {"arand": 0.031}'
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["entry", "volume"], name="one_published_score_per_volume")]
 
     def __str__(self) -> str:
         return f"{self.entry} on {self.volume}: {self.erl_um} um, {self.percent}%"
+
+    @property
+    def has_erl(self) -> bool:
+        return self.erl_um is not None or self.percent is not None

@@ -28,6 +28,7 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
             "from": query.since.isoformat() if query.since else None,
             "to": query.until.isoformat() if query.until else None,
         },
+        "figures": [figure.name for figure in board.figures],
         "listed": board.total,
         "entries": [_entry(request, row, slugs) for row in board.rows],
         "published": [_published(row, slugs) for row in board.published],
@@ -62,6 +63,7 @@ def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
         "is_ground_truth": row.is_ground_truth,
         "mean_erl_um": _um(row.mean_erl_nm),
         "mean_percent_of_gt": _percent(row.mean_normalized_erl),
+        "headline": row.headline,
         "volumes": _volumes(row.scores, slugs),
     }
 
@@ -69,8 +71,8 @@ def _published(row: PublishedRow, slugs: list[str]) -> dict[str, Any]:
 def _volumes(scores: tuple[VolumeScore, ...], slugs: list[str]) -> dict[str, Any]:
     return {
         slug: None
-        if score.erl_nm is None and score.normalized_erl is None
-        else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl)}
+        if score.is_empty
+        else {"erl_um": _um(score.erl_nm), "percent_of_gt": _percent(score.normalized_erl), **dict(score.figures)}
         for slug, score in zip(slugs, scores, strict=True)
     }
 
@@ -86,9 +88,10 @@ def _percent(share: float | None) -> float | None:
 def board_csv(content: dict[str, Any]) -> str:
     """The same, one line an entry; published results follow with an empty rank."""
     slugs = list(next((row["volumes"] for row in content["entries"] + content["published"]), {}))
+    figures = content["figures"]
     head = ["rank", "kind", "method", "team", "submission", "mean_erl_um", "mean_percent_of_gt"]
-    head += ["mean_erl_low_um", "mean_erl_high_um"]
-    head += [f"{slug}_{name}" for slug in slugs for name in ("erl_um", "percent_of_gt")]
+    head += ["mean_erl_low_um", "mean_erl_high_um", "headline"]
+    head += [f"{slug}_{name}" for slug in slugs for name in ("erl_um", "percent_of_gt", *figures)]
     head += ["submitted_at", "page"]
     lines = []
     for row in content["entries"]:

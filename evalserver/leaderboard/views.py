@@ -59,9 +59,9 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
         "ranked_rows": rows_html(board.rows),
         "first_choices": options_html(board.rows, 0),
         "second_choices": options_html(board.rows, 1),
-        "published_rows": published_html(tuple(board.published), board.variant.headline == "xpress_score"),
+        "published_rows": published_html(tuple(board.published)),
         "legend": legend_html(board),
-        "history": history_html(board.history, board.dots, this_hour, board.ceiling_nm),
+        "history": history_html(board.history, board.dots, this_hour, board.variant.headline, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
 

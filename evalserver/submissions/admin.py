@@ -19,6 +19,7 @@ from evalserver.submissions.evaluation.rescore import queue_rescore, queue_resco
 from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
+from evalserver.submissions.results.headline import exact_in_words
 
 
 class ReadOnly:
@@ -120,10 +121,10 @@ class SubmissionAdmin(admin.ModelAdmin):
     def state(self, obj: Submission) -> str:
         return f"{obj.status}, {obj.percent}%: {obj.stage}" if obj.is_active else obj.status
 
-    @admin.display(description="mean ERL (um)")
+    @admin.display(description="score, exact")
     def headline(self, obj: Submission) -> str:
-        scores = sorted(obj.scores.all(), key=lambda score: score.created_at)
-        return f"{scores[-1].mean_erl_nm / 1000:.2f}" if scores else "–"
+        newest = max(obj.scores.all(), key=lambda score: score.created_at, default=None)
+        return exact_in_words(newest, obj.phase.benchmark) if newest else "–"
 
     @admin.display
     def visibility(self, obj: Submission) -> str:
@@ -198,11 +199,11 @@ class EvaluationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="ERL (um)", ordering="erl_nm")
     def erl_um(self, obj: Evaluation) -> str:
-        return f"{obj.erl_nm / 1000:.2f}"
+        return "–" if obj.erl_nm is None else f"{obj.erl_nm / 1000:.2f}"
 
     @admin.display(description="% of GT", ordering="normalized_erl")
     def percent(self, obj: Evaluation) -> str:
-        return f"{obj.normalized_erl * 100:.1f}"
+        return "–" if obj.normalized_erl is None else f"{obj.normalized_erl * 100:.1f}"
 
 
 @admin.register(QuotaSlot)

@@ -171,11 +171,17 @@ class VolumeFile(models.Model):
 
 
 class NodeLabels(models.Model):
-    """The labels of a segmentation at the ground truth's nodes: all that a new score needs."""
+    """What one read of a segmentation has found: all that a new score needs.
+
+    file : its labels at the ground truth's nodes.   overlap : its overlap with dense ground truth, voxel by voxel, and
+    dense_rule : which voxels were counted (`evaluation.overlaps.rule_key`); both empty where there is none.
+    """
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="node_labels")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="+")
     file = models.FileField()
+    overlap = models.FileField(blank=True)
+    dense_rule = models.CharField(max_length=64, blank=True)
     sample_seconds = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -213,7 +219,12 @@ class Diagnosis(Job):
 
 
 class Evaluation(models.Model):
-    """Score of one segmentation under one metric version, rule, ground truth and tolerance. Never changed."""
+    """Score of one segmentation under one metric version, rule, ground truth and tolerance. Never changed.
+
+    The ERLs are None where the ground truth has no skeletons.
+    figures : all figures of axonem_eval.scoring.FIGURES that the ground truth allows; None in records of the time
+        before there were others than the ERL.
+    """
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="evaluations")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="evaluations")
@@ -221,9 +232,10 @@ class Evaluation(models.Model):
     tolerance_nodes = models.PositiveIntegerField()
     scoring_variant = models.CharField(max_length=32, default=AXONEM.name)
     ground_truth_checksum = models.CharField(max_length=64)
-    erl_nm = models.FloatField()
-    gt_erl_nm = models.FloatField()
-    normalized_erl = models.FloatField()
+    erl_nm = models.FloatField(null=True)
+    gt_erl_nm = models.FloatField(null=True)
+    normalized_erl = models.FloatField(null=True)
+    figures = models.JSONField(null=True)
     report = models.JSONField()
     timings = models.JSONField(default=dict)
     code_version = models.CharField(max_length=64)
@@ -244,12 +256,13 @@ class Evaluation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.volume_file}: {self.erl_nm / 1000:.2f} um"
+        return f"{self.volume_file}: {'no ERL' if self.erl_nm is None else f'{self.erl_nm / 1000:.2f} um'}"
 
 
 class Score(models.Model):
     """Headline of a submission under one ruler; the leaderboard ranks the rows of a single ruler.
 
+    mean_erl_nm, mean_normalized_erl : None where a volume has no skeletons.
     erl_low_nm, erl_high_nm : 95% interval of the mean ERL, by bootstrap over axons; None in older records.
 
     ruler : digest of the metric version, of the scoring rule and of each volume's ground truth and tolerance, so that
@@ -259,9 +272,9 @@ class Score(models.Model):
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
     ruler = models.CharField(max_length=64)
     metric_version = models.CharField(max_length=32)
-    mean_erl_nm = models.FloatField()
-    mean_normalized_erl = models.FloatField()
-    headline = models.FloatField(null=True, help_text="Mean over volumes of what ranks; empty: the mean ERL in nm")
+    mean_erl_nm = models.FloatField(null=True)
+    mean_normalized_erl = models.FloatField(null=True)
+    headline = models.FloatField(null=True, help_text="What ranks, over all volumes; empty: the mean ERL in nm")
     erl_low_nm = models.FloatField(null=True)
     erl_high_nm = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -279,7 +292,7 @@ class Score(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.submission}: {self.mean_erl_nm / 1000:.2f} um"
+        return f"{self.submission}: {self.headline if self.mean_erl_nm is None else self.mean_erl_nm:.4g}"
 
 
 class Comparison(Job):

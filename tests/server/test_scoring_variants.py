@@ -57,7 +57,6 @@ def test_a_definition_declares_the_rule_and_a_new_volume_takes_its_tolerance():
     ("variant", "words"),
     [
         ("axonem2022", "choose one of axonem, axonem2021"),
-        ("cremi", "ranks by voxels of dense ground truth"),
         ("xpress", "only shown of public ground truth"),
         ("nisb", "makes a merger of 1 shared node"),
         ("lsd-j0126", "cuts the skeletons"),

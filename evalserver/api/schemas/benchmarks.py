@@ -59,19 +59,24 @@ class BenchmarkPage(Schema):
 
 
 class VolumeScoreOut(Schema):
-    """erl_nm, normalized_erl : null where a paper prints only the other."""
+    """erl_nm, normalized_erl : null where a paper prints only the other, and where there are no skeletons.
+
+    figures : the further columns of the table, by the names in docs/metric.md.
+    """
 
     volume: str
     erl_nm: float | None
     normalized_erl: float | None
+    figures: dict[str, float]
 
 
 class RowOut(Schema):
     """An entry. Equal scores share a rank, the earlier one is listed first.
 
     rank : null where is_superseded, for an entry that a newer listed one of its team replaces.
+    mean_erl_nm, mean_normalized_erl : null where the ground truth has no skeletons.
     mean_erl_low_nm, mean_erl_high_nm : 95% interval of the mean; null in older records.
-    headline : what ranks by the benchmark's scoring variant.
+    headline : what ranks by the benchmark's scoring variant; null where it may not be shown.
     """
 
     rank: int | None
@@ -80,11 +85,11 @@ class RowOut(Schema):
     submission: str
     method: str
     team: str
-    mean_erl_nm: float
-    mean_normalized_erl: float
+    mean_erl_nm: float | None
+    mean_normalized_erl: float | None
     mean_erl_low_nm: float | None
     mean_erl_high_nm: float | None
-    headline: float
+    headline: float | None
     volumes: list[VolumeScoreOut]
     submitted_at: datetime
     page: str
@@ -98,14 +103,19 @@ class PublishedRowOut(Schema):
     url: str
     is_ground_truth: bool
     mean_erl_nm: float | None
+    headline: float | None
     volumes: list[VolumeScoreOut]
 
 
 class BoardView(Schema):
     """Which rows, in which order. The options have the same names as on the leaderboard's page."""
 
-    sort: Annotated[str, Field(pattern=r"^-?(rank|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.(um|percent))$")] = (
-        Field("rank", description="a column, also erl-VOLUME.um or erl-VOLUME.percent; with - the largest comes first")
+    sort: Annotated[
+        str, Field(pattern=r"^-?(rank|score|mean|percent|low|date|erl-[-a-zA-Z0-9_]{1,50}\.[a-z0-9_]{1,40})$")
+    ] = Field(
+        "rank",
+        description="a column, also erl-VOLUME.um, erl-VOLUME.percent or another figure such as erl-VOLUME.arand; "
+        "with - the largest comes first",
     )
     q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
     rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
@@ -118,6 +128,7 @@ class LeaderboardOut(Schema):
     """count : rows of this view over all its pages. listed : entries that it chooses from.
 
     scoring_variant, headline : the rule that scored, and the name of the number that ranks.
+    headline_expression, lower_is_better : what that number is, and its direction.
     """
 
     benchmark: str
@@ -125,6 +136,8 @@ class LeaderboardOut(Schema):
     metric_version: str
     scoring_variant: str
     headline: str
+    headline_expression: str
+    lower_is_better: bool
     count: int
     listed: int
     page: int

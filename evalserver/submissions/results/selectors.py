@@ -8,8 +8,8 @@ from functools import cached_property
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES
 from evalserver.benchmarks.selectors import current_ruler
 from evalserver.submissions.models import Evaluation, Score, Submission
-from evalserver.submissions.results import disclosure
-from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results import disclosure, headline
+from evalserver.submissions.results.headline import Headline
 from evalserver.submissions.results.result_page import VolumeResult
 
 
@@ -27,7 +27,7 @@ class Result:
     @cached_property
     def headline(self) -> Headline:
         """The mean as its readers may see it."""
-        return disclosure.headline(self.score, self.evaluations)
+        return headline.headline(self.score, self.evaluations)
 
     @cached_property
     def volumes(self) -> list[VolumeResult]:

@@ -3,8 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("benchmarks", "0010_roles_in_a_benchmark"),
-        ("benchmarks", "0010_submission_rule"),
+        ("benchmarks", "0011_dense_ground_truth_and_headline"),
     ]
 
     operations = [
