@@ -17,6 +17,7 @@ from evalserver.api.schemas.benchmarks import (
     PhaseOut,
     PublishedRowOut,
     RowOut,
+    TracksOut,
     VolumeOut,
     VolumeScoreOut,
 )
@@ -27,6 +28,9 @@ from evalserver.benchmarks.selectors import current_figures, phase_or_404, visib
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
+from evalserver.leaderboard.track_views import tracks_or_404
+from evalserver.leaderboard.tracks import track_board, tracks_json
+from evalserver.site import site_url
 
 router = Router(tags=["benchmarks"], auth=public)
 
@@ -84,12 +88,24 @@ def get_leaderboard(
     )
 
 
+@router.get(
+    "/{slug:slug}/tracks",
+    response={200: TracksOut, PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_tracks(request: HttpRequest, slug: str) -> TracksOut:
+    """All phases of a benchmark whose phases are tracks as one table: a row for each method, and its mean."""
+    board = track_board(tracks_or_404(request, slug), request.user)
+    return TracksOut(**tracks_json(board, site_url("")))
+
+
 def _board_query(view: BoardView) -> BoardQuery:
     return BoardQuery(
         sort=view.sort.removeprefix("-"),
         descending=view.sort.startswith("-"),
         text=view.q.strip(),
         rows=view.rows,
+        marks=view.marks,
         superseded=view.superseded == "1",
         since=view.since and max(view.since, FIRST_DAY),
         until=view.until and min(view.until, LAST_DAY),
@@ -146,6 +162,8 @@ def _row_out(row: Row, volumes: list[str]) -> RowOut:
         rank=row.rank,
         is_superseded=row.is_superseded,
         is_reference=row.is_reference,
+        marks=[mark.field for mark in row.marks],
+        runs=row.runs,
         submission=row.code,
         method=row.method,
         team=row.team,
@@ -156,6 +174,7 @@ def _row_out(row: Row, volumes: list[str]) -> RowOut:
         volumes=_volumes_out(row.scores, volumes),
         submitted_at=row.submitted_at,
         headline=row.headline,
+        headline_half_interval=row.half_interval,
         page=reverse("submission", args=[row.code]),
     )
 
