@@ -32,14 +32,17 @@ class Command(BaseCommand):
             known = ", ".join(f"{b} {v}" for b, v in Volume.objects.values_list("benchmark__slug", "slug"))
             raise CommandError(f"there is no volume {options['benchmark']} {options['volume']}; there are: {known}")
         with ExitStack() as files:
-            more = {name: _opened(files, options[name]) for name in ("no_merge_mask", "dense_labels") if options[name]}
+            beside = (options["no_merge_mask"], options["dense_labels"])
+            mask, dense = (_opened(files, path) if path else None for path in beside)
             try:
                 stored = register_ground_truth(
                     volume=volume,
                     source_file=_opened(files, options["file"]),
                     source_kind=options["kind"],
-                    **more,
-                    **{name: options[name] for name in ("dataset", "dense_dataset")},
+                    no_merge_mask=mask,
+                    dense_labels=dense,
+                    dataset=options["dataset"],
+                    dense_dataset=options["dense_dataset"],
                 )
             except InputError as error:
                 raise CommandError(str(error)) from None
