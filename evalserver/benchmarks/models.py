@@ -73,6 +73,11 @@ class Benchmark(models.Model):
         "lower is better", default=False, help_text="Direction of the headline above"
     )
 
+    further_columns = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Figures that boards show beside those of the rule: erl_axonem2021_nm, nerl_5, say (docs/metric.md)",
+    )
     phases_are_tracks = models.BooleanField(
         "phases are tracks",
         default=False,
@@ -89,6 +94,8 @@ class Benchmark(models.Model):
     def variant(self) -> ScoringVariant:
         """The rule that scores and ranks; each volume has its own tolerance."""
         variant = variant_named(self.scoring_variant)
+        if self.further_columns:
+            variant = variant.with_columns(self.further_columns.replace(",", " ").split())
         own = self.own_headline
         return variant if own is None else replace(variant, headline=own)
 

@@ -21,7 +21,7 @@ class Head:
 
 def label_with_unit(figure: Figure) -> str:
     """`VOI split (bits)`, `nodes on background (%)`."""
-    unit = {"bits": " (bits)", "share": " (%)"}.get(figure.unit, "")
+    unit = {"bits": " (bits)", "share": " (%)", "nm": " (µm)"}.get(figure.unit, "")
     return f"{figure.label}{unit}"
 
 

@@ -9,6 +9,15 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="benchmark",
+            name="further_columns",
+            field=models.CharField(
+                blank=True,
+                help_text="Figures that boards show beside those of the rule: erl_axonem2021_nm, nerl_5, say (docs/metric.md)",
+                max_length=200,
+            ),
+        ),
+        migrations.AddField(
+            model_name="benchmark",
             name="phases_are_tracks",
             field=models.BooleanField(
                 default=False,
