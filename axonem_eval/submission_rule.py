@@ -13,6 +13,8 @@ from axonem_eval.spec import FloatTriple, Region, Triple, VolumeSpec, format_tri
 
 Axes = Literal["zyx", "xyz"]
 AXES: tuple[Axes, ...] = ("zyx", "xyz")
+# The ending that tells a table of labels at nodes from a label file.
+NODE_TABLE = ".npz"
 # Of a voxel, in nm that a definition states and that must be whole voxels.
 _WHOLE = 1e-6
 
@@ -38,6 +40,8 @@ class FileRule:
         """Raises InputError for another order of axes."""
         if self.axes not in AXES:
             raise InputError.of("bad_rule", f"axes = {self.axes!r}; expected one of {', '.join(AXES)}")
+        if self.zipped and not self.file_name:
+            raise InputError.of("bad_rule", "zipped needs file_name: the name of the one file in the archive")
 
     def name_complaint(self, name: str) -> str:
         """What is wrong with the name of a file; empty where it is right."""
@@ -98,15 +102,36 @@ class SubmissionRule:
                 "factor_zyx so that they fit",
             )
 
+    def name_complaint(self, name: str) -> str:
+        """What is wrong with the name of a label file or of a table of labels at nodes; empty where it is right."""
+        if not name.lower().endswith(NODE_TABLE):
+            return self.file.name_complaint(name)
+        if self.node_tables:
+            return ""
+        return (
+            f"the file is named {name}, as tables of labels at nodes are; this volume is taken as a whole. Upload the "
+            "label file"
+        )
+
     @property
     def box(self) -> Region:
         """The part of the image that is submitted, in its voxels."""
         return self.region or Region((0, 0, 0), self.image.shape_zyx)
 
     @property
+    def is_coarser(self) -> bool:
+        """Whether a voxel of a submission stands for several of the image."""
+        return max(self.factor_zyx) > 1
+
+    @property
     def is_plain(self) -> bool:
         """Whether the grid is that of the image."""
         return self.spec == self.image and self.box.start_zyx == (0, 0, 0)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the rule states nothing: the whole image, in z,y,x, under any name."""
+        return self == SubmissionRule(self.image)
 
     @property
     def spec(self) -> VolumeSpec:
@@ -129,13 +154,13 @@ class SubmissionRule:
 
     def options(self) -> list[str]:
         """Options of `axonem-eval check` for a file by this rule, shape and voxel size included."""
+        shape, size = _comma(self.spec.shape_zyx), _comma(self.spec.voxel_size_nm_zyx)
+        return [f"--shape {shape}", f"--voxel-size {size}", *self.file_options()]
 
-        def comma(values: tuple[float, ...] | tuple[int, ...]) -> str:
-            return ",".join(f"{v:g}" for v in values)
-
-        told = [f"--shape {comma(self.spec.shape_zyx)}", f"--voxel-size {comma(self.spec.voxel_size_nm_zyx)}"]
-        told += [f"--axes {self.axes}"] * (self.axes != "zyx") + [f"--dataset {self.dataset}"] * bool(self.dataset)
-        told += [f"--offset-nm {comma(self.offset_nm_zyx)}"] * (self.region is not None)
+    def file_options(self) -> list[str]:
+        """Options of all commands of `axonem-eval` that read such a file; none for the usual form."""
+        told = [f"--axes {self.axes}"] * (self.axes != "zyx") + [f"--dataset {self.dataset}"] * bool(self.dataset)
+        told += [f"--offset-nm {_comma(self.offset_nm_zyx)}"] * (self.region is not None)
         return told + [f"--file-name {self.file_name}"] * bool(self.file_name) + ["--zipped"] * self.zipped
 
     @classmethod
@@ -171,6 +196,10 @@ KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "zipped": (bool, "true or false"),
     "node_tables": (bool, "true or false"),
 }
+
+
+def _comma(values: tuple[float, ...] | tuple[int, ...]) -> str:
+    return ",".join(f"{v:.10g}" for v in values)
 
 
 def _whole_numbers(values: Any) -> Triple:

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,10 @@ def _applied_migrations() -> list[str]:
 def _copy_all(folder: Path, copied: dict[str, dict[str, Any]]) -> None:
     """Copy what is not copied yet, or has grown since."""
     for name in _stored_names():
-        _copy(folder, f"{FILES}/{name}", copied, _stamp_of_stored(name), lambda name=name: default_storage.open(name))
+        _copy(folder, f"{FILES}/{name}", copied, _stamp_of_stored(name), partial(default_storage.open, name))
     for path in Path(settings.UPLOAD_DIR).glob("*"):
         if path.is_file():
-            _copy(folder, f"{UPLOADS}/{path.name}", copied, _stamp(path), lambda path=path: path.open("rb"))
+            _copy(folder, f"{UPLOADS}/{path.name}", copied, _stamp(path), partial(path.open, "rb"))
 
 
 def _copy(

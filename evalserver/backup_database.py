@@ -6,11 +6,14 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
 from django.core.management.color import no_style
 from django.db import connection, transaction
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 SQLITE_FILE, COLUMNS = "db.sqlite3", "columns.json"
 # Made by the migrations, which run before rows are loaded.
@@ -37,7 +40,7 @@ def load(folder: Path) -> None:
         for table, names in columns.items():
             statement = f"COPY {_quoted(table)} ({', '.join(map(_quoted, names))}) FROM STDIN"
             with gzip.open(folder / f"{table}.gz", "rb") as rows, cursor.copy(statement) as copy:
-                shutil.copyfileobj(rows, copy, 2**20)  # type: ignore[misc] # it has `write`
+                shutil.copyfileobj(rows, cast("SupportsWrite[bytes]", copy), 2**20)
         models = list(apps.get_models(include_auto_created=True))
         for statement in connection.ops.sequence_reset_sql(no_style(), models):
             cursor.execute(statement)

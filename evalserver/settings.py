@@ -253,8 +253,10 @@ CELERY_TASK_ROUTES = {
     # Short, and somebody looks at the page: it must not wait behind evaluations of an hour.
     "evalserver.uploads.tasks.check_upload_task": {"queue": "control"},
     "evalserver.submissions.tasks.compare_task": {"queue": "control"},
+    "evalserver.submissions.tasks.export_task": {"queue": "control"},
     # Far longer than scoring, and less wanted: no score may wait behind it.
     "evalserver.submissions.tasks.diagnose_task": {"queue": "diagnosis"},
+    "evalserver.submissions.tasks.draw_errors_task": {"queue": "diagnosis"},
 }
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale": {

@@ -28,7 +28,13 @@ urlpatterns = [
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
+    path("benchmarks/<slug:slug>/<slug:volume>/ground-truth.npz", benchmarks.bundle, name="ground_truth_bundle"),
     path("benchmarks/<slug:slug>/pictures/<int:pk>/", benchmarks.picture, name="picture"),
+    path(
+        "benchmarks/<slug:slug>/<slug:volume>/axons/<slug:kind>-<int:number>.webp",
+        benchmarks.axon_picture,
+        name="axon_picture",
+    ),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     path("benchmarks/<slug:slug>/tracks/", track_views.tracks, name="tracks"),
     re_path(r"^benchmarks/(?P<slug>[-\w]+)/tracks\.(?P<form>csv|json)$", track_views.download, name="tracks_download"),
@@ -49,6 +55,8 @@ urlpatterns = [
     path("submissions/<slug:code>/result.json", results.result_json, name="result_json"),
     path("submissions/<slug:code>/result.csv", results.result_csv, name="result_csv"),
     path("submissions/<slug:code>/<slug:volume>/<str:table>.csv", results.volume_table, name="volume_table"),
+    path("submissions/<slug:code>/<slug:volume>/errors/", results.worst_errors, name="worst_errors"),
+    path("submissions/<slug:code>/<slug:volume>/errors/<int:number>.webp", results.error_picture, name="error_picture"),
     path("submissions/<slug:code>/<slug:volume>/diagnosis/", results.diagnosis, name="diagnosis"),
     path("submissions/<slug:code>/<slug:volume>/diagnosis.json", results.diagnosis_json, name="diagnosis_json"),
     path(

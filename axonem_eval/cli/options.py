@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axonem_eval.errors import InputError
-from axonem_eval.spec import FloatTriple, Region, Triple
+from axonem_eval.spec import FloatTriple, Region, Triple, VolumeSpec
+from axonem_eval.submission_rule import FileRule, SubmissionRule
 
 if TYPE_CHECKING:
     from axonem_eval.scoring import ScoringVariant
@@ -37,11 +38,75 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="continue although a file states another voxel size than the command or the ground truth",
     )
+    add_file_rule(parser)
+
+
+def add_file_rule(parser: argparse.ArgumentParser) -> None:
+    """Options for files of benchmarks that store them in their own way; the submit form shows the right ones."""
+    parser.add_argument(
+        "--axes",
+        choices=("zyx", "xyz"),
+        default="zyx",
+        help="order of the axes of HDF5 and Zarr arrays that do not name them (default zyx)",
+    )
+    parser.add_argument("--dataset", default="", metavar="NAME", help="array to read; the same as FILE:NAME")
+    parser.add_argument("--file-name", default="", metavar="NAME", help="name that the benchmark asks for")
+    parser.add_argument("--zipped", action="store_true", help="also take a .zip that holds the file of that name alone")
+    parser.add_argument(
+        "--offset-nm",
+        type=offset_triple,
+        metavar="Z,Y,X",
+        help="where the submitted region begins; a file that states another offset is refused",
+    )
+
+
+def file_rule(arguments: argparse.Namespace) -> FileRule:
+    """The values of ``add_file_rule``. Raises InputError where they do not go together."""
+    given = arguments
+    return FileRule(given.axes, given.dataset, given.file_name, given.zipped, given.offset_nm)
+
+
+def add_grid(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that make ground truth for submissions on another grid than the image."""
+    parser.add_argument(
+        "--factor",
+        type=int_triple,
+        default=(1, 1, 1),
+        metavar="Z,Y,X",
+        help="voxels of the image in one voxel of a submission (default 1,1,1)",
+    )
+    parser.add_argument(
+        "--region-nm",
+        type=region_nm,
+        metavar="Z:Z,Y:Y,X:X",
+        help="part of the image that is submitted, in nm from its corner (default: all of it)",
+    )
+
+
+def submission_rule(arguments: argparse.Namespace, image: VolumeSpec) -> SubmissionRule:
+    """The grid of ``add_grid``. Raises InputError where it does not fit the image."""
+    stated: dict[str, Any] = {"factor_zyx": arguments.factor}
+    return SubmissionRule.parse(image, stated | ({"region_nm_zyx": arguments.region_nm} if arguments.region_nm else {}))
+
+
+def region_nm(text: str) -> list[list[float]]:
+    """Parse ``8316:31383,8316:31383,8316:31383``."""
+    try:
+        ends = [[float(end) for end in part.split(":")] for part in text.split(",")]
+        begin, end = zip(*ends, strict=True)
+    except ValueError:
+        begin = end = ()
+    if len(begin) != 3 or not all(map(math.isfinite, (*begin, *end))):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not three ranges Z:Z,Y:Y,X:X in nm, such as 0:9900,0:9900,0:9900"
+        )
+    return [list(begin), list(end)]
 
 
 def label_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of ``add_label_options``, as the functions that read labels take them."""
     return {
+        "rule": file_rule(arguments),
         "background_ids": arguments.background_ids,
         "trust_voxel_size": arguments.trust_voxel_size,
         "on_warning": warn,

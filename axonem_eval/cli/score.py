@@ -1,16 +1,19 @@
-"""`axonem-eval info`, `check` and `score`: their options and what they do."""
+"""`axonem-eval info`, `check`, `score` and `nodes`: their options and what they do."""
 
 import argparse
+import os
 from contextlib import closing
 from functools import partial
 from typing import Any
 
 from axonem_eval.cli.options import (
     ProgressBar,
+    add_file_rule,
     add_ground_truth,
     add_json,
     add_label_options,
     add_labels,
+    file_rule,
     float_triple,
     int_triple,
     label_options,
@@ -18,6 +21,7 @@ from axonem_eval.cli.options import (
     variant_of,
     warn,
 )
+from axonem_eval.files import require_target
 from axonem_eval.sizes import size_in_words
 from axonem_eval.spec import VolumeSpec, format_triple
 
@@ -32,6 +36,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     check.add_argument("--ground-truth", metavar="GT", help="bundle of skeletons that states shape and voxel size")
     check.add_argument("--shape", type=int_triple, metavar="Z,Y,X", help="shape of the volume in voxels")
     check.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm")
+    add_file_rule(check)
     add_json(check)
 
 
@@ -102,7 +107,9 @@ def run_check(arguments: argparse.Namespace) -> None:
     from axonem_eval.volumes import check_labels
 
     with closing(ProgressBar()) as bar:
-        info = check_labels(arguments.segmentation, _spec(arguments), on_progress=partial(bar, "check"))
+        info = check_labels(
+            arguments.segmentation, _spec(arguments), rule=file_rule(arguments), on_progress=partial(bar, "check")
+        )
     for line in info.warnings:
         warn(line)
     print_result(
@@ -169,4 +176,49 @@ def run_score(arguments: argparse.Namespace) -> None:
     print_result(arguments.json, data | {"headline": ranked.to_json()}, [*told, *lines])
 
 
-COMMANDS = {"info": (_add_info, run_info), "check": (_add_check, run_check), "score": (_add_score, run_score)}
+def _add_nodes(nodes: argparse.ArgumentParser) -> None:
+    add_labels(nodes)
+    nodes.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
+    nodes.add_argument("-o", "--output", required=True, metavar="TABLE", help="table to write (.npz)")
+    nodes.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
+    add_label_options(nodes)
+    nodes.add_argument(
+        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
+    )
+    add_json(nodes)
+
+
+def run_nodes(arguments: argparse.Namespace) -> None:
+    """`axonem-eval nodes`."""
+    from axonem_eval.sampling import NodeTable
+    from axonem_eval.scoring import sample_file
+    from axonem_eval.skeletons import SkeletonGraph
+
+    require_target(arguments.output)
+    graph = SkeletonGraph.load(arguments.ground_truth)
+    with closing(ProgressBar()) as bar:
+        sample = sample_file(
+            arguments.segmentation,
+            graph,
+            threads=arguments.threads,
+            on_progress=bar,
+            checkpoint=arguments.resume,
+            **label_options(arguments),
+        )
+    table = NodeTable(sample.node_segment, graph.nodes_sha256())
+    table.save(arguments.output)
+    size = os.path.getsize(arguments.output)
+    data = {"output": arguments.output, "nodes": graph.n_nodes, "nodes_sha256": table.nodes_sha256, "bytes": size}
+    lines = [
+        f"{graph.n_nodes:,} labels at nodes, {size_in_words(size)}, for the nodes {table.nodes_sha256[:12]}",
+        f"written to {arguments.output}; submit it in place of the volume where the benchmark takes node tables",
+    ]
+    print_result(arguments.json, data, lines)
+
+
+COMMANDS = {
+    "info": (_add_info, run_info),
+    "check": (_add_check, run_check),
+    "score": (_add_score, run_score),
+    "nodes": (_add_nodes, run_nodes),
+}

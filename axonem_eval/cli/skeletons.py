@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from axonem_eval.cli.options import (
     ProgressBar,
+    add_grid,
     add_json,
     add_label_options,
     add_labels,
     add_tolerance,
     float_triple,
+    id_list,
     int_triple,
     label_options,
     offset_triple,
     print_result,
     shown_command,
+    submission_rule,
 )
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
@@ -28,7 +31,7 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
-    from axonem_eval.skeletons import ForeignGraph, SkeletonGraph
+    from axonem_eval.skeletons import SkeletonGraph
 
 
 def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
@@ -42,6 +45,17 @@ def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
         metavar="NM",
         help="downsample to near this voxel size before skeletonizing (default 30 nm)",
     )
+    skeletonize.add_argument(
+        "--ids", type=id_list, default=(), metavar="ID,ID", help="labels that become skeletons (default: all)"
+    )
+    skeletonize.add_argument(
+        "--ends-inside",
+        type=int,
+        default=0,
+        metavar="VOXELS",
+        help="let branches end so many downsampled voxels inside the label, not at its surface (default 0)",
+    )
+    add_grid(skeletonize)
     _add_work_options(skeletonize)
     add_label_options(skeletonize)
     _add_min_length(skeletonize)
@@ -82,6 +96,7 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
         action="store_true",
         help="import skeletons that lie in a corner of the volume, or whose files state another unit or voxel size",
     )
+    add_grid(importer)
     _add_min_length(importer)
     add_json(importer)
 
@@ -154,12 +169,15 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
 def run_skeletonize(arguments: argparse.Namespace) -> None:
     """`axonem-eval skeletonize`."""
     from axonem_eval.skeletonize import skeletonize_labels
+    from axonem_eval.skeletons import place_on_grid
 
     require_target(arguments.output)
     with closing(ProgressBar()) as bar:
         skeletons = skeletonize_labels(
             arguments.labels,
             arguments.voxel_size,
+            label_ids=arguments.ids,
+            ends_inside_voxels=max(0, arguments.ends_inside),
             min_length_um=arguments.min_length_um,
             target_voxel_nm=arguments.target_voxel_nm,
             processes=arguments.processes,
@@ -167,56 +185,31 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
             on_progress=bar,
             **label_options(arguments),
         )
+    skeletons = place_on_grid(skeletons, submission_rule(arguments, skeletons.spec))
     skeletons.save(arguments.output)
     _print_saved(skeletons, arguments)
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     """`axonem-eval import`."""
-    from axonem_eval.skeletons import ImportOptions, foreign_graph, import_skeletons
+    from axonem_eval.sandbox import unpickle_confined
+    from axonem_eval.skeletons import ImportOptions, import_any, place_on_grid
 
     require_target(arguments.output)
     spec = VolumeSpec(arguments.shape, arguments.voxel_size)
-    options = ImportOptions(arguments.unit, arguments.axes, arguments.anyway)
-    foreign = _foreign(Path(arguments.skeletons))
-    if foreign is not None:
-        graph = foreign_graph(
-            foreign,
-            spec,
-            options,
-            offset_nm_zyx=arguments.offset or (0.0, 0.0, 0.0),
-            drop_outside=arguments.drop_outside,
-            min_length_um=arguments.min_length_um,
-        )
-    elif arguments.offset or arguments.drop_outside:
-        raise InputError.of(
-            "no_offset", "--offset and --drop-outside are for pickles and HDF5 files of a benchmark; leave them out"
-        )
-    else:
-        graph = import_skeletons(
-            arguments.skeletons,
-            spec,
-            unit=options.unit,
-            axes=options.axes,
-            min_length_um=arguments.min_length_um,
-            anyway=options.anyway,
-        )
+    rule = submission_rule(arguments, spec)
+    graph = import_any(
+        arguments.skeletons,
+        spec,
+        ImportOptions(arguments.unit, arguments.axes, arguments.anyway),
+        unpickle=unpickle_confined,
+        offset_nm_zyx=arguments.offset,
+        drop_outside=arguments.drop_outside,
+        min_length_um=arguments.min_length_um,
+    )
+    graph = place_on_grid(graph, rule, drop_outside=arguments.drop_outside)
     graph.save(arguments.output)
     _print_saved(graph, arguments)
-
-
-def _foreign(path: Path) -> "ForeignGraph | None":
-    """Skeletons of a benchmark's own file: a pickle, read in a confined process, or groups in HDF5; None for others."""
-    from axonem_eval.sandbox import unpickle_confined
-    from axonem_eval.skeletons import read_hdf5_groups
-
-    if not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        head = file.read(8)
-    if path.suffix.lower() in (".p", ".pkl", ".pickle") or head[:1] == b"\x80":
-        return unpickle_confined(path)
-    return read_hdf5_groups(path) if head == b"\x89HDF\r\n\x1a\n" else None
 
 
 def _print_saved(graph: Any, arguments: argparse.Namespace) -> None:

@@ -12,9 +12,11 @@ from axonem_eval.client.errors import ClientError, ServerRefused
 from axonem_eval.client.method import ABOUT, Method
 from axonem_eval.client.server import Server
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.progress import StageProgress
+from axonem_eval.progress import Progress, StageProgress
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import ANY_FILE, NODE_TABLE, FileRule
 
+NOT_FOUND = 404
 END_STATES = frozenset({"scored", "rejected", "failed"})
 
 
@@ -41,18 +43,36 @@ def team_id(server: Server, wanted: str) -> int | None:
 
 def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: StageProgress) -> list[Complaint]:
     """What the server would reject, found here by the same code. Empty if the files are right."""
-    from axonem_eval.volumes import check_labels
-
     volumes = {volume["slug"]: volume for volume in benchmark["volumes"]}
     complaints: list[Complaint] = []
     for slug, path in files.items():
         volume = volumes[slug]
-        spec = VolumeSpec(tuple(volume["shape_zyx"]), tuple(volume["voxel_size_nm_zyx"]))
         try:
-            check_labels(path, spec, on_progress=partial(progress, f"checking {slug}"))
+            _check_file(path, volume, partial(progress, f"checking {slug}"))
         except InputError as error:
             complaints += [Complaint(c.code, f"{volume['name']}: {c.message}") for c in error.complaints]
     return complaints
+
+
+def _check_file(path: Path, volume: dict[str, Any], on_progress: Progress) -> None:
+    """Raises InputError where the server would reject the file for this volume."""
+    from axonem_eval.sampling import NodeTable
+    from axonem_eval.volumes import check_labels
+
+    # A server of an earlier version says nothing of files: they lie on the image's grid.
+    stated = volume.get("submission") or {**volume, **ANY_FILE.to_json(), "node_tables": False}
+    rule = FileRule.of_json({name: stated[name] for name in ANY_FILE.to_json()})
+    if path.suffix.lower() != NODE_TABLE:
+        check_labels(
+            path,
+            VolumeSpec(tuple(stated["shape_zyx"]), tuple(stated["voxel_size_nm_zyx"])),
+            rule=rule,
+            on_progress=on_progress,
+        )
+        return
+    if not stated["node_tables"]:
+        raise InputError.of("no_node_tables", f"{path.name}: this volume is taken as a whole. Give the label file")
+    NodeTable.load(path)
 
 
 def upload_files(
@@ -67,13 +87,16 @@ def upload_files(
     used_by: set[str] = set()
     for slug, path in files.items():
         file = tus.describe_file(path, partial(progress, f"reading {slug}"))
-        found = tus.find_upload(server, file, benchmark=method.benchmark, volume=slug)
-        if found and found["state"] == "used":
-            if _is_same(server, found["used_by"], method):
-                used_by.add(found["used_by"])
-                codes[slug] = found["code"]
-                continue
-            found = None
+        known = tus.find_uploads(server, file, benchmark=method.benchmark, volume=slug)
+        # First what a submission took: a second announcement of the file may have been left behind by then.
+        taken = next(
+            (row for row in known if row["state"] == "used" and _is_same(server, row["used_by"], method)), None
+        )
+        if taken:
+            used_by.add(taken["used_by"])
+            codes[slug] = taken["code"]
+            continue
+        found = next((row for row in known if row["state"] != "used"), None)
         if found is None:
             metadata = {"benchmark": method.benchmark, "phase": phase["slug"], "volume": slug}
             url = tus.create_upload(server, file, metadata | ({"team": str(team)} if team else {}))
@@ -92,7 +115,10 @@ def _is_same(server: Server, code: str, method: Method) -> bool:
     """Whether the submission that used a file is the one to be made now."""
     try:
         submission = server.get(f"/submissions/{code}")
-    except ServerRefused:
+    except ServerRefused as error:
+        # Not while the server is in trouble: a submission that is there would be made again.
+        if error.status != NOT_FOUND:
+            raise
         return False
     return bool(
         submission["method"] == method.method.strip()

@@ -45,16 +45,15 @@ def describe_file(path: Path, on_progress: Progress | None = None) -> LocalFile:
     return LocalFile(path, done, digest.hexdigest())
 
 
-def find_upload(server: Server, file: LocalFile, *, benchmark: str, volume: str) -> dict[str, Any] | None:
-    """An upload of the same file for the same volume: finished, being checked, or interrupted."""
+def find_uploads(server: Server, file: LocalFile, *, benchmark: str, volume: str) -> list[dict[str, Any]]:
+    """Uploads of the same file for the same volume: finished ones, then being checked, interrupted, and used ones.
+
+    There may be several: the answer to the first announcement of a file may have been lost.
+    """
     rows = server.get("/me/uploads", sha256=file.sha256)["items"]
     wanted = {"benchmark": benchmark, "volume": volume, "size_bytes": file.size_bytes}
     rows = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
-    for state in ("ready", "checking", "receiving", "used"):
-        for row in rows:
-            if row["state"] == state:
-                return dict(row)
-    return None
+    return [dict(row) for state in ("ready", "checking", "receiving", "used") for row in rows if row["state"] == state]
 
 
 def create_upload(server: Server, file: LocalFile, metadata: dict[str, str]) -> str:

@@ -51,7 +51,7 @@ def render_axons(
     seen = nearest >= 0
     picture[seen, :3] = colour[order][nearest[seen]]
     picture[seen, 3] = 255
-    return _averaged(picture)
+    return averaged(picture)
 
 
 def _surfaces(
@@ -112,7 +112,7 @@ def _splat(
     return nearest
 
 
-def _averaged(picture: Pixels) -> Pixels:
+def averaged(picture: Pixels) -> Pixels:
     """Each FINER x FINER pixels as one; colours weighed by how opaque they are."""
     high, wide = (n // FINER * FINER for n in picture.shape[:2])
     cut = picture[:high, :wide].astype(np.float64)

@@ -300,7 +300,8 @@ def _unsigned_stack(volume: LabelVolume, stack: Labels, chunks: NDArray[np.int64
             native_unsigned(volume, labels[inside], volume.chunk_origin(int(chunk)))
     if not stack.dtype.isnative:
         stack = stack.astype(stack.dtype.newbyteorder("="))
-    return read_only(np.ascontiguousarray(stack).view(f"u{stack.dtype.itemsize}"))
+    # No copy where axes are reversed: the kernel takes the strides as they are.
+    return read_only(stack.view(f"u{stack.dtype.itemsize}"))
 
 
 class _PerThread:

@@ -23,11 +23,13 @@ from numba.core.caching import Cache
 
 from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
+from axonem_eval.sampling import NodeTable
 from axonem_eval.sandbox.confined_volume import serve
-from axonem_eval.sandbox.process import GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, Limits
+from axonem_eval.sandbox.process import GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, TABLE_FILE, Limits
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import LabelVolume, check_volume, open_for, warm_filters
+from axonem_eval.submission_rule import FileRule
+from axonem_eval.volumes import LabelVolume, ReversedAxes, check_volume, open_for, unpack_single, warm_filters
 
 _PROGRESS_EVERY_S = 0.25
 # A reply is limited to 65,536 bytes, and a character may take 6 bytes of it.
@@ -97,6 +99,8 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
     if request["work"] == "read":
         memory = mmap.mmap(request["memory"], request["memory_bytes"])
         return partial(_read, request, memoryview(memory))
+    if request["work"] in ("unpack", "table"):
+        return partial(_WORK_OF_FILES[request["work"]], request)
     if request["work"] == "unpickle":
         from axonem_eval.sandbox.child_pickle import rehearse as rehearse_writing
         from axonem_eval.sandbox.child_pickle import write_graph
@@ -116,6 +120,20 @@ def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None
     _say({"done": True})
 
 
+def _unpack(request: dict[str, Any]) -> None:
+    Path("out").mkdir()
+    unpack_single(Path(request["path"]), Path("out"), FileRule.of_json(request["rule"]))
+    _say({"done": True})
+
+
+def _read_table(request: dict[str, Any]) -> None:
+    NodeTable.load(request["path"]).save(TABLE_FILE)
+    _say({"done": True})
+
+
+_WORK_OF_FILES = {"unpack": _unpack, "table": _read_table}
+
+
 def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:
     write_diagnosis(request, _Reporter())
     _say({"done": True})
@@ -124,8 +142,12 @@ def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> 
 def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
-    with open_for(spec, request["path"], request["dataset"]) as volume:
-        checked = check_volume(volume, spec, on_progress=partial(_Reporter(), "check"))
+    rule = FileRule.of_json(request["rule"])
+    with open_for(spec, request["path"], request["dataset"], rule=rule) as opened:
+        checked = check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))
+        # Chunks go over as they are stored: the parent reverses the axes, by the strides.
+        is_reversed = isinstance(opened, ReversedAxes)
+        volume = opened.stored if isinstance(opened, ReversedAxes) else opened
         rank, stored = volume.storage_rank(), volume.stored_chunks()
         in_order = bool((np.diff(rank) > 0).all())
         n = volume.n_chunks
@@ -136,6 +158,7 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
         _say(
             {
                 "info": asdict(checked),
+                "reversed": is_reversed,
                 "shape_zyx": volume.shape_zyx,
                 "chunk_shape_zyx": volume.chunk_shape_zyx,
                 "dtype": volume.dtype.str,

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from axonem_eval.diagnosis import diagnose, diagnosis_json
 from axonem_eval.progress import StageProgress
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import export_precomputed
+from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import open_labels, write_precomputed
 
 # Shorter skeletons are not shown in the viewer, where each is a file.
@@ -35,14 +37,15 @@ def rehearse() -> None:
 def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None:
     """Write skeletons, diagnosis and the files for the viewer into the folder ``out``."""
     size, out = tuple(request["voxel_size_nm_zyx"]), Path("out")
-    skeletons = skeletonize_labels(
-        request["path"], size, dataset=request["dataset"], work_dir="work", on_progress=on_progress
-    )
+    rule = FileRule.of_json(request["rule"])
+    # The name is that of the storage, and an archive was unpacked before.
+    rule = replace(rule, dataset=request["dataset"] or rule.dataset, file_name="", zipped=False)
+    skeletons = skeletonize_labels(request["path"], size, rule=rule, work_dir="work", on_progress=on_progress)
     out.mkdir()
     skeletons.save(out / "skeletons.npz")
     if request["view"]:
         export_precomputed(skeletons.longer_than(VIEW_LEAST_UM), out / "view" / "skeletons")
-        with open_labels(request["path"], request["dataset"]) as volume:
+        with open_labels(request["path"], rule.dataset or None, axes=rule.axes) as volume:
             progress = partial(on_progress, "view")
             write_precomputed(volume, out / "view", size, skeletons="skeletons", on_progress=progress)
     (out / "diagnosis.json").write_text(json.dumps(diagnosis_json(diagnose(skeletons))))

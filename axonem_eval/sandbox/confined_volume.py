@@ -211,7 +211,7 @@ def _info(answer: dict[str, Any], path: Path) -> LabelInfo:
     said = dict(answer["info"])
     if str(answer["dtype"]) not in _DTYPES:
         raise ConfinedCrash("the reader states a dtype that is no integer")
-    size = said["voxel_size_nm_zyx"]
+    size, begin = said["voxel_size_nm_zyx"], said["offset_nm_zyx"]
     return LabelInfo(
         format=str(said["format"])[:60],
         dataset=str(said["dataset"])[:300],
@@ -224,6 +224,7 @@ def _info(answer: dict[str, Any], path: Path) -> LabelInfo:
         chunks_total=int(said["chunks_total"]),
         chunks_stored=None if said["chunks_stored"] is None else int(said["chunks_stored"]),
         offset=str(said["offset"])[:100],
+        offset_nm_zyx=None if begin is None else (float(begin[0]), float(begin[1]), float(begin[2])),
         warnings=tuple(str(line)[:500] for line in said["warnings"][:20]),
     )
 

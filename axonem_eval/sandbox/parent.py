@@ -31,19 +31,21 @@ from axonem_eval.errors import InputError
 from axonem_eval.files import read_npz
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
-from axonem_eval.sampling import NodeSample, sample_nodes
+from axonem_eval.sampling import NodeSample, NodeTable, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, TABLE_FILE, ConfinedCrash, ConfinedProcess, Limits
 from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.volumes import Labels, LabelVolume, open_labels, split_dataset, warm_filters
+from axonem_eval.submission_rule import ANY_FILE, FileRule
+from axonem_eval.volumes import Labels, LabelVolume, ReversedAxes, is_zip, open_labels, split_dataset, warm_filters
 
 __all__ = [
     "ConfinedCrash",
     "Limits",
     "counting_seconds",
     "diagnose_confined",
+    "node_table_confined",
     "open_confined",
     "sample_confined",
     "unpickle_confined",
@@ -61,36 +63,72 @@ def open_confined(
     path: str | Path,
     spec: VolumeSpec,
     *,
+    rule: FileRule = ANY_FILE,
     limits: Limits | None = None,
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
-) -> Iterator[ConfinedVolume]:
+) -> Iterator[LabelVolume]:
     """Check a label file in a confined child, which then decodes its chunks.
 
+    rule : how the file must be stored. Its name is not looked at: ours is that of the storage.
     on_progress : called with ("check", done, total) in this process.
     poll : called every second from a thread; an error that it raises ends the child and is raised here.
     Raises InputError for any fault of the file, also where it takes too much time or memory, and ConfinedCrash where
     the child died by no fault of the file. Reading chunks raises the same.
     """
-    file, dataset = split_dataset(path)
-    allowed = (limits or Limits()).for_file(_stored_bytes(file))
-    allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
-    lanes = Lanes(2 * min(8, usable_cores()) + 1)
+    with unpacked_confined(path, rule, limits=limits, poll=poll) as plain:
+        file, dataset = split_dataset(plain)
+        allowed = (limits or Limits()).for_file(_stored_bytes(file))
+        allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
+        lanes = Lanes(2 * min(8, usable_cores()) + 1)
+        with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+            request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset, spec, rule)}
+            try:
+                with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
+                    lanes.close_childs()
+                    warm_filters()  # into the cache, for the child to load: it may not write there
+                    answer = process.answer(on_progress)
+                    try:
+                        volume = _confined_volume(file, spec, rule, process, lanes, answer)
+                    except MISREAD:
+                        raise ConfinedCrash("the reader's answer is not readable") from None
+                    with volume:
+                        yield volume
+            finally:
+                lanes.close()
+
+
+def _confined_volume(
+    file: Path, spec: VolumeSpec, rule: FileRule, process: ConfinedProcess, lanes: Lanes, answer: dict[str, Any]
+) -> LabelVolume:
+    """What the child serves, in z,y,x. Raises ConfinedCrash where it states what the rule does not allow."""
+    if not answer["reversed"]:
+        return ConfinedVolume(file, spec, process, lanes, answer)
+    if rule.axes != "xyz":
+        raise ConfinedCrash("the reader states another order of axes than it was asked for")
+    (z, y, x), (vz, vy, vx) = spec.shape_zyx, spec.voxel_size_nm_zyx
+    stored = ConfinedVolume(file, VolumeSpec((x, y, z), (vx, vy, vz)), process, lanes, answer)
+    volume = ReversedAxes(stored)
+    volume.info = stored.info  # as the child checked it: z,y,x already
+    return volume
+
+
+@contextmanager
+def unpacked_confined(
+    path: str | Path, rule: FileRule, *, limits: Limits | None = None, poll: Callable[[], None] | None = None
+) -> Iterator[str | Path]:
+    """The file itself; of an archive that the rule takes, the one file in it, unpacked by a confined child."""
+    if not (rule.zipped and is_zip(Path(path))):
+        yield path
+        return
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
-        request = {"work": "read", "writable": [], **lanes.request(), **_file_request(file, dataset, spec)}
-        try:
-            with ConfinedProcess(request, allowed, Path(folder), pass_fds=lanes.child_fds, poll=poll) as process:
-                lanes.close_childs()
-                warm_filters()  # into the cache, for the child to load: it may not write there
-                answer = process.answer(on_progress)
-                try:
-                    volume = ConfinedVolume(file, spec, process, lanes, answer)
-                except MISREAD:
-                    raise ConfinedCrash("the reader's answer is not readable") from None
-                with volume:
-                    yield volume
-        finally:
-            lanes.close()
+        work = Path(folder)
+        request = {"work": "unpack", "writable": [folder], "path": str(Path(path).resolve()), "rule": rule.to_json()}
+        allowed = (limits or Limits()).for_file(_stored_bytes(Path(path)))
+        with ConfinedProcess(request, allowed, work, poll=poll) as process:
+            process.answer()
+        _require_plain(work / "out")
+        yield work / "out" / rule.file_name
 
 
 def sample_confined(
@@ -102,7 +140,7 @@ def sample_confined(
     limits: Limits | None = None,
     on_open: Callable[[LabelVolume], Callable[[int, Labels], None] | None] | None = None,
     on_progress: StageProgress | None = None,
-    poll: Callable[[], None] | None = None,
+    **confinement: Any,
 ) -> NodeSample:
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
@@ -110,14 +148,16 @@ def sample_confined(
     on_open : called with the volume once it is checked; what it returns is called with each chunk, for other counts in
         the same pass (``also`` of ``sample_nodes``). Give limits with time for them.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
-    ends the child and is raised here.   poll : as in ``open_confined``.
+    ends the child and is raised here.
+    confinement : ``rule`` and ``poll`` of ``open_confined``.
     Raises as ``open_confined`` does.
     """
     allowed = limits or Limits()
     if no_merge_mask is not None:
         allowed = replace(allowed, our_seconds=allowed.our_seconds + counting_seconds(spec))
     sampled = partial(on_progress, "sample") if on_progress else None
-    with open_confined(path, spec, limits=allowed, on_progress=on_progress, poll=poll) as volume:
+    opened = open_confined(path, spec, limits=allowed, on_progress=on_progress, **confinement)
+    with opened as volume:
         also = on_open(volume) if on_open else None
         if no_merge_mask is None:
             return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
@@ -135,6 +175,7 @@ def diagnose_confined(
     spec: VolumeSpec,
     out: str | Path,
     *,
+    rule: FileRule = ANY_FILE,
     view: bool = False,
     limits: Limits | None = None,
     on_progress: StageProgress | None = None,
@@ -145,14 +186,17 @@ def diagnose_confined(
     out : a new folder, which gets ``skeletons.npz`` and, with ``view``, a folder ``view`` with segmentation and
     skeletons as precomputed. A file that took over its reader may have written them: treat them as hostile, and pass
     them on as bytes.
-    on_progress, poll : as in ``sample_confined``, stages read, skeletonize, place, view.
+    rule, on_progress, poll : as in ``open_confined``, stages read, skeletonize, place, view.
     Raises as ``open_confined`` does.
     """
-    file, dataset = split_dataset(path)
-    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+    with (
+        unpacked_confined(path, rule, limits=limits, poll=poll) as plain,
+        tempfile.TemporaryDirectory(prefix="axonem-") as folder,
+    ):
+        file, dataset = split_dataset(plain)
         work = Path(folder)
         asked = {"work": "diagnose", "writable": [folder], "view": view}
-        request = {**asked, **_file_request(file, dataset, spec)}
+        request = {**asked, **_file_request(file, dataset, spec, rule)}
         with ConfinedProcess(request, limits or Limits(), work, poll=poll) as process:
             process.answer(on_progress)
         _require_plain(work / "out")
@@ -160,6 +204,24 @@ def diagnose_confined(
         (work / "out" / "diagnosis.json").unlink()
         shutil.move(work / "out", out)
     return report
+
+
+def node_table_confined(
+    path: str | Path, *, limits: Limits | None = None, poll: Callable[[], None] | None = None
+) -> NodeTable:
+    """Read a table of labels at nodes in a confined child.   poll : as in ``open_confined``.
+
+    Raises InputError for a file that is none, and ConfinedCrash where the child died by no fault of the file.
+    """
+    path = Path(path)
+    allowed = (limits or Limits()).for_file(_stored_bytes(path))
+    with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
+        work = Path(folder)
+        request = {"work": "table", "writable": [folder], "path": str(path.resolve())}
+        with ConfinedProcess(request, allowed, work, poll=poll) as process:
+            process.answer()
+        _require_plain(work / TABLE_FILE)
+        return NodeTable.load(work / TABLE_FILE)
 
 
 def unpickle_confined(
@@ -184,12 +246,13 @@ def unpickle_confined(
         return ForeignGraph.of_arrays(read_npz(work / GRAPH_FILE), path.name)
 
 
-def _file_request(file: Path, dataset: str | None, spec: VolumeSpec) -> dict[str, Any]:
+def _file_request(file: Path, dataset: str | None, spec: VolumeSpec, rule: FileRule) -> dict[str, Any]:
     return {
         "path": str(file.resolve()),
         "dataset": dataset,
         "shape_zyx": spec.shape_zyx,
         "voxel_size_nm_zyx": spec.voxel_size_nm_zyx,
+        "rule": rule.to_json(),
     }
 
 

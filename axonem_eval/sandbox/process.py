@@ -28,6 +28,8 @@ MAX_COMPLAINT_CHARACTERS = 2_000
 POLL_EVERY_S = 1.0
 # What a child that read a pickle leaves in its folder.
 GRAPH_FILE = "graph.npz"
+# And one that read a table of labels at nodes.
+TABLE_FILE = "table.npz"
 PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
 
 # What reading an answer of another form raises; the child may answer anything.

@@ -13,6 +13,7 @@ from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
 from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import (
     LabelVolume,
     Progress,
@@ -23,6 +24,7 @@ from axonem_eval.volumes import (
     require_voxel_size,
     reserved_of,
     reserved_warning,
+    unpacked,
 )
 
 CORRECT_OR_TRUST = "Correct the file, or give --trust-voxel-size where it is wrong and the ground truth right"
@@ -49,6 +51,7 @@ def sample_and_count(
     no_merge_mask: str | Path | None = None,
     dense_ground_truth: str | Path | None = None,
     dense_rule: DenseRule = ALL_VOXELS,
+    rule: FileRule = ANY_FILE,
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
     threads: int | None = None,
@@ -59,6 +62,7 @@ def sample_and_count(
     """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
 
     dense_rule : which voxels of the dense ground truth are scored; all by default.
+    rule : how the segmentation must be stored.
     background_ids : labels of the segmentation that count as 0.
     trust_voxel_size : the ground truth's voxel size is right, whatever the files state.
     on_warning : called with each line about what may be wrong with the file.
@@ -71,10 +75,13 @@ def sample_and_count(
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as files:
+        path = files.enter_context(unpacked(path, rule))
         volume = files.enter_context(
-            open_for(graph.spec, path, background_ids=background_ids, trust_voxel_size=trust_voxel_size)
+            open_for(graph.spec, path, rule=rule, background_ids=background_ids, trust_voxel_size=trust_voxel_size)
         )
-        info = check_volume(volume, graph.spec, trust_voxel_size=trust_voxel_size, on_progress=report("check"))
+        info = check_volume(
+            volume, graph.spec, rule=rule, trust_voxel_size=trust_voxel_size, on_progress=report("check")
+        )
         mask = None if no_merge_mask is None else files.enter_context(open_labels(no_merge_mask, mask=True))
         truth = None if dense_ground_truth is None else files.enter_context(open_labels(dense_ground_truth))
         warnings = info.warnings

@@ -39,6 +39,7 @@ from axonem_eval.skeletonize.label_runs import (
 from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.submission_rule import ANY_FILE, Axes, FileRule
 from axonem_eval.volumes import (
     Box,
     LabelVolume,
@@ -76,6 +77,8 @@ class Plan:
     factor: Triple
     teasar: Teasar
     background_ids: tuple[int, ...] = ()
+    axes: Axes = "zyx"
+    label_ids: tuple[int, ...] = ()
     version: str = SKELETON_VERSION
 
     @property
@@ -96,7 +99,7 @@ class Plan:
 
     def open_labels(self) -> LabelVolume:
         """The labels, which may lie on another machine's disk."""
-        return open_labels(self.path, self.dataset, background_ids=self.background_ids)
+        return open_labels(self.path, self.dataset, background_ids=self.background_ids, axes=self.axes)
 
     def save(self, work_dir: Path) -> None:
         """Write the plan into the work folder."""
@@ -117,17 +120,19 @@ def prepare(
     voxel_size_nm_zyx: FloatTriple,
     work_dir: str | Path,
     *,
-    dataset: str | None = None,
+    rule: FileRule = ANY_FILE,
     target_voxel_nm: float = 30.0,
     background_ids: Sequence[int] = (),
+    label_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
 ) -> Plan:
     """Begin or resume in a work folder.
 
+    rule : dataset and order of axes of the file.   label_ids : the labels that become skeletons; empty: all.
     Raises InputError where it holds the work on other labels or parameters, or the labels state another voxel size.
     """
     program()  # said before hours of reading, if kimimaro is not there
-    with open_labels(path, dataset) as volume:
+    with open_labels(path, rule.dataset or None, axes=rule.axes) as volume:
         plan = Plan(
             path=str(volume.path.resolve()),
             dataset=volume.info.dataset,
@@ -138,6 +143,8 @@ def prepare(
             factor=near_isotropic_factor(voxel_size_nm_zyx, target_voxel_nm),
             teasar=Teasar(),
             background_ids=tuple(background_ids),
+            axes=rule.axes,
+            label_ids=tuple(sorted(label_ids)),
         )
         if not trust_voxel_size:
             require_voxel_size(volume, voxel_size_nm_zyx)
@@ -209,6 +216,9 @@ def make_batches(work_dir: str | Path) -> NDArray[np.int64]:
         write_arrays(folder / "targets.npz", _exits(folder / "blocks", plan))
         label, row = np.unique(index.label, return_index=True)
         voxels = voxels[row]
+        if plan.label_ids:
+            wanted = np.isin(label, np.array(plan.label_ids, np.uint64))
+            label, voxels = label[wanted], voxels[wanted]
         order = np.argsort(-voxels, kind="stable")
         batch = _batch_of(voxels[order])
         table = {"label": label[order], "voxels": voxels[order], "batch": batch}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sampling import sample_nodes
+from axonem_eval.skeletonize.ends import end_notes, move_ends_inside
 from axonem_eval.skeletonize.tasks import (
     SKELETON_VERSION,
     Plan,
@@ -32,7 +33,8 @@ from axonem_eval.skeletonize.tasks import (
 from axonem_eval.skeletonize.teasar import program
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings
+from axonem_eval.submission_rule import ANY_FILE, FileRule
+from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings, unpacked
 
 # Of positions looked up at once while nodes are placed.
 _MAX_CANDIDATES = 16 << 20
@@ -50,7 +52,9 @@ def skeletonize_labels(
     path: str | Path,
     voxel_size_nm_zyx: FloatTriple,
     *,
-    dataset: str | None = None,
+    rule: FileRule = ANY_FILE,
+    label_ids: Sequence[int] = (),
+    ends_inside_voxels: int = 0,
     min_length_um: float = 0.0,
     target_voxel_nm: float = 30.0,
     processes: int = 1,
@@ -65,6 +69,10 @@ def skeletonize_labels(
 
     Labels are downsampled to near-isotropic voxels of about ``target_voxel_nm`` by the most frequent label, because
     the tolerance counts nodes; nodes are then placed on full-resolution voxels of their own label.
+    rule : how the file is stored.
+    label_ids : the labels that become skeletons; empty: all.
+    ends_inside_voxels : branches end so many of the downsampled voxels from the surface, or as deep as the label is
+        there; 0 leaves ends where TEASAR puts them, which is on the surface.
     processes : worker processes, unless an ``executor`` is given: anything with ``map(function, numbers)``.
     work_dir : a folder to keep the work in; the same call on it after a kill goes on where it stood. It must be
         reachable by the executor's workers. By default a temporary one.
@@ -78,13 +86,15 @@ def skeletonize_labels(
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as stack:
+        path = stack.enter_context(unpacked(path, rule))
         if work_dir is None:
             work_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="axonem-"))
         plan = prepare(
             path,
             voxel_size_nm_zyx,
             work_dir,
-            dataset=dataset,
+            rule=rule,
+            label_ids=label_ids,
             target_voxel_nm=target_voxel_nm,
             background_ids=background_ids,
             trust_voxel_size=trust_voxel_size,
@@ -100,10 +110,21 @@ def skeletonize_labels(
                     on_warning(line)
             read_blocks(plan, volume, work_dir, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
-        skeletons = collect(work_dir, provenance(plan, Path(path).name))
+        skeletons = with_ends(collect(work_dir, provenance(plan, Path(path).name)), plan, ends_inside_voxels)
         with plan.open_labels() as volume:
             kept = _long_enough(skeletons, min_length_um, volume.path.name)
             return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
+
+
+def with_ends(graph: SkeletonGraph, plan: Plan, ends_inside_voxels: int) -> SkeletonGraph:
+    """The skeletons with their ends moved inside, and a note on how many ends lie at a surface."""
+    if ends_inside_voxels:
+        graph = move_ends_inside(graph, ends_inside_voxels * max(plan.small_voxel_nm))
+    notes = [*graph.notes, *end_notes(graph, plan.small_voxel_nm)]
+    if missing := sorted(set(plan.label_ids) - set(graph.skeleton_id.tolist())):
+        listed = ", ".join(map(str, missing[:10]))
+        notes.append(f"{len(missing):,} of {len(plan.label_ids):,} ids have no skeleton, such as {listed}")
+    return replace(graph, provenance={**graph.provenance, "ends_inside_voxels": ends_inside_voxels, "notes": notes})
 
 
 def read_blocks(
@@ -135,6 +156,8 @@ def provenance(plan: Plan, source: str) -> dict[str, Any]:
         "source_sha256": plan.source_sha256,
         "dataset": plan.dataset,
         "background_ids": plan.background_ids,
+        "axes": plan.axes,
+        "label_ids": plan.label_ids,
         "program": f"{program()}, plan version {SKELETON_VERSION}",
         "teasar": asdict(plan.teasar),
         "downsample_zyx": plan.factor,

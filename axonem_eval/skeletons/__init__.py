@@ -11,6 +11,8 @@ from axonem_eval.skeletons.graph import (
     doubled_ids,
     sum_by,
 )
+from axonem_eval.skeletons.grid import place_on_grid
+from axonem_eval.skeletons.import_any import import_any
 from axonem_eval.skeletons.imported_graph import ImportOptions
 from axonem_eval.skeletons.importers import from_em_erl, import_skeletons
 
@@ -28,7 +30,9 @@ __all__ = [
     "export_swc",
     "foreign_graph",
     "from_em_erl",
+    "import_any",
     "import_skeletons",
+    "place_on_grid",
     "read_hdf5_groups",
     "sum_by",
     "without_ticks",

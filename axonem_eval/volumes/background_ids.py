@@ -41,6 +41,7 @@ class WithoutIds(LabelVolume):
         self._volume = volume
         self.path, self.info, self.shape_zyx = volume.path, volume.info, volume.shape_zyx
         self.chunk_shape_zyx, self.dtype, self.sequential = volume.chunk_shape_zyx, volume.dtype, volume.sequential
+        self.has_plain_axes = volume.has_plain_axes
         self.copies_per_thread = volume.copies_per_thread + 1
         self.background_ids = tuple(sorted({cast for i in ids if (cast := _as_stored(i, volume.dtype)) is not None}))
         self.fill_value = 0 if volume.fill_value in self.background_ids else volume.fill_value

@@ -13,30 +13,37 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError, raise_all
 from axonem_eval.progress import Progress
-from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
+from axonem_eval.spec import FloatTriple, Triple, VolumeSpec, format_triple
+from axonem_eval.submission_rule import ANY_FILE, Axes, FileRule
 from axonem_eval.volumes.background_ids import reserved_of, reserved_warning
 from axonem_eval.volumes.label_info import LabelInfo
 from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.native import native_unsigned, negative_label
 from axonem_eval.volumes.open import open_labels, split_dataset
+from axonem_eval.volumes.reversed_axes import reverse
 from axonem_eval.volumes.select_array import NoLabelArray
+from axonem_eval.volumes.single_file import unpacked
 from axonem_eval.volumes.threads import for_each_chunk
 
 VOXEL_SIZE_TOLERANCE = 0.01
+_OFFSET_SLACK_NM = 0.5
 # A check always reads about this much, in at least and at most this number of chunks.
 _LOOKED_AT_BYTES = 32 << 20
 _LEAST_CHUNKS, _MOST_CHUNKS = 3, 64
 
 
-def check_labels(path: str | Path, spec: VolumeSpec, *, on_progress: Progress | None = None) -> LabelInfo:
+def check_labels(
+    path: str | Path, spec: VolumeSpec, *, rule: FileRule = ANY_FILE, on_progress: Progress | None = None
+) -> LabelInfo:
     """Check a segmentation and return what the file states; ``warnings`` say what may be wrong.
 
+    rule : how the file must be stored.
     Reads the header and chunks until two labels are found. Files of a signed dtype are read whole, because any chunk
     may hold a negative label.
     Raises InputError with every complaint found.
     """
-    with open_for(spec, path) as volume:
-        return check_volume(volume, spec, on_progress=on_progress)
+    with unpacked(path, rule) as file, open_for(spec, file, rule=rule) as volume:
+        return check_volume(volume, spec, rule=rule, on_progress=on_progress)
 
 
 def open_for(
@@ -44,26 +51,33 @@ def open_for(
     path: str | Path,
     dataset: str | None = None,
     *,
+    rule: FileRule = ANY_FILE,
     background_ids: Sequence[int] = (),
     trust_voxel_size: bool = False,
 ) -> LabelVolume:
     """Open a label file for this volume. If it has no label array, the error names a wrong shape and voxel size too.
 
+    dataset : the array that is read, in place of that of the rule.
     background_ids : labels that count as 0.   trust_voxel_size : ignore the voxel size that the file states.
     """
     try:
-        return open_labels(path, dataset, background_ids=background_ids)
+        return open_labels(path, dataset or rule.dataset or None, background_ids=background_ids, axes=rule.axes)
     except NoLabelArray as error:
         stated = None if trust_voxel_size else error.stated.voxel_size_nm_zyx
-        complaints = _header_complaints(split_dataset(path)[0].name, error.shape, stated, spec)
+        complaints = _header_complaints(split_dataset(path)[0].name, error.shape, stated, spec, rule)
         raise InputError([*error.complaints, *complaints]) from None
 
 
 def check_volume(
-    volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False, on_progress: Progress | None = None
+    volume: LabelVolume,
+    spec: VolumeSpec,
+    *,
+    rule: FileRule = ANY_FILE,
+    trust_voxel_size: bool = False,
+    on_progress: Progress | None = None,
 ) -> LabelInfo:
     """Like ``check_labels``, for an open volume."""
-    complaints = header_complaints(volume, spec, trust_voxel_size=trust_voxel_size)
+    complaints = header_complaints(volume, spec, rule=rule, trust_voxel_size=trust_voxel_size)
     warnings = volume.info.warnings
     if not any(c.code in ("wrong_shape", "swapped_axes", "no_voxels") for c in complaints):
         content = look_inside(volume, on_progress)
@@ -73,32 +87,57 @@ def check_volume(
     return replace(volume.info, warnings=warnings)
 
 
-def header_complaints(volume: LabelVolume, spec: VolumeSpec, *, trust_voxel_size: bool = False) -> list[Complaint]:
-    """Complaints about shape, axis order and voxel size."""
+def header_complaints(
+    volume: LabelVolume, spec: VolumeSpec, *, rule: FileRule = ANY_FILE, trust_voxel_size: bool = False
+) -> list[Complaint]:
+    """Complaints about shape, axis order, voxel size and offset."""
     stated = None if trust_voxel_size else volume.info.voxel_size_nm_zyx
-    return _header_complaints(volume.path.name, volume.shape_zyx, stated, spec)
+    shape, name = volume.shape_zyx, volume.path.name
+    if not volume.has_plain_axes:
+        rule = replace(rule, axes="zyx")  # a file that says which axis is which is told of in that order
+    elif rule.axes == "xyz":
+        shape, stated = reverse(shape), stated and (stated[2], stated[1], stated[0])
+    complaints = _header_complaints(name, shape, stated, spec, rule)
+    return [*complaints, *_offset_complaints(name, volume.info.offset_nm_zyx, rule)]
 
 
 def _header_complaints(
-    name: str, shape: tuple[int, ...], stated_nm_zyx: FloatTriple | None, spec: VolumeSpec
+    name: str, shape: tuple[int, ...], stated_nm: FloatTriple | None, spec: VolumeSpec, rule: FileRule
 ) -> list[Complaint]:
-    complaints = _shape_complaints(name, shape, spec)
-    if stated_nm_zyx is not None and not _close(stated_nm_zyx, spec.voxel_size_nm_zyx):
-        complaints.append(_voxel_size_complaint(name, stated_nm_zyx, spec.voxel_size_nm_zyx))
+    """shape, stated_nm : in the order of the file, which is that of the rule."""
+    size = spec.voxel_size_nm_zyx if rule.axes == "zyx" else spec.voxel_size_nm_zyx[::-1]
+    complaints = _shape_complaints(name, shape, spec, rule)
+    if stated_nm is not None and not _close(stated_nm, size):
+        complaints.append(_voxel_size_complaint(name, stated_nm, size, axes=rule.axes))
     return complaints
 
 
-def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec) -> list[Complaint]:
+def _offset_complaints(name: str, stated_nm_zyx: FloatTriple | None, rule: FileRule) -> list[Complaint]:
+    wanted = rule.offset_nm_zyx
+    if wanted is None or stated_nm_zyx is None or np.allclose(stated_nm_zyx, wanted, rtol=0, atol=_OFFSET_SLACK_NM):
+        return []
+    return [
+        Complaint(
+            "wrong_offset",
+            f"{name}: the file states that it begins at {format_triple(stated_nm_zyx)} nm, expected "
+            f"{format_triple(wanted)} (z,y,x). Submit the region that the benchmark asks for, or correct the attribute "
+            "offset",
+        )
+    ]
+
+
+def _shape_complaints(name: str, shape: tuple[int, ...], spec: VolumeSpec, rule: FileRule) -> list[Complaint]:
     """Complaints about the shape. Axes of length 1 do not count; if three others are not left, nothing is said."""
+    wanted = spec.shape_zyx if rule.axes == "zyx" else spec.shape_zyx[::-1]
     found = shape if len(shape) == 3 else tuple(n for n in shape if n != 1)
-    if len(found) != 3 or found == spec.shape_zyx:
+    if len(found) != 3 or found == wanted:
         return []
     if 0 in found:
-        what = (
-            f"the labels have shape {format_triple(found)} and so no voxel; expected {format_triple(spec.shape_zyx)} "
-        )
-        return [Complaint("no_voxels", f"{name}: {what}(z,y,x). Write the labels, not only the dataset")]
-    return [_shape_complaint(name, found, spec)]
+        what = f"the labels have shape {format_triple(found)} and so no voxel; expected {format_triple(wanted)} "
+        return [
+            Complaint("no_voxels", f"{name}: {what}({','.join(rule.axes)}). Write the labels, not only the dataset")
+        ]
+    return [_shape_complaint(name, found, wanted, rule)]
 
 
 def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: str = "") -> None:
@@ -115,24 +154,36 @@ def require_voxel_size(volume: LabelVolume, given_nm_zyx: FloatTriple, remedy: s
         raise InputError(_voxel_size_complaint(volume.path.name, stated, given_nm_zyx, otherwise))
 
 
-def _shape_complaint(name: str, found: tuple[int, ...], spec: VolumeSpec) -> Complaint:
-    wanted = spec.shape_zyx
+def _shape_complaint(name: str, found: tuple[int, ...], wanted: tuple[int, ...], rule: FileRule) -> Complaint:
+    axes = ",".join(rule.axes)
     if sorted(found) == sorted(wanted):
         order = _axes_to(wanted, found)
         return Complaint(
             "swapped_axes",
             f"{name}: the axes are swapped: labels have shape {format_triple(found)}, expected {format_triple(wanted)} "
-            f"in the order z, y, x. Write labels.transpose{order} instead",
+            f"in the order {', '.join(rule.axes)}. Write labels.transpose{order} instead",
         )
-    remedy = "Predict the whole test volume, uncropped and at full resolution"
-    ratio = np.asarray(wanted) / np.asarray(found)
-    whole = np.rint(ratio)
-    if (whole >= 1).all() and (whole > 1).any() and (np.abs(wanted - whole * found) < whole).all():
-        remedy = f"It looks downsampled by {format_triple(tuple(int(r) for r in whole))}: upsample it (nearest label)"
+    part = "the whole volume, uncropped" if rule.offset_nm_zyx is None else "the region that the benchmark asks for"
+    remedy = f"Submit {part}, in voxels of the expected size"
+    if times := _times(wanted, found):
+        remedy = f"It looks downsampled by {format_triple(times)}: upsample it (nearest label)"
+    elif times := _times(found, wanted):
+        steps = ", ".join(f"::{n}" for n in times)
+        remedy = f"It looks finer than the submission's grid by {format_triple(times)}: write labels[{steps}]"
     return Complaint(
         "wrong_shape",
-        f"{name}: labels have shape {format_triple(found)}, expected {format_triple(wanted)} (z,y,x). {remedy}",
+        f"{name}: labels have shape {format_triple(found)}, expected {format_triple(wanted)} ({axes}). {remedy}",
     )
+
+
+def _times(large: tuple[int, ...], small: tuple[int, ...]) -> Triple | None:
+    """Whole numbers that a grid is finer than another by; None where there are none."""
+    ratio = np.asarray(large) / np.asarray(small)
+    whole = np.rint(ratio)
+    if (whole >= 1).all() and (whole > 1).any() and (np.abs(large - whole * small) < whole).all():
+        z, y, x = (int(n) for n in whole)
+        return z, y, x
+    return None
 
 
 def _axes_to(wanted: tuple[int, ...], found: tuple[int, ...]) -> tuple[int, ...]:
@@ -152,24 +203,27 @@ def _close(a: FloatTriple, b: FloatTriple) -> bool:
     return bool(np.allclose(a, b, rtol=VOXEL_SIZE_TOLERANCE, atol=0))
 
 
-def _voxel_size_complaint(name: str, stated: FloatTriple, wanted: FloatTriple, remedy: str = "") -> Complaint:
-    like = _reads_like(stated, wanted)
+def _voxel_size_complaint(
+    name: str, stated: FloatTriple, wanted: FloatTriple, remedy: str = "", axes: Axes = "zyx"
+) -> Complaint:
+    """stated, wanted : in the order ``axes``."""
+    like = _reads_like(stated, wanted, axes)
     if not remedy:
         remedy = (
-            "Write the attribute in nm, and it and the labels in the order z, y, x"
+            f"Write the attribute in nm, and it and the labels in the order {', '.join(axes)}"
             if like
             else "Resample the labels to the volume's voxels, or correct the attribute (voxel_size_nm or resolution)"
         )
     return Complaint(
         "wrong_voxel_size",
-        f"{name}: the file states voxels of {format_triple(stated)} nm, expected {format_triple(wanted)} (z,y,x). "
-        f"{like}{remedy}",
+        f"{name}: the file states voxels of {format_triple(stated)} nm, expected {format_triple(wanted)} "
+        f"({','.join(axes)}). {like}{remedy}",
     )
 
 
-def _reads_like(stated: FloatTriple, wanted: FloatTriple) -> str:
+def _reads_like(stated: FloatTriple, wanted: FloatTriple, axes: Axes) -> str:
     """The order or unit in which the stated size equals the wanted one; empty if there is none."""
-    for order, said in ((stated, ""), (stated[::-1], "x, y, z")):
+    for order, said in ((stated, ""), (stated[::-1], ", ".join(axes[::-1]))):
         for unit, nm in (("", 1.0), ("um", 1e3), ("m", 1e9), ("mm", 1e6), ("angstrom", 0.1)):
             z, y, x = (v * nm for v in order)
             if _close((z, y, x), wanted) and (said or unit):

@@ -10,7 +10,8 @@ from axonem_eval.spec import FloatTriple
 class LabelInfo:
     """What a label file states about itself; sizes in bytes, axes z,y,x.
 
-    offset : where the array begins, as the file states it, or empty; it is shown but not used.
+    offset : where the array begins, as the file states it, or empty; only shown.
+    offset_nm_zyx : the same in nm where it is stated in nm, also 0; for benchmarks that ask for a part of the image.
     warnings : what may be wrong though the file can be read, one line each.
     chunks_total : number of chunks, or of shards in a sharded store.
     chunks_stored : how many of them have data in the file; None where finding out is not cheap.
@@ -27,6 +28,7 @@ class LabelInfo:
     chunks_total: int
     chunks_stored: int | None = None
     offset: str = ""
+    offset_nm_zyx: FloatTriple | None = None
     warnings: tuple[str, ...] = ()
 
     @property

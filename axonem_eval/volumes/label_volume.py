@@ -84,6 +84,7 @@ class LabelVolume(ABC):
     batch_bytes : small chunks are read this much at a time.
     reads_at_once : number of threads that may read; None: one for each core.
     visited_whole : all chunks are read, so that the reads do not tell which chunks hold nodes.
+    has_plain_axes : the file does not say which axis is which, or says x,y,z; a rule tells their order.
     """
 
     path: Path
@@ -98,6 +99,7 @@ class LabelVolume(ABC):
     batch_bytes: int = BATCH_BYTES
     reads_at_once: int | None = None
     visited_whole: bool = False
+    has_plain_axes: bool = False
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from axonem_eval.errors import InputError
+from axonem_eval.submission_rule import Axes
 from axonem_eval.volumes.background_ids import WithoutIds
 from axonem_eval.volumes.hdf5.open import open_hdf5
 from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.precomputed_volume import is_precomputed, open_precomputed
+from axonem_eval.volumes.reversed_axes import ReversedAxes
 from axonem_eval.volumes.store import list_store
 from axonem_eval.volumes.tiff_volume import open_tiff, open_tiff_folder
 from axonem_eval.volumes.zarr_volume import is_zarr, open_zarr
@@ -30,7 +32,12 @@ def split_dataset(path: str | Path) -> tuple[Path, str | None]:
 
 
 def open_labels(
-    path: str | Path, dataset: str | None = None, *, mask: bool = False, background_ids: Sequence[int] = ()
+    path: str | Path,
+    dataset: str | None = None,
+    *,
+    mask: bool = False,
+    background_ids: Sequence[int] = (),
+    axes: Axes = "zyx",
 ) -> LabelVolume:
     """Open a label volume of any format we read; ``path`` may carry a dataset, ``file.h5:main``.
 
@@ -38,6 +45,7 @@ def open_labels(
     of files). The content decides, not the name.
     mask : the file holds a mask, not labels: booleans are read too, and all chunks may be missing.
     background_ids : labels that are read as 0.
+    axes : order of the axes of an array that does not name them; what is returned has z,y,x.
     Raises InputError, saying what the file is and what was expected.
     """
     file, named = split_dataset(path)
@@ -45,7 +53,7 @@ def open_labels(
     if not file.exists():
         raise InputError.of("no_file", f"{file}: no such file")
     try:
-        volume = _open_store(file, dataset, mask) if file.is_dir() else _open_file(file, dataset, mask)
+        volume = _open_store(file, dataset, mask, axes) if file.is_dir() else _open_file(file, dataset, mask, axes)
     except PermissionError as error:
         raise InputError.of("unreadable", f"{file.name}: {error.strerror}; make it readable (chmod +r)") from None
     if dataset and volume.info.format.startswith(("TIFF", "Neuroglancer")) and dataset != volume.info.dataset:
@@ -55,29 +63,31 @@ def open_labels(
             f"{file.name}: {volume.info.format} is read as {volume.info.dataset!r}, and {dataset!r} cannot be chosen; "
             f"give {file.name} without it",
         )
+    if axes == "xyz" and volume.has_plain_axes:
+        volume = ReversedAxes(volume)
     if background_ids:
         return WithoutIds(volume, background_ids)
     return volume
 
 
-def _open_file(file: Path, dataset: str | None, mask: bool) -> LabelVolume:
+def _open_file(file: Path, dataset: str | None, mask: bool, axes: Axes) -> LabelVolume:
     if file.stat().st_size == 0:
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
     with open(file, "rb") as opened:
         magic = opened.read(4)
     if magic in _ZIP:
-        return _open_store(file, dataset, mask)
+        return _open_store(file, dataset, mask, axes)
     if magic in _TIFF:
         return open_tiff(file, mask=mask)
     return open_hdf5(file, dataset, mask=mask)
 
 
-def _open_store(path: Path, dataset: str | None, mask: bool) -> LabelVolume:
+def _open_store(path: Path, dataset: str | None, mask: bool, axes: Axes) -> LabelVolume:
     """A folder or zip archive, by what lies in it."""
     store = list_store(path)
     try:
         if is_zarr(store):
-            return open_zarr(store, dataset, mask=mask)
+            return open_zarr(store, dataset, mask=mask, axes=axes)
         if is_precomputed(store):
             return open_precomputed(store, mask=mask)
         if pages := store.pages():

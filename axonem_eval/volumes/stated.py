@@ -30,13 +30,15 @@ class Stated:
     """What metadata state about the voxels.
 
     voxel_size_nm_zyx : None where none is stated, or none that is understood.
-    offset : where the array begins, as the file states it; it is shown but not used.
+    offset : where the array begins, as the file states it; only shown.
+    offset_nm_zyx : the same in nm, by the attributes offset or offset_nm, also where it is 0.
     notes : statements that are not understood, each a sentence without the file's name.
     """
 
     voxel_size_nm_zyx: FloatTriple | None = None
     offset: str = ""
     notes: tuple[str, ...] = ()
+    offset_nm_zyx: FloatTriple | None = None
 
     def warnings(self, name: str) -> tuple[str, ...]:
         """The notes as lines about the file of that name."""
@@ -59,7 +61,8 @@ def stated_by_attributes(*owners: Mapping[str, Any]) -> Stated:
     size = None
     for owner in owners:
         size = size or _size_of(owner, notes)
-    return Stated(size, next(filter(None, map(_offset_of, owners)), ""), tuple(dict.fromkeys(notes)))
+    offset = next(filter(None, map(_offset_of, owners)), "")
+    return Stated(size, offset, tuple(dict.fromkeys(notes)), next(filter(None, map(_offset_nm_of, owners)), None))
 
 
 def _size_of(owner: Mapping[str, Any], notes: list[str]) -> FloatTriple | None:
@@ -163,6 +166,20 @@ def _offset_of(owner: Mapping[str, Any]) -> str:
                 pass
             return f"{name} {_shown(value)}"
     return ""
+
+
+def _offset_nm_of(owner: Mapping[str, Any]) -> FloatTriple | None:
+    """The offset in nm, in the order of the file; None where none is stated, or not as three numbers."""
+    for name in ("offset_nm", "offset"):
+        if name in owner:
+            try:
+                numbers = np.asarray(_value(owner, name), np.float64).ravel()
+            except (ValueError, TypeError):
+                continue
+            if numbers.shape == (3,) and np.isfinite(numbers).all():
+                z, y, x = numbers.tolist()
+                return z, y, x
+    return None
 
 
 def stated_by_ome(multiscale: Mapping[str, Any], level: int, zyx_places: Sequence[int]) -> Stated:

@@ -127,6 +127,7 @@ class StoreVolume(LabelVolume):
             chunks_total=total,
             chunks_stored=there,
             offset=stated.offset,
+            offset_nm_zyx=stated.offset_nm_zyx,
             warnings=(
                 *stated.warnings(self.path.name),
                 *missing_chunks(self.path.name, there, total, f"{files.kind} have no file", fill_value),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from axonem_eval.errors import InputError, guarded
+from axonem_eval.submission_rule import Axes
 from axonem_eval.volumes.select_array import PREFERRED, Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes, stated_by_ome
 from axonem_eval.volumes.store import Store
@@ -27,9 +28,10 @@ def is_zarr(store: Store) -> bool:
     return any(_base(name) in ("zarr.json", ".zarray", ".zgroup") for name in store.metadata)
 
 
-def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -> StoreVolume:
+def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False, axes: Axes = "zyx") -> StoreVolume:
     """Open the one label array of a Zarr store, or the named one; of an OME-Zarr pyramid the full resolution.
 
+    axes : the order that is asked for. An array that names its axes may have z,y,x or that order.
     Raises InputError: no or several candidates, not integer, not three-dimensional, codecs that are not read.
     """
     nodes = _Nodes(store)
@@ -42,14 +44,16 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -
     sharded = "sharding_indexed" in names
     driver = {"driver": f"zarr{version}"}
     array = open_store(store, chosen.handle, driver, sharded=sharded, metadata=_without_checksum(metadata, version))
-    axes = nodes.zyx_places(chosen.handle)
-    array = array[tuple(slice(None) if i in axes else 0 for i in range(array.ndim))]
-    _require_zyx(store, nodes.axes(chosen.handle))
-    files = guarded(store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded, axes))
+    places, named = nodes.zyx_places(chosen.handle), nodes.axes(chosen.handle)
+    array = array[tuple(slice(None) if i in places else 0 for i in range(array.ndim))]
+    _require_order(store, named, axes)
+    files = guarded(
+        store.path, "its metadata", lambda: zarr_chunk_files(store, chosen.handle, metadata, sharded, places)
+    )
     if not mask:
         files.require_some(store)
     fill = metadata.get("fill_value")
-    return StoreVolume(
+    volume = StoreVolume(
         store,
         array,
         chosen,
@@ -58,6 +62,8 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False) -
         compression=", ".join(n for n in names if n not in ("bytes", "crc32c")) or "none",
         fill_value=int(fill) if isinstance(fill, int) else 0,
     )
+    volume.has_plain_axes = named is None or named != ["z", "y", "x"]
+    return volume
 
 
 def _require_codecs(store: Store, metadata: dict[str, Any], version: int) -> list[str]:
@@ -230,10 +236,10 @@ class _Nodes:
         return by_ome if by_ome != Stated() else by_attributes
 
 
-def _require_zyx(store: Store, axes: list[str] | None) -> None:
-    if axes is not None and set(axes) == set("xyz") and axes != ["z", "y", "x"]:
+def _require_order(store: Store, named: list[str] | None, axes: Axes) -> None:
+    if named is not None and set(named) == set("xyz") and named not in (["z", "y", "x"], list(axes)):
         raise InputError.of(
             "swapped_axes",
-            f"{store.path.name}: its metadata name the axes {', '.join(axes)}; expected z, y, x. Transpose the array "
-            "and write the names in that order",
+            f"{store.path.name}: its metadata name the axes {', '.join(named)}; expected {', '.join(axes)}. Transpose "
+            "the array and write the names in that order",
         )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.volumes.downsample import downsample_block
+from axonem_eval.volumes import downsample_block
 from baselines.common.config_types import Triple
 
 
@@ -23,7 +23,7 @@ def coarser_labels(labels: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
 
 def coarser_mask(mask: NDArray[np.bool_], factor_zyx: Triple) -> NDArray[np.bool_]:
     """Where all voxels of a box of ``factor_zyx`` are True; boxes at the end are cut off."""
-    found: NDArray[np.bool_] = _boxes(mask, factor_zyx).all(axis=(1, 3, 5))
+    found: NDArray[np.bool_] = np.asarray(_boxes(mask, factor_zyx).all(axis=(1, 3, 5)))
     return found
 
 

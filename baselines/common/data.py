@@ -96,19 +96,7 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
     """Crop to the asked range, make it coarser, and erode the labels' boundaries."""
     if volume.labels is not None and volume.labels.shape != volume.raw.shape:
         return volume
-    box = tuple(slice(*(r or (0, n))) for r, n in zip((spec.z, spec.y, spec.x), volume.raw.shape, strict=True))
-    for axis, (part, size) in enumerate(zip(box, volume.raw.shape, strict=True)):
-        if not 0 <= part.start < part.stop <= size:
-            raise InputError.of(
-                "bad_range",
-                f"{volume.name}: {'zyx'[axis]} = [{part.start}, {part.stop}] lies outside the volume's 0 to {size}",
-            )
-        if part.stop - part.start < spec.coarser[axis]:
-            raise InputError.of(
-                "bad_range",
-                f"{volume.name}: {part.stop - part.start} voxels along {'zyx'[axis]}; coarser {spec.coarser} needs at "
-                "least as many",
-            )
+    box = _crop(spec, volume.shape_zyx, volume.name)
     labels = None if volume.labels is None else np.ascontiguousarray(volume.labels[box])
     if labels is not None:
         _leave_scored(labels, spec, box, volume.name)
@@ -121,6 +109,20 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
     if spec.coarser != (1, 1, 1):
         raw = downsampled(raw, spec.coarser)
     return Volume(volume.name, raw, labels, mask, config.voxel_size_of(spec))
+
+
+def _crop(spec: VolumeConfig, shape_zyx: Triple, name: str) -> tuple[slice, slice, slice]:
+    """The asked range of a volume. Raises InputError where it is outside, or too small for what it shall become."""
+    for axis, span, size, coarser in zip("zyx", (spec.z, spec.y, spec.x), shape_zyx, spec.coarser, strict=True):
+        first, end = span or (0, size)
+        if not 0 <= first < end <= size:
+            raise InputError.of("bad_range", f"{name}: {axis} = [{first}, {end}] lies outside the volume's 0 to {size}")
+        if end - first < coarser:
+            raise InputError.of(
+                "bad_range", f"{name}: {end - first} voxels along {axis}; coarser makes one of {coarser} of them"
+            )
+    z, y, x = (slice(*(span or (0, n))) for span, n in zip((spec.z, spec.y, spec.x), shape_zyx, strict=True))
+    return z, y, x
 
 
 def _leave_scored(labels: NDArray[np.uint32], spec: VolumeConfig, box: tuple[slice, ...], name: str) -> None:
@@ -149,15 +151,14 @@ def open_raw(config: ExperimentConfig, spec: VolumeConfig) -> tuple[StoredRaw | 
     volume = open_labels(path)
     if volume.dtype != np.uint8:
         raise InputError.of("wrong_dtype", f"{path}: raw has dtype {volume.dtype}, expected uint8 grey values 0..255")
-    whole = volume.shape_zyx
-    spans = [span or (0, n) for span, n in zip((spec.z, spec.y, spec.x), whole, strict=True)]
-    origin = (spans[0][0], spans[1][0], spans[2][0])
-    z, y, x = ((min(end, n) - first) // f for (first, end), n, f in zip(spans, whole, spec.coarser, strict=True))
-    file, _ = split_dataset(path)
-    status = file.stat()
-    return StoredRaw(
-        volume, origin, (z, y, x), spec.coarser
-    ), f"{spec.raw} {status.st_size} bytes, changed {status.st_mtime_ns}"
+    box = _crop(spec, volume.shape_zyx, spec.name or Path(spec.raw).stem)
+    origin = (box[0].start, box[1].start, box[2].start)
+    z, y, x = ((part.stop - part.start) // f for part, f in zip(box, spec.coarser, strict=True))
+    status = split_dataset(path)[0].stat()
+    identity = f"{spec.raw} {status.st_size} bytes, changed {status.st_mtime_ns}"
+    if any(origin) or spec.coarser != (1, 1, 1):
+        identity += f", from {list(origin)}, coarser {list(spec.coarser)}"
+    return StoredRaw(volume, origin, (z, y, x), spec.coarser), identity
 
 
 def checksum(array: NDArray[Any]) -> str:

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Query, Router
 
+from axonem_eval.submission_rule import SubmissionRule
 from evalserver.api.auth import PUBLIC_SECURITY, public
 from evalserver.api.problems import Problem
 from evalserver.api.schemas.benchmarks import (
@@ -17,6 +18,7 @@ from evalserver.api.schemas.benchmarks import (
     PhaseOut,
     PublishedRowOut,
     RowOut,
+    SubmissionRuleOut,
     TracksOut,
     VolumeOut,
     VolumeScoreOut,
@@ -139,6 +141,7 @@ def benchmark_out(benchmark: Benchmark) -> BenchmarkOut:
         volumes=[
             VolumeOut(
                 **{name: getattr(volume, name) for name in VOLUME_FIELDS},
+                submission=_rule_out(volume.rule),
                 ground_truth=_ground_truth_out(current.get(volume.pk)),
             )
             for volume in volumes
@@ -150,6 +153,16 @@ VOLUME_FIELDS = (
     *("slug", "name", "tissue", "shape_zyx", "voxel_size_nm_zyx"),
     *("tolerance_nodes", "min_length_um", "ground_truth_public"),
 )
+
+
+def _rule_out(rule: SubmissionRule) -> SubmissionRuleOut:
+    return SubmissionRuleOut(
+        **rule.file.to_json(),
+        shape_zyx=rule.spec.shape_zyx,
+        voxel_size_nm_zyx=rule.spec.voxel_size_nm_zyx,
+        factor_zyx=rule.factor_zyx,
+        node_tables=rule.node_tables,
+    )
 
 
 def _ground_truth_out(figures: GroundTruthFigures | None) -> GroundTruthOut | None:

@@ -79,6 +79,7 @@ def _files_out(submission: Submission) -> list[FileOut]:
             size_bytes=f.size_bytes,
             sha256=f.sha256,
             warnings=f.warnings,
+            is_node_table=f.is_node_table,
         )
         for f in selectors.files_of(submission)
     ]

@@ -24,7 +24,7 @@ from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_4
 from evalserver.front import BODY_COMES_LATER, TakesBody
 from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
-from evalserver.uploads import services, store
+from evalserver.uploads import display_name, services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
 from evalserver.uploads.receiving import Checksum, Receiving
 
@@ -263,6 +263,10 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
     volumes = {volume.slug for volume in phase.volumes.all()}
     if metadata.get("volume") and metadata["volume"] not in volumes:
         raise Problem(400, "bad_metadata", f"{benchmark} has no such volume in this phase.", {"volumes": list(volumes)})
+    if volume := phase.volumes.filter(slug=metadata.get("volume", "")).first():
+        name = display_name(metadata.get("filename", ""))
+        if (wrong := volume.rule.name_complaint(name)) and metadata.get("filename"):
+            raise Problem(400, "wrong_name", f"{wrong[0].upper()}{wrong[1:]}.", {"volume": volume.slug})
     teams = Team.objects.filter(members=user)
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))

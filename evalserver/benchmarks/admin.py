@@ -44,7 +44,12 @@ class VolumeInline(admin.StackedInline):
         ),
         (
             "Scoring",
-            {"fields": [("tolerance_nodes", "min_length_um", "target_voxel_nm"), "ground_truth_public"]},
+            {
+                "fields": [
+                    ("tolerance_nodes", "min_length_um", "target_voxel_nm"),
+                    ("ground_truth_public", "axons_shown"),
+                ]
+            },
         ),
         (
             "Ground truth and submitted file",

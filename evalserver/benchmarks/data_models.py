@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from evalserver.jobs import Job
+
 
 def _clean_suffix(filename: str) -> str:
     suffix = "".join(Path(filename).suffixes[-2:])
@@ -53,6 +55,8 @@ class TrainingFile(models.Model):
     position = models.PositiveSmallIntegerField(default=0)
     # Stored files that the viewer shows of an EM volume, made by a worker.
     view_files = models.PositiveIntegerField(default=0, editable=False)
+    # When a reader asked for the stored file and it was not there.
+    gone_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "data file"
@@ -72,6 +76,22 @@ class TrainingFile(models.Model):
     def opens_in_viewer(self) -> bool:
         """Whether it is stored EM that a worker has made ready."""
         return bool(self.view_files and self.file and self.content == self.Content.IMAGE)
+
+
+class ImageView(Job):
+    """Makes what the viewer shows of a stored EM volume. A file that is replaced gets a new one."""
+
+    DONE_STATUS = "ready"
+    TASK = "evalserver.benchmarks.tasks.make_image_view_task"
+
+    data_file = models.OneToOneField(TrainingFile, on_delete=models.CASCADE, related_name="image_view")
+
+    class Meta:
+        verbose_name = "EM for the viewer"
+        verbose_name_plural = "EM for the viewer"
+
+    def __str__(self) -> str:
+        return f"viewer of {self.data_file}"
 
 
 def picture_path(picture: "Picture", filename: str) -> str:

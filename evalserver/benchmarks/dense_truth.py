@@ -14,6 +14,7 @@ from django.core.files import File
 
 from axonem_eval.sandbox import Limits, counting_seconds, open_confined
 from axonem_eval.scoring import DenseRule, OverlapTable, truth_table
+from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import open_labels, write_hdf5
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.jobs import Lease
@@ -69,18 +70,20 @@ def register_dense(lease: Lease, ground_truth: GroundTruth) -> dict[str, Any]:
         return {}
     file, dataset = source
     volume = ground_truth.volume
+    spec = volume.rule.spec
     folder = f"groundtruth/{volume.benchmark.slug}/{volume.slug}"
     with local_path(file) as path, TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
         named = f"{path}:{dataset}" if dataset else path
         own = Path(scratch) / "dense.h5"
         with open_confined(
             named,
-            volume.spec,
-            limits=Limits(our_seconds=2 * counting_seconds(volume.spec)),
+            spec,
+            rule=FileRule(ground_truth.file_axes if ground_truth.source_kind == GroundTruth.Source.DENSE else "zyx"),
+            limits=Limits(our_seconds=2 * counting_seconds(spec)),
             on_progress=partial(_report, lease),
             poll=lease.check,
         ) as labels:
-            write_hdf5(labels, own, volume.voxel_size_nm_zyx, on_progress=partial(_report, lease, "write"))
+            write_hdf5(labels, own, spec.voxel_size_nm_zyx, on_progress=partial(_report, lease, "write"))
         with open_labels(own) as written:
             table = truth_table(written, volume.variant.dense, on_progress=partial(_report, lease, "count"))
         with open(own, "rb") as content:

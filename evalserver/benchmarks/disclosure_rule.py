@@ -270,6 +270,12 @@ class Disclosure:
             return -1.0
         return self.longest_nm * (self._least_labelled_nm + self.length_step_nm / 2) / self.total_nm
 
+    def class_count(self, axons: int) -> int | None:
+        """Axons in a class of length; None where there are too few to be told."""
+        if self.is_exact or not axons:
+            return axons
+        return int(about(axons) or 0) if axons >= MIN_AXONS_SHOWN else None
+
     def steps(self) -> dict[str, float]:
         """The steps, for readers of a report."""
         return {"erl_nm": self.erl_step_nm, "length_nm": self.length_step_nm, "count": self.count_step}
@@ -277,7 +283,7 @@ class Disclosure:
 
 # For queries of ground truth: what the registration noted comes with the rows, its pictures stay where they are.
 NOTED = "preview"
-PICTURES = ("preview__lengths_svg", "preview__projection_svg")
+PICTURES = ("preview__lengths_svg", "preview__projection_svg", "preview__class_counts", "preview__axons")
 
 
 def _noted_figures(ground_truth: GroundTruth) -> dict[str, float]:

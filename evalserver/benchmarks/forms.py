@@ -20,12 +20,24 @@ class BenchmarkForm(forms.ModelForm):
     class Meta:
         model = Benchmark
         fields = [
-            *["name", "slug", "summary", "description", "rules", "citation", "url"],
+            *[
+                "name",
+                "slug",
+                "summary",
+                "description",
+                "rules",
+                "citation",
+                "bibtex",
+                "doi",
+                "terms",
+                "contact",
+                "url",
+            ],
             *["is_visible", "requires_approval", "phases_are_tracks", "scoring_variant", "further_columns"],
             *["headline_expression", "headline_label", "headline_lower_is_better", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
-        help_texts = {"description": "Markdown", "rules": "Markdown"}
+        help_texts = {"description": "Markdown", "rules": "Markdown", "terms": "Markdown: licence, conditions"}
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -73,7 +85,7 @@ class VolumeForm(AddedOnPurpose):
         fields = [
             *["name", "slug", "tissue", "position", "shape_z", "shape_y", "shape_x"],
             *["voxel_z_nm", "voxel_y_nm", "voxel_x_nm", "tolerance_nodes", "min_length_um", "target_voxel_nm"],
-            *["ends_inside_voxels", "axon_ids", "ground_truth_public", "submission"],
+            *["ends_inside_voxels", "axon_ids", "ground_truth_public", "axons_shown", "submission"],
         ]
 
     def clean_tolerance_nodes(self) -> int:

@@ -1,7 +1,6 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -13,20 +12,23 @@ from django.utils import timezone
 from axonem_eval.errors import InputError
 from axonem_eval.scoring import AXONEM, VARIANTS, Expression, HeadlineRule, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.submission_rule import SubmissionRule
-from evalserver.accounts.models import Team, User
+from axonem_eval.submission_rule import Axes, SubmissionRule
 
 # Django finds an app's models here.
+from evalserver.benchmarks.data_models import ImageView as ImageView
 from evalserver.benchmarks.data_models import News as News
 from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.ground_truth_files import ground_truth_path as ground_truth_path
+from evalserver.benchmarks.participation_models import Participation as Participation
+from evalserver.benchmarks.preview_models import AxonsShown as AxonsShown
+from evalserver.benchmarks.preview_models import GroundTruthPreview as GroundTruthPreview
 from evalserver.benchmarks.published_models import PublishedEntry as PublishedEntry
 from evalserver.benchmarks.published_models import PublishedScore as PublishedScore
 from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
-from evalserver.uploads import label_suffix
 
 
 def scoring_variants() -> list[tuple[str, str]]:
@@ -63,14 +65,20 @@ class Benchmark(models.Model):
         "headline",
         max_length=300,
         blank=True,
-        help_text="Ranks by this expression over the figures of all volumes instead of the rule's own headline: "
-        "(normalized_erl + 1 - arand) / 2, say",
+        default="",
+        db_default="",
+        help_text="Ranks by this expression over figures in place of the rule's own: (normalized_erl + 1 - arand) / 2",
     )
     headline_label = models.CharField(
-        "name of the headline", max_length=40, blank=True, help_text="What tables call it; empty: score"
+        "name of the headline",
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What tables call it; empty: score",
     )
     headline_lower_is_better = models.BooleanField(
-        "lower is better", default=False, help_text="Direction of the headline above"
+        "lower is better", default=False, db_default=False, help_text="Direction of the headline above"
     )
 
     further_columns = models.CharField(
@@ -165,6 +173,13 @@ class Volume(models.Model):
     )
     ground_truth_public = models.BooleanField(
         default=False, help_text="Public ground truth allows per-axon detail; hidden allows aggregates only"
+    )
+    axons_shown = models.CharField(
+        "shown of hidden axons",
+        max_length=10,
+        choices=AxonsShown,
+        default=AxonsShown.NOTHING,
+        help_text="On the benchmark's page. Axons of public ground truth are shown in any case",
     )
 
     class Meta:
@@ -281,52 +296,13 @@ class Phase(models.Model):
         return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
 
 
-class Participation(models.Model):
-    """A team's request to take part in a benchmark that wants approval, and the organisers' answer."""
-
-    class Status(models.TextChoices):
-        REQUESTED = "requested", "requested"
-        APPROVED = "approved", "approved"
-        DECLINED = "declined", "declined"
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="participations")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="participations")
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.REQUESTED)
-    message = models.TextField(blank=True, max_length=2000, help_text="From the team to the organisers")
-    requested_at = models.DateTimeField(auto_now_add=True)
-    decided_at = models.DateTimeField(null=True, blank=True, editable=False)
-    decided_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
-
-    class Meta:
-        ordering = ["-requested_at"]
-        constraints = [
-            models.UniqueConstraint(fields=["benchmark", "team"], name="one_participation_per_team"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.team} in {self.benchmark}: {self.status}"
-
-
-# Of files of skeletons and bundles; a reader goes by the content where it can.
-SKELETON_SUFFIXES = (".npz", ".p", ".pkl", ".pickle", ".swc")
-
-
-def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
-    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
-    volume = ground_truth.volume
-    own = Path(filename).suffix.lower()
-    suffix = own if own in SKELETON_SUFFIXES else label_suffix(filename)
-    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
-
-
 class GroundTruth(Job):
     """One version of a volume's ground truth: skeletons, dense labels, or both.
 
     Skeletons are made from an organiser's labels or taken from a bundle. Dense labels are scored voxel by voxel.
     Old versions stay, because the evaluations made with them name them.
-
-    dense : the dense labels as the worker has read and written them; scoring opens this file alone.
-    dense_figures : of the voxels that are scored: see `benchmarks.dense_truth.DenseFigures`.
+    dense : the dense labels as the worker has written them; scoring opens this file alone.   dense_figures : of the
+    voxels that are scored, see `benchmarks.dense_truth.DenseFigures`.
     """
 
     DONE_STATUS = "ready"
@@ -343,7 +319,7 @@ class GroundTruth(Job):
         UM = "um", "um"
         VOXEL = "voxel", "voxels of the image"
 
-    class Axes(models.TextChoices):
+    class AxisOrder(models.TextChoices):
         ZYX = "zyx", "z, y, x"
         XYZ = "xyz", "x, y, z"
 
@@ -362,8 +338,8 @@ class GroundTruth(Job):
     axes = models.CharField(
         "order of axes",
         max_length=3,
-        choices=Axes,
-        default=Axes.ZYX,
+        choices=AxisOrder,
+        default=AxisOrder.ZYX,
         help_text="Of labels and coordinates, where the file states none",
     )
     no_merge_mask = models.FileField(
@@ -375,18 +351,17 @@ class GroundTruth(Job):
         "dense labels",
         upload_to=ground_truth_path,
         blank=True,
+        default="",
+        db_default="",
         help_text="Optional, beside skeletons: a label volume that is scored voxel by voxel (ARAND, VOI, CREMI score)",
     )
     dense_dataset = models.CharField(
-        "dataset of the dense labels",
-        max_length=200,
-        blank=True,
-        help_text="Empty when that file holds a single label volume",
+        "dataset of the dense labels", max_length=200, blank=True, default="", db_default=""
     )
     bundle = models.FileField(blank=True, editable=False)
     checksum = models.CharField(max_length=64, blank=True, editable=False)
-    dense = models.FileField(blank=True, editable=False)
-    dense_checksum = models.CharField(max_length=64, blank=True, editable=False)
+    dense = models.FileField(blank=True, editable=False, default="", db_default="")
+    dense_checksum = models.CharField(max_length=64, blank=True, editable=False, default="", db_default="")
     dense_figures = models.JSONField(null=True, editable=False)
     skeletons = models.PositiveIntegerField(null=True, editable=False)
     nodes = models.PositiveIntegerField(null=True, editable=False)
@@ -424,14 +399,7 @@ class GroundTruth(Job):
             return self.source_file, self.dataset
         return (self.dense_labels, self.dense_dataset) if self.dense_labels else None
 
-
-class GroundTruthPreview(models.Model):
-    """What organisers see of a version. In a table of its own: pages of the benchmark must not carry its pictures."""
-
-    ground_truth = models.OneToOneField(GroundTruth, on_delete=models.CASCADE, related_name="preview")
-    figures = models.JSONField()
-    lengths_svg = models.TextField()
-    projection_svg = models.TextField()
-
-    def __str__(self) -> str:
-        return f"preview of {self.ground_truth}"
+    @property
+    def file_axes(self) -> Axes:
+        """Order of the axes of the labels in the source file."""
+        return "xyz" if self.axes == self.AxisOrder.XYZ else "zyx"

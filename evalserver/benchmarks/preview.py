@@ -26,6 +26,7 @@ def make_preview(graph: SkeletonGraph) -> dict[str, Any]:
         "figures": figures_of(graph),
         "lengths_svg": lengths_plot(graph.skeleton_length_nm),
         "projection_svg": projection(graph),
+        "class_counts": class_counts(graph.skeleton_length_nm),
     }
 
 
@@ -56,13 +57,25 @@ def node_reach_nm(graph: SkeletonGraph) -> float:
     return float(np.bincount(ends, weights=np.tile(graph.edge_length_nm, 2)).max())
 
 
+def class_counts(length_nm: NDArray[np.float64]) -> list[int]:
+    """Number of axons in each class of length."""
+    counts: list[int] = np.histogram(length_nm / 1000, [*LENGTH_EDGES_UM, np.inf])[0].tolist()
+    return counts
+
+
+def class_name(number: int) -> str:
+    """A class of length in µm: `2–5`, or `≥1000` for the last."""
+    if number + 1 < len(LENGTH_EDGES_UM):
+        return f"{LENGTH_EDGES_UM[number]}–{LENGTH_EDGES_UM[number + 1]}"
+    return f"≥{LENGTH_EDGES_UM[number]}"
+
+
 def lengths_plot(length_nm: NDArray[np.float64]) -> str:
     """Number of axons by length: markup for a <figure>."""
-    edges = [*LENGTH_EDGES_UM, np.inf]
-    counts = np.histogram(length_nm / 1000, edges)[0].tolist()
+    counts = class_counts(length_nm)
     used = [i for i, count in enumerate(counts) if count] or [0]
     shown = range(used[0], used[-1] + 1)
-    names = [f"{edges[i]}–{edges[i + 1]}" if i + 2 < len(edges) else f"≥{edges[i]}" for i in shown]
+    names = [class_name(i) for i in shown]
     levels = ticks(max(counts), 5)
 
     def draw(width: int) -> tuple[int, str]:

@@ -35,7 +35,7 @@ class PublishedScore(models.Model):
     erl_um = models.FloatField("ERL (um)", null=True, blank=True, validators=[MinValueValidator(0)])
     percent = models.FloatField("% of ground truth", null=True, blank=True)
     figures = models.JSONField(
-        default=dict, blank=True, help_text='Other figures, by the names of docs/metric.md: {"arand": 0.031}'
+        null=True, blank=True, help_text='Other figures, by the names of docs/metric.md: {"arand": 0.031}'
     )
 
     class Meta:

@@ -12,9 +12,19 @@ from django.core.files import File
 from django.db import transaction
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.skeletons import SkeletonGraph, doubled_edges, doubled_ids
+from axonem_eval.sandbox import unpickle_confined
+from axonem_eval.skeletons import (
+    ImportOptions,
+    SkeletonGraph,
+    doubled_edges,
+    doubled_ids,
+    import_any,
+    place_on_grid,
+)
 from axonem_eval.spec import VolumeSpec, format_triple
+from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
+from evalserver.benchmarks.axons import draw_axons
 from evalserver.benchmarks.dense_truth import register_dense
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
@@ -58,23 +68,42 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph | 
     """
     if ground_truth.source_kind == GroundTruth.Source.DENSE:
         return None
-    volume = ground_truth.volume
+    volume, rule = ground_truth.volume, ground_truth.volume.rule
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
         with local_path(ground_truth.no_merge_mask) as path:
-            require_fit(path, volume.spec, None, mask=True)
+            require_fit(path, rule.spec, ANY_FILE, mask=True)
             read_whole(path, lease)
+    drop_outside = volume.variant.cut_to_region
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
             lease.progress("Reading the bundle", 10)
             graph = SkeletonGraph.load(path).longer_than(volume.min_length_um)
-            require_same_spec(graph, volume.spec)
-            return graph
-        require_fit(path, volume.spec, ground_truth.dataset or None)
-        return skeletonize(lease, ground_truth, path)
+            require_same_spec(graph, rule.spec if graph.shape_zyx == rule.spec.shape_zyx else volume.spec)
+        elif ground_truth.source_kind == GroundTruth.Source.SKELETONS:
+            lease.progress("Reading the skeletons", 10)
+            graph = read_skeletons(lease, ground_truth, path, drop_outside=drop_outside)
+        else:
+            stored = FileRule(ground_truth.file_axes, ground_truth.dataset)
+            require_fit(path, volume.spec, stored)
+            graph = skeletonize(lease, ground_truth, path, stored)
+    return place_on_grid(graph, rule, drop_outside=drop_outside)
 
 
-def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path) -> SkeletonGraph:
+def read_skeletons(lease: Lease, ground_truth: GroundTruth, path: Path, *, drop_outside: bool) -> SkeletonGraph:
+    """Skeletons of another program or benchmark, in the image. A pickle is read by a confined process alone."""
+    volume = ground_truth.volume
+    return import_any(
+        path,
+        volume.spec,
+        ImportOptions(ground_truth.unit, ground_truth.axes),
+        unpickle=partial(unpickle_confined, poll=lease.check),
+        drop_outside=drop_outside and path.suffix != ".swc",
+        min_length_um=volume.min_length_um,
+    )
+
+
+def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path, stored: FileRule) -> SkeletonGraph:
     """In processes of this worker, or as tasks for many. A worker that takes over goes on where the other died."""
     # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
     from axonem_eval.skeletonize import skeletonize_labels
@@ -85,7 +114,9 @@ def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path) -> Skeleton
         graph = skeletonize_labels(
             path,
             volume.voxel_size_nm_zyx,
-            dataset=ground_truth.dataset or None,
+            rule=stored,
+            label_ids=volume.axon_ids,
+            ends_inside_voxels=volume.ends_inside_voxels,
             min_length_um=volume.min_length_um,
             target_voxel_nm=volume.target_voxel_nm,
             processes=settings.SKELETONIZE_PROCESSES,
@@ -106,11 +137,11 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def require_fit(path: Path, spec: VolumeSpec, dataset: str | None, *, mask: bool = False) -> None:
+def require_fit(path: Path, spec: VolumeSpec, stored: FileRule, *, mask: bool = False) -> None:
     """Raise InputError where a label file is not of the volume's shape, or states another voxel size."""
     what = "the no-merge mask" if mask else "the labels"
-    with open_labels(path, dataset, mask=mask) as labels:
-        found = header_complaints(labels, spec)
+    with open_labels(path, stored.dataset or None, mask=mask, axes=stored.axes) as labels:
+        found = header_complaints(labels, spec, rule=stored)
     if found:
         told = [
             Complaint(c.code, f"{what}: {c.message}; or correct the volume's own shape or voxel size") for c in found
@@ -165,16 +196,18 @@ def finish_registration(
     """
     volume = ground_truth.volume
     columns = {"checksum": dense.get("dense_checksum", ""), **dense}
+    preview = None
     if graph is not None:
+        bundle = _store_bundle(ground_truth, graph)
+        preview = _preview(graph, bundle)
         columns |= {
-            "bundle": _store_bundle(ground_truth, graph),
+            "bundle": bundle,
             "checksum": graph.checksum(),
             "skeletons": graph.n_skeletons,
             "nodes": graph.n_nodes,
             "gt_erl_nm": graph.gt_erl_nm,
             "mean_node_spacing_nm": graph.mean_node_spacing_nm,
         }
-    preview = _preview(graph) if graph is not None else None
     with transaction.atomic():
         # Lock the volume first: two versions that end at once must not both become current.
         Volume.objects.select_for_update().get(pk=volume.pk)
@@ -198,10 +231,10 @@ def _store_bundle(ground_truth: GroundTruth, graph: SkeletonGraph) -> str:
             return ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
 
 
-def _preview(graph: SkeletonGraph) -> dict[str, Any] | None:
+def _preview(graph: SkeletonGraph, bundle: str) -> dict[str, Any] | None:
     """None where it cannot be made: hours of skeletonizing must not be lost over a picture."""
     try:
-        return make_preview(graph)
+        return {**make_preview(graph), "axons": draw_axons(graph, bundle)}
     except Exception:
         logger.exception("no preview")
         return None

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM, METRIC_VERSION
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFigures, hidden_complaint
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, TrainingFile, Volume
 from evalserver.benchmarks.roles import sees_hidden
 
 KINDS_IN_WORDS = {"skeletons": "skeletons", "dense": "dense labels"}
@@ -100,6 +100,28 @@ def _current(**volumes: Any) -> QuerySet[GroundTruth]:
     )
 
 
+def node_table_refusal(ground_truth: GroundTruth) -> str:
+    """Why the labels at the nodes cannot stand for the volume; empty where they can."""
+    volume = ground_truth.volume
+    if not volume.ground_truth_public:
+        return (
+            "a table of labels at nodes is taken only where everybody knows the nodes, and this ground truth is "
+            "hidden. Upload the volume"
+        )
+    if not volume.rule.node_tables:
+        return "this benchmark takes no tables of labels at nodes. Upload the volume"
+    if ground_truth.no_merge_mask and volume.variant.no_merge_mask:
+        return (
+            "the no-merge mask is counted over all voxels, which a table of labels at nodes has not. Upload the volume"
+        )
+    if ground_truth.dense:
+        return (
+            "the dense ground truth is scored over all voxels, which a table of labels at nodes has not. Upload the "
+            "volume"
+        )
+    return ""
+
+
 def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
     rows = list(ground_truths)
@@ -119,3 +141,15 @@ def current_ruler(phase: Phase) -> str | None:
     if not ground_truths or len(ground_truths) != phase.volumes.count():
         return None
     return ruler_of(ground_truths.values())
+
+
+def stored_image(volume: Volume, *, in_viewer: bool = False) -> TrainingFile | None:
+    """The EM of a volume, where the organisers stored it and results lie on its grid.
+
+    in_viewer : only where the viewer can show it.
+    """
+    if not volume.rule.is_plain:
+        return None
+    rows = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE).exclude(file="")
+    rows = rows.filter(view_files__gt=0) if in_viewer else rows
+    return rows.select_related("benchmark").first()

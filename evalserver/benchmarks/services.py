@@ -1,13 +1,13 @@
 """Changes of benchmarks and their ground truth."""
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from celery import current_app
 from django.core.exceptions import ValidationError
 from django.core.files import File
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from evalserver.benchmarks.disclosure_rule import hidden_complaint
 from evalserver.benchmarks.models import (
     Benchmark,
     GroundTruth,
+    ImageView,
     Participation,
     Phase,
     PublishedEntry,
@@ -29,7 +30,7 @@ from evalserver.benchmarks.models import (
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
 
-IMAGE_TASK = "evalserver.benchmarks.tasks.make_image_view_task"
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -289,7 +290,7 @@ def decide_participation(*, participation: Participation, status: str, by: User)
 
 
 def store_training_file(training_file: TrainingFile) -> TrainingFile:
-    """Save a data file with its size and checksum; of EM a worker makes what the viewer shows.
+    """Save a data file with its size and checksum; of new EM a worker makes what the viewer shows.
 
     Raises ValidationError where a stated checksum differs.
     """
@@ -301,10 +302,28 @@ def store_training_file(training_file: TrainingFile) -> TrainingFile:
         training_file.sha256, training_file.size_bytes = found, upload.size
         training_file.file_name = display_name(training_file.file_name or upload.name or "")
         training_file.view_files = 0  # what the viewer shows is that of another file
+        training_file.gone_at = None
+        # A worker that reads the earlier file loses its lease with the row.
+        ImageView.objects.filter(data_file=training_file.pk).delete()
     training_file.save()
     if training_file.file and training_file.content == TrainingFile.Content.IMAGE and not training_file.view_files:
-        transaction.on_commit(lambda: current_app.send_task(IMAGE_TASK, args=[training_file.pk]))
+        _request_image_view(training_file)
     return training_file
+
+
+def _request_image_view(training_file: TrainingFile) -> None:
+    job, made = ImageView.objects.get_or_create(data_file=training_file, defaults={"stage": "Waiting for a worker"})
+    ended = [FAILED, REJECTED, ImageView.DONE_STATUS]
+    if made or change_status(ImageView, job.pk, sources=ended, target=WAITING, attempts=0, complaints=[]):
+        send(job)
+
+
+def note_gone(training_file: TrainingFile) -> None:
+    """Tell the organisers that a stored file is not there any more. The reader gets an answer in any case."""
+    try:
+        TrainingFile.objects.filter(pk=training_file.pk, gone_at=None).update(gone_at=timezone.now())
+    except DatabaseError:
+        logger.warning("could not note that data file %s is gone", training_file.pk, exc_info=True)
 
 
 def fill_phases(benchmark: Benchmark) -> list[Phase]:

@@ -16,5 +16,5 @@ def skeleton_part_task(name: str, work_dir: str, number: int) -> None:
 
 
 @shared_task
-def make_image_view_task(data_file_id: int) -> None:
-    images.make_image_view(data_file_id)
+def make_image_view_task(image_view_id: int) -> None:
+    images.make_image_view(image_view_id)

@@ -5,23 +5,24 @@ import re
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.models import Team
 from evalserver.accounts.requests import AuthenticatedRequest
-from evalserver.benchmarks import services
-from evalserver.benchmarks.models import Benchmark, Participation
+from evalserver.benchmarks import axons, services
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation
 from evalserver.benchmarks.selectors import current_figures, opening, visible_benchmark_or_404
-from evalserver.site import file_in_parts, site_url
+from evalserver.site import file_in_parts, opened, shown_file, site_url
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark = visible_benchmark_or_404(request, slug)
     volumes = list(benchmark.volumes.all())
     current = current_figures(volumes)
+    shown = axons.shown_axons(volumes)
     data_files = list(benchmark.training_files.select_related("volume"))
     context = {
         "benchmark": benchmark,
@@ -30,6 +31,8 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "data_files": data_files,
         "stored_file": next((row for row in data_files if row.file and row.file_name.endswith((".h5", ".hdf5"))), None),
         "pictures": benchmark.pictures.all(),
+        "axons": shown,
+        "lengths_plot": axons.lengths_of_volumes(shown),
         "site": site_url(""),
         "participations": _participations(request, benchmark) if benchmark.requires_approval else [],
     }
@@ -63,14 +66,37 @@ def training_file(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     """Download of a stored data file, whole or in parts."""
     benchmark = visible_benchmark_or_404(request, slug)
     row = get_object_or_404(benchmark.training_files.exclude(file=""), pk=pk)
-    return file_in_parts(request, row.file.open("rb"), row.file.size, name=row.file_name, etag=row.sha256)
+    try:
+        file = opened(row.file.name)
+    except Http404:
+        services.note_gone(row)
+        return render(request, "benchmarks/data_gone.html", {"benchmark": benchmark, "file": row}, status=410)
+    return file_in_parts(request, file, file.size, name=row.file_name, etag=row.sha256)
+
+
+def bundle(request: HttpRequest, slug: str, volume: str) -> HttpResponseBase:
+    """The ground truth that scores now, where it is public and tables of labels at its nodes are taken."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    row = get_object_or_404(benchmark.volumes.filter(ground_truth_public=True), slug=volume)
+    current = row.ground_truths.filter(is_current=True).first()
+    if current is None or not row.rule.node_tables:
+        raise Http404
+    name = f"{row.slug}.npz"
+    return file_in_parts(request, current.bundle.open("rb"), current.bundle.size, name=name, etag=current.checksum)
 
 
 def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:
     """A picture of the benchmark; its file never changes."""
     benchmark = visible_benchmark_or_404(request, slug)
     row = get_object_or_404(benchmark.pictures, pk=pk)
-    kind = mimetypes.guess_type(str(row.file.name))[0] or "application/octet-stream"
-    response = FileResponse(row.file.open("rb"), content_type=kind)
-    response.headers["Cache-Control"] = "private, max-age=86400"
-    return response
+    return shown_file(row.file.name, mimetypes.guess_type(str(row.file.name))[0] or "application/octet-stream")
+
+
+def axon_picture(request: HttpRequest, slug: str, volume: str, kind: str, number: int) -> FileResponse:
+    """Picture of one of the longest or shortest axons, where it may be shown."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    rows = GroundTruth.objects.filter(volume__benchmark=benchmark, is_current=True).select_related("volume")
+    row = get_object_or_404(rows, volume__slug=volume)
+    if not axons.shows_pictures(row.volume) or kind not in axons.KINDS or not 1 <= number <= axons.DRAWN:
+        raise Http404
+    return shown_file(axons.picture_file(row, kind, number), "image/webp")

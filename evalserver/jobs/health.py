@@ -25,6 +25,16 @@ class NotStopped(Exception):
     """A job cannot be stopped; the message is for the organiser."""
 
 
+@dataclass(frozen=True)
+class ListedJob:
+    """A job as one organiser sees it. name, stage : nothing that this organiser may not read."""
+
+    job: Job
+    name: str
+    stage: str
+    may_stop: bool
+
+
 @dataclass
 class QueueHealth:
     """What the page shows; alarms : sentences, empty when all is well."""
@@ -32,23 +42,24 @@ class QueueHealth:
     workers: list[str] = field(default_factory=list)
     queued_tasks: dict[str, int] = field(default_factory=dict)
     last_sweep: datetime | None = None
-    waiting: list[Job] = field(default_factory=list)
-    running: list[Job] = field(default_factory=list)
-    failed: list[Job] = field(default_factory=list)
+    waiting: list[ListedJob] = field(default_factory=list)
+    running: list[ListedJob] = field(default_factory=list)
+    failed: list[ListedJob] = field(default_factory=list)
     disk_free_gb: float = 0.0
     alarms: list[str] = field(default_factory=list)
     protection: list[Wall] = field(default_factory=list)
 
     @property
     def oldest_waiting(self) -> timedelta | None:
-        return timezone.now() - min(job.queued_at for job in self.waiting) if self.waiting else None
+        return timezone.now() - min(row.job.queued_at for row in self.waiting) if self.waiting else None
 
 
-def queue_health() -> QueueHealth:
+def queue_health(user: AbstractUser) -> QueueHealth:
+    """user : the organiser who looks; jobs on what this one may not read are listed without their names."""
     health = QueueHealth(
-        waiting=_jobs(WAITING),
-        running=_jobs(RUNNING),
-        failed=_jobs(FAILED),
+        waiting=_jobs(WAITING, user),
+        running=_jobs(RUNNING, user),
+        failed=_jobs(FAILED, user),
         disk_free_gb=shutil.disk_usage(settings.MEDIA_ROOT).free / 1e9,
         protection=walls(),
     )
@@ -94,12 +105,19 @@ def _add_alarms(health: QueueHealth) -> None:
         health.alarms.append(f"Only {health.disk_free_gb:.0f} GB of disk are free for uploads.")
 
 
-def _jobs(status: str, limit: int = 50) -> list[Job]:
-    found: list[Job] = []
+def _jobs(status: str, user: AbstractUser, limit: int = 50) -> list[ListedJob]:
+    found: list[ListedJob] = []
     for kind in KINDS.values():
-        if not kind.may_wait or status != WAITING:
-            found += kind.model._default_manager.filter(status=status).select_related(*kind.named_by)[:limit]
-    return sorted(found, key=lambda job: job.queued_at)
+        if kind.may_wait and status == WAITING:
+            continue
+        app, model = kind.model._meta.app_label, kind.model._meta.model_name
+        may_change = user.has_perm(f"{app}.change_{model}")
+        may_read = may_change or user.has_perm(f"{app}.view_{model}")
+        for job in kind.model._default_manager.filter(status=status).select_related(*kind.named_by)[:limit]:
+            name = str(job) if may_read else f"{kind.model._meta.verbose_name} {job.pk}"
+            stage = job.stage if may_read else ""  # it may name a volume
+            found.append(ListedJob(job, name, stage, may_stop=may_change and job.is_stoppable))
+    return sorted(found, key=lambda row: row.job.queued_at)
 
 
 def stop(task_id: str, *, by: AbstractUser) -> Job:

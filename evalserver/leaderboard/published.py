@@ -63,7 +63,7 @@ def _volume_score(score: PublishedScore | None, figures: Sequence[Figure]) -> Vo
     return VolumeScore(
         None if score.erl_um is None else round(score.erl_um * 1000, 6),
         None if score.percent is None else score.percent / 100,
-        tuple((figure.name, score.figures.get(figure.name)) for figure in figures),
+        tuple((figure.name, (score.figures or {}).get(figure.name)) for figure in figures),
     )
 
 
@@ -75,7 +75,7 @@ def _headline(
 ) -> float | None:
     """What would rank it, where all that it needs is printed: itself on each volume, or the figures of its sum."""
     rows = [
-        {**(row.figures if row else {}), "erl_nm": score.erl_nm, "normalized_erl": score.normalized_erl}
+        {**((row.figures or {}) if row else {}), "erl_nm": score.erl_nm, "normalized_erl": score.normalized_erl}
         for row, score in zip(stored, scores, strict=True)
     ]
     if all(row.get(rule.name) is not None for row in rows):

@@ -106,7 +106,7 @@ def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
     printed = list(PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"))
     kinds: set[str] = set().union(*(row.kinds for row in current.values()))
     has_erl = "skeletons" in kinds or benchmark.variant.needs_skeletons or any(row.has_erl for row in printed)
-    figures = _board_figures(benchmark.variant, kinds, {name for row in printed for name in row.figures})
+    figures = _board_figures(benchmark.variant, kinds, {name for row in printed for name in row.figures or {}})
     published = published_rows(benchmark, volumes, printed, figures=figures, has_erl=has_erl)
     return BoardState(columns, ruler, ranked, published, figures, has_erl)
 

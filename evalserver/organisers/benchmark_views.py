@@ -16,6 +16,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, GroundTruthPrev
 from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
 from evalserver.submissions.evaluation.rescore import queue_rescores
+from evalserver.submissions.results.export_job import newest_export
 
 
 @organiser("benchmarks.view_benchmark", "benchmarks.change_benchmark")
@@ -32,6 +33,7 @@ def benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "phases": row.phases.prefetch_related("volumes"),
         "training_files": row.training_files.all(),
         "published": row.published_entries.all(),
+        "export": newest_export(row),
     }
     return render(request, "organisers/benchmark.html", context)
 

@@ -8,7 +8,7 @@ from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.urls import reverse
 
 from evalserver.accounts.models import User
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, TrainingFile, Volume
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING
 from evalserver.jobs.health import job_counts, restart_alarms
@@ -33,6 +33,11 @@ def tasks(user: User) -> list[Task]:
         failed = Submission.objects.filter(status=FAILED).count()
         words = f"{_many(failed, 'submission')} failed on our side: evaluate again"
         found.append((failed, words, reverse("organise_submissions") + "?status=failed"))
+    if user.has_perm("benchmarks.change_benchmark"):
+        found += [
+            (1, f"The data file “{row.title}” is gone from the storage: upload it again", address_of_data(row))
+            for row in TrainingFile.objects.filter(gone_at__isnull=False).order_by("gone_at")
+        ]
     if user.has_perm("benchmarks.change_groundtruth"):
         address = reverse("organise_ground_truths")
         stopped = newest_ground_truths().filter(status__in=(FAILED, REJECTED)).count()
@@ -50,6 +55,11 @@ def tasks(user: User) -> list[Task]:
     found.append((other, f"{_many(other, 'other job')} failed: see the queue", reverse("organise_queue")))
     alarms = [Task(words, reverse("organise_queue")) for words in restart_alarms()]
     return alarms + [Task(words, href) for count, words, href in found if count]
+
+
+def address_of_data(row: TrainingFile) -> str:
+    """Where an organiser changes a data file."""
+    return reverse("admin:benchmarks_benchmark_change", args=[row.benchmark_id])
 
 
 def _many(count: int, word: str) -> str:

@@ -1,6 +1,5 @@
 """Dashboard, requests to take part, submissions, queue, audit log and export."""
 
-from tempfile import TemporaryFile
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts.requests import AuthenticatedRequest
@@ -18,12 +17,14 @@ from evalserver.benchmarks.models import Benchmark, Participation
 from evalserver.jobs.health import NotStopped, queue_health, stop
 from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
+from evalserver.site import opened
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.error_pictures import request_pictures
 from evalserver.submissions.evaluation.leftovers import last_summary
 from evalserver.submissions.evaluation.rescore import queue_rescore
 from evalserver.submissions.models import Submission
-from evalserver.submissions.results.archive import export_benchmark
+from evalserver.submissions.results import export_job
 
 PAGE_SIZE = 50
 
@@ -81,7 +82,7 @@ def submissions(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _diagnose(row: Submission) -> bool:
-    return row.status == Submission.DONE_STATUS and request_diagnoses(row) > 0
+    return row.status == Submission.DONE_STATUS and request_diagnoses(row) + request_pictures(row) > 0
 
 
 # What a button says, and the change, False where it is not possible or was made before.
@@ -117,7 +118,8 @@ def change_submissions(request: AuthenticatedRequest) -> HttpResponse:
 def queue(request: AuthenticatedRequest) -> HttpResponse:
     """Workers, waiting, running and failed jobs; `?part=state` is the part that the page fetches again."""
     template = "organisers/_queue.html" if request.GET.get("part") == "state" else "organisers/queue.html"
-    context = {"health": queue_health(), "leftovers": last_summary(), "leftover_days": settings.LEFTOVER_DAYS}
+    health = queue_health(request.user)
+    context = {"health": health, "leftovers": last_summary(), "leftover_days": settings.LEFTOVER_DAYS}
     return render(request, template, context)
 
 
@@ -142,12 +144,31 @@ def audit_log(request: AuthenticatedRequest) -> HttpResponse:
     )
 
 
+@require_POST
+@organiser("benchmarks.change_benchmark")
+def request_export(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """Have a worker write the archive of a benchmark."""
+    benchmark = get_object_or_404(Benchmark, slug=slug)
+    export_job.request_export(benchmark, request.user)
+    note(request.user, benchmark, "export asked for")
+    return redirect(reverse("organise_benchmark", args=[slug]) + "#export")
+
+
+@organiser("benchmarks.change_benchmark")
+def export_state(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """The part of a benchmark's page that waits for its archive."""
+    benchmark = get_object_or_404(Benchmark, slug=slug)
+    context = {"benchmark": benchmark, "export": export_job.newest_export(benchmark)}
+    return render(request, "organisers/_export.html", context)
+
+
 @organiser("benchmarks.change_benchmark")
 def export(request: AuthenticatedRequest, slug: str) -> FileResponse:
     """The archive of a benchmark, with exact scores on hidden ground truth."""
     benchmark = get_object_or_404(Benchmark, slug=slug)
-    file = TemporaryFile(dir=settings.SCRATCH_DIR)  # noqa: SIM115  the response closes it
-    export_benchmark(benchmark, file)
-    file.seek(0)
+    row = export_job.newest_export(benchmark)
+    if row is None or not row.file:
+        raise Http404
+    file = opened(row.file.name)
     note(request.user, benchmark, "exported")
-    return FileResponse(file, as_attachment=True, filename=f"{slug}-{timezone.now():%Y-%m-%d}.zip")
+    return FileResponse(file, as_attachment=True, filename=f"{slug}-{row.created_at:%Y-%m-%d}.zip")

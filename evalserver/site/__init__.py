@@ -13,16 +13,19 @@ from evalserver.site.mail import (
 from evalserver.site.markdown import render_markdown
 from evalserver.site.markup import own_markup, xml_text
 from evalserver.site.ranges import file_in_parts
+from evalserver.site.stored import opened, shown_file
 
 __all__ = [
     "as_json",
     "documentation",
     "file_in_parts",
     "mail_folder_to_show",
+    "opened",
     "own_markup",
     "render_markdown",
     "send_message",
     "send_templated",
+    "shown_file",
     "site_url",
     "templated",
     "writes_mail_to_files",

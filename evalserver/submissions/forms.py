@@ -6,12 +6,13 @@ from typing import Any, cast
 from django import forms
 from django.core.files import File
 
+from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
 from evalserver.submissions.edit_form import HELP_TEXTS, LABELS, LINK_CLASSES, LINK_WIDGETS
 from evalserver.submissions.metadata import ABOUT, EDITABLE
 from evalserver.submissions.models import Submission
-from evalserver.uploads import ACCEPTED_LABELS
+from evalserver.uploads import ACCEPTED_LABELS, display_name
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
 
@@ -70,7 +71,8 @@ class SubmissionForm(forms.ModelForm):
     def _add_fields(self, volume: Volume, user: User) -> None:
         ready = self._uploads(volume, Upload.DONE_STATUS)
         # The browser insists on a file where there is nothing else to choose.
-        attributes = {"accept": ACCEPTED_LABELS} | ({} if ready else {"required": True})
+        accepted = f"{ACCEPTED_LABELS},{NODE_TABLE}" if volume.rule.node_tables else ACCEPTED_LABELS
+        attributes = {"accept": accepted} | ({} if ready else {"required": True})
         self.fields[self.field_name(volume)] = forms.FileField(
             label=volume.name,
             max_length=None,
@@ -106,11 +108,17 @@ class SubmissionForm(forms.ModelForm):
             name = self.field_name(volume)
             if name not in self.errors and not data.get(name) and not data.get(self.upload_name(volume)):
                 self.add_error(name, "Choose the file of your segmentation.")
+            elif name not in self.errors and (wrong := volume.rule.name_complaint(self._chosen_name(data, volume))):
+                self.add_error(name, f"{wrong[0].upper()}{wrong[1:]}.")
         for name in ("supersedes", "run_of"):
             entry = data.get(name)
             if entry and data.get("team") and entry.team_id != data["team"].pk:
                 self.add_error(name, f"This entry belongs to {entry.team}: choose one of the team that submits.")
         return data
+
+    def _chosen_name(self, data: dict[str, Any], volume: Volume) -> str:
+        file = data.get(self.field_name(volume))
+        return display_name(file.name) if file else str(data[self.upload_name(volume)].file_name)
 
     def text_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("method_name", "description")]

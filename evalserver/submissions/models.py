@@ -8,10 +8,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from axonem_eval.scoring import AXONEM
+from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
 from evalserver.submissions.marks import EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH, Mark, marks_of
+
+# Django finds an app's models here.
+from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
+from evalserver.submissions.worker_models import Export as Export
 from evalserver.uploads import label_suffix
 
 # Without look-alikes (0 o, 1 l i): people read codes out loud.
@@ -162,6 +167,11 @@ class VolumeFile(models.Model):
     def __str__(self) -> str:
         return f"{self.original_name} for {self.volume}"
 
+    @property
+    def is_node_table(self) -> bool:
+        """Whether it holds the labels at the nodes alone, not the volume."""
+        return str(self.file.name).endswith(NODE_TABLE)
+
     def for_its_team(self, message: str) -> str:
         """A message as the team reads it: with its own file's name in place of the one that we store it under."""
         return under_own_name(message, self.file.name or "", self.original_name)
@@ -180,8 +190,8 @@ class NodeLabels(models.Model):
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="node_labels")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="+")
     file = models.FileField()
-    overlap = models.FileField(blank=True)
-    dense_rule = models.CharField(max_length=64, blank=True)
+    overlap = models.FileField(blank=True, default="", db_default="")
+    dense_rule = models.CharField(max_length=64, blank=True, default="", db_default="")
     sample_seconds = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -96,6 +96,9 @@ def _missing_or_empty(phase: Phase, files: Mapping[Volume, "File[bytes]"]) -> st
     if set(files) != wanted:
         names = ", ".join(volume.name for volume in phase.volumes.order_by("position", "pk"))
         return f"A submission has one file for each volume of the phase: {names}."
+    for volume, file in files.items():
+        if wrong := volume.rule.name_complaint(display_name(file.name or "")):
+            return f"{volume.name}: {wrong}."
     empty = [volume.name for volume, file in files.items() if not file.size]
     return f"The file for {', '.join(empty)} is empty." if empty else None
 

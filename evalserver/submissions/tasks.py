@@ -2,8 +2,16 @@
 
 from celery import shared_task
 
-from evalserver.submissions.evaluation import comparison, diagnosis, job, leftovers, reconciler, rescore
-from evalserver.submissions.results import mail
+from evalserver.submissions.evaluation import (
+    comparison,
+    diagnosis,
+    error_pictures,
+    job,
+    leftovers,
+    reconciler,
+    rescore,
+)
+from evalserver.submissions.results import export_job, mail
 
 
 @shared_task
@@ -27,8 +35,18 @@ def diagnose_task(diagnosis_id: int) -> None:
 
 
 @shared_task
+def draw_errors_task(pictures_id: int) -> None:
+    error_pictures.draw_errors(pictures_id)
+
+
+@shared_task
 def compare_task(comparison_id: int) -> None:
     comparison.compare(comparison_id)
+
+
+@shared_task
+def export_task(export_id: int) -> None:
+    export_job.make_export(export_id)
 
 
 @shared_task

@@ -15,6 +15,8 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db.models.fields.files import FieldFile
 
+from axonem_eval.submission_rule import NODE_TABLE
+
 # Names of label files. The reader tells formats by content; a name only says to people what they have.
 LABEL_SUFFIXES = (".h5", ".hdf5", ".hdf", ".zip", ".tif", ".tiff")
 ACCEPTED_LABELS = ",".join(LABEL_SUFFIXES)  # what a browser's file chooser offers
@@ -23,7 +25,7 @@ ACCEPTED_LABELS = ",".join(LABEL_SUFFIXES)  # what a browser's file chooser offe
 def label_suffix(name: str) -> str:
     """The suffix under which a label file is stored: that of its own name where it is a known one."""
     suffix = Path(name).suffix.lower()
-    return suffix if suffix in LABEL_SUFFIXES else ".labels"
+    return suffix if suffix in (*LABEL_SUFFIXES, NODE_TABLE) else ".labels"
 
 
 class HashingUploadHandler(TemporaryFileUploadHandler):

@@ -1,5 +1,6 @@
 """The server under test, in one of two shapes: everything by one command, or in parts."""
 
+import logging
 import os
 import shutil
 import signal
@@ -217,9 +218,8 @@ class Production(Installation):
         self.start("control", *worker, "-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
         self.start("timer", *python, "celery", "-A", "evalserver", "beat", "--schedule", str(self.logs / "beat"))
         self.start(
-            "web", *python, "gunicorn", "evalserver.wsgi", "--bind", f"0.0.0.0:{PORT}", "--worker-class", "gthread",
-            "--workers", "2", "--threads", "8", "--preload", "--access-logfile", "-",
-            "--logger-class", "evalserver.log_mask.AccessLog",
+            "web", *python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi",
+            "--bind", f"0.0.0.0:{PORT}",
         )  # fmt: skip
 
     def redis_client(self) -> redis.Redis:
@@ -245,6 +245,7 @@ def _start_bucket():
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     boto3.client(

@@ -126,6 +126,7 @@ def values(submission: Submission, other: Submission) -> dict[str, list[Any]]:
         "docs_page.name": ["metric"],
         "docs_image.name": ["synthetic.png"],
         "viewer.name": [""],
+        "axon_picture.kind": ["longest", "shortest"], "number": [1],
         # Of people and teams, which hold no figure.
         "key": ["none"], "uidb36": ["1"], "invitation_pk": [1], "user_pk": [1],
     }  # fmt: skip

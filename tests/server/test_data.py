@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evalserver.benchmarks import images
-from evalserver.benchmarks.models import Benchmark, News, Picture, TrainingFile
+from evalserver.benchmarks.models import Benchmark, ImageView, News, Picture, TrainingFile
 from evalserver.benchmarks.services import store_training_file
-from tests.factories import SHAPE, h5_bytes, make_benchmark
+from tests.factories import SHAPE, h5_bytes, make_benchmark, make_user
 from tests.server.real_scores import score_for_real, split_axons
 
 pytestmark = pytest.mark.django_db
@@ -131,7 +131,7 @@ def test_em_is_made_ready_for_the_viewer_and_served(client, benchmark):
     row.file = ContentFile(h5_bytes(grey.astype(np.uint8)), name="em.h5")
     row = store_training_file(row)
     assert client.get(reverse("image_state", args=[benchmark.slug, row.pk])).status_code == 404
-    images.make_image_view(row.pk)
+    images.make_image_view(row.image_view.pk)
     row.refresh_from_db()
     assert row.view_files == 2
     info = client.get(reverse("image_file", args=[benchmark.slug, row.pk, "info"]))
@@ -150,7 +150,7 @@ def em(benchmark):
     row = TrainingFile(benchmark=benchmark, title="Test EM", content="image", volume=benchmark.volumes.get())
     row.file = ContentFile(h5_bytes(np.zeros(SHAPE, np.uint8)), name="em.h5")
     store_training_file(row)
-    images.make_image_view(row.pk)
+    images.make_image_view(row.image_view.pk)
     row.refresh_from_db()
     return row
 
@@ -175,7 +175,7 @@ def test_em_that_was_replaced_or_is_no_em_any_more_is_not_shown(client, em):
     em.sha256 = ""
     store_training_file(em)
     assert info_of(client, em).status_code == 404
-    images.make_image_view(em.pk)
+    images.make_image_view(ImageView.objects.get(data_file=em).pk)
     assert info_of(client, em).status_code == 200
     TrainingFile.objects.update(content="labels")
     assert info_of(client, em).status_code == 404
@@ -189,7 +189,46 @@ def test_a_name_that_no_file_can_have_is_not_found(client, em, name):
     assert client.get(address.replace(f"/data/{em.pk}/", f"/data/{'9' * 5000}/") + "info").status_code == 404
 
 
-def test_a_file_that_is_no_em_gets_no_viewer(benchmark, data_file):
-    images.make_image_view(data_file.pk)
-    data_file.refresh_from_db()
-    assert data_file.view_files == 0
+def test_em_that_cannot_be_shown_says_why_to_the_organisers(benchmark):
+    row = TrainingFile(benchmark=benchmark, title="Test EM", content="image", volume=benchmark.volumes.get())
+    row.file = ContentFile(h5_bytes(np.zeros(SHAPE, np.uint16)), name="em.h5")
+    job = store_training_file(row).image_view
+    images.make_image_view(job.pk)
+    job.refresh_from_db()
+    assert job.status == "rejected"
+    assert "uint16, expected uint8" in job.complaints[0]["message"]
+
+
+def test_a_worker_that_is_given_the_job_twice_does_it_once(em):
+    job = ImageView.objects.get()
+    finished = job.finished_at
+    images.make_image_view(job.pk)
+    job.refresh_from_db()
+    assert (job.attempts, job.finished_at) == (1, finished)
+
+
+def test_a_benchmark_with_a_new_address_still_shows_its_em(client, em):
+    Benchmark.objects.update(slug="renamed")
+    em.refresh_from_db()
+    assert info_of(client, TrainingFile.objects.get(pk=em.pk)).status_code == 200
+
+
+def test_a_data_file_that_is_gone_is_said_to_readers_and_to_organisers(client, data_file):
+    data_file.file.storage.delete(data_file.file.name)
+    answer, body = get(client, data_file)
+    assert answer.status_code == 410
+    assert "is not there any more" in body.decode()
+    client.force_login(make_user("Olga", is_staff=True, is_superuser=True))
+    words = f"“{data_file.title}” is gone from the storage"
+    assert words in client.get(reverse("organise")).content.decode()
+    data_file.file = ContentFile(b"again", name="again.h5")
+    data_file.sha256 = ""
+    store_training_file(data_file)
+    assert words not in client.get(reverse("organise")).content.decode()
+
+
+def test_a_picture_that_is_gone_is_not_found(client, benchmark):
+    picture = Picture(benchmark=benchmark, words="EM")
+    picture.file.save("a.png", ContentFile(b"a"))
+    picture.file.storage.delete(picture.file.name)
+    assert client.get(reverse("picture", args=[benchmark.slug, picture.pk])).status_code == 404

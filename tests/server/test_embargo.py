@@ -53,7 +53,7 @@ class Site:
             **dict.fromkeys(("pk", "user_pk", "invitation_pk", "content_type_id"), str(self.rival.team_id)),
             **{"object_id": str(self.rival.pk), "app_label": "submissions", "url": "x", "client_id": "x"},
             **dict.fromkeys(("name", "key", "uidb36"), "x"),
-            **{"path": "x", "final": "", "id": "1", "provider": "github"},
+            **{"path": "x", "final": "", "id": "1", "kind": "longest", "number": "1", "provider": "github"},
         }
 
     def embargo(self, ahead: timedelta) -> None:

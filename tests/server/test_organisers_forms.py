@@ -21,6 +21,7 @@ VOLUME = {
     "name": "Cube", "slug": "cube", "position": 0, "shape_z": 10, "shape_y": 20, "shape_x": 30,
     "voxel_z_nm": 30, "voxel_y_nm": 8, "voxel_x_nm": 8, "tolerance_nodes": 50, "min_length_um": 5,
     "target_voxel_nm": 30,
+    "axons_shown": "nothing",
     "ends_inside_voxels": 0,
 }  # fmt: skip
 

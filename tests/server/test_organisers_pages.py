@@ -8,6 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core import mail
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +18,8 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, 
 from evalserver.jobs import redis_client
 from evalserver.jobs.broker import QUEUES
 from evalserver.organisers.urls import urlpatterns
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Export, Submission
+from evalserver.submissions.results.export_job import make_export, request_export
 from tests.factories import (
     add_ground_truth,
     h5_bytes,
@@ -138,6 +140,7 @@ def test_a_benchmark_is_made_with_volume_and_phase_and_opens_with_its_ground_tru
     volume = {
         "name": "Cube", "slug": "cube", "position": 0, "shape_z": 24, "shape_y": 64, "shape_x": 96, "voxel_z_nm": 30,
         "voxel_y_nm": 30, "voxel_x_nm": 30, "tolerance_nodes": 5, "min_length_um": 0, "target_voxel_nm": 30,
+        "axons_shown": "nothing",
         "ends_inside_voxels": 0,
     }  # fmt: skip
     client.post(reverse("organise_add_volume", args=["new"]), volume)
@@ -256,16 +259,46 @@ def test_rescoring_ticked_submissions_is_the_workers_job(client, organiser):
     assert LogEntry.objects.get().object_id == str(old.pk)
 
 
-def test_the_export_is_a_button_and_holds_what_the_command_writes(client, organiser):
+def test_the_export_is_written_by_a_worker_and_holds_what_the_command_writes(client, organiser):
     phase = make_benchmark()
     submission = make_scored(phase, 5000)
+    page = reverse("organise_benchmark", args=[phase.benchmark.slug])
     path = reverse("organise_export", args=[phase.benchmark.slug])
-    assert f'href="{path}"' in client.get(reverse("organise_benchmark", args=[phase.benchmark.slug])).content.decode()
+    asked = client.post(reverse("organise_request_export", args=[phase.benchmark.slug]), follow=True)
+    assert "Waiting for a worker" in asked.content.decode()
+    assert client.get(path).status_code == 404
+    make_export(Export.objects.get().pk)
+    assert f'href="{path}"' in client.get(page).content.decode()
     answer = client.get(path)
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
         assert sorted(archive.namelist()) == ["benchmark.json", "evaluations.csv", "submissions.json"]
         assert json.loads(archive.read("submissions.json"))[0]["code"] == submission.code
-    assert LogEntry.objects.get().change_message == "exported"
+    assert {row.change_message for row in LogEntry.objects.all()} == {"export asked for", "exported"}
+
+
+def test_only_the_newest_export_is_kept(client, organiser):
+    benchmark = make_benchmark().benchmark
+    first = request_export(benchmark, organiser)
+    make_export(first.pk)
+    first.refresh_from_db()
+    second = request_export(benchmark, organiser)
+    make_export(second.pk)
+    assert [row.pk for row in Export.objects.all()] == [second.pk]
+    assert not default_storage.exists(first.file.name)
+
+
+def test_the_queue_names_jobs_only_to_who_may_read_what_they_are(client):
+    submission = make_submission(make_benchmark(), method_name="Secret method")
+    hal = make_user("Hal", is_staff=True)
+    client.force_login(hal)
+    page = client.get(reverse("organise_queue")).content.decode()
+    assert f"submission {submission.pk}" in page
+    assert "Secret method" not in page
+    assert "Stop: " not in page
+    hal.user_permissions.add(Permission.objects.get(codename="view_submission"))
+    page = client.get(reverse("organise_queue")).content.decode()
+    assert "Secret method" in page
+    assert "Stop: " not in page
 
 
 def test_the_audit_log_names_who_changed_what(client, organiser):

@@ -71,6 +71,10 @@ def test_a_range_beyond_the_volume_is_an_error(config, tmp_path):
     write(tmp_path / "v.h5", raw=raw(), labels=labels())
     with pytest.raises(InputError, match=r"x = \[2, 9\] lies outside the volume's 0 to 8"):
         load_volumes(config, [VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", x=(2, 9))])
+    with pytest.raises(InputError, match=r"x = \[2, 9\] lies outside the volume's 0 to 8"):
+        open_raw(config, VolumeConfig(raw="v.h5:raw", x=(2, 9)))
+    with pytest.raises(InputError, match="2 voxels along y; coarser makes one of 3 of them"):
+        open_raw(config, VolumeConfig(raw="v.h5:raw", y=(2, 4), coarser=(1, 3, 1)))
 
 
 def test_snemi3d_is_read_from_tiff(config, tmp_path):
@@ -177,10 +181,11 @@ def test_a_coarser_volume_has_mean_grey_values_and_the_most_frequent_labels(conf
 def test_a_coarser_volume_on_disk_reads_the_same_grey_values_box_by_box(config, tmp_path):
     write(tmp_path / "v.h5", raw=raw(), labels=labels())
     spec = VolumeConfig(raw="v.h5:raw", labels="v.h5:labels", y=(1, 6), x=(2, 8), coarser=(1, 2, 3))
-    stored, _ = open_raw(config, spec)
+    stored, identity = open_raw(config, spec)
     (volume,) = load_volumes(config, [spec])
     assert stored.shape == volume.raw.shape == (4, 2, 2)
     assert stored[1:3, 1:2, 0:2].tolist() == volume.raw[1:3, 1:2, 0:2].tolist()
+    assert identity != open_raw(config, replace(spec, x=(1, 7)))[1]  # so that work on it is not taken for work on this
 
 
 def test_a_mask_of_another_shape_is_an_error(config, tmp_path):

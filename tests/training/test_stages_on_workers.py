@@ -102,21 +102,43 @@ def test_a_scheduler_killed_in_prediction_is_told_and_the_same_command_goes_on(t
     many.mkdir()
     (many / "last.pt").write_bytes((one / "last.pt").read_bytes())
     assert main(["predict", str(toml), "-o", str(one), "--quiet"]) == 0
-    with DaskPrograms() as programs:
-        programs.start()
-        command = [sys.executable, "-m", "baselines.cli", "predict", str(toml), "-o", str(many), "--quiet"]
-        command += ["--scheduler", programs.address]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
-            wait_for(lambda: tiles_done(many) >= 1)
-            programs.kill()
-            _, errors = first.communicate(timeout=120)
-        assert (first.returncode, "connection to the Dask scheduler is lost" in errors) == (1, True), errors
-        assert "Traceback" not in errors
-        assert 1 <= tiles_done(many) < 9
-        programs.start()
-        assert main(command[3:]) == 0
+    goes_on_after_a_scheduler_is_killed("predict", toml, many, lambda: tiles_done(many), 9)
     stores = [zarr.open_array(folder / "cells-affinities.zarr", mode="r")[:] for folder in (one, many)]
     assert np.array_equal(*stores)
+
+
+@pytest.mark.slow
+def test_a_scheduler_killed_while_objects_are_filled_is_told_and_the_same_command_goes_on(tmp_path):
+    toml = write_tubes(tmp_path, "subvolume = [13, 20, 30]\noverlap = [0, 0, 12]\nfill_blank = 5")
+    one, many = tmp_path / "one", tmp_path / "many"
+    assert main(["predict", str(toml), "-o", str(one), "--quiet"]) == 0
+    progress = many / "tubes-objects" / "progress"
+    pieces = len(list((one / "tubes-objects" / "progress").glob("pieces-*.json")))
+    goes_on_after_a_scheduler_is_killed(
+        "predict", toml, many, lambda: len(list(progress.glob("pieces-*.json"))), pieces
+    )
+    found = [zarr.open_array(folder / "tubes-objects" / "objects.zarr", mode="r")[:] for folder in (one, many)]
+    assert np.array_equal(*found)
+    assert found[0].any()
+
+
+def goes_on_after_a_scheduler_is_killed(
+    stage: str, toml: Path, folder: Path, done: Callable[[], int], tasks: int
+) -> None:
+    """Run a stage on a scheduler, kill this after the first task, and run the stage again on a new one."""
+    with DaskPrograms() as programs:
+        programs.start()
+        command = [sys.executable, "-m", "baselines.cli", stage, str(toml), "-o", str(folder), "--quiet"]
+        command += ["--scheduler", programs.address]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+            wait_for(lambda: done() >= 1)
+            programs.kill()
+            _, errors = first.communicate(timeout=300)
+        assert (first.returncode, "connection to the Dask scheduler is lost" in errors) == (1, True), errors
+        assert "Traceback" not in errors
+        assert 1 <= done() < tasks
+        programs.start()
+        assert main(command[3:]) == 0
 
 
 def tiles_done(folder: Path) -> int:
@@ -129,7 +151,7 @@ def kill_after(pid: int, condition: Callable[[], bool]) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -40,6 +40,7 @@ class Hdf5Dataset(LabelVolume):
 
     def __init__(self, opened: OpenDataset, written: NDArray[np.bool_] | None) -> None:
         super().__init__()
+        self.has_plain_axes = True
         self._written = written
         self.path, self._file, self._dataset, self._pipeline = opened.path, opened.file, opened.dataset, opened.pipeline
         z, y, x = (int(n) for n in self._dataset.shape)
@@ -65,6 +66,7 @@ class Hdf5Dataset(LabelVolume):
             chunks_total=total,
             chunks_stored=there,
             offset=opened.stated.offset,
+            offset_nm_zyx=opened.stated.offset_nm_zyx,
             warnings=(
                 *opened.stated.warnings(self.path.name),
                 *missing_chunks(self.path.name, there, total, "chunks were never written", self.fill_value),

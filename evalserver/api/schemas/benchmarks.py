@@ -19,6 +19,25 @@ class GroundTruthOut(Schema):
     mean_node_spacing_nm: float | None
 
 
+class SubmissionRuleOut(Schema):
+    """What a file for a volume must be; sizes z,y,x, of the submission.
+
+    offset_nm_zyx : where the submission begins in the image.   axes : order of arrays that do not name their axes.
+    dataset, file_name : empty where any will do.   zipped : whether a .zip of the file alone is taken.
+    node_tables : whether the output of `axonem-eval nodes` is taken in place of the volume.
+    """
+
+    shape_zyx: tuple[int, int, int]
+    voxel_size_nm_zyx: tuple[float, float, float]
+    factor_zyx: tuple[int, int, int]
+    offset_nm_zyx: tuple[float, float, float] | None
+    axes: Literal["zyx", "xyz"]
+    dataset: str
+    file_name: str
+    zipped: bool
+    node_tables: bool
+
+
 class VolumeOut(Schema):
     slug: str
     name: str
@@ -28,6 +47,7 @@ class VolumeOut(Schema):
     tolerance_nodes: int
     min_length_um: float
     ground_truth_public: bool
+    submission: SubmissionRuleOut
     ground_truth: GroundTruthOut | None
 
 

@@ -12,13 +12,17 @@ from evalserver.api.schemas.results import HeadlineOut
 
 
 class FileOut(Schema):
-    """warnings : what may be wrong with the file though it was accepted, known once it was read."""
+    """warnings : what may be wrong with the file though it was accepted, known once it was read.
+
+    is_node_table : it holds the labels at the ground truth's nodes, not the volume.
+    """
 
     volume: str
     name: str
     size_bytes: int
     sha256: str
     warnings: list[str]
+    is_node_table: bool
 
 
 class SubmissionOut(Schema):

@@ -178,7 +178,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Leaderboard:     {url}/benchmarks/demo/leaderboard/")
             emails = sorted({entry.email for entry in ENTRIES})
             self.stdout.write(f"Demo accounts:   {', '.join(emails)}; password {demo_password()}")
-            self.stdout.write(f"Organisers:      {url}/admin/ (organiser@example.org)")
+            self.stdout.write(f"Organisers:      {url}/organise/ (organiser@example.org)")
         self.stdout.write(f"Logs:            {os.path.relpath(settings.VAR_DIR / 'log')}/")
         self.stdout.write("Ctrl-C stops every process. The data is kept.")
         self.stdout.flush()

@@ -32,6 +32,8 @@ def request_diagnoses(submission: Submission) -> int:
         return 0
     queued = 0
     for volume_file in submission.files.select_related("volume"):
+        if volume_file.is_node_table:
+            continue  # without voxels there is nothing to trace
         job, made = Diagnosis.objects.get_or_create(volume_file=volume_file, defaults={"stage": "Waiting for a worker"})
         sources = [FAILED, REJECTED]
         if view_files.is_shown(volume_file.volume) and not job.view_files:
@@ -59,8 +61,16 @@ def _diagnose(lease: Lease) -> None:
         out = Path(folder) / "out"
         limits = Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS)
         try:
+            rule = volume_file.volume.rule
             report = diagnose_confined(
-                path, volume_file.volume.spec, out, view=view, limits=limits, on_progress=on_progress, poll=lease.check
+                path,
+                rule.spec,
+                out,
+                rule=rule.file,
+                view=view,
+                limits=limits,
+                on_progress=on_progress,
+                poll=lease.check,
             )
         except InputError as error:
             raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error

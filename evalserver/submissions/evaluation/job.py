@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -19,14 +20,15 @@ from django.db.models.functions import Coalesce, Now
 
 from axonem_eval.errors import InputError
 from axonem_eval.progress import StageProgress
-from axonem_eval.sandbox import Limits, counting_seconds, sample_confined
-from axonem_eval.scoring import MAX_PAIRS, OverlapCounter
+from axonem_eval.sampling import NodeSample
+from axonem_eval.sandbox import Limits, counting_seconds, node_table_confined, sample_confined
+from axonem_eval.scoring import MAX_PAIRS, OverlapCounter, OverlapTable
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.volumes import LabelInfo, Labels, LabelVolume, open_labels
 from evalserver.benchmarks.models import GroundTruth, Phase
-from evalserver.benchmarks.selectors import current_ground_truths
+from evalserver.benchmarks.selectors import current_ground_truths, node_table_refusal
 from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
-from evalserver.submissions.evaluation import diagnosis, notifications, scoring
+from evalserver.submissions.evaluation import diagnosis, error_pictures, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.submissions.selectors import same_files
 from evalserver.uploads import local_path
@@ -78,6 +80,7 @@ def _evaluate(lease: Lease) -> None:
         lease.finish(Submission.DONE_STATUS, percent=100, complaints=[], published_at=published_at)
         scoring.record(submission, measured)
         notifications.queue_mail(lease.pk)
+        error_pictures.request_pictures(submission)
         diagnosis.request_diagnoses(submission)
 
 
@@ -96,32 +99,59 @@ def sample_file(
     poll : called every second; an error that it raises ends the child and is raised here.
     """
     started = time.perf_counter()
-    counted: list[OverlapCounter] = []
-    with ExitStack() as files:
-        path = files.enter_context(local_path(volume_file.file))
-        mask = files.enter_context(local_path(ground_truth.no_merge_mask)) if ground_truth.no_merge_mask else None
-        sample = sample_confined(
-            path,
-            graph.spec,
-            graph.node_voxel_zyx,
-            no_merge_mask=mask,
-            limits=Limits(our_seconds=counting_seconds(graph.spec) if ground_truth.dense else 0.0),
-            on_open=partial(_on_open, files, volume_file, ground_truth, counted),
-            on_progress=on_progress,
-            poll=poll,
-        )
+    overlap: OverlapTable | None = None
+    with local_path(volume_file.file) as path:
+        if volume_file.is_node_table:
+            sample = read_node_table(path, ground_truth, graph, poll)
+        else:
+            sample, overlap = read_volume(path, volume_file, ground_truth, graph, on_progress=on_progress, poll=poll)
     stored = {"file": _store(volume_file, f"nodes-v{ground_truth.version}", sample.save)}
     rule = scoring.rule_of_counts(ground_truth)
-    if counted:
+    if overlap is not None:
         # The rule is part of the name: a file that another rule has counted stays for whoever reads it now.
-        name = f"overlap-v{ground_truth.version}-{rule[:8]}"
-        stored["overlap"] = _store(volume_file, name, counted[0].table().save)
+        stored["overlap"] = _store(volume_file, f"overlap-v{ground_truth.version}-{rule[:8]}", overlap.save)
     labels, _ = NodeLabels.objects.update_or_create(
         volume_file=volume_file,
         ground_truth=ground_truth,
         defaults={**stored, "dense_rule": rule, "sample_seconds": time.perf_counter() - started},
     )
     return labels
+
+
+def _store(volume_file: VolumeFile, name: str, save: Callable[[str], None]) -> str:
+    """Store an .npz that ``save`` writes; its name in the storage."""
+    target = f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}-{name}.npz"
+    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
+        save(scratch.name)
+        with open(scratch.name, "rb") as file:
+            return volume_file.file.storage.save(target, File(file))
+
+
+def read_volume(
+    path: Path,
+    volume_file: VolumeFile,
+    ground_truth: GroundTruth,
+    graph: SkeletonGraph,
+    **options: Any,
+) -> tuple[NodeSample, OverlapTable | None]:
+    """The labels at the nodes of a segmentation, and under the no-merge mask; its overlap with dense ground truth.
+
+    options : of ``sample_confined``.
+    """
+    counted: list[OverlapCounter] = []
+    with ExitStack() as files:
+        mask = files.enter_context(local_path(ground_truth.no_merge_mask)) if ground_truth.no_merge_mask else None
+        sample = sample_confined(
+            path,
+            graph.spec,
+            graph.node_voxel_zyx,
+            rule=ground_truth.volume.rule.file,
+            no_merge_mask=mask,
+            limits=Limits(our_seconds=counting_seconds(graph.spec) if ground_truth.dense else 0.0),
+            on_open=partial(_on_open, files, volume_file, ground_truth, counted),
+            **options,
+        )
+    return sample, counted[0].table() if counted else None
 
 
 def _on_open(
@@ -155,13 +185,14 @@ def most_pairs(sha256: str) -> int:
     return MAX_PAIRS - int.from_bytes(secret[:8]) * (MAX_PAIRS // 10) // 2**64
 
 
-def _store(volume_file: VolumeFile, name: str, save: Callable[[str], None]) -> str:
-    """Store an .npz that ``save`` writes; its name in the storage."""
-    target = f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}-{name}.npz"
-    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
-        save(scratch.name)
-        with open(scratch.name, "rb") as file:
-            return volume_file.file.storage.save(target, File(file))
+def read_node_table(
+    path: Path, ground_truth: GroundTruth, graph: SkeletonGraph, poll: Callable[[], None] | None
+) -> NodeSample:
+    """The labels of a table. Raises InputError where this ground truth takes none, or other skeletons' alone."""
+    if refusal := node_table_refusal(ground_truth):
+        raise InputError.of("no_node_tables", f"{path.name}: {refusal}")
+    table = node_table_confined(path, poll=poll)
+    return table.sample(graph.n_nodes, graph.nodes_sha256(), path.name)
 
 
 def _keep_warnings(volume_file: VolumeFile, info: LabelInfo) -> None:

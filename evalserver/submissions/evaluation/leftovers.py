@@ -80,7 +80,7 @@ def _unknown_names() -> Iterator[str]:
     slugs = set(Benchmark.objects.values_list("slug", flat=True))
     yield from _others("groundtruth", slugs | {_part(name, 1) for names in truths for name in names if name})
     data_files = TrainingFile.objects.select_related("benchmark")
-    views = {images.folder_of(row) for row in data_files}
+    views = {images.folder_of(row) for row in data_files if row.file}
     stored = {row.file.name for row in data_files if row.file} | set(Picture.objects.values_list("file", flat=True))
     for top in ("training", "pictures"):
         for folder in _names_in(top):

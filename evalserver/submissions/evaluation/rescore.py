@@ -9,7 +9,7 @@ from axonem_eval.scoring import FIGURES
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
 from evalserver.jobs import WAITING, change_status, send
-from evalserver.submissions.evaluation import scoring
+from evalserver.submissions.evaluation import error_pictures, scoring
 from evalserver.submissions.models import Evaluation, Submission
 
 TASK = "evalserver.submissions.tasks.rescore_submission_task"
@@ -33,6 +33,7 @@ def rescore_submission(submission_id: int) -> str:
         measured = [scoring.score_labels(row) for row in labels.values()]
         with transaction.atomic():
             scoring.record(submission, measured)
+            error_pictures.request_pictures(submission)
         return "rescored"
     with transaction.atomic():
         moved = change_status(Submission, submission.pk, sources=[Submission.DONE_STATUS], target=WAITING, attempts=0)

@@ -63,7 +63,7 @@ class Measured:
 def load_graph(ground_truth: GroundTruth) -> SkeletonGraph:
     """The skeletons, checked against the checksum that was recorded when they were made; none of a dense version."""
     if not ground_truth.bundle:
-        return no_skeletons(ground_truth.volume.spec)
+        return no_skeletons(ground_truth.volume.rule.spec)
     with local_path(ground_truth.bundle) as path:
         graph = SkeletonGraph.load(path)
     if graph.checksum() != ground_truth.checksum:
@@ -100,7 +100,7 @@ def score_labels(labels: NodeLabels, graph: SkeletonGraph | None = None) -> Meas
         report, nodes = score_nodes(graph, sample, variant=variant), node_scores(graph, sample, variant)
         details = full_report(graph, sample, variant=variant, dense=dense, public=public)
     elif dense is not None:
-        details = dense_report(dense, variant, volume.voxel_size_nm_zyx, public=public)
+        details = dense_report(dense, variant, volume.rule.spec.voxel_size_nm_zyx, public=public)
     else:
         raise RuntimeError(f"ground truth {ground_truth.pk} has neither skeletons nor dense labels")
     timings = {

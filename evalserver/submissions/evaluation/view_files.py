@@ -15,7 +15,7 @@ from axonem_eval.skeletons import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import VolumeFile
-from evalserver.uploads import names_in, store_as
+from evalserver.uploads import label_suffix, names_in, store_as
 
 # Names of files in precomputed volumes and skeletons.
 SKELETON_NAME = re.compile(r"info|segment_properties/info|\d{1,20}")
@@ -26,18 +26,21 @@ VIEW_NAME = re.compile(
 
 def is_shown(volume: Volume) -> bool:
     """Whether results on this volume get a viewer."""
-    voxels = volume.shape_z * volume.shape_y * volume.shape_x
-    return volume.ground_truth_public and voxels <= settings.VIEWER_MAX_VOXELS
+    return volume.ground_truth_public and volume.rule.spec.voxels <= settings.VIEWER_MAX_VOXELS
 
 
 def folder_of(volume_file: VolumeFile) -> str:
-    """Where files made from a segmentation are stored; names begin with it."""
-    return f"submissions/{volume_file.submission.code}/{volume_file.volume.slug}"
+    """Where files made from a segmentation are stored; names begin with it.
+
+    Beside the segmentation, which stays where it is when the volume gets another short name.
+    """
+    name = volume_file.file.name or ""
+    return name.removesuffix(label_suffix(name))
 
 
 def ground_truth_folder(ground_truth: GroundTruth) -> str:
-    volume = ground_truth.volume
-    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/v{ground_truth.version}-skeletons"
+    """Beside the bundle, which stays where it is when the benchmark gets another address."""
+    return f"{(ground_truth.bundle.name or '').removesuffix('.npz')}-skeletons"
 
 
 def store_view(volume_file: VolumeFile, folder: Path) -> int:

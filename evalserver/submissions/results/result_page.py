@@ -8,11 +8,11 @@ from django.utils.safestring import SafeString
 from axonem_eval.report import diagnosis_page, plots
 from axonem_eval.scoring import FIGURES, Figure
 from evalserver.site import own_markup
-from evalserver.submissions.models import Diagnosis, Evaluation
+from evalserver.submissions.evaluation.error_pictures import WORST_SHOWN, worst_errors
+from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
 
-WORST_SHOWN = 10
 # Figures that have a place of their own.
 ERLS = ("erl_nm", "normalized_erl", "erl_by_mean_length")
 
@@ -181,7 +181,17 @@ class VolumeResult:
 
     @property
     def top_errors(self) -> list[dict[str, Any]]:
-        return list(self.report.get("top_errors", []))[:WORST_SHOWN] if self.is_public else []
+        return worst_errors(self.evaluation) if self.is_public else []
+
+    @property
+    def error_pictures(self) -> ErrorPictures | None:
+        """The job that draws the worst errors; None where there is none, or the ground truth is hidden."""
+        return getattr(self.evaluation, "error_pictures", None) if self.is_public else None
+
+    @property
+    def n_pictures(self) -> int:
+        """How many of the worst errors, from the first, have a picture that may be shown."""
+        return self.error_pictures.pictures if self.error_pictures else 0
 
     @property
     def loss_plot(self) -> SafeString:

@@ -7,7 +7,7 @@ from typing import Any
 
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, viewer_state
-from evalserver.benchmarks.models import TrainingFile, Volume
+from evalserver.benchmarks.models import TrainingFile
 from evalserver.submissions.models import Evaluation
 
 MOST_MARKS = 200
@@ -59,17 +59,10 @@ def state(
     ]
     marks = error_marks(evaluation.report.get("top_errors", []), MOST_MARKS) | likely_marks(diagnosis, MOST_MARKS)
     title = f"{evaluation.volume_file.submission.method_name}, {volume.name}"
-    spec = VolumeSpec(volume.shape_zyx, volume.voxel_size_nm_zyx)
-    shown = viewer_state(spec, layers, marks, title)
+    shown = viewer_state(volume.rule.spec, layers, marks, title)
     return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
 
 
 def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[str, Any]:
     """Neuroglancer's state for EM alone. image : absolute address of its files."""
     return viewer_state(spec, [layer("image", "EM", f"precomputed://{image}")], {}, data_file.title)
-
-
-def image_of(volume: Volume) -> TrainingFile | None:
-    """The EM of a volume, where a worker has made it ready for the viewer."""
-    shown = TrainingFile.objects.filter(volume=volume, content=TrainingFile.Content.IMAGE, view_files__gt=0)
-    return shown.exclude(file="").select_related("benchmark").first()

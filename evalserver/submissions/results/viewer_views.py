@@ -5,8 +5,6 @@ import mimetypes
 import re
 from typing import Any
 
-from django.core.files import File
-from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -17,7 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 from axonem_eval.spec import VolumeSpec
 from evalserver.benchmarks import images
 from evalserver.benchmarks.models import GroundTruth, TrainingFile
-from evalserver.benchmarks.selectors import visible_benchmark_or_404
+from evalserver.benchmarks.selectors import stored_image, visible_benchmark_or_404
+from evalserver.site import opened, shown_file
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
@@ -76,7 +75,7 @@ def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
         "ground_truth": reverse("skeleton_file", args=[benchmark.slug, volume, ""]),
     }
     absolute = {name: request.build_absolute_uri(path) for name, path in names.items()}
-    image = viewer.image_of(found.volume)
+    image = stored_image(found.volume, in_viewer=True)
     absolute["image"] = _image_address(request, image) if image else ""
     return JsonResponse(viewer.state(found.evaluation, **absolute, error=_asked_error(request, found)))
 
@@ -100,7 +99,7 @@ def image_state(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     image = _image(request, slug, pk)
     if image is None:
         raise Http404
-    with _opened(f"{images.folder_of(image)}/info") as file:
+    with opened(f"{images.folder_of(image)}/info") as file:
         scale = json.load(file)["scales"][0]
     z, y, x = scale["size"][::-1]
     size_z, size_y, size_x = scale["resolution"][::-1]
@@ -143,16 +142,6 @@ def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> Fi
     return _stored(f"{view_files.ground_truth_folder(ground_truth)}/{name}")
 
 
-def _opened(name: str) -> "File[bytes]":
-    try:
-        return default_storage.open(name)
-    except FileNotFoundError:
-        raise Http404 from None
-
-
 def _stored(name: str) -> FileResponse:
-    file = _opened(name)
     kind = "application/json" if name.endswith("info") else "application/octet-stream"
-    response = FileResponse(file, content_type=kind)
-    response.headers["Cache-Control"] = "private, max-age=600"
-    return response
+    return shown_file(name, kind, max_age_s=600)

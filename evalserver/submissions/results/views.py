@@ -10,9 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
 from evalserver.jobs import WAITING
-from evalserver.site import site_url
+from evalserver.site import opened, shown_file, site_url
 from evalserver.submissions import metadata, selectors
 from evalserver.submissions.edit_form import MetadataForm
+from evalserver.submissions.evaluation.error_pictures import picture_name
 from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
@@ -118,6 +119,20 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
         return redirect("submission", code=code)
 
 
+def worst_errors(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    """The part of the result page that waits for the pictures of the worst errors."""
+    submission, found = volume_result(request, code, volume)
+    return render(request, "submissions/_worst_errors.html", {"submission": submission, "volume": found})
+
+
+def error_picture(request: HttpRequest, code: str, volume: str, number: int) -> FileResponse:
+    """Picture of one of the worst errors, from 1, where the ground truth is public."""
+    _, found = volume_result(request, code, volume)
+    if not 1 <= number <= found.n_pictures:
+        raise Http404
+    return shown_file(picture_name(found.evaluation, number), "image/webp")
+
+
 def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
     """The part of the result page that waits for the diagnosis."""
     submission, found, job = _diagnosed(request, code, volume)
@@ -145,4 +160,4 @@ def diagnosis_skeletons(request: HttpRequest, code: str, volume: str) -> FileRes
         or selectors.may_manage(request.user, submission)
     ):
         raise Http404
-    return FileResponse(job.skeletons.open("rb"), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")
+    return FileResponse(opened(job.skeletons.name), as_attachment=True, filename=f"{code}-{volume}-skeletons.npz")

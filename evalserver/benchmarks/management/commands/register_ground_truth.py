@@ -1,55 +1,65 @@
-"""`manage.py register_ground_truth`: a volume's next version of ground truth, from a file on the server."""
+"""`manage.py register_ground_truth`."""
 
-from argparse import ArgumentParser
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from django.core.files.uploadedfile import UploadedFile
-from django.core.management.base import BaseCommand, CommandError
+from django.core.files import File
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from axonem_eval.errors import InputError
+from evalserver.benchmarks import services
 from evalserver.benchmarks.models import GroundTruth, Volume
-from evalserver.benchmarks.services import register_ground_truth
 
 
 class Command(BaseCommand):
-    help = "Store a file as a volume's next version of ground truth; a worker registers it, as from the pages."
+    help = (
+        "Store the ground truth of a volume as its next version; a worker registers it, as from the organisers' page."
+    )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("benchmark", help="short name of the benchmark")
         parser.add_argument("volume", help="short name of the volume")
-        parser.add_argument("file", type=Path, help="labels, skeletons or bundle")
-        parser.add_argument("--kind", choices=GroundTruth.Source.values, default=GroundTruth.Source.LABELS)
-        parser.add_argument("--dataset", default="", help="dataset inside the file, where it holds several")
-        parser.add_argument("--no-merge-mask", type=Path, help="labels of what belongs to no scored axon")
-        parser.add_argument("--dense-labels", type=Path, help="labels that are scored voxel by voxel, beside skeletons")
-        parser.add_argument("--dense-dataset", default="", help="dataset inside that file")
+        parser.add_argument("file", help="labels, skeletons or a bundle")
+        parser.add_argument("--kind", choices=GroundTruth.Source.values, default="labels", help="what the file holds")
+        parser.add_argument("--dataset", default="", help="dataset of the labels, where the file has several")
+        parser.add_argument("--unit", choices=GroundTruth.Unit.values, default="nm", help="of coordinates in the file")
+        parser.add_argument("--axes", choices=GroundTruth.AxisOrder.values, default="zyx", help="order in the file")
+        parser.add_argument("--no-merge-mask", help="label file of what belongs to no scored axon")
+        parser.add_argument("--dense-labels", help="label file that is scored voxel by voxel, beside skeletons")
+        parser.add_argument("--dense-dataset", default="", help="dataset of that file, where it has several")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        volume = Volume.objects.filter(benchmark__slug=options["benchmark"], slug=options["volume"]).first()
-        if volume is None:
-            known = ", ".join(f"{b} {v}" for b, v in Volume.objects.values_list("benchmark__slug", "slug"))
-            raise CommandError(f"there is no volume {options['benchmark']} {options['volume']}; there are: {known}")
-        with ExitStack() as files:
-            beside = (options["no_merge_mask"], options["dense_labels"])
-            mask, dense = (_opened(files, path) if path else None for path in beside)
-            try:
-                stored = register_ground_truth(
+        try:
+            volume = Volume.objects.get(benchmark__slug=options["benchmark"], slug=options["volume"])
+        except Volume.DoesNotExist:
+            known = ", ".join(f"{v.benchmark.slug} {v.slug}" for v in Volume.objects.select_related("benchmark"))
+            raise CommandError(
+                f"there is no volume {options['volume']} of {options['benchmark']}; there are: {known or 'none'}"
+            ) from None
+        try:
+            with (
+                _opened(options["file"]) as file,
+                _opened(options["no_merge_mask"]) as mask,
+                _opened(options["dense_labels"]) as dense,
+            ):
+                row = services.register_ground_truth(
                     volume=volume,
-                    source_file=_opened(files, options["file"]),
+                    source_file=File(file, name=Path(options["file"]).name),
                     source_kind=options["kind"],
-                    no_merge_mask=mask,
-                    dense_labels=dense,
                     dataset=options["dataset"],
+                    unit=options["unit"],
+                    axes=options["axes"],
+                    no_merge_mask=File(mask, name=Path(options["no_merge_mask"]).name) if mask else None,
+                    dense_labels=File(dense, name=Path(options["dense_labels"]).name) if dense else None,
                     dense_dataset=options["dense_dataset"],
                 )
-            except InputError as error:
-                raise CommandError(str(error)) from None
-        self.stdout.write(f"{stored}: stored. A worker registers it; see /organise/ground-truth/{stored.pk}/")
+        except InputError as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}") from None
+        self.stdout.write(f"{row}: stored; a worker registers it now. /organise/ shows its progress")
 
 
-def _opened(files: ExitStack, path: Path) -> "UploadedFile[Any]":
-    if not path.is_file():
-        raise CommandError(f"{path}: no such file")
-    return UploadedFile(files.enter_context(path.open("rb")), name=path.name, size=path.stat().st_size)
+def _opened(path: str | None) -> AbstractContextManager[Any]:
+    return open(path, "rb") if path else nullcontext()

@@ -31,7 +31,7 @@ def take_figures_from_reports(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('submissions', '0009_scoring_variant'),
+        ('submissions', '0010_error_pictures_and_exports'),
     ]
 
     operations = [
@@ -43,12 +43,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='nodelabels',
             name='dense_rule',
-            field=models.CharField(blank=True, max_length=64),
+            field=models.CharField(blank=True, db_default="", default="", max_length=64),
         ),
         migrations.AddField(
             model_name='nodelabels',
             name='overlap',
-            field=models.FileField(blank=True, upload_to=''),
+            field=models.FileField(blank=True, db_default="", default="", upload_to=''),
         ),
         migrations.AlterField(
             model_name='evaluation',

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('submissions', '0010_figures_and_dense_overlaps'),
+        ('submissions', '0011_figures_and_dense_overlaps'),
     ]
 
     operations = [

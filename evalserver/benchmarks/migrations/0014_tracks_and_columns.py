@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("benchmarks", "0011_dense_ground_truth_and_headline"),
+        ("benchmarks", "0013_dense_ground_truth_and_headline"),
     ]
 
     operations = [
