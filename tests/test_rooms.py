@@ -33,6 +33,7 @@ FACES = {
     "axonem_eval.synthetic",
     "axonem_eval.viewer",
     "axonem_eval.volumes",
+    "axonem_eval.workshop",
     "evalserver.embedded",
     "evalserver.front",
     "evalserver.jobs",
@@ -71,6 +72,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
+        "axons",
         "dense_truth",
         "disclosure_rule",
         "forms",
@@ -84,9 +86,11 @@ SHOWN = {
         "query",
         "rows",
         "selectors",
+        "tracks",
     },
     "evalserver.submissions": {
         "edit_form",
+        "marks",
         "metadata",
         "models",
         "quota",
@@ -111,6 +115,7 @@ SHOWN = {
         "export_job",
         "headline",
         "result_page",
+        "runs",
         "selectors",
     },
     "evalserver.uploads": {

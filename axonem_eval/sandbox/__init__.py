@@ -2,6 +2,7 @@
 
 from axonem_eval.sandbox.parent import (
     Limits,
+    OtherCode,
     counting_seconds,
     diagnose_confined,
     node_table_confined,
@@ -13,6 +14,7 @@ from axonem_eval.sandbox.protection import Wall, walls
 
 __all__ = [
     "Limits",
+    "OtherCode",
     "Wall",
     "counting_seconds",
     "diagnose_confined",

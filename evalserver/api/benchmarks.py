@@ -30,8 +30,7 @@ from evalserver.benchmarks.selectors import current_figures, phase_or_404, visib
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
-from evalserver.leaderboard.track_views import tracks_or_404
-from evalserver.leaderboard.tracks import track_board, tracks_json
+from evalserver.leaderboard.tracks import track_board, tracks_json, tracks_or_404
 from evalserver.site import site_url
 
 router = Router(tags=["benchmarks"], auth=public)

@@ -81,16 +81,8 @@ class Benchmark(models.Model):
         "lower is better", default=False, db_default=False, help_text="Direction of the headline above"
     )
 
-    further_columns = models.CharField(
-        max_length=200,
-        blank=True,
-        help_text="Figures that boards show beside those of the rule: erl_axonem2021_nm, nerl_5, say (docs/metric.md)",
-    )
-    phases_are_tracks = models.BooleanField(
-        "phases are tracks",
-        default=False,
-        help_text="The leaderboard begins with all phases as columns of one table, methods as rows, and their mean",
-    )
+    further_columns = models.CharField(max_length=200, blank=True, help_text="More figures to show (docs/metric.md)")
+    phases_are_tracks = models.BooleanField(default=False, help_text="All phases are the columns of one leaderboard")
 
     class Meta:
         ordering = ["position", "name"]

@@ -4,27 +4,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from evalserver.benchmarks.models import Benchmark
-from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard.cache import anonymous_cache
 from evalserver.leaderboard.selectors import PAGE_SIZE
-from evalserver.leaderboard.tracks import Cell, TrackRow, sorted_rows, track_board, tracks_csv, tracks_json
+from evalserver.leaderboard.tracks import (
+    Cell,
+    TrackRow,
+    sorted_rows,
+    track_board,
+    tracks_csv,
+    tracks_json,
+    tracks_or_404,
+)
 from evalserver.site import site_url
 from evalserver.submissions.results.headline import number_in_words
 
 UNITS = {"nm": "µm", "share": "%"}
-
-
-def tracks_or_404(request: HttpRequest, slug: str) -> Benchmark:
-    """A visible benchmark whose phases are tracks."""
-    benchmark = visible_benchmark_or_404(request, slug)
-    if not benchmark.phases_are_tracks:
-        raise Http404
-    return benchmark
 
 
 @anonymous_cache

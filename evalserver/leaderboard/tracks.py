@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.http import Http404, HttpRequest
 
 from axonem_eval.scoring import HeadlineRule
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedScore
+from evalserver.benchmarks.selectors import visible_benchmark_or_404
 from evalserver.csv_text import csv_text
 from evalserver.leaderboard.published import published_rows
 from evalserver.leaderboard.ranking import Ranking, falling
@@ -68,6 +70,14 @@ class TrackBoard:
     rows: list[TrackRow]
     published: list[TrackRow]
     rule: HeadlineRule
+
+
+def tracks_or_404(request: HttpRequest, slug: str) -> Benchmark:
+    """A visible benchmark whose phases are tracks."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    if not benchmark.phases_are_tracks:
+        raise Http404
+    return benchmark
 
 
 def track_board(benchmark: Benchmark, user: Any) -> TrackBoard:

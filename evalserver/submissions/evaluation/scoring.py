@@ -135,9 +135,10 @@ def record(submission: Submission, measured: list[Measured]) -> Score:
                 "code_version": code_version(),
             },
         )
-        if not created and m.figures.keys() - evaluation.figures.keys():
+        before = evaluation.figures or {}
+        if not created and m.figures.keys() - before.keys():
             # A column that the benchmark did not have then; what stands there stays.
-            Evaluation.objects.filter(pk=evaluation.pk).update(figures={**m.figures, **evaluation.figures})
+            Evaluation.objects.filter(pk=evaluation.pk).update(figures={**m.figures, **before})
     reports = [m.report for m in measured if m.report is not None]
     has_erl = len(reports) == len(measured)
     interval = mean_erl_interval(measured) if has_erl else None
