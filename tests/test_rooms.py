@@ -33,6 +33,7 @@ FACES = {
     "axonem_eval.synthetic",
     "axonem_eval.viewer",
     "axonem_eval.volumes",
+    "axonem_eval.workshop",
     "evalserver.embedded",
     "evalserver.front",
     "evalserver.jobs",
