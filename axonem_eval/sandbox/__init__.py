@@ -2,6 +2,7 @@
 
 from axonem_eval.sandbox.parent import (
     Limits,
+    OtherCode,
     diagnose_confined,
     node_table_confined,
     sample_confined,
@@ -11,6 +12,7 @@ from axonem_eval.sandbox.protection import Wall, walls
 
 __all__ = [
     "Limits",
+    "OtherCode",
     "Wall",
     "diagnose_confined",
     "node_table_confined",

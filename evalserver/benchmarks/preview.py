@@ -35,8 +35,11 @@ def store_preview(ground_truth: GroundTruth, values: dict[str, Any]) -> GroundTr
     return row
 
 
-def figures_of(graph: SkeletonGraph) -> dict[str, float]:
-    """Counts, and lengths in nm; the graph has a skeleton, or it would not have been registered."""
+def figures_of(graph: SkeletonGraph) -> dict[str, Any]:
+    """Counts, lengths in nm, and notes on how the skeletons were made.
+
+    The graph has a skeleton, or it would not have been registered.
+    """
     length = graph.skeleton_length_nm
     return {
         "skeletons": graph.n_skeletons,
@@ -48,6 +51,7 @@ def figures_of(graph: SkeletonGraph) -> dict[str, float]:
         "node_spacing_nm": graph.mean_node_spacing_nm,
         "gt_erl_nm": graph.gt_erl_nm,
         "node_reach_nm": node_reach_nm(graph),
+        "notes": graph.notes,
     }
 
 
