@@ -10,7 +10,7 @@ from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
 from evalserver.leaderboard import feeds, method_views
 from evalserver.leaderboard import views as leaderboard
-from evalserver.site import documentation, views
+from evalserver.site import documentation, metrics, views
 from evalserver.submissions import views as submissions
 from evalserver.submissions.results import compare_views, team_page, viewer_views
 from evalserver.submissions.results import views as results
@@ -25,6 +25,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),
     path("healthz", views.health, name="health"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),

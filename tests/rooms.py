@@ -8,9 +8,9 @@ ORDER = {
         volumes <
         sampling skeletons <
         skeletonize diagnosis scoring <
-        report viewer sandbox client <
+        report viewer sandbox client workshop <
         cli synthetic""",
-    "evalserver": """env cache log_mask csv_text unavailable <
+    "evalserver": """env cache log_mask log_format csv_text unavailable <
         front embedded <
         jobs <
         site <

@@ -33,6 +33,7 @@ FACES = {
     "axonem_eval.synthetic",
     "axonem_eval.viewer",
     "axonem_eval.volumes",
+    "axonem_eval.workshop",
     "evalserver.embedded",
     "evalserver.front",
     "evalserver.jobs",
@@ -71,6 +72,7 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
+        "axons",
         "disclosure_rule",
         "forms",
         "images",

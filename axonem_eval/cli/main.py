@@ -32,6 +32,7 @@ COMMANDS = (
     ),
     ("diagnose", "skeletons", "List likely errors of a segmentation, without ground truth."),
     ("export", "skeletons", "Write the skeletons of a bundle for other programs."),
+    ("workshop", "workshop", "Make ground truth: identify segments, proofread them, and make a benchmark volume."),
     ("view", "skeletons", "Open a segmentation with skeletons and errors in Neuroglancer on this machine."),
 )
 

@@ -114,11 +114,17 @@ def diagnose(graph: SkeletonGraph, settings: DiagnosisSettings | None = None) ->
     mergers = crossings(
         bare, arms_of(bare), settings.spread_nm, settings.line_direction_nm, settings.max_line_bend_degrees
     )
+    of_bare = node[bare_node].astype(np.int32)
     return Diagnosis(
         graph=graph,
         settings=settings,
         degree=degree,
         ends=replace(ends, node=node[ends.node].astype(np.int32)),
         splits=splits,
-        mergers=replace(mergers, node=node[bare_node[mergers.node]].astype(np.int32)),
+        mergers=replace(
+            mergers,
+            node=of_bare[mergers.node],
+            line_from=of_bare[mergers.line_from],
+            line_to=of_bare[mergers.line_to],
+        ),
     )

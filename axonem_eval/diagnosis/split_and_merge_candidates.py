@@ -63,6 +63,8 @@ class Crossings:
     node : (n,) int32, where they meet, or the middle of bridge or stretch.   spread_nm : (n,) its length, or 0.
     bend_degrees : (n,) by how much the less straight of the two lines bends.
     shorter_nm : (n,) cable of the line with less: what at most is joined to the wrong axon.
+    line_from, line_to : (n, 4) int32, nodes at which the four arms begin, and to which their directions were taken;
+        the first two arms make one line, the other two the other.
     score : (n,) 0 to 1, the cosine of the bend.
     ranked_by : (n,) score / k, falling.
     """
@@ -72,6 +74,8 @@ class Crossings:
     spread_nm: NDArray[np.float64]
     bend_degrees: NDArray[np.float64]
     shorter_nm: NDArray[np.float64]
+    line_from: NDArray[np.int32]
+    line_to: NDArray[np.int32]
     score: NDArray[np.float64]
     ranked_by: NDArray[np.float64]
 
@@ -104,7 +108,7 @@ def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend
     keep = np.flatnonzero((worse >= np.cos(np.radians(max_bend_degrees))) & (score > 0))
     keep = keep[np.argsort(-score[keep], kind="stable")]
     keep = keep[_mutually_best(a[keep], b[keep], len(place))]
-    rank = np.maximum(_rank_in_segment(skeleton[a[keep]]), _rank_in_segment(skeleton[b[keep]]))
+    rank = np.maximum(rank_in_segment(skeleton[a[keep]]), rank_in_segment(skeleton[b[keep]]))
     ranked_by = score[keep] / rank
     order = np.argsort(-ranked_by, kind="stable")
     keep = keep[order]
@@ -112,7 +116,7 @@ def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend
     return FacingEnds(a[keep], b[keep], distance[keep], bend, score[keep], ranked_by[order])
 
 
-def _rank_in_segment(segment: NDArray[np.int32]) -> NDArray[np.int64]:
+def rank_in_segment(segment: NDArray[np.int32]) -> NDArray[np.int64]:
     """(n,) 1-based rank of each row within its segment."""
     order = np.argsort(segment, kind="stable")
     first = np.flatnonzero(np.diff(segment[order], prepend=-1))
@@ -146,7 +150,7 @@ def crossings(
     kind, node, spread, score, line = (np.concatenate(columns) for columns in zip(*found, strict=True))
     shorter = np.minimum(beyond[line[:, :2]].sum(axis=1), beyond[line[:, 2:]].sum(axis=1))
     order = np.lexsort((-shorter, -score))
-    ranked_by = score[order] / _rank_in_segment(graph.node_skeleton[node[order]])
+    ranked_by = score[order] / rank_in_segment(graph.node_skeleton[node[order]])
     again = np.argsort(-ranked_by, kind="stable")
     order = order[again]
     return Crossings(
@@ -155,6 +159,8 @@ def crossings(
         spread_nm=spread[order],
         bend_degrees=np.degrees(np.arccos(np.clip(score[order], -1, 1))),
         shorter_nm=shorter[order],
+        line_from=arms.origin[line[order]],
+        line_to=arms.walk(line[order].ravel(), direction_nm)[0].reshape(-1, 4),
         score=score[order],
         ranked_by=ranked_by[again],
     )

@@ -130,8 +130,9 @@ def _unpack(request: dict[str, Any]) -> None:
 
 
 def _read_table(request: dict[str, Any]) -> None:
-    NodeTable.load(request["path"]).save(TABLE_FILE)
-    _say({"done": True})
+    table = NodeTable.load(request["path"])
+    table.label.astype("<u8").tofile(TABLE_FILE)
+    _say({"done": True, "nodes_sha256": table.nodes_sha256})
 
 
 _WORK_OF_FILES = {"unpack": _unpack, "table": _read_table}

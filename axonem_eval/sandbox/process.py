@@ -29,8 +29,8 @@ MAX_COMPLAINT_CHARACTERS = 2_000
 POLL_EVERY_S = 1.0
 # What a child that read a pickle leaves in its folder.
 GRAPH_FILE = "graph.npz"
-# And one that read a table of labels at nodes.
-TABLE_FILE = "table.npz"
+# And one that read a table of labels at nodes: uint64, little-endian, nothing to parse.
+TABLE_FILE = "labels.bin"
 PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
 # Exit status of a child that is of another release than its parent.
 OTHER_CODE = 75

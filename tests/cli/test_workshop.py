@@ -1,0 +1,82 @@
+"""`axonem-eval workshop` from a segmentation to a benchmark volume, as an organiser runs it."""
+
+import json
+
+import h5py
+import pytest
+
+from axonem_eval import SkeletonGraph
+from axonem_eval.cli import main
+from axonem_eval.synthetic import write_labels
+from tests.columns import CUT_COLUMN, OTHER_HALF, VOXEL_NM, columns
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A workshop of columns of which one is cut."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_labels(folder / "labels.h5", columns(), VOXEL_NM)
+    command = ["workshop", "new", str(folder / "shop"), str(folder / "labels.h5"), "--voxel-size", "30,30,30"]
+    assert main([*command, "--processes", "1"]) == 0
+    return folder
+
+
+def told(capsys, *words):
+    capsys.readouterr()
+    assert main(["workshop", *map(str, words)]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys, *words):
+    capsys.readouterr()
+    assert main(["workshop", *map(str, words)]) == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_segmentation_becomes_a_benchmark_volume(shop, capsys):
+    folder = shop
+    room = folder / "shop"
+    batches = json.loads(told(capsys, "batches", room, "--json"))["batches"]
+    ids = [i for batch in batches for i in batch["segments"]]
+    assert "have no label" in refused(capsys, "finalise", room, "-o", folder / "volume")
+
+    for batch in batches:
+        told(capsys, "label", room, "axon", "--batch", batch["batch"], "--by", "ada")
+    told(capsys, "label", room, "glia", "--segments", ids[0], "--by", "ben")
+    assert "ada: axon, ben: glia" in told(capsys, "disagreements", room)
+    assert "disagree on 1 segments" in refused(capsys, "finalise", room, "-o", folder / "volume")
+    told(capsys, "label", room, "glia", "--segments", ids[0], "--by", "ben", "--settle")
+    assert told(capsys, "disagreements", room).strip() == "0 disagreements"
+
+    first = json.loads(told(capsys, "candidates", room, "--kind", "split", "--json"))["splits"][0]
+    assert first["correction"]["segments"] == [str(CUT_COLUMN), str(OTHER_HALF)]
+    told(capsys, "decide", room, first["name"], "accept", "--by", "ada")
+    assert "undo that first" in refused(capsys, "decide", room, first["name"], "reject", "--by", "ben")
+    told(capsys, "decide", room, first["name"], "undo", "--by", "ben")
+    assert "0 splits joined" in told(capsys, "apply", room, "-o", folder / "none.h5")
+    told(capsys, "decide", room, first["name"], "accept", "--by", "ben")
+
+    told(capsys, "finalise", room, "-o", folder / "volume", "--processes", "1")
+    sheet = json.loads((folder / "volume" / "data_sheet.json").read_text())
+    assert sheet["decisions"] == {"split accepted": 1}
+    assert sheet["annotators"] == {"ada": len(ids), "ben": 2}
+    bundle = SkeletonGraph.load(folder / "volume" / "skeletons.npz")
+    assert sheet["axons"] == bundle.n_skeletons
+    assert CUT_COLUMN in bundle.skeleton_id
+    assert OTHER_HALF not in bundle.skeleton_id
+    with h5py.File(folder / "volume" / "no_merge_mask.h5") as mask, h5py.File(folder / "labels.h5") as labels:
+        assert (mask["main"][:] == (labels["main"][:] == int(ids[0]))).all()
+
+
+def test_a_table_imported_twice_changes_nothing(shop, capsys, tmp_path):
+    room = shop / "shop"
+    name = json.loads(told(capsys, "candidates", room, "--kind", "split", "--json"))["splits"][-1]["name"]
+    told(capsys, "decide", room, name, "postpone", "--by", "ada")
+    table = tmp_path / "decisions.csv"
+    table.write_bytes((room / "decisions.csv").read_bytes())
+    assert "0 decisions added" in told(capsys, "import", room, "--decisions", table)
+
+
+def test_a_folder_that_is_no_workshop_is_told(capsys, tmp_path):
+    assert "no workshop of this version" in refused(capsys, "batches", tmp_path)
