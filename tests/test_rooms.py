@@ -73,6 +73,7 @@ SHOWN = {
     },
     "evalserver.benchmarks": {
         "axons",
+        "dense_truth",
         "disclosure_rule",
         "forms",
         "images",
@@ -85,9 +86,11 @@ SHOWN = {
         "query",
         "rows",
         "selectors",
+        "tracks",
     },
     "evalserver.submissions": {
         "edit_form",
+        "marks",
         "metadata",
         "models",
         "quota",
@@ -106,10 +109,13 @@ SHOWN = {
     },
     "evalserver.submissions.results": {
         "compare",
+        "dense_comparison",
         "disclosure",
         "downloads",
         "export_job",
+        "headline",
         "result_page",
+        "runs",
         "selectors",
     },
     "evalserver.uploads": {

@@ -3,8 +3,10 @@
 from axonem_eval.sandbox.parent import (
     Limits,
     OtherCode,
+    counting_seconds,
     diagnose_confined,
     node_table_confined,
+    open_confined,
     sample_confined,
     unpickle_confined,
 )
@@ -14,8 +16,10 @@ __all__ = [
     "Limits",
     "OtherCode",
     "Wall",
+    "counting_seconds",
     "diagnose_confined",
     "node_table_confined",
+    "open_confined",
     "sample_confined",
     "unpickle_confined",
     "walls",

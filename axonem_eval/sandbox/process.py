@@ -48,6 +48,7 @@ class Limits:
     """What the child may use. memory_bytes counts address space; cpu_seconds over all threads.
 
     threads : it starts none where the user's processes together have so many; the kernel does not hold root to it.
+    our_seconds : time for the work of the parent, beside what a file of that size needs.
     """
 
     memory_bytes: int = 6 << 30
@@ -56,10 +57,11 @@ class Limits:
     written_bytes: int = 4 << 30
     open_files: int = 128
     threads: int = 4096
+    our_seconds: float = 0.0
 
-    def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
+    def for_file(self, stored_bytes: int) -> "Limits":
         """These limits, with no more time than a file of that size needs."""
-        wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + extra_seconds)
+        wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + self.our_seconds)
         cpu = min(self.cpu_seconds, int(wall * usable_cores()) + 1)
         return replace(self, wall_seconds=wall, cpu_seconds=cpu)
 

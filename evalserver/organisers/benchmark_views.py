@@ -147,7 +147,7 @@ def ground_truths(request: AuthenticatedRequest) -> HttpResponse:
 def add_ground_truth(request: AuthenticatedRequest, slug: str, volume: str) -> HttpResponse:
     """Store labels or a bundle as the volume's next version; a worker registers it."""
     row = get_object_or_404(Volume.objects.select_related("benchmark"), benchmark__slug=slug, slug=volume)
-    form = GroundTruthForm(request.POST or None, request.FILES or None)
+    form = GroundTruthForm(request.POST or None, request.FILES or None, instance=GroundTruth(volume=row))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         stored = services.register_ground_truth(volume=row, created_by=request.user, **data)
