@@ -7,11 +7,13 @@ piece and never held whole.
 import base64
 import binascii
 import errno
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -24,9 +26,12 @@ from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_4
 from evalserver.front import BODY_COMES_LATER, TakesBody
 from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
+from evalserver.unavailable import unavailable
 from evalserver.uploads import display_name, services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
 from evalserver.uploads.receiving import Checksum, Receiving
+
+logger = logging.getLogger("evalserver.uploads")
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
@@ -84,6 +89,14 @@ def _answered(work: Callable[[], HttpResponse]) -> HttpResponse:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         response = Problem(507, "disk_full", "This server's disk is full. What has arrived is kept.").response()
+    except DatabaseError as error:
+        # The end of a body is noted outside of Django's own handling of errors.
+        found = unavailable(error)
+        if found is None:
+            raise
+        logger.warning("an upload cannot be noted now: %s", error)
+        headers = {name.replace("-", "_"): value for name, value in found.headers.items()}
+        response = Problem(found.status, found.code, found.message, **headers).response()
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -196,7 +209,7 @@ class _PatchBody(TakesBody):
     def take(self, piece: bytes) -> HttpResponse | None:
         try:
             self.receiving.write(piece)
-        except (services.UploadRefused, OSError) as error:
+        except (services.UploadRefused, OSError, DatabaseError) as error:
             return _answered(partial(self._end, refusal=error))
         return None
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.signals import request_started
+from django.db import close_old_connections
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
@@ -49,6 +50,12 @@ def refusal(environ: dict[str, Any], status: int, code: str, message: str) -> Ht
     return HttpResponse(f"{message}\n", content_type="text/plain; charset=utf-8", status=status, headers=headers)
 
 
+def _with_live_connections(work: Callable[..., Any], *arguments: Any) -> Any:
+    """In a thread. Django looks after the connections of requests alone: elsewhere a broken one would stay broken."""
+    close_old_connections()
+    return work(*arguments)
+
+
 class Workplace:
     """Threads of this process, and who may use them. Made in the event loop."""
 
@@ -66,7 +73,9 @@ class Workplace:
         self.health = ThreadPoolExecutor(1, "health")
 
     async def run(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
-        return await self.loop.run_in_executor(pool, partial(copy_context().run, work, *arguments))
+        return await self.loop.run_in_executor(
+            pool, partial(copy_context().run, _with_live_connections, work, *arguments)
+        )
 
 
 class Application:
