@@ -18,7 +18,7 @@ VERDICT_OF = {"accept": "accepted", "reject": "rejected", "postpone": "postponed
 
 
 def _add_workshop(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", help="what to do")
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=text)
