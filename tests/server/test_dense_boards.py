@@ -11,9 +11,11 @@ from evalserver.benchmarks import registration, services
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.selectors import closed_reason, current_ruler
 from evalserver.leaderboard.selectors import leaderboard, place_of
+from evalserver.submissions.evaluation.comparison import compare, request_comparison
 from evalserver.submissions.evaluation.job import evaluate_submission, most_pairs
 from evalserver.submissions.evaluation.rescore import rescore_submission
 from evalserver.submissions.models import Evaluation, NodeLabels
+from evalserver.submissions.results.dense_comparison import dense_verdict
 from evalserver.submissions.results.selectors import result_of
 from tests.factories import h5_bytes, make_benchmark, make_submission, tiny_graph, tiny_labels, write_h5
 
@@ -110,6 +112,27 @@ def test_a_cremi_board_ranks_the_lowest_mean_score_first_everywhere(client, tmp_
     assert answer["rows"][0]["volumes"][0]["figures"]["arand"] == pytest.approx(at_home.arand)
     assert "CREMI score" in client.get(reverse("submission", args=[worse.code])).content.decode()
     assert "CREMI score" in client.get(reverse("method", args=[better.code])).content.decode()
+
+
+def test_the_comparison_of_two_entries_follows_the_direction(client):
+    phase = board_of("cremi")
+    register(phase.volumes.get())
+    worse, better = scored(phase, many_mergers(), "mergers"), scored(phase, some_splits(), "splits")
+    known = request_comparison(worse, better)
+    compare(known.pk)
+    known.refresh_from_db()
+    assert known.status == "ready", known.complaints
+    verdict = dense_verdict(known, result_of(worse), result_of(better))
+    assert verdict.difference > 0
+    assert not verdict.a_is_ahead
+    assert verdict.p_words
+    page = client.get(reverse("compare"), {"a": worse.code, "b": better.code}).content.decode()
+    assert "CREMI score (lower is better)" in page
+    answer = client.get(f"/api/v1/comparisons/{worse.code}/{better.code}").json()
+    assert answer["mean"] is None
+    assert not answer["headline"]["a_is_ahead"]
+    table = client.get(f"/submissions/{better.code}/result.csv").content.decode()
+    assert "cremi_score" in table.splitlines()[0]
 
 
 def test_one_read_scores_skeletons_and_dense_labels(client):

@@ -29,7 +29,10 @@ COLUMNS = [
     ],
 ]
 
-ARCHIVED = ("slug", "name", "summary", "description", "rules", "citation", "scoring_variant")
+ARCHIVED = (
+    *("slug", "name", "summary", "description", "rules", "citation", "scoring_variant"),
+    *("headline_expression", "headline_label", "headline_lower_is_better"),
+)
 
 
 def export_benchmark(benchmark: Benchmark, target: Path | IO[bytes]) -> dict[str, int]:
@@ -99,7 +102,10 @@ def _submission(row: Submission) -> dict[str, Any]:
             for f in row.files.all()
         ],
         "scores": [
-            {"ruler": s.ruler, "metric_version": s.metric_version, "mean_erl_nm": s.mean_erl_nm, "at": s.created_at}
+            {
+                **{name: getattr(s, name) for name in ("ruler", "metric_version", "mean_erl_nm", "headline")},
+                "at": s.created_at,
+            }
             for s in row.scores.all()
         ],
     }

@@ -24,6 +24,7 @@ COLUMNS = (
         "ground_truth_checksum",
         "code_version",
     ),
+    *("arand", "voi_split", "voi_merge", "cremi_score"),
     "withheld",
 )
 
@@ -78,6 +79,7 @@ def result_csv(content: dict[str, Any]) -> str:
                 **report.get("erl_interval", {}),
                 **{f"{name}_nm": value for name, value in report.get("edges_nm", {}).items()},
                 **counts,
+                **(report.get("dense") or {}),
                 "mergers": report.get("mergers"),
                 "lost_to_omissions_nm": lost.get("omitted"),
                 "lost_to_splits_nm": lost.get("split"),
