@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
-from evalserver.leaderboard import feeds, method_views
+from evalserver.leaderboard import feeds, method_views, track_views
 from evalserver.leaderboard import views as leaderboard
 from evalserver.site import documentation, metrics, views
 from evalserver.submissions import views as submissions
@@ -37,6 +37,8 @@ urlpatterns = [
         name="axon_picture",
     ),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
+    path("benchmarks/<slug:slug>/tracks/", track_views.tracks, name="tracks"),
+    re_path(r"^benchmarks/(?P<slug>[-\w]+)/tracks\.(?P<form>csv|json)$", track_views.download, name="tracks_download"),
     re_path(
         r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",
         leaderboard.download,

@@ -86,9 +86,11 @@ SHOWN = {
         "query",
         "rows",
         "selectors",
+        "tracks",
     },
     "evalserver.submissions": {
         "edit_form",
+        "marks",
         "metadata",
         "models",
         "quota",
@@ -113,6 +115,7 @@ SHOWN = {
         "export_job",
         "headline",
         "result_page",
+        "runs",
         "selectors",
     },
     "evalserver.uploads": {

@@ -23,6 +23,11 @@ FIGURES: dict[str, Figure] = {
     for figure in (
         Figure("erl_nm", "ERL", "nm", False, "skeletons"),
         Figure("normalized_erl", "normalised ERL", "share", False, "skeletons"),
+        Figure("nerl_5", "nERL > 5", "share", False, "skeletons"),
+        Figure("nerl_20", "nERL > 20", "share", False, "skeletons"),
+        Figure("nerl_100", "nERL > 100", "share", False, "skeletons"),
+        Figure("nerl_inf", "nERL, no mergers", "share", False, "skeletons"),
+        Figure("erl_axonem2021_nm", "ERL, rule of 2021", "nm", False, "skeletons"),
         Figure("erl_by_mean_length", "ERL by mean length", "", False, "skeletons"),
         Figure("node_rand_split", "node Rand split", "", False, "skeletons"),
         Figure("node_rand_merge", "node Rand merge", "", False, "skeletons"),

@@ -23,6 +23,7 @@ def figures_of(
             "erl_nm": report.erl_nm,
             "normalized_erl": report.normalized_erl,
             "erl_by_mean_length": report.erl_nm / report.mean_length_nm,
+            **{f"nerl_{name}": value for name, value in report.normalized_erl_at.items()},
         }
     if nodes is not None:
         found |= {

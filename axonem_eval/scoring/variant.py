@@ -4,6 +4,7 @@ A variant is a function of the labels at the nodes, and of counts that one pass 
 serves every variant.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -93,7 +94,7 @@ class ScoringVariant:
     further_tolerances : other tolerances at which the normalised ERL is reported.
     dense : which voxels of a dense ground truth count.
     headline : the number that ranks.
-    columns : further figures that a board shows of each volume.
+    columns : further figures that a board shows of each volume. One named nerl_T asks for the tolerance T as well.
     """
 
     name: str = "axonem"
@@ -143,6 +144,20 @@ class ScoringVariant:
     def lower_is_better(self) -> bool:
         """The direction of the headline."""
         return self.headline.lower_is_better
+
+    def with_columns(self, names: Sequence[str]) -> "ScoringVariant":
+        """The same rule with further columns, and the tolerances that they ask for.
+
+        Raises InputError for a name that is no figure.
+        """
+        if unknown := [name for name in names if name not in FIGURES]:
+            raise InputError.of(
+                "unknown_figure", f"there is no figure {', '.join(unknown)}; the figures are {', '.join(FIGURES)}"
+            )
+        columns = tuple(dict.fromkeys((*self.columns, *names)))
+        asked = (float(name.removeprefix("nerl_")) for name in columns if name.startswith("nerl_"))
+        tolerances = tuple(dict.fromkeys((*self.further_tolerances, *asked)))
+        return replace(self, columns=columns, further_tolerances=tolerances)
 
     @property
     def merger_nodes(self) -> int:
@@ -223,7 +238,7 @@ VARIANTS: dict[str, ScoringVariant] = {
             strike="counted_pairs",
             further_tolerances=(5.0, 20.0, 100.0, float("inf")),
             headline=NORMALIZED_ERL,
-            columns=_NODE_VOI_COLUMNS,
+            columns=("nerl_5", "nerl_20", "nerl_100", "nerl_inf", *_NODE_VOI_COLUMNS),
         ),
         ScoringVariant(
             name="cremi",

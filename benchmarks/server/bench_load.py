@@ -21,9 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import httpx
 import numpy as np
+from tusclient.client import TusClient
 
-from axonem_eval.client import Login, Method, Server, submit
 from tests.browser.running_server import free_port
 from tests.factories import labels_file, tiny_labels
 from tests.live.live_server import LiveServer
@@ -50,17 +51,34 @@ class Participants(threading.Thread):
             lane.join()
 
     def _lane(self) -> None:
-        client = Server(Login(self.server.url, self.server.token))
-        benchmark = client.get(f"/benchmarks/{self.server.benchmark}")
-        phase = submit.phase_of(benchmark)
+        api = httpx.Client(base_url=f"{self.server.url}/api/v1", headers=self.server.headers, timeout=120)
         while self.files:
             path = self.files.pop()
-            method = Method(benchmark=self.server.benchmark, method=path.stem)
-            files = {"a": path, "b": path}
-            codes, _ = submit.upload_files(client, method, phase, files, lambda *_: None)
-            self.sent_bytes += 2 * path.stat().st_size
-            made = submit.create_submission(client, method, phase, codes)
-            self.ends[submit.follow(client, made["code"], lambda *_: None)["status"]] += 1
+            codes = {volume: self._upload(path, api) for volume in ("a", "b")}
+            body = {"benchmark": self.server.benchmark, "method": path.stem, "files": codes, "publish": True}
+            made = api.post("/submissions", json=body)
+            made.raise_for_status()
+            self.ends[_until(api, f"/submissions/{made.json()['code']}", "status", ("uploaded", "running"))] += 1
+
+    def _upload(self, path: Path, api: httpx.Client) -> str:
+        """The code of the upload, once the server has its checksum."""
+        client = TusClient(f"{self.server.url}/api/v1/uploads/", headers=self.server.headers)
+        metadata = {"filename": path.name}
+        sender = client.uploader(str(path), chunk_size=16 * 2**20, retries=10, retry_delay=1, metadata=metadata)
+        sender.upload()
+        self.sent_bytes += path.stat().st_size
+        code = str(sender.url).rpartition("/")[2]
+        _until(api, f"/me/uploads/{code}", "state", ("receiving", "checking"))
+        return code
+
+
+def _until(api: httpx.Client, path: str, name: str, moving: tuple[str, ...]) -> str:
+    """A state of the server, once it is none of those that change by themselves."""
+    while True:
+        answer = api.get(path)
+        if answer.status_code == 200 and answer.json()[name] not in moving:
+            return str(answer.json()[name])
+        time.sleep(1)
 
 
 class Readers:
@@ -102,14 +120,14 @@ def memory_mb(server: LiveServer) -> list[float]:
     return [round(n * resource.getpagesize() / 1e6, 1) for n in pages]
 
 
-async def _until(enough: asyncio.Event, seconds: float) -> None:
+async def _end_after(enough: asyncio.Event, seconds: float) -> None:
     await asyncio.sleep(seconds)
     enough.set()
 
 
 async def _read_for(readers: Readers, seconds: float) -> None:
     enough = asyncio.Event()
-    await asyncio.gather(readers.read(enough), _until(enough, seconds))
+    await asyncio.gather(readers.read(enough), _end_after(enough, seconds))
 
 
 def measure(server: LiveServer, options: argparse.Namespace, title: str) -> bool:

@@ -36,7 +36,9 @@ LEAST_MERGER_NODES = 5
 # An entry that labels less of the ground truth's cable than this gets no figures.
 LEAST_LABELLED = 0.01
 # Figures of hidden ground truth that have a step.
-TOLD_OF_HIDDEN = frozenset(FIGURES) - {"erl_by_mean_length"}
+TOLD_OF_HIDDEN = frozenset(FIGURES) - {"erl_by_mean_length", "nerl_5", "nerl_20", "nerl_100", "nerl_inf"}
+# Those that are rounded as an ERL is.
+ERLS = frozenset(("erl_nm", "normalized_erl", "erl_axonem2021_nm"))
 # Steps are powers of ten; this many decimals keep the smallest of them and drop binary noise.
 DECIMALS = 6
 
@@ -188,10 +190,12 @@ class Disclosure:
         """
         if self.is_exact:
             return dict(exact)
-        shown = {name: self.figure(name, value) for name, value in exact.items() if name in TOLD_OF_HIDDEN}
+        shown = {name: self.figure(name, value) for name, value in exact.items() if name in TOLD_OF_HIDDEN - ERLS}
         if "erl_nm" in exact:
             shown["erl_nm"] = self.erl_nm(exact["erl_nm"])
             shown["normalized_erl"] = self.normalized(exact["erl_nm"], gt_erl_nm)
+        if "erl_axonem2021_nm" in exact:
+            shown["erl_axonem2021_nm"] = self.erl_nm(exact["erl_axonem2021_nm"])
         if "cremi_score" in exact:
             # Of its rounded parts, so that it tells nothing beyond them.
             voi = shown["voi_split"] + shown["voi_merge"]

@@ -33,7 +33,7 @@ class BenchmarkForm(forms.ModelForm):
                 "contact",
                 "url",
             ],
-            *["is_visible", "requires_approval", "scoring_variant"],
+            *["is_visible", "requires_approval", "phases_are_tracks", "scoring_variant", "further_columns"],
             *["headline_expression", "headline_label", "headline_lower_is_better", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
@@ -44,7 +44,7 @@ class BenchmarkForm(forms.ModelForm):
         if "scoring_variant" not in data:
             return data
         known = Benchmark.objects.filter(pk=self.instance.pk).first()
-        asked = Benchmark(**{name: data.get(name, "") for name in services.OF_THE_RULE})
+        asked = Benchmark(**{name: data.get(name, "") for name in (*services.OF_THE_RULE, "further_columns")})
         try:
             services.require_rule(asked, known)
         except InputError as error:

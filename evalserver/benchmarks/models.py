@@ -81,6 +81,9 @@ class Benchmark(models.Model):
         "lower is better", default=False, db_default=False, help_text="Direction of the headline above"
     )
 
+    further_columns = models.CharField(max_length=200, blank=True, help_text="More figures to show (docs/metric.md)")
+    phases_are_tracks = models.BooleanField(default=False, help_text="All phases are the columns of one leaderboard")
+
     class Meta:
         ordering = ["position", "name"]
 
@@ -91,6 +94,8 @@ class Benchmark(models.Model):
     def variant(self) -> ScoringVariant:
         """The rule that scores and ranks; each volume has its own tolerance."""
         variant = variant_named(self.scoring_variant)
+        if self.further_columns:
+            variant = variant.with_columns(self.further_columns.replace(",", " ").split())
         own = self.own_headline
         return variant if own is None else replace(variant, headline=own)
 

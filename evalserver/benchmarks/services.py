@@ -143,9 +143,10 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     if headline is not None:
         head |= _headline_columns(headline)
     known = Benchmark.objects.filter(slug=definition["slug"]).first()
-    if head.keys() & set(OF_THE_RULE):
-        kept = {name: getattr(known, name) for name in OF_THE_RULE} if known else {}
-        require_rule(Benchmark(**{**kept, **{name: head[name] for name in OF_THE_RULE if name in head}}), known)
+    told = (*OF_THE_RULE, "further_columns")
+    if head.keys() & set(told):
+        kept = {name: getattr(known, name) for name in told} if known else {}
+        require_rule(Benchmark(**{**kept, **{name: head[name] for name in told if name in head}}), known)
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
     volumes: dict[str, Volume] = {}
     for position, row in enumerate(definition["volumes"]):
@@ -193,7 +194,7 @@ def require_rule(asked: Benchmark, known: Benchmark | None) -> None:
 
     asked : holds the columns OF_THE_RULE.   known : the benchmark as it is stored.
     """
-    variant_named(asked.scoring_variant)
+    variant_named(asked.scoring_variant).with_columns(asked.further_columns.replace(",", " ").split())
     own = asked.own_headline
     if known is None:
         return

@@ -21,7 +21,7 @@ class Head:
 
 def label_with_unit(figure: Figure) -> str:
     """`VOI split (bits)`, `nodes on background (%)`."""
-    unit = {"bits": " (bits)", "share": " (%)"}.get(figure.unit, "")
+    unit = {"bits": " (bits)", "share": " (%)", "nm": " (µm)"}.get(figure.unit, "")
     return f"{figure.label}{unit}"
 
 
@@ -34,7 +34,9 @@ def heads(board: Leaderboard, params: QueryDict) -> dict[str, Head | list[list[H
     def head(name: str, label: str, best_first: bool = True) -> Head:
         chosen = board.query.sort == name
         descending = not board.query.descending if chosen else best_first
-        kept = {key: params[key] for key in ("phase", "q", "rows", "superseded", "from", "to") if params.get(key)}
+        kept = {
+            key: params[key] for key in ("phase", "q", "rows", "marks", "superseded", "from", "to") if params.get(key)
+        }
         if name != "rank" or descending:
             kept["sort"] = f"-{name}" if descending else name
         direction = ("descending" if board.query.descending else "ascending") if chosen else ""

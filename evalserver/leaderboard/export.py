@@ -24,6 +24,7 @@ def board_json(request: HttpRequest, benchmark: Benchmark, board: Leaderboard) -
             "sort": f"-{query.sort}" if query.descending else query.sort,
             "q": query.text,
             "rows": query.rows,
+            "marks": query.marks or None,
             "superseded": query.superseded,
             "from": query.since.isoformat() if query.since else None,
             "to": query.until.isoformat() if query.until else None,
@@ -43,12 +44,15 @@ def _entry(request: HttpRequest, row: Row, slugs: list[str]) -> dict[str, Any]:
         "submission": row.code,
         "is_reference": row.is_reference,
         "is_superseded": row.is_superseded,
+        "marks": [mark.field for mark in row.marks],
+        "runs": row.runs,
         "same_files_as": row.same_files_as[0] if row.same_files_as else None,
         "mean_erl_um": _um(row.mean_erl_nm),
         "mean_percent_of_gt": _percent(row.mean_normalized_erl),
         "mean_erl_low_um": _um(row.low_nm),
         "mean_erl_high_um": _um(row.high_nm),
         "headline": row.headline,
+        "headline_half_interval": row.half_interval,
         "volumes": _volumes(row.scores, slugs),
         "submitted_at": row.submitted_at.isoformat(timespec="seconds"),
         "page": request.build_absolute_uri(f"/submissions/{row.code}/"),
@@ -90,7 +94,7 @@ def board_csv(content: dict[str, Any]) -> str:
     slugs = list(next((row["volumes"] for row in content["entries"] + content["published"]), {}))
     figures = content["figures"]
     head = ["rank", "kind", "method", "team", "submission", "mean_erl_um", "mean_percent_of_gt"]
-    head += ["mean_erl_low_um", "mean_erl_high_um", "headline"]
+    head += ["mean_erl_low_um", "mean_erl_high_um", "headline", "headline_half_interval", "runs", "marks"]
     head += [f"{slug}_{name}" for slug in slugs for name in ("erl_um", "percent_of_gt", *figures)]
     head += ["submitted_at", "page"]
     lines = []
@@ -103,7 +107,7 @@ def board_csv(content: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any], kind: str, head: list[str]) -> list[Any]:
-    flat = {**row, "kind": kind}
+    flat = {**row, "kind": kind, "marks": " ".join(row.get("marks", ()))}
     for slug, score in row["volumes"].items():
         flat |= {f"{slug}_{name}": value for name, value in (score or {}).items()}
     return [flat.get(name) for name in head]

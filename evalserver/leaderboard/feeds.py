@@ -40,7 +40,9 @@ def items_of(entries: QuerySet[Submission]) -> list[Item]:
     """The newest of these entries, and the news, newest first."""
     shown_at = Coalesce(Greatest("published_at", "phase__ranking_hidden_until"), "published_at")
     rows = list(
-        entries.annotate(shown_at=shown_at)
+        # Further runs belong to an entry that is told of already.
+        entries.filter(run_of=None)
+        .annotate(shown_at=shown_at)
         .select_related("team", "phase__benchmark")
         .order_by("-shown_at", "-pk")[:MAX_ENTRIES]
     )

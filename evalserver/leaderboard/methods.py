@@ -160,7 +160,8 @@ def _boards(rows: Iterable[Submission]) -> list[MethodBoard]:
     for phase, entries in by_phase.items():
         places, total = places_in(phase)
         versions = [
-            Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.pk)) for row in entries
+            Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.run_of_id or row.pk))
+            for row in entries
         ]
         boards.append(MethodBoard(phase, versions, total))
     return sorted(boards, key=lambda board: (board.phase.benchmark.position, board.phase.benchmark.name))

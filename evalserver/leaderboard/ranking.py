@@ -21,7 +21,8 @@ from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm
-from evalserver.submissions.results.headline import mean_of_shown, ranked_of_shown
+from evalserver.submissions.results.headline import DECIMALS, mean_of_shown, ranked_of_shown
+from evalserver.submissions.results.runs import Runs
 
 # Cells of the history plot along time and score: dots of one cell cover each other.
 PLOT_CELLS = (100, 40)
@@ -49,6 +50,9 @@ class Ranking:
     figures : by the names of axonem_eval.scoring.FIGURES.   mean_erl_nm, mean_normalized_erl : NaN without skeletons.
     headline : what ranks, in the unit of the scoring rule; NaN, which comes last, where it may not be shown.
     lower_is_better : its direction.
+    entry : id of the entry that its runs belong to.   runs : how many of them are listed. Figures of an entry of
+        several runs are means over them, its interval is of that mean, and `submission` is the first of them.
+    half_interval : half of the 95% interval of the headline over the runs; NaN for a single run.
     same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
     submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
@@ -66,6 +70,9 @@ class Ranking:
     figures: dict[str, Floats]
     headline: Floats
     same_files: Ints
+    entry: Ints
+    runs: Ints
+    half_interval: Floats
     lower_is_better: bool = False
 
     def __len__(self) -> int:
@@ -171,7 +178,7 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         .order_by("submission__created_at", "submission_id")
         .values_list(
             *("submission_id", "submission__team_id", "mean_erl_nm", "mean_normalized_erl"),
-            *("erl_low_nm", "erl_high_nm", "submission__created_at", "headline"),
+            *("erl_low_nm", "erl_high_nm", "submission__created_at", "headline", "submission__run_of_id"),
         )
     )
     submission = np.array([row[0] for row in rows], np.int64)
@@ -186,25 +193,34 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         low, high = (np.where(whole, to_step(values, step), np.nan) for values in (low, high))
     rule = phase.benchmark.variant.headline
     headline = _headline(rows, rules, rule, figures, [g.volume.slug for g in ground_truths])
+    entry = np.array([row[8] or row[0] for row in rows], np.int64)
+    runs = Runs(entry)
+    first, several = runs.first, runs.count > 1
+    half_erl, half = runs.half_interval(mean), runs.half_interval(headline)
+    mean, mean_share = runs.mean(mean), runs.mean(mean_share)
+    headline = np.where(several, runs.mean(headline).round(DECIMALS), headline[first])
     # Stable: equal scores stay in the order of their submission.
     order = np.argsort(-falling(headline, rule.lower_is_better), kind="stable")
-    superseded = _superseded(phase, submission)[order]
-    rank = np.zeros(len(rows), np.int64)
+    superseded = _superseded(phase, entry[first])[order]
+    rank = np.zeros(len(first), np.int64)
     rank[~superseded] = _ranks(headline[order][~superseded])
     return Ranking(
-        submission=submission[order],
-        team=np.array([row[1] for row in rows], np.int64)[order],
+        submission=submission[first][order],
+        team=np.array([row[1] for row in rows], np.int64)[first][order],
         superseded=superseded,
         rank=rank,
         place=_ranks(headline[order]),
         mean_erl_nm=mean[order],
         mean_normalized_erl=mean_share[order],
-        low_nm=low[order],
-        high_nm=high[order],
-        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[order],
-        figures={name: values[order] for name, values in figures.items()},
+        low_nm=np.where(several, mean - half_erl, low[first])[order],
+        high_nm=np.where(several, mean + half_erl, high[first])[order],
+        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[first][order],
+        figures={name: runs.mean(values)[order] for name, values in figures.items()},
         headline=headline[order],
-        same_files=_same_files(phase, submission)[order],
+        same_files=_same_files(phase, submission)[first][order],
+        entry=entry[first][order],
+        runs=runs.count[order],
+        half_interval=half[order],
         lower_is_better=rule.lower_is_better,
     )
 

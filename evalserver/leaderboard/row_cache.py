@@ -18,6 +18,7 @@ from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import PublishedRow, Record, Row
 from evalserver.leaderboard.selectors import Leaderboard
 from evalserver.site import own_markup
+from evalserver.submissions.marks import MARKS
 from evalserver.submissions.results.headline import value_in_words
 
 
@@ -74,7 +75,7 @@ def legend_html(board: Leaderboard) -> SafeString:
 @lru_cache(maxsize=KEPT_PHASES)
 def _legend(measures: tuple[Measure, ...], variant: ScoringVariant, **shown: bool) -> SafeString:
     """shown : hidden, superseded, has_erl."""
-    context = {"columns": measures, "variant": variant, **shown}
+    context = {"columns": measures, "variant": variant, "marks": MARKS, **shown}
     return own_markup(render_to_string("leaderboard/_legend.html", {**context, "metric_version": METRIC_VERSION}))
 
 

@@ -7,6 +7,8 @@ rendered row can be kept by the values that it shows.
 from dataclasses import dataclass
 from datetime import datetime
 
+from evalserver.submissions.marks import Mark
+
 
 @dataclass(frozen=True)
 class VolumeScore:
@@ -33,6 +35,8 @@ class Row:
     rank : None for an entry that a newer one of its team supersedes.   headline : what ranks, by the scoring rule.
     words : that with its unit.   has_points : whether it is a plain number, with a column of its own.
     has_erl : whether the table has columns of the ERL.
+    runs : how many runs the figures are means of.   half_interval : half of the headline's 95% interval over them;
+        half_words tells it without its unit.
     """
 
     rank: int | None
@@ -52,6 +56,10 @@ class Row:
     has_points: bool = False
     has_erl: bool = True
     same_files_as: tuple[str, str] | None = None
+    marks: tuple[Mark, ...] = ()
+    runs: int = 1
+    half_interval: float | None = None
+    half_words: str = ""
 
     @property
     def is_superseded(self) -> bool:

@@ -17,8 +17,9 @@ from evalserver.leaderboard.published import published_rows
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.ranking import Ranking, falling, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
+from evalserver.submissions.marks import MARK_FIELDS, Mark, marks_of
 from evalserver.submissions.models import Submission
-from evalserver.submissions.results.headline import has_points, value_in_words
+from evalserver.submissions.results.headline import has_points, number_in_words, value_in_words
 from evalserver.submissions.selectors import may_read_of
 
 PAGE_SIZE = 50
@@ -128,6 +129,12 @@ def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str
     return volumes, current, ruler, ranking(phase, ruler, ground_truths) if ruler else None
 
 
+def ranked_now(phase: Phase) -> Ranking | None:
+    """The ranking of a phase; None while a volume has no ground truth."""
+    *_, ranked = _ranked_now(phase)
+    return ranked
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an entry stands. total : entries with a rank. is_ranked : False for the rank that it would have."""
@@ -143,7 +150,7 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
     if ranked is None:
         return None
     total = int((~ranked.superseded).sum())
-    own = np.flatnonzero(ranked.submission == submission.pk)
+    own = np.flatnonzero(ranked.entry == (submission.run_of_id or submission.pk))
     if len(own):
         rank = int(ranked.rank[own[0]])
         return Place(rank, total, True) if rank else None
@@ -155,12 +162,12 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
 
 
 def places_in(phase: Phase) -> tuple[dict[int, int], int]:
-    """The rank of each entry that has one, by submission id, and how many have one."""
+    """The rank of each entry that has one, by its id (that of its first run), and how many have one."""
     *_, ranked = _ranked_now(phase)
     if ranked is None:
         return {}, 0
     stays = ~ranked.superseded
-    places = dict(zip(ranked.submission[stays].tolist(), ranked.rank[stays].tolist(), strict=True))
+    places = dict(zip(ranked.entry[stays].tolist(), ranked.rank[stays].tolist(), strict=True))
     return places, len(places)
 
 
@@ -231,6 +238,7 @@ class Names:
     is_reference: bool
     reproduce_command: str
     team: str
+    marks: tuple[Mark, ...]
 
 
 def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
@@ -240,8 +248,10 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     for start in range(0, len(indices), NAMED_AT_ONCE):
         part = list(indices[start : start + NAMED_AT_ONCE])
         pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
-        for pk, *values in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
-            names[pk] = Names(*values)
+        rows = Submission.objects.filter(pk__in=pks).order_by().values_list(*fields, *MARK_FIELDS)
+        for pk, code, method, is_reference, command, team, *marked in rows:
+            marks = marks_of(dict(zip(MARK_FIELDS, marked, strict=True)).__getitem__) if any(marked) else ()
+            names[pk] = Names(code, method, is_reference, command, team, marks)
     return names
 
 
@@ -274,6 +284,10 @@ def _rows(
             has_points=has_points(rule),
             has_erl=has_erl,
             same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
+            marks=named[pk].marks,
+            runs=int(ranked.runs[i]),
+            half_interval=_known(float(ranked.half_interval[i])),
+            half_words=_half_words(rule, float(ranked.half_interval[i])),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
@@ -292,6 +306,10 @@ def _volume_scores(ranked: Ranking, i: int, figures: tuple[Figure, ...]) -> tupl
         )
         for v in range(n_volumes)
     )
+
+
+def _half_words(rule: HeadlineRule, half: float) -> str:
+    return "" if isnan(half) else number_in_words(rule, half)
 
 
 def _same_files_as(names: Names | None) -> tuple[str, str] | None:

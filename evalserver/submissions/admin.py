@@ -16,6 +16,7 @@ from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.evaluation.rescore import queue_rescore, queue_rescores
+from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
 from evalserver.submissions.results.headline import exact_in_words
@@ -88,7 +89,7 @@ CHANGEABLE = {*EDITABLE, "is_reference", "reproduce_command", "provenance"} - {"
 class SubmissionAdmin(admin.ModelAdmin):
     formfield_overrides = ASSUME_HTTPS
     list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
-    list_filter = ["status", "phase", ("published_at", admin.EmptyFieldListFilter), "created_at"]
+    list_filter = ["status", "phase", *MARK_FIELDS, ("published_at", admin.EmptyFieldListFilter), "created_at"]
     search_fields = ["code", "method_name", "team__name", "created_by__email", "incident_id", "files__sha256"]
     list_select_related = ["team", "phase__benchmark"]
     date_hierarchy = "created_at"
@@ -97,7 +98,7 @@ class SubmissionAdmin(admin.ModelAdmin):
     fields = [
         *["code", "status", "state", "problems", "incident_id", "attempts"],
         *["phase", "team", "created_by", "method_name", "description"],
-        *["paper_url", "code_url", "model_url", "training_data", "compute", "supersedes"],
+        *["paper_url", "code_url", "model_url", "training_data", "compute", *MARK_FIELDS, "supersedes", "run_of"],
         *["is_reference", "reproduce_command", "provenance"],
         *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
     ]

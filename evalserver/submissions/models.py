@@ -12,6 +12,7 @@ from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
+from evalserver.submissions.marks import EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH, Mark, marks_of
 
 # Django finds an app's models here.
 from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
@@ -41,6 +42,11 @@ def shown_to_all() -> Q:
         & Q(phase__benchmark__is_visible=True)
         & (Q(**{f"{until}__isnull": True}) | Q(**{f"{until}__lte": timezone.now()}))
     )
+
+
+def mark_field(mark: Mark) -> "models.BooleanField[bool, bool]":
+    """The field of a mark."""
+    return models.BooleanField(mark.label, default=False, help_text=f"{mark.words[0].upper()}{mark.words[1:]}.")
 
 
 def new_code() -> str:
@@ -78,6 +84,18 @@ class Submission(Job):
         related_name="superseded_by",
         help_text="An earlier entry of the team, which this one replaces; both keep their results",
     )
+    run_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+        verbose_name="another run of",
+        help_text="The entry that this is a further run of, with another training seed, say. It never changes",
+    )
+    extra_training_data = mark_field(EXTRA_DATA)
+    manual_fixup = mark_field(FIXED_BY_HAND)
+    made_ground_truth = mark_field(MADE_GROUND_TRUTH)
     is_reference = models.BooleanField(
         "reference entry", default=False, help_text="Made by the organisers with published code; anybody can repeat it"
     )
@@ -112,6 +130,10 @@ class Submission(Job):
 
     def __str__(self) -> str:
         return f"{self.method_name} ({self.code})"
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return marks_of(lambda field: bool(getattr(self, field)))
 
     @property
     def is_listed(self) -> bool:

@@ -52,8 +52,9 @@ class Image:
         self.script("gunicorn", 'exec python -m gunicorn "$@"')
         for name in NOT_HERE:
             self.script(name, "exit 0")
-        self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "PIP_NO_BUILD_ISOLATION": "1", "PIP_NO_INDEX": "1"}
-        self.env |= {"HOME": str(root), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+        # The variable holds the value of pip's option, which is the isolation: 0 switches it off.
+        self.env |= {"HOME": str(root), "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 
     def script(self, name: str, text: str) -> None:
         path = self.bin / name

@@ -97,11 +97,15 @@ class RowOut(Schema):
     mean_erl_nm, mean_normalized_erl : null where the ground truth has no skeletons.
     mean_erl_low_nm, mean_erl_high_nm : 95% interval of the mean; null in older records.
     headline : what ranks by the benchmark's scoring variant; null where it may not be shown.
+    runs : of which the figures are means; mean_erl_low_nm and so on are then of the mean over runs.
+    headline_half_interval : half of the 95% interval of the headline over the runs; null for a single run.
     """
 
     rank: int | None
     is_superseded: bool
     is_reference: bool
+    marks: list[str]
+    runs: int
     submission: str
     method: str
     team: str
@@ -110,6 +114,7 @@ class RowOut(Schema):
     mean_erl_low_nm: float | None
     mean_erl_high_nm: float | None
     headline: float | None
+    headline_half_interval: float | None
     volumes: list[VolumeScoreOut]
     submitted_at: datetime
     page: str
@@ -139,6 +144,9 @@ class BoardView(Schema):
     )
     q: Annotated[Text, Field(max_length=100)] = Field("", description="part of a method's or a team's name")
     rows: Literal["all", "best"] = Field("all", description="best: one row for each team")
+    marks: Literal["", "none", "extra_training_data", "manual_fixup", "made_ground_truth"] = Field(
+        "", description="only entries with this mark; none: without any"
+    )
     superseded: Literal["0", "1"] = Field("0", description="1: also show entries that newer ones replace")
     since: Day | None = Field(None, alias="from", description="first day of submission (UTC)")
     until: Day | None = Field(None, alias="to", description="last day of submission (UTC)")
@@ -164,3 +172,42 @@ class LeaderboardOut(Schema):
     pages: int
     rows: list[RowOut]
     published: list[PublishedRowOut]
+
+
+class TrackResultOut(Schema):
+    """One method in one track. value, half_interval : in the unit of the headline; half of the 95% interval over runs.
+
+    runs : of which the value is the mean.   submission : code of its entry; null for a published result.
+    """
+
+    value: float
+    half_interval: float | None
+    runs: int
+    submission: str | None
+    page: str | None
+
+
+class TrackRowOut(Schema):
+    """A method of a team. kind : entry or published.   mean, rank : null where it lacks a track.
+
+    results : by the slug of the track.
+    """
+
+    rank: int | None
+    kind: str
+    method: str
+    team: str
+    marks: list[str]
+    mean: float | None
+    results: dict[str, TrackResultOut | None]
+
+
+class TracksOut(Schema):
+    """All tracks as one table. headline, unit : what ranks; unit is nm, share, or empty for a plain number."""
+
+    benchmark: str
+    headline: str
+    unit: str
+    lower_is_better: bool
+    tracks: list[str]
+    rows: list[TrackRowOut]

@@ -54,6 +54,8 @@ def named_figure(value: Figure, name: str) -> str:
     """A figure by its name in axonem_eval.scoring.FIGURES, without its unit."""
     if value is None or value == "":
         return EM_DASH
+    if FIGURES[name].unit == "nm":
+        return nm_as_um(value)
     return f"{100 * value:.2f}" if FIGURES[name].unit == "share" else f"{value:.4f}"
 
 

@@ -51,9 +51,14 @@ def value_in_words(rule: HeadlineRule, value: float | None) -> str:
     """A number that ranks, in its unit."""
     if value is None:
         return "–"
+    return number_in_words(rule, value) + {"nm": " µm", "share": "%"}.get(rule.unit, "")
+
+
+def number_in_words(rule: HeadlineRule, value: float) -> str:
+    """The same without its unit: um, percent, or a plain number."""
     if rule.unit == "nm":
-        return f"{value / 1000:,.2f} µm"
-    return f"{100 * value:.1f}%" if rule.unit == "share" else f"{value:.4f}"
+        return f"{value / 1000:,.2f}"
+    return f"{100 * value:.1f}" if rule.unit == "share" else f"{value:.4f}"
 
 
 def exact_in_words(score: Score, benchmark: Benchmark) -> str:
