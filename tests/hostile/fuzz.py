@@ -63,7 +63,8 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
 
     found: dict[str, list[bytes]] = {}
     for case in CASES:
-        if case.slow or case.shape_zyx != SHAPE:
+        # Files that blow up take seconds each to make, and are too large to change.
+        if case.slow or case.shape_zyx != SHAPE or case.make.__module__.endswith("amplifiers"):
             continue
         path = folder / case.name
         case.make(path)
