@@ -24,6 +24,7 @@ from axonem_eval.progress import StageProgress
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple
+from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import open_labels
 from axonem_eval.workshop.candidates import Candidate, find_candidates
 from axonem_eval.workshop.contacts import find_contacts
@@ -138,7 +139,7 @@ def prepare_workshop(
     graph = skeletonize_labels(
         path,
         voxel_size_nm_zyx,
-        dataset=dataset,
+        rule=FileRule(dataset=dataset or ""),
         processes=processes,
         work_dir=folder / "work",
         on_progress=on_progress,
