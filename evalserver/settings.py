@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "evalserver.accounts",
     "evalserver.uploads",
     "evalserver.benchmarks",
+    "evalserver.workshop",
     "evalserver.submissions",
     "evalserver.leaderboard",
     "evalserver.api",
