@@ -7,18 +7,19 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 \
 WORKDIR /srv/evalserver
 # The package's metadata first: the layer with the dependencies is then kept until they change.
 COPY pyproject.toml requirements.lock README.md LICENSE ./
-RUN mkdir axonem_eval evalserver baselines \
-    && touch axonem_eval/__init__.py evalserver/__init__.py baselines/__init__.py \
-    && pip install --constraint requirements.lock '.[server,groundtruth,client,s3]' \
+RUN mkdir axonem_eval evalserver \
+    && touch axonem_eval/__init__.py evalserver/__init__.py \
+    && pip install --constraint requirements.lock '.[server,groundtruth,s3]' \
     && pip uninstall --yes axonem
 
 COPY axonem_eval axonem_eval
 COPY evalserver evalserver
-COPY baselines baselines
 COPY templates templates
 COPY docs docs
 COPY manage.py CHANGELOG.md ./
+# Commands of participants and of the baselines, which the image does not have, go again.
 RUN pip install --no-deps --editable . \
+    && rm -f "$(dirname "$(command -v python)")"/baselines "$(dirname "$(command -v python)")"/axonem \
     && useradd --create-home --uid 1000 server \
     && mkdir -p /data /srv/static /usr/local/share/numba-cache \
     && VAR_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \
@@ -32,4 +33,4 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["gunicorn", "evalserver.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--preload", "--access-logfile", "-", "--logger-class", "evalserver.log_mask.AccessLog"]
+CMD ["gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi", "--bind", "0.0.0.0:8000"]

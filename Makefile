@@ -13,7 +13,7 @@ PORT ?= 8000
 # Not the Markdown: its snippets are laid out for reading.
 SOURCES := axonem_eval baselines benchmarks evalserver tests manage.py .ci
 
-.PHONY: baselines demo up test check test-postgres chaos lint format types lock hooks clean-demo
+.PHONY: baselines demo up test check test-postgres chaos lint format types lock audit hooks clean-demo
 
 demo: $(DEMO_STAMP)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -62,6 +62,10 @@ lock: $(TEST_STAMP)
 # Lint, format and types before each commit.
 hooks: $(TEST_STAMP)
 	$(BIN)/pre-commit install
+
+# Known vulnerabilities of the locked versions. 77: the list cannot be reached from here.
+audit: $(TEST_STAMP)
+	$(BIN)/python .ci/audit.py || [ $$? -eq 77 ]
 
 clean-demo:
 	rm -rf var

@@ -60,6 +60,11 @@ class Region:
                 "voxels (z,y,x); score a volume that contains the region",
             )
 
+    @property
+    def in_words(self) -> str:
+        """`25–75, 97–928, 97–928`: first voxel, and first voxel beyond, along each axis."""
+        return ", ".join(f"{a}–{b}" for a, b in zip(self.start_zyx, self.stop_zyx, strict=True))
+
     def to_json(self) -> list[list[int]]:
         """First voxel and first voxel beyond."""
         return [list(self.start_zyx), list(self.stop_zyx)]

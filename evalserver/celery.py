@@ -9,10 +9,19 @@ from types import FrameType
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+)
 from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.processes import die_with_parent
+from evalserver.log_format import job_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalserver.settings")
 
@@ -21,6 +30,17 @@ logger = logging.getLogger("evalserver.celery")
 app = Celery("evalserver")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+def name_the_job(task_id: str, **_: Any) -> None:
+    """Lines of the log say which task they are of."""
+    job_id.set(task_id)
+
+
+@task_postrun.connect
+def name_no_job(**_: Any) -> None:
+    job_id.set("")
 
 
 @worker_process_init.connect

@@ -29,6 +29,14 @@ def env_bool(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name}={raw!r} is not yes or no. Write {name}=1 or {name}=0.")
 
 
+def env_choice(name: str, default: str, choices: set[str]) -> str:
+    """One of a few words."""
+    value = env_str(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(sorted(choices))}.")
+    return value
+
+
 def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     raw = env_str(name)
     if not raw:

@@ -10,6 +10,7 @@ from evalserver.embedded import private_redis_url
 from evalserver.env import (
     env_bool,
     env_bucket,
+    env_choice,
     env_database,
     env_int,
     env_list,
@@ -159,6 +160,8 @@ SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 TRUST_PROXY = env_bool("TRUST_PROXY", False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+# Whether all of the domain's hosts speak https, and browsers may be told so for good, is for its owner to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -280,13 +283,25 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 
+# Whoever shows it reads /metrics. Without one, programs on this machine do.
+METRICS_TOKEN = env_str("METRICS_TOKEN")
+
 # Log ----------------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"mask": {"()": "evalserver.log_mask.MaskKeys"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["mask"]}},
+    "formatters": {
+        "plain": {"format": "{asctime} {levelname} {name} {ids}{message}", "style": "{"},
+        "json": {"()": "evalserver.log_format.JsonLines"},
+    },
+    "filters": {"mask": {"()": "evalserver.log_mask.MaskKeys"}, "ids": {"()": "evalserver.log_format.AddIds"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env_choice("LOG_FORMAT", "plain", {"plain", "json"}),
+            "filters": ["mask", "ids"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO").upper()},
     "loggers": {"django": {"handlers": ["console"], "propagate": False}},
 }

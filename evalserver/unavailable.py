@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
+from axonem_eval.sandbox import OtherCode
+
 RETRY_AFTER_S = 10
 # Of SQLite's errors, those that pass: the others (no such table, read-only file) are faults of the installation.
 PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -28,6 +30,7 @@ class Unavailable:
 
 BUSY = Unavailable(503, "busy", f"The database cannot take this now. Try again in {RETRY_AFTER_S} s.")
 NO_FILES = Unavailable(503, "busy", f"The store of files does not answer. Try again in {RETRY_AFTER_S} s.")
+UPGRADE = Unavailable(503, "busy", "The server is being upgraded, and this program is still the earlier release.")
 FULL = Unavailable(507, "disk_full", "This server has no space left. Tell the organisers.")
 
 
@@ -35,6 +38,8 @@ def unavailable(error: BaseException | None) -> Unavailable | None:
     """What of the machine caused an exception; None where it has another cause."""
     if _is_of_bucket(error):
         return NO_FILES
+    if isinstance(error, OtherCode):
+        return UPGRADE
     if isinstance(error, OSError):
         return FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     if not isinstance(error, OperationalError | InterfaceError):

@@ -8,9 +8,9 @@ from django.views.generic import RedirectView
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
-from evalserver.leaderboard import feeds, method_views
+from evalserver.leaderboard import feeds, method_views, track_views
 from evalserver.leaderboard import views as leaderboard
-from evalserver.site import documentation, views
+from evalserver.site import documentation, metrics, views
 from evalserver.submissions import views as submissions
 from evalserver.submissions.results import compare_views, team_page, viewer_views
 from evalserver.submissions.results import views as results
@@ -25,6 +25,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),
     path("healthz", views.health, name="health"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
     path("benchmarks/<slug:slug>/participate/", benchmarks.participate, name="participate"),
     path("benchmarks/<slug:slug>/training/<int:pk>/", benchmarks.training_file, name="training_file"),
@@ -36,6 +37,8 @@ urlpatterns = [
         name="axon_picture",
     ),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
+    path("benchmarks/<slug:slug>/tracks/", track_views.tracks, name="tracks"),
+    re_path(r"^benchmarks/(?P<slug>[-\w]+)/tracks\.(?P<form>csv|json)$", track_views.download, name="tracks_download"),
     re_path(
         r"^benchmarks/(?P<slug>[-\w]+)/leaderboard\.(?P<form>csv|json)$",
         leaderboard.download,

@@ -152,7 +152,7 @@ def make_submission(phase: Phase, *, team: Team | None = None, files: dict[str, 
             submission=submission,
             volume=volume,
             original_name="seg.h5",
-            size_bytes=content.size,
+            size_bytes=content.size or 0,
             sha256=secrets.token_hex(32),
         )
         row.file.save("segmentation.h5", content, save=False)
@@ -190,7 +190,7 @@ def make_scored(phase: Phase, erl_nm: float, *, team: Team | None = None, **fiel
         )
     Score.objects.create(
         submission=submission,
-        ruler=current_ruler(phase),
+        ruler=current_ruler(phase) or "",
         metric_version=METRIC_VERSION,
         mean_erl_nm=erl_nm,
         mean_normalized_erl=erl_nm / 10_000,

@@ -72,6 +72,8 @@ SHOWN = {
         "teams",
     },
     "evalserver.benchmarks": {
+        "axons",
+        "dense_truth",
         "disclosure_rule",
         "forms",
         "images",
@@ -84,9 +86,11 @@ SHOWN = {
         "query",
         "rows",
         "selectors",
+        "tracks",
     },
     "evalserver.submissions": {
         "edit_form",
+        "marks",
         "metadata",
         "models",
         "quota",
@@ -105,10 +109,13 @@ SHOWN = {
     },
     "evalserver.submissions.results": {
         "compare",
+        "dense_comparison",
         "disclosure",
         "downloads",
         "export_job",
+        "headline",
         "result_page",
+        "runs",
         "selectors",
     },
     "evalserver.uploads": {

@@ -131,6 +131,7 @@ def run_score(arguments: argparse.Namespace) -> None:
     """`axonem-eval score`."""
     from axonem_eval.scoring import (
         dense_only,
+        figures_of,
         headline,
         node_scores,
         require_ground_truth,
@@ -169,7 +170,7 @@ def run_score(arguments: argparse.Namespace) -> None:
         data |= {"arand": dense.arand, "voi_split": dense.voi_split, "voi_merge": dense.voi_merge}
         data["dense"] = dense.to_json()
         lines += dense.lines()
-    ranked = headline(variant, report=report, nodes=nodes, dense=dense)
+    ranked = headline(variant, figures_of(report=report, nodes=nodes, dense=dense))
     # An ERL stands first in the report already, and its last line names the rule.
     told = [] if ranked.name == "ERL" else [ranked.line()]
     print_result(arguments.json, data | {"headline": ranked.to_json()}, [*told, *lines])

@@ -7,7 +7,9 @@ from typing import Any
 
 from axonem_eval.client.errors import ClientError
 
-ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute", "supersedes")
+TEXTS = ("paper_url", "code_url", "model_url", "training_data", "compute", "supersedes", "run_of")
+MARKS = ("extra_training_data", "manual_fixup", "made_ground_truth")
+ABOUT = (*TEXTS, *MARKS)
 EXAMPLE = """benchmark: axonem
 method: U-Net, mean affinity
 """
@@ -19,6 +21,8 @@ class Method:
 
     files : path by the volume's slug. Files on the command line override it.
     supersedes : code of an earlier entry of the same team that this one replaces.
+    run_of : code of the first run of an entry of the same team, if this is another run of it.
+    extra_training_data, manual_fixup, made_ground_truth : marks that the leaderboard shows.
     """
 
     benchmark: str
@@ -32,6 +36,10 @@ class Method:
     training_data: str = ""
     compute: str = ""
     supersedes: str = ""
+    run_of: str = ""
+    extra_training_data: bool = False
+    manual_fixup: bool = False
+    made_ground_truth: bool = False
     publish: bool = False
     files: dict[str, Path] = field(default_factory=dict)
 
@@ -46,13 +54,14 @@ def read_method(path: Path) -> Method:
     for name in ("benchmark", "method"):
         if not str(content.get(name) or "").strip():
             problems.append(f"{name!r} is missing")
-    for name in ("benchmark", "method", "description", "phase", *ABOUT):
+    for name in ("benchmark", "method", "description", "phase", *TEXTS):
         if not isinstance(content.get(name, ""), str):
             problems.append(f"{name!r} must be text")
     if not isinstance(content.get("team", ""), str | int):
         problems.append("'team' must be a name or an id")
-    if not isinstance(content.get("publish", False), bool):
-        problems.append("'publish' must be true or false")
+    for name in ("publish", *MARKS):
+        if not isinstance(content.get(name, False), bool):
+            problems.append(f"{name!r} must be true or false")
     files = content.get("files", {})
     if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
         problems.append("'files' must give a path for each volume's name")

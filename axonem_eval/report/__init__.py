@@ -3,7 +3,7 @@
 from axonem_eval.report import diagnosis_page, plots, svg
 from axonem_eval.report.close_ups import Window, close_up_picture
 from axonem_eval.report.diagnosis_page import render_diagnosis
-from axonem_eval.report.full_report import full_report
+from axonem_eval.report.full_report import dense_report, full_report
 from axonem_eval.report.metric_figure import MetricExample, metric_file, metric_svg
 from axonem_eval.report.pictures import PALETTE, render_axons, section_picture, webp
 from axonem_eval.report.plots import bin_name
@@ -18,6 +18,7 @@ __all__ = [
     "Window",
     "bin_name",
     "close_up_picture",
+    "dense_report",
     "diagnosis_page",
     "full_report",
     "metric_file",

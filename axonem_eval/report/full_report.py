@@ -14,6 +14,7 @@ from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import (
     AXONEM,
     DEFAULT_RESAMPLES,
+    METRIC_VERSION,
     DenseScores,
     ScoringVariant,
     axon_table,
@@ -31,6 +32,7 @@ from axonem_eval.scoring import (
     tolerance_curve,
 )
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.spec import FloatTriple
 
 SCHEMA = "axonem-report/1"
 WORST_AXONS = 20
@@ -89,6 +91,20 @@ def full_report(
             "erl_nm": erl_fixed_nm(graph, sample, table, fixed, tolerance_nodes),
         }
     return full
+
+
+def dense_report(
+    dense: DenseScores, variant: ScoringVariant, voxel_size_nm_zyx: FloatTriple, *, public: bool = False
+) -> dict[str, Any]:
+    """The same of ground truth that has dense labels alone: no key that tells of skeletons."""
+    return {
+        "schema": SCHEMA,
+        "public": public,
+        "voxel_size_nm": list(voxel_size_nm_zyx),
+        "metric_version": METRIC_VERSION,
+        "variant": variant.to_json(),
+        "dense": dense.to_json(),
+    }
 
 
 def json_rows(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:

@@ -100,6 +100,10 @@ class PairCounter:
         self._used = 0
         self._allocate(_START)
 
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return self._used
+
     def _allocate(self, slots: int) -> None:
         self._a = np.zeros(slots, np.uint64)
         self._b = np.zeros(slots, np.uint64)

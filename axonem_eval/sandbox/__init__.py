@@ -2,8 +2,11 @@
 
 from axonem_eval.sandbox.parent import (
     Limits,
+    OtherCode,
+    counting_seconds,
     diagnose_confined,
     node_table_confined,
+    open_confined,
     sample_confined,
     unpickle_confined,
 )
@@ -11,9 +14,12 @@ from axonem_eval.sandbox.protection import Wall, walls
 
 __all__ = [
     "Limits",
+    "OtherCode",
     "Wall",
+    "counting_seconds",
     "diagnose_confined",
     "node_table_confined",
+    "open_confined",
     "sample_confined",
     "unpickle_confined",
     "walls",

@@ -25,7 +25,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sampling import NodeTable
 from axonem_eval.sandbox.confined_volume import serve
-from axonem_eval.sandbox.process import GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, TABLE_FILE, Limits
+from axonem_eval.sandbox.process import CODE, GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, OTHER_CODE, TABLE_FILE, Limits
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import FileRule
@@ -40,6 +40,9 @@ def main() -> None:
     """Confine this process, then do the work that stdin requests."""
     die_with_parent()
     request = json.loads(sys.stdin.buffer.read())
+    if request.get("code") != CODE:
+        # A request of another release may mean something else, and that would look like a fault of the file.
+        sys.exit(OTHER_CODE)
     _import_libraries(Path(request["path"]))
     if not cache_is_readable():
         warm_filters()
@@ -127,8 +130,9 @@ def _unpack(request: dict[str, Any]) -> None:
 
 
 def _read_table(request: dict[str, Any]) -> None:
-    NodeTable.load(request["path"]).save(TABLE_FILE)
-    _say({"done": True})
+    table = NodeTable.load(request["path"])
+    table.label.astype("<u8").tofile(TABLE_FILE)
+    _say({"done": True, "nodes_sha256": table.nodes_sha256})
 
 
 _WORK_OF_FILES = {"unpack": _unpack, "table": _read_table}

@@ -33,16 +33,26 @@ from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample, NodeTable, sample_nodes
 from axonem_eval.sandbox.confined_volume import ConfinedVolume, Lanes
-from axonem_eval.sandbox.process import GRAPH_FILE, MISREAD, TABLE_FILE, ConfinedCrash, ConfinedProcess, Limits
+from axonem_eval.sandbox.process import (
+    GRAPH_FILE,
+    MISREAD,
+    TABLE_FILE,
+    ConfinedCrash,
+    ConfinedProcess,
+    Limits,
+    OtherCode,
+)
 from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import ANY_FILE, FileRule
-from axonem_eval.volumes import LabelInfo, LabelVolume, ReversedAxes, is_zip, open_labels, split_dataset, warm_filters
+from axonem_eval.volumes import Labels, LabelVolume, ReversedAxes, is_zip, open_labels, split_dataset, warm_filters
 
 __all__ = [
     "ConfinedCrash",
     "Limits",
+    "OtherCode",
+    "counting_seconds",
     "diagnose_confined",
     "node_table_confined",
     "open_confined",
@@ -53,7 +63,9 @@ __all__ = [
 MAX_REPORT_BYTES = 16 << 20
 # A child that only reads writes nothing else.
 MAX_STDERR_BYTES = 1 << 20
-# Speed of counting under a no-merge mask, which this process does beside the child.
+# Labels of 134 million nodes; this process holds them.
+MAX_TABLE_BYTES = 1 << 30
+# Speed of counting voxels (under a mask, against dense ground truth), which this process does beside the child.
 VOXELS_A_SECOND = 25e6
 
 
@@ -64,14 +76,12 @@ def open_confined(
     *,
     rule: FileRule = ANY_FILE,
     limits: Limits | None = None,
-    extra_seconds: float = 0.0,
     on_progress: StageProgress | None = None,
     poll: Callable[[], None] | None = None,
 ) -> Iterator[LabelVolume]:
     """Check a label file in a confined child, which then decodes its chunks.
 
     rule : how the file must be stored. Its name is not looked at: ours is that of the storage.
-    extra_seconds : time for the work of this process, added to the limit for a file of that size.
     on_progress : called with ("check", done, total) in this process.
     poll : called every second from a thread; an error that it raises ends the child and is raised here.
     Raises InputError for any fault of the file, also where it takes too much time or memory, and ConfinedCrash where
@@ -79,7 +89,7 @@ def open_confined(
     """
     with unpacked_confined(path, rule, limits=limits, poll=poll) as plain:
         file, dataset = split_dataset(plain)
-        allowed = (limits or Limits()).for_file(_stored_bytes(file), extra_seconds)
+        allowed = (limits or Limits()).for_file(_stored_bytes(file))
         allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_STDERR_BYTES))
         lanes = Lanes(2 * min(8, usable_cores()) + 1)
         with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
@@ -138,29 +148,37 @@ def sample_confined(
     node_voxel_zyx: NDArray[np.int32],
     *,
     no_merge_mask: str | Path | None = None,
-    on_open: Callable[[LabelInfo], None] | None = None,
+    limits: Limits | None = None,
+    on_open: Callable[[LabelVolume], Callable[[int, Labels], None] | None] | None = None,
     on_progress: StageProgress | None = None,
     **confinement: Any,
 ) -> NodeSample:
     """Check a label file in a confined child, and look up the labels at the nodes here.
 
     no_merge_mask : a file of the ground truth, opened in this process.
-    on_open : called once the file is checked, with what it states and its warnings.
+    on_open : called with the volume once it is checked; what it returns is called with each chunk, for other counts in
+        the same pass (``also`` of ``sample_nodes``). Give limits with time for them.
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
     ends the child and is raised here.
-    confinement : ``rule``, ``limits`` and ``poll`` of ``open_confined``.
+    confinement : ``rule`` and ``poll`` of ``open_confined``.
     Raises as ``open_confined`` does.
     """
-    extra = spec.voxels / VOXELS_A_SECOND if no_merge_mask is not None else 0.0
+    allowed = limits or Limits()
+    if no_merge_mask is not None:
+        allowed = replace(allowed, our_seconds=allowed.our_seconds + counting_seconds(spec))
     sampled = partial(on_progress, "sample") if on_progress else None
-    opened = open_confined(path, spec, extra_seconds=extra, on_progress=on_progress, **confinement)
+    opened = open_confined(path, spec, limits=allowed, on_progress=on_progress, **confinement)
     with opened as volume:
-        if on_open:
-            on_open(volume.info)
+        also = on_open(volume) if on_open else None
         if no_merge_mask is None:
-            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled)
+            return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
         with open_labels(no_merge_mask, mask=True) as mask:
-            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled)
+            return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
+
+
+def counting_seconds(spec: VolumeSpec) -> float:
+    """Time that this process may take for a count over all voxels, beside the child."""
+    return spec.voxels / VOXELS_A_SECOND
 
 
 def diagnose_confined(
@@ -208,13 +226,15 @@ def node_table_confined(
     """
     path = Path(path)
     allowed = (limits or Limits()).for_file(_stored_bytes(path))
+    allowed = replace(allowed, written_bytes=min(allowed.written_bytes, MAX_TABLE_BYTES))
     with tempfile.TemporaryDirectory(prefix="axonem-") as folder:
         work = Path(folder)
         request = {"work": "table", "writable": [folder], "path": str(path.resolve())}
         with ConfinedProcess(request, allowed, work, poll=poll) as process:
-            process.answer()
+            answer = process.answer()
         _require_plain(work / TABLE_FILE)
-        return NodeTable.load(work / TABLE_FILE)
+        label = np.fromfile(work / TABLE_FILE, "<u8").astype(np.uint64, copy=False)
+        return NodeTable(label, str(answer.get("nodes_sha256"))[:64])
 
 
 def unpickle_confined(

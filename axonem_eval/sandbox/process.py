@@ -5,6 +5,7 @@ is confined, ``{"stage", "done", "total"}`` as it proceeds, and at last ``{"comp
 that follows the first object may come from a file that took the child over.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -28,9 +29,11 @@ MAX_COMPLAINT_CHARACTERS = 2_000
 POLL_EVERY_S = 1.0
 # What a child that read a pickle leaves in its folder.
 GRAPH_FILE = "graph.npz"
-# And one that read a table of labels at nodes.
-TABLE_FILE = "table.npz"
+# And one that read a table of labels at nodes: uint64, little-endian, nothing to parse.
+TABLE_FILE = "labels.bin"
 PROGRAM = ("-I", "-m", "axonem_eval.sandbox.child")
+# Exit status of a child that is of another release than its parent.
+OTHER_CODE = 75
 
 # What reading an answer of another form raises; the child may answer anything.
 MISREAD = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
@@ -45,6 +48,7 @@ class Limits:
     """What the child may use. memory_bytes counts address space; cpu_seconds over all threads.
 
     threads : it starts none where the user's processes together have so many; the kernel does not hold root to it.
+    our_seconds : time for the work of the parent, beside what a file of that size needs.
     """
 
     memory_bytes: int = 6 << 30
@@ -53,16 +57,34 @@ class Limits:
     written_bytes: int = 4 << 30
     open_files: int = 128
     threads: int = 4096
+    our_seconds: float = 0.0
 
-    def for_file(self, stored_bytes: int, extra_seconds: float = 0.0) -> "Limits":
+    def for_file(self, stored_bytes: int) -> "Limits":
         """These limits, with no more time than a file of that size needs."""
-        wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + extra_seconds)
+        wall = min(self.wall_seconds, BASE_SECONDS + SECONDS_PER_MB * stored_bytes / 1e6 + self.our_seconds)
         cpu = min(self.cpu_seconds, int(wall * usable_cores()) + 1)
         return replace(self, wall_seconds=wall, cpu_seconds=cpu)
 
 
 class ConfinedCrash(RuntimeError):
     """The child died without an answer, by no fault of the file."""
+
+
+class OtherCode(ConfinedCrash):
+    """The child is of another release: the files were replaced while this process ran. It works after a restart."""
+
+
+def _digest_of_code() -> str:
+    """Digest of what parent and child agree on: the modules of this room and at the top of the package."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted([*package.glob("*.py"), *package.glob("sandbox/*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+# At import: of the code that this process runs, whatever lies on the disk later.
+CODE = _digest_of_code()
 
 
 class ConfinedProcess:
@@ -101,7 +123,7 @@ class ConfinedProcess:
         self._watchdog.start()
         assert self._child.stdin is not None
         try:
-            self._child.stdin.write(json.dumps({**request, "limits": asdict(limits)}).encode())
+            self._child.stdin.write(json.dumps({**request, "code": CODE, "limits": asdict(limits)}).encode())
             self._child.stdin.close()
         except BrokenPipeError:
             pass  # it died; whoever waits for its answer says why
@@ -147,6 +169,8 @@ class ConfinedProcess:
                 f"{limits.cpu_seconds:,} s of CPU time), which grows with the size of the file. Store it in chunks of "
                 "about 64 x 64 x 64 voxels with gzip level 4",
             )
+        if code == OTHER_CODE and not self._confined:
+            return OtherCode("the files of this release were replaced while it runs. Restart the worker")
         tail = self._said_last()
         if any(text in tail for text in ("MemoryError", "Cannot allocate memory", "std::bad_alloc")):
             return InputError.of(

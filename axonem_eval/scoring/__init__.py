@@ -19,11 +19,14 @@ from axonem_eval.scoring.bootstrap import (
     resampled_sums,
 )
 from axonem_eval.scoring.compare import compare_samples
-from axonem_eval.scoring.dense import DenseScores, OverlapCounter, OverlapTable, dense_scores
+from axonem_eval.scoring.dense import MAX_PAIRS, DenseScores, OverlapCounter, OverlapTable, dense_scores, truth_table
+from axonem_eval.scoring.dense_bootstrap import DenseBootstrap, dense_bootstrap
 from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
-from axonem_eval.scoring.files import dense_only, sample_and_count, sample_file
+from axonem_eval.scoring.expression import Expression
+from axonem_eval.scoring.figures import FIGURES, Figure
+from axonem_eval.scoring.files import dense_only, no_skeletons, sample_and_count, sample_file
 from axonem_eval.scoring.fixed_errors import erl_fixed_nm
-from axonem_eval.scoring.headline import Headline, headline, require_ground_truth
+from axonem_eval.scoring.headline import Headline, figures_of, headline, require_ground_truth
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
 from axonem_eval.scoring.node_overlap import NodeScores, node_scores
 from axonem_eval.scoring.restrict import cut_to_region, restrict
@@ -32,6 +35,7 @@ from axonem_eval.scoring.variant import (
     DEFAULT_TOLERANCE_NODES,
     VARIANTS,
     DenseRule,
+    HeadlineRule,
     ScoringVariant,
     variant_named,
 )
@@ -42,15 +46,21 @@ __all__ = [
     "DEFAULT_LEVEL",
     "DEFAULT_RESAMPLES",
     "DEFAULT_TOLERANCE_NODES",
+    "FIGURES",
     "KINDS",
+    "MAX_PAIRS",
     "MERGER",
     "METRIC_VERSION",
     "VARIANTS",
     "AxonTable",
+    "DenseBootstrap",
     "DenseRule",
     "DenseScores",
     "ErlReport",
+    "Expression",
+    "Figure",
     "Headline",
+    "HeadlineRule",
     "Interval",
     "LocatedErrors",
     "NodeScores",
@@ -61,16 +71,19 @@ __all__ = [
     "axon_table",
     "compare_samples",
     "cut_to_region",
+    "dense_bootstrap",
     "dense_only",
     "dense_scores",
     "erl_fixed_nm",
     "erl_interval",
     "erl_lost_nm",
     "error_counts",
+    "figures_of",
     "half_cable_run_nm",
     "headline",
     "length_bins",
     "locate_errors",
+    "no_skeletons",
     "node_scores",
     "paired_bootstrap",
     "require_ground_truth",
@@ -82,5 +95,6 @@ __all__ = [
     "sample_file",
     "score_nodes",
     "tolerance_curve",
+    "truth_table",
     "variant_named",
 ]

@@ -7,20 +7,24 @@ chunks stream by, one hash table a thread; nothing dense is ever built. Formulas
 import math
 import threading
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.sampling import PairCounter
 from axonem_eval.scoring.overlap import Overlap, squares
 from axonem_eval.scoring.scored_truth import ScoredTruth
 from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.spec import format_triple
-from axonem_eval.volumes import Labels, LabelVolume, native_unsigned
+from axonem_eval.volumes import Labels, LabelVolume, for_each_chunk, native_unsigned
 
 KEPT_BYTES = 512 << 20
+# A segmentation of 200 Mvoxel into supervoxels of 1,000 voxels has about a million.
+MAX_PAIRS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,17 @@ class OverlapTable:
     truth: NDArray[np.uint64]
     segment: NDArray[np.uint64]
     voxels: NDArray[np.int64]
+
+    def save(self, path: str | Path) -> None:
+        """Store the table in one .npz file, compressed."""
+        arrays = {"truth": self.truth, "segment": self.segment, "voxels": self.voxels}
+        write_atomically(Path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "OverlapTable":
+        """Read what ``save`` wrote. Raises InputError for a damaged file."""
+        arrays = read_npz(Path(path))
+        return cls(arrays["truth"], arrays["segment"], arrays["voxels"])
 
 
 @dataclass(frozen=True)
@@ -124,8 +139,18 @@ def dense_scores(table: OverlapTable) -> DenseScores:
 class OverlapCounter:
     """Counts the overlaps of a segmentation with dense ground truth, chunk by chunk, from any number of threads."""
 
-    def __init__(self, segmentation: LabelVolume, ground_truth: LabelVolume, rule: DenseRule = ALL_VOXELS) -> None:
-        """Raises InputError where the two differ in shape, or do not allow the rule."""
+    def __init__(
+        self,
+        segmentation: LabelVolume,
+        ground_truth: LabelVolume,
+        rule: DenseRule = ALL_VOXELS,
+        *,
+        max_pairs: int = MAX_PAIRS,
+    ) -> None:
+        """Raises InputError where the two differ in shape, or do not allow the rule.
+
+        max_pairs : pairs of a label and a segment that are kept in memory, at 48 bytes and more each.
+        """
         if ground_truth.shape_zyx != segmentation.shape_zyx:
             raise InputError.of(
                 "dense_shape",
@@ -138,9 +163,13 @@ class OverlapCounter:
             ground_truth.kept_bytes = KEPT_BYTES
         self._local = threading.local()
         self._counters: list[PairCounter] = []
+        self._max_pairs = max_pairs
 
     def add(self, chunk: int, labels: Labels) -> None:
-        """Count a chunk of the segmentation, given by its index and its labels (clipped to the volume or not)."""
+        """Count a chunk of the segmentation, given by its index and its labels (clipped to the volume or not).
+
+        Raises InputError where there are more pairs than ``max_pairs``.
+        """
         box = self._truth.scored(self._segmentation.chunk_box(chunk))
         if box is None:
             return
@@ -150,6 +179,13 @@ class OverlapCounter:
             _flat(self._truth.read(box)),
             _flat(native_unsigned(self._segmentation, labels[inside], origin)),
         )
+        if sum(len(counter) for counter in self._counters) > self._max_pairs:
+            # No number: how many pairs there are tells something of the ground truth.
+            raise InputError.of(
+                "too_many_segments",
+                f"{self._segmentation.path.name}: the segments are so many that their overlaps with the ground truth "
+                "do not fit in memory. Join or remove fragments of a few voxels",
+            )
 
     def _counter(self) -> PairCounter:
         if not hasattr(self._local, "counter"):
@@ -164,6 +200,20 @@ class OverlapCounter:
         for counter in self._counters:
             total.merge(counter)
         return OverlapTable(*total.table())
+
+
+def truth_table(ground_truth: LabelVolume, rule: DenseRule = ALL_VOXELS, **options: Any) -> OverlapTable:
+    """Voxels of each label of a dense ground truth that a rule scores, as its overlap with itself.
+
+    options : those of ``for_each_chunk``.
+    Raises InputError for a damaged chunk, where the volume does not allow the rule, and where no voxel is scored.
+    """
+    counter = OverlapCounter(ground_truth, ground_truth, rule)
+    order = np.argsort(ground_truth.storage_rank(), kind="stable")
+    for_each_chunk(ground_truth, order, lambda i, labels: counter.add(int(order[i]), labels), **options)
+    table = counter.table()
+    dense_scores(table)
+    return table
 
 
 def _flat(labels: Labels) -> Labels:

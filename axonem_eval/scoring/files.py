@@ -12,6 +12,7 @@ from axonem_eval.sampling import NodeSample, sample_nodes
 from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
 from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import (
     LabelVolume,
@@ -114,6 +115,11 @@ def dense_only(dense_ground_truth: str | Path) -> SkeletonGraph:
             f"{Path(dense_ground_truth).name}: the dense ground truth states no voxel size; write the attribute "
             "resolution (z, y, x in nm) on its dataset",
         )
+    return no_skeletons(VolumeSpec(shape, size))
+
+
+def no_skeletons(spec: VolumeSpec) -> SkeletonGraph:
+    """A graph without nodes in such a volume."""
     nothing = np.empty(0, np.int32)
     return SkeletonGraph(
         skeleton_id=np.empty(0, np.uint64),
@@ -122,8 +128,8 @@ def dense_only(dense_ground_truth: str | Path) -> SkeletonGraph:
         edge_u=nothing,
         edge_v=nothing,
         edge_length_nm=np.empty(0),
-        shape_zyx=shape,
-        voxel_size_nm_zyx=size,
+        shape_zyx=spec.shape_zyx,
+        voxel_size_nm_zyx=spec.voxel_size_nm_zyx,
     )
 
 

@@ -4,10 +4,13 @@ A variant is a function of the labels at the nodes, and of counts that one pass 
 serves every variant.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from axonem_eval.errors import InputError
+from axonem_eval.scoring.expression import Expression
+from axonem_eval.scoring.figures import FIGURES, GroundTruthKind, Unit
 from axonem_eval.spec import Region
 
 DEFAULT_TOLERANCE_NODES = 50
@@ -15,7 +18,42 @@ NO_LABEL = 2**64 - 1
 
 Strike = Literal["everywhere", "counted_pairs"]
 Normaliser = Literal["none", "ground_truth_erl", "mean_length"]
-HeadlineName = Literal["erl", "normalized_erl", "xpress_score", "arand", "cremi_score"]
+
+
+@dataclass(frozen=True)
+class HeadlineRule:
+    """The number that ranks: an expression over the figures (``FIGURES``) of all volumes, with its direction.
+
+    name : of the API and of files.   label : for people.   unit : nm is shown as um, share as percent.
+    """
+
+    name: str
+    label: str
+    expression: Expression
+    unit: Unit = ""
+    lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InputError for an expression that is not readable, or names what is no figure."""
+        self.expression.require(FIGURES)
+
+    @property
+    def needs(self) -> frozenset[GroundTruthKind]:
+        """Kinds of ground truth that it is measured on."""
+        return frozenset(FIGURES[name].needs for name in self.expression.names)
+
+
+ERL = HeadlineRule("erl", "ERL", Expression("erl_nm"), "nm")
+NORMALIZED_ERL = HeadlineRule("normalized_erl", "normalised ERL", Expression("normalized_erl"), "share")
+XPRESS_SCORE = HeadlineRule(
+    "xpress_score",
+    "XPRESS score",
+    Expression("erl_by_mean_length / 2 + node_rand_split / 4 + node_rand_merge / 4"),
+)
+ARAND = HeadlineRule("arand", "ARAND", Expression("arand"), lower_is_better=True)
+CREMI_SCORE = HeadlineRule(
+    "cremi_score", "CREMI score", Expression("sqrt((voi_split + voi_merge) * arand)"), lower_is_better=True
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +94,7 @@ class ScoringVariant:
     further_tolerances : other tolerances at which the normalised ERL is reported.
     dense : which voxels of a dense ground truth count.
     headline : the number that ranks.
+    columns : further figures that a board shows of each volume. One named nerl_T asks for the tolerance T as well.
     """
 
     name: str = "axonem"
@@ -71,7 +110,8 @@ class ScoringVariant:
     count_voxels: bool = False
     further_tolerances: tuple[float, ...] = ()
     dense: DenseRule = ALL_VOXELS
-    headline: HeadlineName = "erl"
+    headline: HeadlineRule = ERL
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises InputError for a negative tolerance, and for rules that contradict each other."""
@@ -92,13 +132,32 @@ class ScoringVariant:
 
     @property
     def needs_skeletons(self) -> bool:
-        """Whether the headline is measured on skeletons; otherwise it needs dense ground truth."""
-        return self.headline in ("erl", "normalized_erl", "xpress_score")
+        """Whether the headline is measured on skeletons."""
+        return "skeletons" in self.headline.needs
+
+    @property
+    def needs_dense(self) -> bool:
+        """Whether the headline is measured on dense ground truth."""
+        return "dense" in self.headline.needs
 
     @property
     def lower_is_better(self) -> bool:
         """The direction of the headline."""
-        return self.headline in ("arand", "cremi_score")
+        return self.headline.lower_is_better
+
+    def with_columns(self, names: Sequence[str]) -> "ScoringVariant":
+        """The same rule with further columns, and the tolerances that they ask for.
+
+        Raises InputError for a name that is no figure.
+        """
+        if unknown := [name for name in names if name not in FIGURES]:
+            raise InputError.of(
+                "unknown_figure", f"there is no figure {', '.join(unknown)}; the figures are {', '.join(FIGURES)}"
+            )
+        columns = tuple(dict.fromkeys((*self.columns, *names)))
+        asked = (float(name.removeprefix("nerl_")) for name in columns if name.startswith("nerl_"))
+        tolerances = tuple(dict.fromkeys((*self.further_tolerances, *asked)))
+        return replace(self, columns=columns, further_tolerances=tolerances)
 
     @property
     def merger_nodes(self) -> int:
@@ -126,7 +185,8 @@ class ScoringVariant:
             "dense_region_zyx": None if self.dense.region is None else self.dense.region.to_json(),
             "dense_border_nm": self.dense.border_nm,
             "dense_background": self.dense.background,
-            "headline": self.headline,
+            "headline": self.headline.name,
+            "headline_expression": self.headline.expression.text,
             "lower_is_better": self.lower_is_better,
         }
 
@@ -139,6 +199,8 @@ _STRICT = ScoringVariant(
 # CREMI's evaluation code masks nothing by default; others cite 25 nm for its board.
 CREMI_BORDER_NM = 25.0
 SNEMI3D_GC_REGION = Region((25, 97, 97), (75, 928, 928))
+_DENSE_COLUMNS = ("arand", "voi_split", "voi_merge")
+_NODE_VOI_COLUMNS = ("node_voi_split", "node_voi_merge", "nodes_on_background")
 
 VARIANTS: dict[str, ScoringVariant] = {
     variant.name: variant
@@ -152,9 +214,13 @@ VARIANTS: dict[str, ScoringVariant] = {
             no_merge_mask=False,
         ),
         ScoringVariant(name="axonem2024", isolated_nodes_merge=True),
-        ScoringVariant(name="snemi3d", no_merge_mask=False),
+        ScoringVariant(name="snemi3d", no_merge_mask=False, columns=("arand",)),
         ScoringVariant(
-            name="snemi3d-gc", no_merge_mask=False, dense=DenseRule(region=SNEMI3D_GC_REGION), headline="arand"
+            name="snemi3d-gc",
+            no_merge_mask=False,
+            dense=DenseRule(region=SNEMI3D_GC_REGION),
+            headline=ARAND,
+            columns=_DENSE_COLUMNS,
         ),
         replace(
             _STRICT,
@@ -163,22 +229,25 @@ VARIANTS: dict[str, ScoringVariant] = {
             background_nodes_are_segments=True,
             normaliser="mean_length",
             count_voxels=True,
-            headline="xpress_score",
+            headline=XPRESS_SCORE,
+            columns=("node_rand_split", "node_rand_merge", "nodes_on_background"),
         ),
         replace(
             _STRICT,
             name="nisb",
             strike="counted_pairs",
             further_tolerances=(5.0, 20.0, 100.0, float("inf")),
-            headline="normalized_erl",
+            headline=NORMALIZED_ERL,
+            columns=("nerl_5", "nerl_20", "nerl_100", "nerl_inf", *_NODE_VOI_COLUMNS),
         ),
         ScoringVariant(
             name="cremi",
             no_merge_mask=False,
             dense=DenseRule(border_nm=CREMI_BORDER_NM, background=NO_LABEL),
-            headline="cremi_score",
+            headline=CREMI_SCORE,
+            columns=("cremi_score", *_DENSE_COLUMNS),
         ),
-        replace(_STRICT, name="lsd-j0126", cut_to_region=True, headline="normalized_erl"),
+        replace(_STRICT, name="lsd-j0126", cut_to_region=True, headline=NORMALIZED_ERL, columns=_NODE_VOI_COLUMNS),
     )
 }
 

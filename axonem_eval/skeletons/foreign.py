@@ -133,7 +133,8 @@ def foreign_graph(
     if drop_outside:
         index = np.floor(position / np.asarray(spec.voxel_size_nm_zyx) + ROUNDING)
         keep = ((index >= 0) & (index < spec.shape_zyx)).all(axis=1)
-        notes = [f"{int((~keep).sum()):,} of {len(keep):,} nodes lie outside the volume and are left out"]
+        outside = int((~keep).sum())
+        notes = [f"{outside:,} of {len(keep):,} nodes lie outside the volume and are left out"] * bool(outside)
         if not keep.any():
             raise InputError.of(
                 "node_outside", f"{foreign.name}: no node lies in the volume; check the offset, the unit and the shape"

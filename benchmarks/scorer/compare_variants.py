@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes  # noqa: E402
-from axonem_eval.scoring import VARIANTS, headline, node_scores, sample_file  # noqa: E402
+from axonem_eval.scoring import VARIANTS, figures_of, headline, node_scores, sample_file  # noqa: E402
 from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
 from axonem_eval.synthetic import Errors, with_errors  # noqa: E402
 
@@ -86,7 +86,7 @@ def show(name: str, graph: SkeletonGraph, sample: NodeSample) -> None:
         if not variant.needs_skeletons:
             continue
         report = score_nodes(graph, sample, variant=variant)
-        ranked = headline(variant, report=report, nodes=node_scores(graph, sample, variant))
+        ranked = headline(variant, figures_of(report=report, nodes=node_scores(graph, sample, variant)))
         value = f"{ranked.value:,.1f} nm" if ranked.unit else f"{ranked.value:.4f}"
         count = "≥" if variant.inclusive else ">"
         print(

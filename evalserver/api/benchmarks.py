@@ -19,6 +19,7 @@ from evalserver.api.schemas.benchmarks import (
     PublishedRowOut,
     RowOut,
     SubmissionRuleOut,
+    TracksOut,
     VolumeOut,
     VolumeScoreOut,
 )
@@ -29,6 +30,8 @@ from evalserver.benchmarks.selectors import current_figures, phase_or_404, visib
 from evalserver.leaderboard import selectors as leaderboards
 from evalserver.leaderboard.query import FIRST_DAY, LAST_DAY, BoardQuery
 from evalserver.leaderboard.rows import PublishedRow, Row, VolumeScore
+from evalserver.leaderboard.tracks import track_board, tracks_json, tracks_or_404
+from evalserver.site import site_url
 
 router = Router(tags=["benchmarks"], auth=public)
 
@@ -74,7 +77,9 @@ def get_leaderboard(
         phase=chosen.slug,
         metric_version=board.metric_version,
         scoring_variant=board.variant.name,
-        headline=board.variant.headline,
+        headline=board.variant.headline.name,
+        headline_expression=board.variant.headline.expression.text,
+        lower_is_better=board.variant.lower_is_better,
         count=board.page.paginator.count,
         listed=board.total,
         page=board.page.number,
@@ -84,12 +89,24 @@ def get_leaderboard(
     )
 
 
+@router.get(
+    "/{slug:slug}/tracks",
+    response={200: TracksOut, PROBLEMS: ProblemOut},
+    openapi_extra=PUBLIC_SECURITY,
+)
+def get_tracks(request: HttpRequest, slug: str) -> TracksOut:
+    """All phases of a benchmark whose phases are tracks as one table: a row for each method, and its mean."""
+    board = track_board(tracks_or_404(request, slug), request.user)
+    return TracksOut(**tracks_json(board, site_url("")))
+
+
 def _board_query(view: BoardView) -> BoardQuery:
     return BoardQuery(
         sort=view.sort.removeprefix("-"),
         descending=view.sort.startswith("-"),
         text=view.q.strip(),
         rows=view.rows,
+        marks=view.marks,
         superseded=view.superseded == "1",
         since=view.since and max(view.since, FIRST_DAY),
         until=view.until and min(view.until, LAST_DAY),
@@ -157,6 +174,8 @@ def _row_out(row: Row, volumes: list[str]) -> RowOut:
         rank=row.rank,
         is_superseded=row.is_superseded,
         is_reference=row.is_reference,
+        marks=[mark.field for mark in row.marks],
+        runs=row.runs,
         submission=row.code,
         method=row.method,
         team=row.team,
@@ -167,6 +186,7 @@ def _row_out(row: Row, volumes: list[str]) -> RowOut:
         volumes=_volumes_out(row.scores, volumes),
         submitted_at=row.submitted_at,
         headline=row.headline,
+        headline_half_interval=row.half_interval,
         page=reverse("submission", args=[row.code]),
     )
 
@@ -178,13 +198,19 @@ def _published_out(row: PublishedRow, volumes: list[str]) -> PublishedRowOut:
         url=row.url,
         is_ground_truth=row.is_ground_truth,
         mean_erl_nm=row.mean_erl_nm,
+        headline=row.headline,
         volumes=_volumes_out(row.scores, volumes),
     )
 
 
 def _volumes_out(scores: Sequence[VolumeScore], volumes: list[str]) -> list[VolumeScoreOut]:
     return [
-        VolumeScoreOut(volume=slug, erl_nm=score.erl_nm, normalized_erl=score.normalized_erl)
+        VolumeScoreOut(
+            volume=slug,
+            erl_nm=score.erl_nm,
+            normalized_erl=score.normalized_erl,
+            figures={name: value for name, value in score.figures if value is not None},
+        )
         for slug, score in zip(volumes, scores, strict=True)
-        if score.erl_nm is not None or score.normalized_erl is not None
+        if not score.is_empty
     ]

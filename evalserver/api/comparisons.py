@@ -9,12 +9,19 @@ from ninja import Router
 from evalserver.api.auth import PUBLIC_SECURITY, public, reader
 from evalserver.api.problems import Problem
 from evalserver.api.schemas.common import PROBLEMS, ProblemOut
-from evalserver.api.schemas.results import ComparedVolumeOut, ComparisonOut, FigureOut, PairedOut
+from evalserver.api.schemas.results import (
+    ComparedVolumeOut,
+    ComparisonOut,
+    FigureOut,
+    HeadlineDifferenceOut,
+    PairedOut,
+)
 from evalserver.jobs import FAILED, REJECTED
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Comparison, Submission
 from evalserver.submissions.results.compare import PairedResult, volume_pairs
+from evalserver.submissions.results.dense_comparison import DenseVerdict, dense_verdict
 from evalserver.submissions.results.selectors import result_of
 
 router = Router(tags=["comparisons"])
@@ -61,6 +68,8 @@ def comparison_out(a: Submission, b: Submission) -> ComparisonOut:
     pairs = volume_pairs(*results)
     known = service.comparison_of(a, b)
     paired = PairedResult.of(known, pairs) if known else None
+    a_result, b_result = results
+    dense = dense_verdict(known, a_result, b_result) if known and a_result and b_result else None
     by_volume = {row["volume"]: row for row in paired.volumes} if paired else {}
     if results[0] is None:
         raise Http404
@@ -75,6 +84,7 @@ def comparison_out(a: Submission, b: Submission) -> ComparisonOut:
         percent=known.percent if known else 0,
         message=_message(known),
         mean=_paired_out(paired.mean) if paired else None,
+        headline=_headline_out(dense) if dense else None,
         volumes=[
             ComparedVolumeOut(
                 volume=pair.slug,
@@ -87,6 +97,13 @@ def comparison_out(a: Submission, b: Submission) -> ComparisonOut:
             )
             for pair in pairs
         ],
+    )
+
+
+def _headline_out(verdict: DenseVerdict) -> HeadlineDifferenceOut:
+    names = HeadlineDifferenceOut.model_fields.keys() - {"p_value_is_bound"}
+    return HeadlineDifferenceOut(
+        **{name: getattr(verdict, name) for name in names}, p_value_is_bound=bool(verdict.p_words)
     )
 
 

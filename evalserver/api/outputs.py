@@ -17,13 +17,14 @@ from evalserver.api.schemas.results import (
 from evalserver.api.schemas.submissions import FileOut, SubmissionOut
 from evalserver.jobs import WAITING
 from evalserver.submissions import selectors
+from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.results.selectors import Result, result_of
 from evalserver.uploads.models import Upload
 
-ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute")
+ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute", *MARK_FIELDS)
 
 
 def submission_out(submission: Submission, reader: Any, *, may_manage: bool = True) -> SubmissionOut:
@@ -36,6 +37,8 @@ def submission_out(submission: Submission, reader: Any, *, may_manage: bool = Tr
         **{name: getattr(submission, name) for name in ABOUT},
         supersedes=around["superseded"].code if around["superseded"] else None,
         superseded_by=[newer.code for newer in around["successors"]],
+        run_of=around["entry"].code if around["entry"] else None,
+        runs=[run.code for run in around["runs"]],
         is_reference=submission.is_reference,
         reproduce_command=submission.reproduce_command,
         benchmark=submission.phase.benchmark.slug,
@@ -89,6 +92,7 @@ def headline_out(result: Result | None) -> HeadlineOut | None:
         mean_erl_nm=result.headline.mean_erl_nm,
         mean_normalized_erl=result.headline.mean_normalized_erl,
         headline=result.headline.ranked,
+        lower_is_better=result.headline.rule.lower_is_better,
         metric_version=result.score.metric_version,
         is_current=result.is_current,
     )
@@ -125,6 +129,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
         erl_nm=score.erl_nm,
         gt_erl_nm=score.gt_erl_nm,
         normalized_erl=score.normalized_erl,
+        figures={name: value for name, value in score.figures.items() if name not in ("erl_nm", "normalized_erl")},
         withheld=score.withheld,
         tolerance_nodes=evaluation.tolerance_nodes,
         tolerance_um=report.get("tolerance_um"),

@@ -76,7 +76,11 @@ def create_submission(request: AuthenticatedRequest, data: SubmissionIn) -> "Sta
             method_name=data.method.strip(),
             description=data.description,
             publish=data.publish,
-            about={**{name: getattr(data, name) for name in ABOUT}, "supersedes": _earlier(team, data.supersedes)},
+            about={
+                **{name: getattr(data, name) for name in ABOUT},
+                "supersedes": _entry_of(team, data.supersedes),
+                "run_of": _entry_of(team, data.run_of),
+            },
             files=files,
         )
     except services.NotAccepted as refusal:
@@ -107,7 +111,7 @@ def edit_submission(request: AuthenticatedRequest, code: str, data: SubmissionEd
     if "method" in changes:
         changes["method_name"] = changes.pop("method").strip()
     if "supersedes" in changes:
-        changes["supersedes"] = _earlier(submission.team, changes["supersedes"])
+        changes["supersedes"] = _entry_of(submission.team, changes["supersedes"])
     try:
         metadata.describe_submission(submission, changes)
     except metadata.BadSuccession as refusal:
@@ -223,13 +227,13 @@ def _team(user: User, pk: int | None) -> Team:
     return teams[0]
 
 
-def _earlier(team: Team, code: str) -> Submission | None:
-    """The entry of the team that a newer one replaces; the services look whether it may."""
+def _entry_of(team: Team, code: str) -> Submission | None:
+    """The entry of the team that a newer one replaces or is a run of; the services look whether it may."""
     if not code:
         return None
     found = Submission.objects.filter(team=team, code=code).first()
     if found is None:
-        raise Problem(404, "not_found", f"{team.name} has no submission {code} that could be replaced.")
+        raise Problem(404, "not_found", f"{team.name} has no submission {code}.")
     return found
 
 

@@ -134,7 +134,7 @@ class BenchmarkAdmin(admin.ModelAdmin):
         for phase in services.fill_phases(benchmark):
             messages.info(request, f"The phase “{phase.name}” has all volumes of the benchmark.")
         # One post may bring both the rule and the volumes, which no single form sees together.
-        if complaint := hidden_complaint(benchmark.scoring_variant, benchmark.volumes.all()):
+        if complaint := hidden_complaint(benchmark.variant, benchmark.volumes.all()):
             messages.warning(request, f"{complaint}. Until then its phases take no submissions.")
         for volume in benchmark.volumes.filter(phases=None):
             messages.warning(request, f"The volume “{volume.name}” is in no phase: nobody submits it.")
@@ -204,7 +204,10 @@ class GroundTruthAdmin(admin.ModelAdmin):
     search_fields = ["volume__name", "checksum", "source_name"]
     list_select_related = ["volume"]
     actions = ["retry"]
-    add_fields = ["volume", "source_kind", "source_file", "dataset", ("unit", "axes"), "no_merge_mask"]
+    add_fields = [
+        *["volume", "source_kind", "source_file", "dataset", ("unit", "axes"), "no_merge_mask"],
+        *["dense_labels", "dense_dataset"],
+    ]
     shown_fields = [
         "volume",
         "version",
@@ -223,6 +226,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
         "unit",
         "axes",
         "has_mask",
+        "dense_checksum",
+        "dense_figures",
         "attempts",
         "created_by",
         "created_at",
@@ -259,6 +264,8 @@ class GroundTruthAdmin(admin.ModelAdmin):
             unit=data["unit"],
             axes=data["axes"],
             no_merge_mask=data["no_merge_mask"],
+            dense_labels=data["dense_labels"],
+            dense_dataset=data["dense_dataset"],
             created_by=request.user if request.user.is_authenticated else None,
         )
         obj.pk, obj.version = stored.pk, stored.version

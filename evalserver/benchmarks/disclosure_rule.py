@@ -5,16 +5,16 @@ move. Steps are 1, 2 or 5 times a power of ten, so that a step says nothing by i
 applies the rule to scores, reports and comparisons, `leaderboard.ranking` to the rows of a ranking.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor, log10, sqrt
+from math import ceil, floor, log2, log10, sqrt
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.scoring import variant_named
+from axonem_eval.scoring import FIGURES, ScoringVariant
 from evalserver.benchmarks.models import GroundTruth, Volume
 
 Lengths = TypeVar("Lengths", float, NDArray[np.float64])
@@ -35,22 +35,28 @@ MIN_AXONS_SHOWN = 10
 LEAST_MERGER_NODES = 5
 # An entry that labels less of the ground truth's cable than this gets no figures.
 LEAST_LABELLED = 0.01
+# Figures of hidden ground truth that have a step.
+TOLD_OF_HIDDEN = frozenset(FIGURES) - {"erl_by_mean_length", "nerl_5", "nerl_20", "nerl_100", "nerl_inf"}
+# Those that are rounded as an ERL is.
+ERLS = frozenset(("erl_nm", "normalized_erl", "erl_axonem2021_nm"))
 # Steps are powers of ten; this many decimals keep the smallest of them and drop binary noise.
 DECIMALS = 6
 
 
-def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
+def hidden_complaint(rule: ScoringVariant, volumes: Iterable[Volume]) -> str:
     """Why the steps do not hold by a scoring rule on those volumes that are hidden; empty where they do.
 
     Each volume's own tolerance counts.
     """
-    rule = variant_named(variant)
     hidden = [volume for volume in volumes if not volume.ground_truth_public]
     too_strict = [v for v in hidden if rule.at_tolerance(v.tolerance_nodes).merger_nodes < LEAST_MERGER_NODES]
-    if rule.headline not in ("erl", "normalized_erl"):
-        why = "ranks by a Rand index, which is only shown of public ground truth"
+    untold = [FIGURES[name].label for name in sorted(rule.headline.expression.names - TOLD_OF_HIDDEN)]
+    if untold:
+        why = f"ranks by {', '.join(untold)}, which is only shown of public ground truth"
     elif rule.cut_to_region:
         why = "cuts the skeletons, and figures of hidden ground truth are rounded by those of whole skeletons"
+    elif rule.lower_is_better and rule.needs_skeletons:
+        why = "ranks the lowest first by a figure of skeletons, which is kept back of entries that label too little"
     elif too_strict:
         hidden = too_strict
         nodes = min(rule.at_tolerance(v.tolerance_nodes).merger_nodes for v in hidden)
@@ -62,9 +68,9 @@ def hidden_complaint(variant: str, volumes: Iterable[Volume]) -> str:
         return ""
     if not hidden:
         return ""
-    remedy = "raise tolerance_nodes" if hidden is too_strict else "choose another scoring variant"
+    remedy = "raise tolerance_nodes" if hidden is too_strict else "choose another scoring variant or headline"
     names = ", ".join(volume.name for volume in hidden)
-    return f"{variant} {why}. The ground truth of {names} is hidden: set ground_truth_public, or {remedy}"
+    return f"{rule.name} {why}. The ground truth of {names} is hidden: set ground_truth_public, or {remedy}"
 
 
 def step_at_least(value: float) -> float:
@@ -99,7 +105,8 @@ class Disclosure:
 
     is_exact : the ground truth is public, so that everything is told.
     The others are the ground truth's own figures, which decide the steps and are not told: gt_erl_nm, total_nm (all
-    cable), longest_nm (its longest axon), reach_nm (the edges of one node, at most) and axons.
+    cable), longest_nm (its longest axon), reach_nm (the edges of one node, at most), axons and nodes; of dense labels
+    the voxels that are scored, those of the largest label, the sum of squares over labels, and the entropy in bits.
     """
 
     is_exact: bool
@@ -108,6 +115,11 @@ class Disclosure:
     longest_nm: float
     reach_nm: float
     axons: int
+    nodes: int = 0
+    voxels: int = 0
+    largest: int = 0
+    squares: float = 0.0
+    entropy_bits: float = 0.0
 
     @classmethod
     def of(cls, volume: Volume, ground_truth: GroundTruth) -> "Disclosure":
@@ -115,6 +127,7 @@ class Disclosure:
         nodes, spacing = ground_truth.nodes or 0, ground_truth.mean_node_spacing_nm or 0.0
         gt_erl = ground_truth.gt_erl_nm or 0.0
         noted = {} if volume.ground_truth_public else _noted_figures(ground_truth)
+        dense = ground_truth.dense_figures or {}
         total = noted.get("cable_nm") or max(0, nodes - (ground_truth.skeletons or 0)) * spacing
         return cls(
             is_exact=volume.ground_truth_public,
@@ -124,6 +137,8 @@ class Disclosure:
             longest_nm=noted.get("longest_nm") or sqrt(gt_erl * total),
             reach_nm=noted.get("node_reach_nm") or 4 * spacing,
             axons=ground_truth.skeletons or 0,
+            nodes=nodes,
+            **{name: dense[name] for name in ("voxels", "largest", "squares", "entropy_bits") if dense},
         )
 
     @cached_property
@@ -146,6 +161,46 @@ class Disclosure:
 
     def _erl_of_a_node(self, longest_nm: float, cable_nm: float) -> float:
         return 2 * longest_nm * self.reach_nm / cable_nm if cable_nm else 0.0
+
+    def figure_step(self, name: str) -> float:
+        """Step of a figure over nodes or voxels, by its name in FIGURES.
+
+        The largest change by one node or voxel is that over all segmentations, for which docs/metric.md has the sums.
+        """
+        if self.is_exact:
+            return 0.0
+        n, labels = (self.voxels, 0) if FIGURES[name].needs == "dense" else (self.nodes, self.axons)
+        n = max(n, 1)
+        entropy_bits = self.entropy_bits if FIGURES[name].needs == "dense" else log2(max(labels, 2))
+        part_of, of_one = {
+            "arand": (1.0, 4 * self.largest / max(self.squares, 1) + 1.3 / sqrt(max(self.squares, 1))),
+            "node_rand_split": (1.0, 4 * sqrt(max(labels, 1)) / n),
+            "node_rand_merge": (1.0, 2 / sqrt(n)),
+        }.get(name, (1.0, 1 / n) if FIGURES[name].unit == "share" else (entropy_bits, (2 * log2(n) + 4) / n))
+        return self._step(PART * part_of, of_one)
+
+    def figure(self, name: str, value: Lengths) -> Lengths:
+        """A figure over nodes or voxels. Not the CREMI score: it is that of its rounded parts."""
+        return to_step(value, self.figure_step(name))
+
+    def figures(self, exact: Mapping[str, Lengths], gt_erl_nm: Any) -> dict[str, Lengths]:
+        """All figures of a result as they are told, by their names; those without a step are left out.
+
+        gt_erl_nm : ERL of the ground truth at each value; not used where there is no ERL.
+        """
+        if self.is_exact:
+            return dict(exact)
+        shown = {name: self.figure(name, value) for name, value in exact.items() if name in TOLD_OF_HIDDEN - ERLS}
+        if "erl_nm" in exact:
+            shown["erl_nm"] = self.erl_nm(exact["erl_nm"])
+            shown["normalized_erl"] = self.normalized(exact["erl_nm"], gt_erl_nm)
+        if "erl_axonem2021_nm" in exact:
+            shown["erl_axonem2021_nm"] = self.erl_nm(exact["erl_axonem2021_nm"])
+        if "cremi_score" in exact:
+            # Of its rounded parts, so that it tells nothing beyond them.
+            voi = shown["voi_split"] + shown["voi_merge"]
+            shown["cremi_score"] = to_step(np.sqrt(voi * shown["arand"]), 10.0**-DECIMALS)
+        return shown
 
     def erl_nm(self, value: Lengths) -> Lengths:
         """An ERL, a bound of its interval, or a part of it that an error takes."""

@@ -33,21 +33,25 @@ class BenchmarkForm(forms.ModelForm):
                 "contact",
                 "url",
             ],
-            *["is_visible", "requires_approval", "scoring_variant", "position"],
+            *["is_visible", "requires_approval", "phases_are_tracks", "scoring_variant", "further_columns"],
+            *["headline_expression", "headline_label", "headline_lower_is_better", "position"],
         ]
         labels = {"slug": "Short name, for the address"}
         help_texts = {"description": "Markdown", "rules": "Markdown", "terms": "Markdown: licence, conditions"}
 
-    def clean_scoring_variant(self) -> str:
-        wanted: str = self.cleaned_data["scoring_variant"]
-        known = self.instance if self.instance.pk else None
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if "scoring_variant" not in data:
+            return data
+        known = Benchmark.objects.filter(pk=self.instance.pk).first()
+        asked = Benchmark(**{name: data.get(name, "") for name in (*services.OF_THE_RULE, "further_columns")})
         try:
-            services.require_variant(wanted, known)
+            services.require_rule(asked, known)
         except InputError as error:
-            raise ValidationError(error.complaints[0].message) from None
-        if known and (complaint := hidden_complaint(wanted, known.volumes.all())):
-            raise ValidationError(complaint)
-        return wanted
+            raise ValidationError({"scoring_variant": error.complaints[0].message}) from None
+        if known and (complaint := hidden_complaint(asked.variant, known.volumes.all())):
+            raise ValidationError({"scoring_variant": complaint})
+        return data
 
 
 class AddedOnPurpose(forms.ModelForm):
@@ -98,7 +102,7 @@ class VolumeForm(AddedOnPurpose):
         if row.benchmark_id and data.get("tolerance_nodes") is not None:
             known = {"name": data.get("name", row.name), "tolerance_nodes": data["tolerance_nodes"]}
             asked = Volume(**known, ground_truth_public=data.get("ground_truth_public", row.ground_truth_public))
-            if complaint := hidden_complaint(row.benchmark.scoring_variant, [asked]):
+            if complaint := hidden_complaint(row.benchmark.variant, [asked]):
                 raise ValidationError(complaint)
         return data
 
@@ -133,7 +137,10 @@ class GroundTruthForm(forms.ModelForm):
 
     class Meta:
         model = GroundTruth
-        fields = ["source_kind", "source_file", "dataset", "unit", "axes", "no_merge_mask"]
+        fields = [
+            *["source_kind", "source_file", "dataset", "unit", "axes", "no_merge_mask"],
+            *["dense_labels", "dense_dataset"],
+        ]
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -144,4 +151,10 @@ class GroundTruthForm(forms.ModelForm):
                 raise ValidationError(
                     {"source_file": "A bundle ends in .npz, a label volume does not. Choose the kind that fits."}
                 )
+        volume = data.get("volume") or (self.instance.volume if self.instance.volume_id else None)
+        if kind and volume:
+            try:
+                services.require_kinds(volume, kind, bool(data.get("dense_labels")))
+            except InputError as error:
+                raise ValidationError({"source_kind": error.complaints[0].message}) from None
         return data

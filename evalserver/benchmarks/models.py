@@ -1,18 +1,18 @@
 """What is measured: benchmarks, their volumes, the phases that score them, and the hidden ground truth."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from axonem_eval.errors import InputError
-from axonem_eval.scoring import AXONEM, VARIANTS, ScoringVariant, variant_named
+from axonem_eval.scoring import AXONEM, VARIANTS, Expression, HeadlineRule, ScoringVariant, variant_named
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import Axes, SubmissionRule
-from evalserver.accounts.models import Team, User
 
 # Django finds an app's models here.
 from evalserver.benchmarks.data_models import ImageView as ImageView
@@ -21,16 +21,19 @@ from evalserver.benchmarks.data_models import Picture as Picture
 from evalserver.benchmarks.data_models import TrainingFile as TrainingFile
 from evalserver.benchmarks.data_models import picture_path as picture_path
 from evalserver.benchmarks.data_models import training_file_path as training_file_path
+from evalserver.benchmarks.ground_truth_files import ground_truth_path as ground_truth_path
+from evalserver.benchmarks.participation_models import Participation as Participation
 from evalserver.benchmarks.preview_models import AxonsShown as AxonsShown
 from evalserver.benchmarks.preview_models import GroundTruthPreview as GroundTruthPreview
+from evalserver.benchmarks.published_models import PublishedEntry as PublishedEntry
+from evalserver.benchmarks.published_models import PublishedScore as PublishedScore
 from evalserver.benchmarks.role_models import Role as Role
 from evalserver.jobs import Job
-from evalserver.uploads import label_suffix
 
 
 def scoring_variants() -> list[tuple[str, str]]:
-    """Rules that the server can rank by: those of skeletons."""
-    return [(name, name) for name, variant in VARIANTS.items() if variant.needs_skeletons]
+    """Rules that the server can rank by."""
+    return [(name, name) for name in VARIANTS]
 
 
 class Benchmark(models.Model):
@@ -58,6 +61,28 @@ class Benchmark(models.Model):
         choices=scoring_variants,
         help_text="The rule that scores and ranks (docs/metric.md). After a change entries must be scored again",
     )
+    headline_expression = models.CharField(
+        "headline",
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Ranks by this expression over figures in place of the rule's own: (normalized_erl + 1 - arand) / 2",
+    )
+    headline_label = models.CharField(
+        "name of the headline",
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What tables call it; empty: score",
+    )
+    headline_lower_is_better = models.BooleanField(
+        "lower is better", default=False, db_default=False, help_text="Direction of the headline above"
+    )
+
+    further_columns = models.CharField(max_length=200, blank=True, help_text="More figures to show (docs/metric.md)")
+    phases_are_tracks = models.BooleanField(default=False, help_text="All phases are the columns of one leaderboard")
 
     class Meta:
         ordering = ["position", "name"]
@@ -68,7 +93,23 @@ class Benchmark(models.Model):
     @property
     def variant(self) -> ScoringVariant:
         """The rule that scores and ranks; each volume has its own tolerance."""
-        return variant_named(self.scoring_variant)
+        variant = variant_named(self.scoring_variant)
+        if self.further_columns:
+            variant = variant.with_columns(self.further_columns.replace(",", " ").split())
+        own = self.own_headline
+        return variant if own is None else replace(variant, headline=own)
+
+    @property
+    def own_headline(self) -> HeadlineRule | None:
+        """What ranks in place of the rule's headline. Raises InputError for an expression that is not readable."""
+        if not self.headline_expression:
+            return None
+        return HeadlineRule(
+            name="score",
+            label=self.headline_label or "score",
+            expression=Expression(self.headline_expression),
+            lower_is_better=self.headline_lower_is_better,
+        )
 
     @property
     def default_phase(self) -> "Phase | None":
@@ -247,48 +288,13 @@ class Phase(models.Model):
         return self.ranking_hidden_until is not None and timezone.now() < self.ranking_hidden_until
 
 
-class Participation(models.Model):
-    """A team's request to take part in a benchmark that wants approval, and the organisers' answer."""
-
-    class Status(models.TextChoices):
-        REQUESTED = "requested", "requested"
-        APPROVED = "approved", "approved"
-        DECLINED = "declined", "declined"
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="participations")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="participations")
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.REQUESTED)
-    message = models.TextField(blank=True, max_length=2000, help_text="From the team to the organisers")
-    requested_at = models.DateTimeField(auto_now_add=True)
-    decided_at = models.DateTimeField(null=True, blank=True, editable=False)
-    decided_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
-
-    class Meta:
-        ordering = ["-requested_at"]
-        constraints = [
-            models.UniqueConstraint(fields=["benchmark", "team"], name="one_participation_per_team"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.team} in {self.benchmark}: {self.status}"
-
-
-# Of files of skeletons and bundles; a reader goes by the content where it can.
-SKELETON_SUFFIXES = (".npz", ".p", ".pkl", ".pickle", ".swc")
-
-
-def ground_truth_path(ground_truth: "GroundTruth", filename: str) -> str:
-    """Storage name of a ground-truth file. It contains nothing of the uploaded name."""
-    volume = ground_truth.volume
-    own = Path(filename).suffix.lower()
-    suffix = own if own in SKELETON_SUFFIXES else label_suffix(filename)
-    return f"groundtruth/{volume.benchmark.slug}/{volume.slug}/source{suffix}"
-
-
 class GroundTruth(Job):
-    """One version of a volume's skeletons, made from an organiser's labels or taken from a bundle.
+    """One version of a volume's ground truth: skeletons, dense labels, or both.
 
+    Skeletons are made from an organiser's labels or taken from a bundle. Dense labels are scored voxel by voxel.
     Old versions stay, because the evaluations made with them name them.
+    dense : the dense labels as the worker has written them; scoring opens this file alone.   dense_figures : of the
+    voxels that are scored, see `benchmarks.dense_truth.DenseFigures`.
     """
 
     DONE_STATUS = "ready"
@@ -297,6 +303,7 @@ class GroundTruth(Job):
     class Source(models.TextChoices):
         LABELS = "labels", "label volume, skeletonized by a worker"
         BUNDLE = "bundle", "skeleton bundle (.npz)"
+        DENSE = "dense", "dense label volume, scored voxel by voxel, without skeletons"
         SKELETONS = "skeletons", "skeletons of another program or benchmark"
 
     class Unit(models.TextChoices):
@@ -332,8 +339,22 @@ class GroundTruth(Job):
         blank=True,
         help_text="Optional labels of what belongs to no scored axon; a segment covering too much of it is a merger",
     )
+    dense_labels = models.FileField(
+        "dense labels",
+        upload_to=ground_truth_path,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Optional, beside skeletons: a label volume that is scored voxel by voxel (ARAND, VOI, CREMI score)",
+    )
+    dense_dataset = models.CharField(
+        "dataset of the dense labels", max_length=200, blank=True, default="", db_default=""
+    )
     bundle = models.FileField(blank=True, editable=False)
     checksum = models.CharField(max_length=64, blank=True, editable=False)
+    dense = models.FileField(blank=True, editable=False, default="", db_default="")
+    dense_checksum = models.CharField(max_length=64, blank=True, editable=False, default="", db_default="")
+    dense_figures = models.JSONField(null=True, editable=False)
     skeletons = models.PositiveIntegerField(null=True, editable=False)
     nodes = models.PositiveIntegerField(null=True, editable=False)
     gt_erl_nm = models.FloatField(null=True, editable=False)
@@ -359,41 +380,18 @@ class GroundTruth(Job):
         return f"{self.volume.name}, version {self.version}"
 
     @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of ground truth that it has, by their names in axonem_eval.scoring.FIGURES."""
+        return frozenset(kind for kind, file in (("skeletons", self.bundle), ("dense", self.dense)) if file)
+
+    @property
+    def dense_source(self) -> tuple[FieldFile, str] | None:
+        """The organiser's dense labels and their dataset; None where there are none."""
+        if self.source_kind == self.Source.DENSE:
+            return self.source_file, self.dataset
+        return (self.dense_labels, self.dense_dataset) if self.dense_labels else None
+
+    @property
     def file_axes(self) -> Axes:
         """Order of the axes of the labels in the source file."""
         return "xyz" if self.axes == self.AxisOrder.XYZ else "zyx"
-
-
-class PublishedEntry(models.Model):
-    """A result taken from a paper: shown beside the ranking, never ranked, since we did not score it."""
-
-    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="published_entries")
-    method = models.CharField(max_length=150)
-    source = models.CharField(max_length=200, help_text="Authors, title, year")
-    url = models.URLField(blank=True)
-    is_ground_truth = models.BooleanField(default=False)
-    note = models.CharField(max_length=200, blank=True)
-    position = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        ordering = ["position", "pk"]
-        verbose_name_plural = "published entries"
-        constraints = [models.UniqueConstraint(fields=["benchmark", "method", "source"], name="published_entry_unique")]
-
-    def __str__(self) -> str:
-        return self.method
-
-
-class PublishedScore(models.Model):
-    """ERL of a published entry on one volume, as printed: in um, as a share of the ground truth's, or both."""
-
-    entry = models.ForeignKey(PublishedEntry, on_delete=models.CASCADE, related_name="scores")
-    volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="published_scores")
-    erl_um = models.FloatField("ERL (um)", null=True, blank=True, validators=[MinValueValidator(0)])
-    percent = models.FloatField("% of ground truth", null=True, blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["entry", "volume"], name="one_published_score_per_volume")]
-
-    def __str__(self) -> str:
-        return f"{self.entry} on {self.volume}: {self.erl_um} um, {self.percent}%"

@@ -25,6 +25,7 @@ from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
 from evalserver.benchmarks.axons import draw_axons
+from evalserver.benchmarks.dense_truth import register_dense
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
@@ -49,18 +50,24 @@ def register_ground_truth(ground_truth_id: int) -> None:
 def _register(lease: Lease) -> None:
     ground_truth = GroundTruth.objects.select_related("volume__benchmark").get(pk=lease.pk)
     try:
+        dense = register_dense(lease, ground_truth)
         graph = build_skeletons(lease, ground_truth)
     except InputError as error:
         stored, own = ground_truth.source_file.name or "", ground_truth.source_name
         raise Rejection(
             [{"code": c.code, "message": under_own_name(c.message, stored, own)} for c in error.complaints]
         ) from error
-    lease.progress("Storing the bundle", 99)
-    finish_registration(lease, ground_truth, graph)
+    lease.progress("Storing the ground truth", 99)
+    finish_registration(lease, ground_truth, graph, dense)
 
 
-def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph:
-    """Skeletons of a version, from its labels or its bundle. Raises InputError where they do not fit the volume."""
+def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph | None:
+    """Skeletons of a version, from its labels or its bundle; None where it has dense labels alone.
+
+    Raises InputError where they do not fit the volume.
+    """
+    if ground_truth.source_kind == GroundTruth.Source.DENSE:
+        return None
     volume, rule = ground_truth.volume, ground_truth.volume.rule
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
@@ -178,19 +185,29 @@ def require_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:
         raise InputError(complaints)
 
 
-def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: SkeletonGraph) -> None:
+def finish_registration(
+    lease: Lease, ground_truth: GroundTruth, graph: SkeletonGraph | None, dense: dict[str, Any]
+) -> None:
     """Store the bundle and mark the version ready.
 
+    dense : the columns that ``register_dense`` gave.
     The first version of a volume becomes current at once: nothing is ranked yet. A later one waits for an organiser, so
     that no ranking changes by itself.
     """
     volume = ground_truth.volume
-    folder = f"groundtruth/{volume.benchmark.slug}/{volume.slug}"
-    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
-        graph.save(scratch.name)
-        with open(scratch.name, "rb") as file:
-            name = ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
-    preview = _preview(graph, name)
+    columns = {"checksum": dense.get("dense_checksum", ""), **dense}
+    preview = None
+    if graph is not None:
+        bundle = _store_bundle(ground_truth, graph)
+        preview = _preview(graph, bundle)
+        columns |= {
+            "bundle": bundle,
+            "checksum": graph.checksum(),
+            "skeletons": graph.n_skeletons,
+            "nodes": graph.n_nodes,
+            "gt_erl_nm": graph.gt_erl_nm,
+            "mean_node_spacing_nm": graph.mean_node_spacing_nm,
+        }
     with transaction.atomic():
         # Lock the volume first: two versions that end at once must not both become current.
         Volume.objects.select_for_update().get(pk=volume.pk)
@@ -198,16 +215,20 @@ def finish_registration(lease: Lease, ground_truth: GroundTruth, graph: Skeleton
             GroundTruth.DONE_STATUS,
             percent=100,
             complaints=[],
-            bundle=name,
-            checksum=graph.checksum(),
-            skeletons=graph.n_skeletons,
-            nodes=graph.n_nodes,
-            gt_erl_nm=graph.gt_erl_nm,
-            mean_node_spacing_nm=graph.mean_node_spacing_nm,
             is_current=not volume.ground_truths.filter(is_current=True).exists(),
+            **columns,
         )
         if preview:
             store_preview(ground_truth, preview)
+
+
+def _store_bundle(ground_truth: GroundTruth, graph: SkeletonGraph) -> str:
+    """Name of the stored file."""
+    folder = f"groundtruth/{ground_truth.volume.benchmark.slug}/{ground_truth.volume.slug}"
+    with NamedTemporaryFile(dir=settings.SCRATCH_DIR, suffix=".npz") as scratch:
+        graph.save(scratch.name)
+        with open(scratch.name, "rb") as file:
+            return ground_truth.bundle.storage.save(f"{folder}/v{ground_truth.version}.npz", File(file))
 
 
 def _preview(graph: SkeletonGraph, bundle: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ A permission is named as Django names it: "benchmarks.change_phase".
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from evalserver.accounts.models import User
@@ -60,6 +61,14 @@ def may(user: Any, benchmark_id: int, *permissions: str) -> bool:
     return benchmarks_with(user, *permissions).filter(pk=benchmark_id).exists()
 
 
+def granted(user: Any, benchmark_id: int) -> dict[str, bool]:
+    """What a user may do in a benchmark, for templates: the permissions without the name of the app."""
+    every = PERMISSIONS[Role.Name.OWNER]
+    role = Role.objects.filter(user=user, benchmark=benchmark_id).first()
+    held = PERMISSIONS[Role.Name(role.name)] if role else frozenset()
+    return {name.partition(".")[2]: name in held or everywhere(user, name) for name in every}
+
+
 def sees_hidden(user: Any, benchmark_id: int) -> bool:
     """Whether a user sees a benchmark that is not open to all yet."""
     return bool(user.is_staff) or may(user, benchmark_id, *READ)
@@ -72,20 +81,24 @@ def give_role(*, benchmark: Benchmark, email: str, name: str) -> Role:
         raise NotPossible(f"{email} has no account here. Ask them to sign up first.")
     if name not in Role.Name.values:
         raise NotPossible(f"{name} is no role: choose {', '.join(Role.Name.values)}.")
-    if name != Role.Name.OWNER:
-        _keep_an_owner(benchmark, user)
-    role, _ = Role.objects.update_or_create(benchmark=benchmark, user=user, defaults={"name": name})
+    with transaction.atomic():
+        if name != Role.Name.OWNER:
+            _keep_an_owner(benchmark, user)
+        role, _ = Role.objects.update_or_create(benchmark=benchmark, user=user, defaults={"name": name})
     return role
 
 
 def take_role(role: Role) -> None:
     """Raises NotPossible for the last owner."""
-    _keep_an_owner(role.benchmark, role.user)
-    role.delete()
+    with transaction.atomic():
+        _keep_an_owner(role.benchmark, role.user)
+        role.delete()
 
 
 def _keep_an_owner(benchmark: Benchmark, user: User) -> None:
     """Raise NotPossible where this user is the only owner: nobody but staff could give roles then."""
+    # Two changes at once could each leave the other's owner as the last one.
+    Benchmark.objects.select_for_update().get(pk=benchmark.pk)
     owners = set(benchmark.roles.filter(name=Role.Name.OWNER).values_list("user_id", flat=True))
     if owners == {user.pk}:
         raise NotPossible(f"{user} is the only owner. Make somebody else owner first.")

@@ -16,6 +16,8 @@ from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES, GroundTruthFi
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, TrainingFile, Volume
 from evalserver.benchmarks.roles import sees_hidden
 
+KINDS_IN_WORDS = {"skeletons": "skeletons", "dense": "dense labels"}
+
 
 def visible_benchmark_or_404(request: HttpRequest, slug: str) -> Benchmark:
     """A benchmark that everybody may see, or any for an organiser."""
@@ -46,7 +48,13 @@ def closed_reason(phase: Phase) -> str | None:
         return f"The phase “{phase.name}” has no volume yet."
     if not all(any(row.is_current for row in volume.ground_truths.all()) for volume in volumes):
         return "The organisers have not registered the ground truth of every volume yet."
-    if hidden_complaint(phase.benchmark.scoring_variant, volumes):
+    variant = phase.benchmark.variant
+    for volume in volumes:
+        current = next(row for row in volume.ground_truths.all() if row.is_current)
+        if missing := variant.headline.needs - current.kinds:
+            what = " and ".join(KINDS_IN_WORDS[kind] for kind in sorted(missing))
+            return f"The ground truth of “{volume.name}” has no {what}, by which “{phase.benchmark.name}” ranks."
+    if hidden_complaint(variant, volumes):
         return f"The organisers must change the scoring of “{phase.name}” first: it would tell too much of its volumes."
     return None
 
@@ -106,6 +114,11 @@ def node_table_refusal(ground_truth: GroundTruth) -> str:
         return (
             "the no-merge mask is counted over all voxels, which a table of labels at nodes has not. Upload the volume"
         )
+    if ground_truth.dense:
+        return (
+            "the dense ground truth is scored over all voxels, which a table of labels at nodes has not. Upload the "
+            "volume"
+        )
     return ""
 
 
@@ -113,8 +126,12 @@ def ruler_of(ground_truths: Iterable[GroundTruth]) -> str:
     """Digest of all that a score depends on besides the submission. Scores with one ruler are ranked together."""
     rows = list(ground_truths)
     parts: list[object] = [*sorted((g.volume_id, g.version, g.checksum, g.volume.tolerance_nodes) for g in rows)]
-    # The rule of all benchmarks before there were others is not named, so that their scores keep their ruler.
+    # What benchmarks did not have before is not named where it is not there, so that their scores keep their ruler.
     parts += sorted({g.volume.benchmark.scoring_variant for g in rows} - {AXONEM.name})
+    parts += sorted((g.volume_id, g.dense_checksum) for g in rows if g.dense_checksum)
+    benchmark = rows[0].volume.benchmark if rows else None
+    if benchmark is not None and benchmark.headline_expression:
+        parts += [benchmark.headline_expression, benchmark.headline_lower_is_better]
     return hashlib.sha256(json.dumps([METRIC_VERSION, parts]).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from axonem_eval.errors import InputError
-from axonem_eval.scoring import variant_named
+from axonem_eval.scoring import FIGURES, variant_named
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks import notifications
 from evalserver.benchmarks.disclosure_rule import hidden_complaint
@@ -26,7 +26,6 @@ from evalserver.benchmarks.models import (
     PublishedScore,
     TrainingFile,
     Volume,
-    scoring_variants,
 )
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.uploads import display_name, file_sha256, label_suffix
@@ -40,16 +39,18 @@ def register_ground_truth(
     volume: Volume,
     source_file: "File[bytes]",
     source_kind: str,
-    dataset: str = "",
-    unit: str = GroundTruth.Unit.NM,
-    axes: str = GroundTruth.AxisOrder.ZYX,
     no_merge_mask: "File[bytes] | None" = None,
+    dense_labels: "File[bytes] | None" = None,
     created_by: User | None = None,
+    **stated: str,
 ) -> GroundTruth:
     """Store an organiser's labels, skeletons or bundle as the volume's next version; a worker registers it.
 
-    unit, axes : of what the file holds, where it does not state them itself.
+    dense_labels : also scored voxel by voxel; not with the kind DENSE, whose source file is that already.
+    stated : dataset and dense_dataset; unit and axes of what the file holds, where it does not state them itself.
+    Raises InputError where the benchmark ranks by a kind of ground truth that this version would not have.
     """
+    require_kinds(volume, source_kind, bool(dense_labels))
     last = GroundTruth.objects.filter(volume=volume).aggregate(last=Max("version"))["last"] or 0
     ground_truth = GroundTruth(
         volume=volume,
@@ -57,18 +58,41 @@ def register_ground_truth(
         source_kind=source_kind,
         source_name=display_name(source_file.name or ""),
         source_sha256=file_sha256(source_file),
-        dataset=dataset,
-        unit=unit,
-        axes=axes,
+        **stated,
         created_by=created_by,
         stage="Waiting for a worker",
     )
     ground_truth.source_file.save(f"source{Path(source_file.name or '').suffix}", source_file, save=False)
     if no_merge_mask:
         ground_truth.no_merge_mask.save(f"mask{label_suffix(no_merge_mask.name or '')}", no_merge_mask, save=False)
+    if dense_labels:
+        ground_truth.dense_labels.save(f"dense{label_suffix(dense_labels.name or '')}", dense_labels, save=False)
     ground_truth.save()
     send(ground_truth)
     return ground_truth
+
+
+def require_kinds(volume: Volume, source_kind: str, has_dense_labels: bool) -> None:
+    """Raise InputError where a version lacks a kind of ground truth by which its benchmark ranks, or has one twice."""
+    is_dense, label = source_kind == GroundTruth.Source.DENSE, volume.benchmark.variant.headline.label
+    if is_dense and has_dense_labels:
+        raise InputError.of(
+            "dense_twice",
+            "the source is a dense label volume already: leave the field of dense labels empty, or choose a kind with "
+            "skeletons for the source",
+        )
+    if volume.benchmark.variant.needs_skeletons and is_dense:
+        raise InputError.of(
+            "no_skeletons",
+            f"{volume.benchmark.name} ranks by {label}, which is measured on skeletons: choose labels or a bundle as "
+            "the kind of the source, and give the dense labels beside it",
+        )
+    if volume.benchmark.variant.needs_dense and not is_dense and not has_dense_labels:
+        raise InputError.of(
+            "no_dense_ground_truth",
+            f"{volume.benchmark.name} ranks by {label}, which is measured voxel by voxel: choose dense labels as the "
+            "kind of the source, or give dense labels beside it",
+        )
 
 
 class NotPossible(Exception):
@@ -115,8 +139,14 @@ NOT_OF_THE_BENCHMARK = ("slug", "volumes", "phases", "published", "links")
 def load_benchmark(definition: dict[str, Any]) -> Benchmark:
     """Create or update a benchmark from its definition (a parsed TOML file); what it does not name is kept."""
     head = {k: v for k, v in definition.items() if k not in NOT_OF_THE_BENCHMARK}
-    if "scoring_variant" in head:
-        require_variant(head["scoring_variant"], Benchmark.objects.filter(slug=definition["slug"]).first())
+    headline = head.pop("headline", None)
+    if headline is not None:
+        head |= _headline_columns(headline)
+    known = Benchmark.objects.filter(slug=definition["slug"]).first()
+    told = (*OF_THE_RULE, "further_columns")
+    if head.keys() & set(told):
+        kept = {name: getattr(known, name) for name in told} if known else {}
+        require_rule(Benchmark(**{**kept, **{name: head[name] for name in told if name in head}}), known)
     benchmark, _ = Benchmark.objects.update_or_create(slug=definition["slug"], defaults=head)
     volumes: dict[str, Volume] = {}
     for position, row in enumerate(definition["volumes"]):
@@ -129,7 +159,7 @@ def load_benchmark(definition: dict[str, Any]) -> Benchmark:
                 raise InputError.of("no_time_zone", f"{key} = {row[key]} has no time zone; write it with a Z")
         phase, _ = Phase.objects.update_or_create(benchmark=benchmark, slug=row.pop("slug"), defaults=row)
         phase.volumes.set(members)
-    if complaint := hidden_complaint(benchmark.scoring_variant, benchmark.volumes.all()):
+    if complaint := hidden_complaint(benchmark.variant, benchmark.volumes.all()):
         raise InputError.of("hidden_ground_truth", complaint)
     for position, row in enumerate(definition.get("published", [])):
         _load_published(benchmark, volumes, position, dict(row))
@@ -155,24 +185,45 @@ def _load_volume(benchmark: Benchmark, position: int, row: dict[str, Any]) -> Vo
     return volume
 
 
-def require_variant(name: str, benchmark: Benchmark | None) -> None:
-    """Raise InputError where the server cannot rank by that rule, or a frozen ranking stands by another."""
-    variant = variant_named(name)
-    if not variant.needs_skeletons:
-        known = ", ".join(known for known, _ in scoring_variants())
-        raise InputError.of(
-            "variant_of_voxels",
-            f"scoring_variant {name} ranks by voxels of dense ground truth, which the server does not store; choose "
-            f"one of {known}, or score with `axonem-eval score --variant {name}`",
-        )
-    if benchmark is None or benchmark.scoring_variant == name:
+# Columns of a benchmark that decide what ranks.
+OF_THE_RULE = ("scoring_variant", "headline_expression", "headline_label", "headline_lower_is_better")
+
+
+def require_rule(asked: Benchmark, known: Benchmark | None) -> None:
+    """Raise InputError where there is no such rule or headline, or a frozen ranking stands by another.
+
+    asked : holds the columns OF_THE_RULE.   known : the benchmark as it is stored.
+    """
+    variant_named(asked.scoring_variant).with_columns(asked.further_columns.replace(",", " ").split())
+    own = asked.own_headline
+    if known is None:
         return
-    if frozen := ", ".join(phase.name for phase in benchmark.phases.all() if phase.is_frozen):
+    if own and (unknown := own.expression.volumes - {v.slug for v in known.volumes.all()}):
+        raise InputError.of(
+            "unknown_volume",
+            f"the headline names {', '.join(sorted(unknown))}, which is no volume of {known.name}; write the short "
+            "names of volumes in quotes and brackets",
+        )
+    if all(getattr(known, name) == getattr(asked, name) for name in OF_THE_RULE):
+        return
+    if frozen := ", ".join(phase.name for phase in known.phases.all() if phase.is_frozen):
         raise InputError.of(
             "frozen",
-            f"scoring_variant is {benchmark.scoring_variant}, {name} is asked for, and the ranking of {frozen} is "
-            "frozen: unfreeze it first",
+            f"scoring_variant is {known.scoring_variant}, {asked.scoring_variant} is asked for (or another headline), "
+            f"and the ranking of {frozen} is frozen: unfreeze it first",
         )
+
+
+def _headline_columns(headline: dict[str, Any]) -> dict[str, Any]:
+    """Columns of a definition's [headline]. Raises InputError for other keys."""
+    names = {
+        "expression": "headline_expression",
+        "label": "headline_label",
+        "lower_is_better": "headline_lower_is_better",
+    }
+    if unknown := sorted(headline.keys() - names.keys()):
+        raise InputError.of("bad_headline", f"[headline] has {', '.join(unknown)}; it takes {', '.join(names)}")
+    return {names[key]: value for key, value in headline.items()}
 
 
 def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> None:
@@ -190,17 +241,22 @@ def _require_unfrozen(benchmark: Benchmark, slug: str, row: dict[str, Any]) -> N
 
 def _load_published(benchmark: Benchmark, volumes: dict[str, Volume], position: int, row: dict[str, Any]) -> None:
     erl_um, percent = row.pop("erl_um", {}), row.pop("percent", {})
+    others = {name: row.pop(name) for name in FIGURES.keys() & row.keys()}
     entry, _ = PublishedEntry.objects.update_or_create(
         benchmark=benchmark,
         method=row.pop("method"),
         source=row.pop("source"),
         defaults={**row, "position": position},
     )
-    for slug in erl_um.keys() | percent.keys():
+    for slug in {slug for printed in (erl_um, percent, *others.values()) for slug in printed}:
         PublishedScore.objects.update_or_create(
             entry=entry,
             volume=volumes[slug],
-            defaults={"erl_um": erl_um.get(slug), "percent": percent.get(slug)},
+            defaults={
+                "erl_um": erl_um.get(slug),
+                "percent": percent.get(slug),
+                "figures": {name: printed[slug] for name, printed in sorted(others.items()) if slug in printed},
+            },
         )
 
 

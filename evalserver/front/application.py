@@ -3,6 +3,8 @@
 import asyncio
 import io
 import logging
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +20,19 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from evalserver.front.body import SMALL_BYTES, Body, BodyForThread, Gone, Message, Receive, Send, TooLarge, TooSlow
-from evalserver.front.environ import content_length, environ_of, is_form, is_streamed, who_asks
+from evalserver.front.counts import Counts
+from evalserver.front.environ import address_of, content_length, environ_of, is_form, is_streamed, who_asks
 from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
+from evalserver.log_format import request_id
+from evalserver.log_mask import masked
 
 logger = logging.getLogger("evalserver.front")
 access = logging.getLogger("evalserver.access")
 
 T = TypeVar("T")
+
+NAME = re.compile(r"[-\w]{1,64}")
 
 # Requests that wait for a thread, of one address or account; then 503.
 MOST_WAITING = 200
@@ -67,6 +74,7 @@ class Application:
 
     def __init__(self, handler: WSGIHandler) -> None:
         self.handler = handler
+        self.counts = Counts()
 
     @cached_property
     def place(self) -> Workplace:
@@ -77,18 +85,28 @@ class Application:
             raise ValueError(f"{scope['type']} is not served")
         began = time.monotonic()
         environ = environ_of(scope)
+        # A proxy that we trust may have named the request in its own log.
+        given = environ.get("HTTP_X_REQUEST_ID", "") if settings.TRUST_PROXY else ""
+        name = given if NAME.fullmatch(given) else secrets.token_hex(8)
+        request_id.set(name)
         status = 499
         try:
             response = await self._respond(environ, receive)
             status = response.status_code
+            response.headers["X-Request-ID"] = name
             await self._send(response, scope, receive, send)
         except Gone:
             pass
         finally:
-            access.info(
-                '%s "%s %s" %s %.0f ms', environ["REMOTE_ADDR"], scope["method"], _target(scope), status,
-                1000 * (time.monotonic() - began),
-            )  # fmt: skip
+            self._note(environ, _target(scope), status, time.monotonic() - began)
+
+    def _note(self, environ: dict[str, Any], target: str, status: int, taken_s: float) -> None:
+        address, method = address_of(environ), environ["REQUEST_METHOD"]
+        target, taken_ms = masked(target), round(1000 * taken_s, 1)
+        fields = {"address": address, "method": method, "target": target, "status": status, "ms": taken_ms}
+        access.info('%s "%s %s" %s %.0f ms', address, method, target, status, taken_ms, extra={"fields": fields})
+        if self.counts.add(method, status, taken_s):
+            self.place.files.submit(self.counts.flush)
 
     async def _respond(self, environ: dict[str, Any], receive: Receive) -> HttpResponseBase:
         """The answer. Raises Gone."""

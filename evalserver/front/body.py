@@ -87,16 +87,28 @@ class BodyForThread:
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, fewer only at the end. Raises OSError if the client is too slow or gone."""
-        while size < 0 or len(self.rest) < size:
-            coming = asyncio.run_coroutine_threadsafe(self.body.piece(), self.loop)
-            try:
-                piece = coming.result(self.body.window_s + SLOWEST_ANSWER_S)
-            except (TooSlow, Gone, TimeoutError) as error:
-                coming.cancel()
-                raise OSError("the body of the request did not arrive") from error
-            if not piece:
-                break
-            self.rest += piece
-        size = len(self.rest) if size < 0 else size
+        while (size < 0 or len(self.rest) < size) and self._more():
+            pass
+        return self._take(len(self.rest) if size < 0 else size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """Up to `size` bytes of a line; Django's stream wants both. Raises OSError as `read` does."""
+        while b"\n" not in self.rest and (size < 0 or len(self.rest) < size) and self._more():
+            pass
+        line = self.rest.find(b"\n") + 1 or len(self.rest)
+        return self._take(line if size < 0 else min(line, size))
+
+    def _more(self) -> bool:
+        """Wait for the next piece; False at the end."""
+        coming = asyncio.run_coroutine_threadsafe(self.body.piece(), self.loop)
+        try:
+            piece = coming.result(self.body.window_s + SLOWEST_ANSWER_S)
+        except (TooSlow, Gone, TimeoutError) as error:
+            coming.cancel()
+            raise OSError("the body of the request did not arrive") from error
+        self.rest += piece
+        return bool(piece)
+
+    def _take(self, size: int) -> bytes:
         found, self.rest = self.rest[:size], self.rest[size:]
         return found

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractUser
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -65,14 +66,19 @@ def queue_health(user: AbstractUser) -> QueueHealth:
     )
     try:
         client = redis_client()
-        health.queued_tasks = {name: client.llen(name) for name in QUEUES}
-        stamp = client.get(LAST_SWEEP_KEY)
-        health.last_sweep = datetime.fromisoformat(stamp.decode()) if isinstance(stamp, bytes) else None
+        health.queued_tasks = queue_lengths(client)
+        health.last_sweep = last_sweep_of(client)
         health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) or [] for reply in row)
     except (redis.RedisError, OperationalError):
         health.alarms.append("Redis does not answer: nothing is evaluated until it is back.")
     _add_alarms(health)
     return health
+
+
+def last_sweep_of(client: "redis.Redis") -> datetime | None:
+    """When the reconciler last ran."""
+    stamp = client.get(LAST_SWEEP_KEY)
+    return datetime.fromisoformat(stamp.decode()) if isinstance(stamp, bytes) else None
 
 
 def job_counts() -> dict[str, int]:
@@ -85,6 +91,32 @@ def job_counts() -> dict[str, int]:
         )
         for status in (WAITING, RUNNING, FAILED)
     }
+
+
+@dataclass(frozen=True)
+class KindFigures:
+    """Jobs of one kind. oldest_waiting_s : age of the one that waits longest, 0 where none does."""
+
+    name: str
+    by_status: dict[str, int]
+    oldest_waiting_s: float
+
+
+def figures() -> list[KindFigures]:
+    """For programs that watch the server; the workers are not asked."""
+    found = []
+    for model, kind in KINDS.items():
+        rows = model._default_manager.all()
+        counts = {status: rows.filter(status=status).count() for status in (WAITING, RUNNING, FAILED)}
+        first = None if kind.may_wait else rows.filter(status=WAITING).aggregate(first=Min("queued_at"))["first"]
+        age_s = (timezone.now() - first).total_seconds() if first else 0.0
+        found.append(KindFigures(model._meta.model_name or "", counts, age_s))
+    return found
+
+
+def queue_lengths(client: "redis.Redis") -> dict[str, int]:
+    """Tasks that wait in each queue."""
+    return {name: client.llen(name) for name in QUEUES}
 
 
 def restart_alarms() -> list[str]:

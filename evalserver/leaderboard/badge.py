@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 from evalserver.leaderboard.selectors import place_of
-from evalserver.leaderboard.templatetags.scores import fraction, nm_as_um
 from evalserver.site import xml_text
 from evalserver.submissions.models import Submission
-from evalserver.submissions.results.disclosure import Headline
 from evalserver.submissions.results.selectors import result_of
 
 # Of a letter at 11 px, and what stands on either side of a text.
@@ -59,7 +57,7 @@ def badge_of(submission: Submission) -> Badge | None:
     phase, benchmark = submission.phase, submission.phase.benchmark
     is_default = benchmark.default_phase == phase
     name = benchmark.name if is_default else f"{benchmark.name}, {phase.name}"
-    texts = [name, score_in_words(result.headline, benchmark.variant.headline)]
+    texts = [name, result.headline.in_words]
     place = place_of(submission, result.headline.ranked) if result.is_current else None
     if place and place.is_ranked:
         texts.append(f"#{place.rank}")
@@ -68,12 +66,3 @@ def badge_of(submission: Submission) -> Badge | None:
         x = parts[-1].x + parts[-1].width if parts else 0
         parts.append(Part(text, x, LETTER_PX * len(text) + 2 * MARGIN_PX, FILLS[i % 2]))
     return Badge(parts)
-
-
-def score_in_words(headline: Headline, ranked_by: str) -> str:
-    """The figure that ranks, as pages show it. ranked_by : the headline of the scoring rule."""
-    if ranked_by == "normalized_erl":
-        return f"ERL {fraction(headline.mean_normalized_erl)} of GT"
-    if ranked_by == "xpress_score" and headline.ranked is not None:
-        return f"XPRESS score {headline.ranked:.4f}"
-    return f"ERL {nm_as_um(headline.mean_erl_nm)} µm"

@@ -15,7 +15,6 @@ from django.views.decorators.http import conditional_page
 
 from evalserver.benchmarks.models import News
 from evalserver.benchmarks.selectors import visible_benchmark_or_404
-from evalserver.leaderboard.badge import score_in_words
 from evalserver.site import site_url, xml_text
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.selectors import results_of
@@ -41,7 +40,9 @@ def items_of(entries: QuerySet[Submission]) -> list[Item]:
     """The newest of these entries, and the news, newest first."""
     shown_at = Coalesce(Greatest("published_at", "phase__ranking_hidden_until"), "published_at")
     rows = list(
-        entries.annotate(shown_at=shown_at)
+        # Further runs belong to an entry that is told of already.
+        entries.filter(run_of=None)
+        .annotate(shown_at=shown_at)
         .select_related("team", "phase__benchmark")
         .order_by("-shown_at", "-pk")[:MAX_ENTRIES]
     )
@@ -50,8 +51,7 @@ def items_of(entries: QuerySet[Submission]) -> list[Item]:
     for row in rows:
         if row.pk not in results:
             continue
-        benchmark, headline = row.phase.benchmark, results[row.pk].headline
-        words = score_in_words(headline, benchmark.variant.headline)
+        benchmark, words = row.phase.benchmark, results[row.pk].headline.in_words
         address = site_url(reverse("submission", args=[row.code]))
         title = f"{row.method_name}, {row.team.name}: {words} ({benchmark.name})"
         text = f"A new entry on {benchmark.name}, {row.phase.name} phase: {words}."

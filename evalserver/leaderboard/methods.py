@@ -14,7 +14,7 @@ from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import Record
 from evalserver.leaderboard.selectors import places_in
 from evalserver.submissions.models import LISTED, Submission
-from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results.headline import Headline
 from evalserver.submissions.results.selectors import results_of
 from evalserver.submissions.selectors import may_read_all, public_entries
 
@@ -50,26 +50,31 @@ class MethodBoard:
         return min(ranked, key=lambda version: version.rank or 0) if ranked else None
 
     def plot(self, until: datetime) -> SafeString | None:
-        """Mean ERL over time; None for fewer than two entries that are measured alike, and where no ERL ranks."""
-        alike = [version for version in reversed(self.versions) if version.is_current]
-        if len(alike) < 2 or self.phase.benchmark.variant.headline != "erl":
+        """What ranks, over time; None for fewer than two entries that are measured alike."""
+        rule = self.phase.benchmark.variant.headline
+        alike = [
+            (version, version.headline.ranked)
+            for version in reversed(self.versions)
+            if version.is_current and version.headline.ranked is not None
+        ]
+        if len(alike) < 2:
             return None
         records: list[Record] = []
-        for version in alike:
-            if not records or version.headline.mean_erl_nm > records[-1].mean_erl_nm:
-                records.append(_record(version))
-        dots = [(v.submission.created_at.timestamp(), v.headline.mean_erl_nm) for v in alike]
-        return history_plot(records, dots, until, None)
+        for version, value in alike:
+            if not records or (value < records[-1].headline if rule.lower_is_better else value > records[-1].headline):
+                records.append(_record(version, value))
+        dots = [(version.submission.created_at.timestamp(), value) for version, value in alike]
+        return history_plot(records, dots, until, rule)
 
 
-def _record(version: Version) -> Record:
+def _record(version: Version, value: float) -> Record:
     submission, headline = version.submission, version.headline
     return Record(
         code=submission.code,
         method=submission.method_name,
         team=submission.team.name,
         submitted_at=submission.created_at,
-        mean_erl_nm=headline.mean_erl_nm,
+        headline=value,
         mean_normalized_erl=headline.mean_normalized_erl,
     )
 
@@ -155,7 +160,8 @@ def _boards(rows: Iterable[Submission]) -> list[MethodBoard]:
     for phase, entries in by_phase.items():
         places, total = places_in(phase)
         versions = [
-            Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.pk)) for row in entries
+            Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.run_of_id or row.pk))
+            for row in entries
         ]
         boards.append(MethodBoard(phase, versions, total))
     return sorted(boards, key=lambda board: (board.phase.benchmark.position, board.phase.benchmark.name))

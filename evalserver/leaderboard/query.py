@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from evalserver.accounts.models import Team
 from evalserver.benchmarks.models import Phase
 from evalserver.leaderboard.ranking import Ranking
+from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.models import Submission
 
 MAX_TEXT = 100
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 ALL, BEST = "all", "best"
+UNMARKED = "none"
+MARK_CHOICES = (UNMARKED, *MARK_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class BoardQuery:
     """Order, filters and page of a table. A wrong value in the address gives the default.
 
     sort : a column's name.   text : part of a method's or a team's name.   rows : all, or the best of each team.
+    marks : field of a mark that entries must have, or UNMARKED for entries without any; empty: all.
     superseded : whether to show entries too that a newer one of their team replaces; they have no rank.
     since, until : days (UTC) of submission, both included.
     """
@@ -32,6 +36,7 @@ class BoardQuery:
     descending: bool = False
     text: str = ""
     rows: str = ALL
+    marks: str = ""
     superseded: bool = False
     since: date | None = None
     until: date | None = None
@@ -47,6 +52,7 @@ class BoardQuery:
             descending=sort.startswith("-"),
             text=params.get("q", "").replace("\x00", "").strip()[:MAX_TEXT],
             rows=BEST if params.get("rows") == BEST else ALL,
+            marks=next((name for name in MARK_CHOICES if name == params.get("marks")), ""),
             superseded=params.get("superseded") == "1",
             since=_day(params.get("from", "")),
             until=_day(params.get("to", "")),
@@ -55,7 +61,7 @@ class BoardQuery:
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.text or self.since or self.until)
+        return bool(self.text or self.marks or self.since or self.until)
 
     def select(self, phase: Phase, ranking: Ranking, volume_slugs: Sequence[str]) -> NDArray[np.int64]:
         """Indices of the entries asked for, in the order asked for. Their ranks stay those among all."""
@@ -66,6 +72,10 @@ class BoardQuery:
             matches = Submission.objects.filter(phase=phase).order_by()
             matches = matches.filter(Q(method_name__icontains=self.text) | Q(team__in=teams))
             keep &= np.isin(ranking.submission, np.array(list(matches.values_list("pk", flat=True)), np.int64))
+        if self.marks:
+            wanted = {name: self.marks == name for name in MARK_FIELDS if self.marks in (name, UNMARKED)}
+            marked = Submission.objects.filter(phase=phase, **wanted).order_by().values_list("pk", flat=True)
+            keep &= np.isin(ranking.submission, np.array(list(marked), np.int64))
         if self.since:
             keep &= ranking.submitted_at >= _seconds(self.since)
         if self.until:

@@ -15,15 +15,19 @@ import numpy as np
 from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
-from axonem_eval.scoring import METRIC_VERSION
-from evalserver.benchmarks.disclosure_rule import Disclosure, to_step
+from axonem_eval.scoring import FIGURES, METRIC_VERSION, HeadlineRule
+from evalserver.benchmarks.disclosure_rule import Disclosure, Lengths, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
-from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm, mean_of_shown
+from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm
+from evalserver.submissions.results.headline import DECIMALS, mean_of_shown, ranked_of_shown
+from evalserver.submissions.results.runs import Runs
 
 # Cells of the history plot along time and score: dots of one cell cover each other.
 PLOT_CELLS = (100, 40)
+# Figures that have a column of their own in the database.
+ERLS = frozenset(("erl_nm", "normalized_erl"))
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rules = tuple[Disclosure, ...]
@@ -42,8 +46,13 @@ class Ranking:
     superseded : a newer listed entry of the team stands in its place. Such an entry has no rank (0), and the ranks of
         the others are as if it were not there.
     place : what the rank would be if no entry were superseded.
-    All arrays are (n,), but erl_nm and normalized_erl (n, n_volumes), NaN where there is no evaluation.
-    headline : what ranks, in the unit of the scoring rule.
+    All arrays are (n,), but those of figures (n, n_volumes), NaN where there is no evaluation, or no such ground truth.
+    figures : by the names of axonem_eval.scoring.FIGURES.   mean_erl_nm, mean_normalized_erl : NaN without skeletons.
+    headline : what ranks, in the unit of the scoring rule; NaN, which comes last, where it may not be shown.
+    lower_is_better : its direction.
+    entry : id of the entry that its runs belong to.   runs : how many of them are listed. Figures of an entry of
+        several runs are means over them, its interval is of that mean, and `submission` is the first of them.
+    half_interval : half of the 95% interval of the headline over the runs; NaN for a single run.
     same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
     submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
     """
@@ -58,10 +67,13 @@ class Ranking:
     low_nm: Floats
     high_nm: Floats
     submitted_at: Floats
-    erl_nm: Floats
-    normalized_erl: Floats
+    figures: dict[str, Floats]
     headline: Floats
     same_files: Ints
+    entry: Ints
+    runs: Ints
+    half_interval: Floats
+    lower_is_better: bool = False
 
     def __len__(self) -> int:
         return len(self.submission)
@@ -70,6 +82,7 @@ class Ranking:
         """Values to sort by; None for an unknown name."""
         plain = {
             "rank": self.place,
+            "score": self.headline,
             "mean": self.mean_erl_nm,
             "percent": self.mean_normalized_erl,
             "low": self.low_nm,
@@ -77,10 +90,10 @@ class Ranking:
         }
         if name in plain:
             return plain[name].astype(np.float64)
-        slug, _, unit = name.removeprefix("erl-").rpartition(".")
+        slug, _, figure = name.removeprefix("erl-").rpartition(".")
         if not name.startswith("erl-") or slug not in volume_slugs:
             return None
-        table = {"um": self.erl_nm, "percent": self.normalized_erl}.get(unit)
+        table = self.figures.get({"um": "erl_nm", "percent": "normalized_erl"}.get(figure, figure))
         return None if table is None else table[:, list(volume_slugs).index(slug)]
 
     @cached_property
@@ -92,23 +105,29 @@ class Ranking:
         if not len(self):
             return np.zeros(0, np.int64)
         order = np.lexsort((self.place, self.submitted_at))
-        value = self.headline[order]
-        before = np.concatenate([[-1.0], np.maximum.accumulate(value)[:-1]])
+        order = order[~np.isnan(self.headline[order])]
+        value = falling(self.headline[order], self.lower_is_better)
+        before = np.concatenate([[-np.inf], np.maximum.accumulate(value)[:-1]])
         return order[value > before]
 
     @cached_property
     def dots(self) -> tuple[tuple[float, float], ...]:
-        """When each entry came (seconds since 1970) and its mean ERL in nm, for a plot; none for fewer than two.
+        """When each entry came (seconds since 1970) and what ranks it, for a plot; none for fewer than two.
 
         Of entries that would cover each other one is kept, so that thousands of them make a small picture.
         """
-        if len(self) < 2:
+        points = np.stack([self.submitted_at, self.headline], axis=1)[~np.isnan(self.headline)]
+        if len(points) < 2:
             return ()
-        points = np.stack([self.submitted_at, self.mean_erl_nm], axis=1)
         extent = np.maximum(np.ptp(points, axis=0), 1e-9)
         cell = np.floor((points - points.min(axis=0)) / extent * PLOT_CELLS)
         _, kept = np.unique(cell, axis=0, return_index=True)
-        return tuple((float(at), float(nm)) for at, nm in points[kept])
+        return tuple((float(at), float(value)) for at, value in points[kept])
+
+
+def falling(values: Lengths, lower_is_better: bool) -> Lengths:
+    """Values of which the better one is the higher."""
+    return -values if lower_is_better else values
 
 
 def stamp(phase: Phase, ruler: str, volume_ids: Sequence[int], rules: Rules) -> Stamp:
@@ -159,50 +178,61 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         .order_by("submission__created_at", "submission_id")
         .values_list(
             *("submission_id", "submission__team_id", "mean_erl_nm", "mean_normalized_erl"),
-            *("erl_low_nm", "erl_high_nm", "submission__created_at", "headline"),
+            *("erl_low_nm", "erl_high_nm", "submission__created_at", "headline", "submission__run_of_id"),
         )
     )
     submission = np.array([row[0] for row in rows], np.int64)
     mean, mean_share, low, high = (np.array([row[c] for row in rows], np.float64) for c in (2, 3, 4, 5))
-    erl, normalized = _volume_scores(phase, submission, ground_truths, rules)
+    figures = _figures(phase, submission, ground_truths, rules)
     if not all(rule.is_exact for rule in rules):
-        mean, mean_share = mean_of_shown(erl), mean_of_shown(normalized)
+        erl, without_erl = figures["erl_nm"], np.isnan(mean)
+        mean, mean_share = (
+            np.where(without_erl, np.nan, mean_of_shown(values)) for values in (erl, figures["normalized_erl"])
+        )
         whole, step = ~np.isnan(erl).any(axis=1), interval_step_nm(rules)
         low, high = (np.where(whole, to_step(values, step), np.nan) for values in (low, high))
-    headline = _headline(rows, rules, ground_truths, mean, mean_share)
+    rule = phase.benchmark.variant.headline
+    headline = _headline(rows, rules, rule, figures, [g.volume.slug for g in ground_truths])
+    entry = np.array([row[8] or row[0] for row in rows], np.int64)
+    runs = Runs(entry)
+    first, several = runs.first, runs.count > 1
+    half_erl, half = runs.half_interval(mean), runs.half_interval(headline)
+    mean, mean_share = runs.mean(mean), runs.mean(mean_share)
+    headline = np.where(several, runs.mean(headline).round(DECIMALS), headline[first])
     # Stable: equal scores stay in the order of their submission.
-    order = np.argsort(-headline, kind="stable")
-    superseded = _superseded(phase, submission)[order]
-    rank = np.zeros(len(rows), np.int64)
+    order = np.argsort(-falling(headline, rule.lower_is_better), kind="stable")
+    superseded = _superseded(phase, entry[first])[order]
+    rank = np.zeros(len(first), np.int64)
     rank[~superseded] = _ranks(headline[order][~superseded])
     return Ranking(
-        submission=submission[order],
-        team=np.array([row[1] for row in rows], np.int64)[order],
+        submission=submission[first][order],
+        team=np.array([row[1] for row in rows], np.int64)[first][order],
         superseded=superseded,
         rank=rank,
         place=_ranks(headline[order]),
         mean_erl_nm=mean[order],
         mean_normalized_erl=mean_share[order],
-        low_nm=low[order],
-        high_nm=high[order],
-        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[order],
-        erl_nm=erl[order],
-        normalized_erl=normalized[order],
+        low_nm=np.where(several, mean - half_erl, low[first])[order],
+        high_nm=np.where(several, mean + half_erl, high[first])[order],
+        submitted_at=np.array([row[6].timestamp() for row in rows], np.float64)[first][order],
+        figures={name: runs.mean(values)[order] for name, values in figures.items()},
         headline=headline[order],
-        same_files=_same_files(phase, submission)[order],
+        same_files=_same_files(phase, submission)[first][order],
+        entry=entry[first][order],
+        runs=runs.count[order],
+        half_interval=half[order],
+        lower_is_better=rule.lower_is_better,
     )
 
 
 def _headline(
-    rows: Sequence[Any], rules: Rules, ground_truths: Sequence[GroundTruth], mean: Floats, mean_share: Floats
+    rows: Sequence[Any], rules: Rules, rule: HeadlineRule, figures: dict[str, Floats], volume_slugs: Sequence[str]
 ) -> Floats:
-    """What ranks, as it may be shown. mean, mean_share : of the ERL and the normalised ERL, as they are shown."""
-    by = ground_truths[0].volume.benchmark.variant.headline
-    if by != "xpress_score":
-        return mean if by == "erl" else mean_share
-    if not all(rule.is_exact for rule in rules):
-        return np.zeros(len(rows))  # such a benchmark is refused; a volume hidden afterwards must not tell by its order
-    return np.array([row[7] for row in rows], np.float64)
+    """What ranks, as it may be shown."""
+    if all(told.is_exact for told in rules):
+        # Scores of the time before there were other rules have only the mean ERL.
+        return np.array([row[2] if row[7] is None else row[7] for row in rows], np.float64)
+    return ranked_of_shown(rule, figures, volume_slugs)
 
 
 def _same_files(phase: Phase, submission: Ints) -> Ints:
@@ -232,20 +262,21 @@ def _superseded(phase: Phase, submission: Ints) -> NDArray[np.bool_]:
     return np.isin(submission, np.array(sorted(gone), np.int64))
 
 
-def _ranks(descending: Floats) -> Ints:
-    """1, 2, 2, 4 for values in falling order."""
-    if not len(descending):
+def _ranks(ordered: Floats) -> Ints:
+    """1, 2, 2, 4 for values in the order of the ranking; those that are not known share the last rank."""
+    if not len(ordered):
         return np.zeros(0, np.int64)
-    starts = np.concatenate([[True], descending[1:] != descending[:-1]])
-    return np.maximum.accumulate(np.where(starts, np.arange(1, len(descending) + 1), 0))
+    known = np.nan_to_num(ordered, nan=np.inf)
+    starts = np.concatenate([[True], known[1:] != known[:-1]])
+    return np.maximum.accumulate(np.where(starts, np.arange(1, len(ordered) + 1), 0))
 
 
-def _volume_scores(
-    phase: Phase, submission: Ints, ground_truths: Sequence[GroundTruth], rules: Rules
-) -> tuple[Floats, Floats]:
-    """(n, n_volumes) ERL in nm and normalised ERL as they are shown; NaN where there is none or it is withheld."""
-    erl = np.full((len(submission), len(ground_truths)), np.nan)
-    ceiling, normalized = erl.copy(), erl.copy()
+def _figures(phase: Phase, submission: Ints, ground_truths: Sequence[GroundTruth], rules: Rules) -> dict[str, Floats]:
+    """(n, n_volumes) of each figure as it is shown; NaN where there is none or it is withheld."""
+    variant = phase.benchmark.variant
+    others = sorted((variant.headline.expression.names | set(variant.columns)) - ERLS)
+    names = ("erl_nm", "normalized_erl", *others)
+    table = {name: np.full((len(submission), len(ground_truths)), np.nan) for name in (*names, "gt_erl_nm")}
     row_of = {pk: row for row, pk in enumerate(submission.tolist())}
     column_of = {g.pk: column for column, g in enumerate(ground_truths)}
     found = Evaluation.objects.filter(
@@ -255,19 +286,28 @@ def _volume_scores(
         tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
         scoring_variant=F("volume_file__volume__benchmark__scoring_variant"),
     )
-    names = ("volume_file__submission_id", "ground_truth_id", "erl_nm", "gt_erl_nm", "normalized_erl")
-    for submission_id, ground_truth_id, *figures in found.values_list(*names).iterator(5000):
+    stored = ["volume_file__submission_id", "ground_truth_id", "erl_nm", "gt_erl_nm", "normalized_erl"]
+    # They are many bytes, so that a board of the ERL alone does not read them.
+    stored += ["figures"] if others else []
+    for submission_id, ground_truth_id, erl, ceiling, share, *more in found.values_list(*stored).iterator(5000):
         row = row_of.get(submission_id)
         if row is not None:
             place = row, column_of[ground_truth_id]
-            erl[place], ceiling[place], normalized[place] = figures
+            if erl is not None:
+                table["erl_nm"][place], table["gt_erl_nm"][place], table["normalized_erl"][place] = erl, ceiling, share
+            for name in others:
+                table[name][place] = (more[0] or {}).get(name, np.nan)
+    ceilings = table.pop("gt_erl_nm")
     for column, rule in enumerate(rules):
-        if not rule.is_exact:
-            normalized[:, column] = rule.normalized(erl[:, column], ceiling[:, column])
-            erl[:, column] = rule.erl_nm(erl[:, column])
+        shown = rule.figures({name: values[:, column] for name, values in table.items()}, ceilings[:, column])
+        for name, values in table.items():
+            values[:, column] = shown.get(name, np.nan)
+    table["normalized_erl"][np.isnan(table["erl_nm"])] = np.nan
     for place in _withheld(found, row_of, column_of, rules):
-        erl[place] = normalized[place] = np.nan
-    return erl, normalized
+        for name in names:
+            if FIGURES[name].needs == "skeletons":
+                table[name][place] = np.nan
+    return table
 
 
 def _withheld(

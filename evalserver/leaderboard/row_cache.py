@@ -11,13 +11,15 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
+from axonem_eval.scoring import METRIC_VERSION, HeadlineRule, ScoringVariant
 from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
 from evalserver.leaderboard.cache import KEPT_PHASES, KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import PublishedRow, Record, Row
 from evalserver.leaderboard.selectors import Leaderboard
 from evalserver.site import own_markup
+from evalserver.submissions.marks import MARKS
+from evalserver.submissions.results.headline import value_in_words
 
 
 @lru_cache(maxsize=KEPT_ROWS)
@@ -45,13 +47,13 @@ def options_html(rows: list[Row], selected: int) -> SafeString:
 
 
 @lru_cache(maxsize=KEPT_PHASES)
-def published_html(rows: tuple[PublishedRow, ...], has_points: bool) -> SafeString:
+def published_html(rows: tuple[PublishedRow, ...]) -> SafeString:
     """The rows from papers."""
-    return own_markup("".join(_published_row(row, has_points) for row in rows))
+    return own_markup("".join(map(_published_row, rows)))
 
 
-def _published_row(row: PublishedRow, has_points: bool) -> str:
-    return render_to_string("leaderboard/_published_row.html", {"row": row, "has_points": has_points})
+def _published_row(row: PublishedRow) -> str:
+    return render_to_string("leaderboard/_published_row.html", {"row": row})
 
 
 @dataclass(frozen=True)
@@ -67,24 +69,34 @@ def legend_html(board: Leaderboard) -> SafeString:
     """How to read the table."""
     measures = tuple(Measure(c.volume.name, c.volume.tolerance_nodes, c.ground_truth) for c in board.columns)
     hidden = any(not column.volume.ground_truth_public for column in board.columns)
-    return _legend(measures, board.variant, hidden, bool(board.superseded))
+    return _legend(measures, board.variant, hidden=hidden, superseded=bool(board.superseded), has_erl=board.has_erl)
 
 
 @lru_cache(maxsize=KEPT_PHASES)
-def _legend(measures: tuple[Measure, ...], variant: ScoringVariant, hidden: bool, superseded: bool) -> SafeString:
-    context = {"columns": measures, "variant": variant, "hidden": hidden, "superseded": superseded}
+def _legend(measures: tuple[Measure, ...], variant: ScoringVariant, **shown: bool) -> SafeString:
+    """shown : hidden, superseded, has_erl."""
+    context = {"columns": measures, "variant": variant, "marks": MARKS, **shown}
     return own_markup(render_to_string("leaderboard/_legend.html", {**context, "metric_version": METRIC_VERSION}))
 
 
 @lru_cache(maxsize=KEPT_PLOTS)
 def history_html(
-    records: tuple[Record, ...], dots: tuple[tuple[float, float], ...], until: datetime, ceiling_nm: float | None
+    records: tuple[Record, ...],
+    dots: tuple[tuple[float, float], ...],
+    until: datetime,
+    rule: HeadlineRule,
+    ceiling_nm: float | None,
 ) -> SafeString:
     """Plot and table of the best result over time, up to `until`. Round `until`: each value has a plot of its own.
 
-    Empty for fewer than two entries, and where no ERL ranks: both have no history of the best ERL.
+    Empty for fewer than two entries.
     """
     if not dots or not records:
         return own_markup("")
-    plot = history_plot(records, dots, until, ceiling_nm)
-    return own_markup(render_to_string("leaderboard/_history.html", {"records": records, "history_plot": plot}))
+    plot = history_plot(records, dots, until, rule, ceiling_nm)
+    context = {
+        "records": [(record, value_in_words(rule, record.headline)) for record in records],
+        "rule": rule,
+        "history_plot": plot,
+    }
+    return own_markup(render_to_string("leaderboard/_history.html", context))

@@ -7,13 +7,24 @@ rendered row can be kept by the values that it shows.
 from dataclasses import dataclass
 from datetime import datetime
 
+from evalserver.submissions.marks import Mark
+
 
 @dataclass(frozen=True)
 class VolumeScore:
-    """ERL on one volume. Both None: not scored there, or withheld; normalized_erl None: not printed in the paper."""
+    """Figures on one volume. None: not scored there, withheld, no such ground truth, or not printed in the paper.
+
+    figures : name and value of each further column of the table.
+    """
 
     erl_nm: float | None
     normalized_erl: float | None
+    figures: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        values = (self.erl_nm, self.normalized_erl, *(value for _, value in self.figures))
+        return all(value is None for value in values)
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,10 @@ class Row:
 
     same_files_as : code and method of the first listed entry with the same files; None where there is no other.
     rank : None for an entry that a newer one of its team supersedes.   headline : what ranks, by the scoring rule.
-    has_points : whether that is no ERL, and has a column of its own.
+    words : that with its unit.   has_points : whether it is a plain number, with a column of its own.
+    has_erl : whether the table has columns of the ERL.
+    runs : how many runs the figures are means of.   half_interval : half of the headline's 95% interval over them;
+        half_words tells it without its unit.
     """
 
     rank: int | None
@@ -31,15 +45,21 @@ class Row:
     team: str
     is_reference: bool
     reproduce_command: str
-    mean_erl_nm: float
-    mean_normalized_erl: float
+    mean_erl_nm: float | None
+    mean_normalized_erl: float | None
     low_nm: float | None
     high_nm: float | None
     scores: tuple[VolumeScore, ...]
     submitted_at: datetime
-    headline: float
+    headline: float | None
+    words: str = ""
     has_points: bool = False
+    has_erl: bool = True
     same_files_as: tuple[str, str] | None = None
+    marks: tuple[Mark, ...] = ()
+    runs: int = 1
+    half_interval: float | None = None
+    half_words: str = ""
 
     @property
     def is_superseded(self) -> bool:
@@ -48,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One result from a paper; never ranked. Means are None where a volume is missing."""
+    """One result from a paper; never ranked. Means, and what would rank it, are None where a volume is missing."""
 
     method: str
     source: str
@@ -58,6 +78,10 @@ class PublishedRow:
     mean_erl_nm: float | None
     mean_normalized_erl: float | None
     scores: tuple[VolumeScore, ...]
+    headline: float | None = None
+    words: str = ""
+    has_points: bool = False
+    has_erl: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,5 +92,5 @@ class Record:
     method: str
     team: str
     submitted_at: datetime
-    mean_erl_nm: float
-    mean_normalized_erl: float
+    headline: float
+    mean_normalized_erl: float | None

@@ -1,6 +1,6 @@
 """What the leaderboard shows. A page takes the same number of queries however many entries there are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isnan
@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 from django.core.paginator import Page, Paginator
 
-from axonem_eval.scoring import METRIC_VERSION, ScoringVariant
+from axonem_eval.scoring import FIGURES, METRIC_VERSION, Figure, HeadlineRule, ScoringVariant
 from evalserver.benchmarks.disclosure_rule import GroundTruthFigures
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedEntry, PublishedScore, Volume
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, PublishedScore, Volume
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
+from evalserver.leaderboard.published import published_rows
 from evalserver.leaderboard.query import BoardQuery
-from evalserver.leaderboard.ranking import Ranking, ranking
+from evalserver.leaderboard.ranking import Ranking, falling, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
+from evalserver.submissions.marks import MARK_FIELDS, Mark, marks_of
 from evalserver.submissions.models import Submission
+from evalserver.submissions.results.headline import has_points, number_in_words, value_in_words
 from evalserver.submissions.selectors import may_read_of
 
 PAGE_SIZE = 50
@@ -37,6 +40,7 @@ class Leaderboard:
     """One page of the ranking of a phase under one ruler.
 
     total : entries that this view chooses from, before any filter.   superseded : entries without a rank, shown or not.
+    figures : further columns of each volume.   has_erl : whether there are columns of the ERL.
     history : entries that were the best, the last MAX_HISTORY of them.   dots : as Ranking.dots.
     """
 
@@ -51,12 +55,31 @@ class Leaderboard:
     variant: ScoringVariant
     ruler: str | None
     query: BoardQuery
+    figures: tuple[Figure, ...] = ()
+    has_erl: bool = True
     history: tuple[Record, ...] = ()
     dots: tuple[tuple[float, float], ...] = ()
 
     @property
+    def has_points(self) -> bool:
+        """Whether what ranks is no ERL and has a column of its own."""
+        return has_points(self.variant.headline)
+
+    @property
+    def mean_columns(self) -> int:
+        """Columns below the head "Mean"."""
+        return self.has_points + 3 * self.has_erl
+
+    @property
+    def volume_columns(self) -> int:
+        """Columns below the head of a volume."""
+        return 2 * self.has_erl + len(self.figures)
+
+    @property
     def ceiling_nm(self) -> float | None:
-        """Mean ERL of the ground truths."""
+        """Mean ERL of the ground truths; None where something else ranks."""
+        if self.variant.headline.name != "erl":
+            return None
         values = [c.ground_truth.gt_erl_nm for c in self.columns if c.ground_truth and c.ground_truth.gt_erl_nm]
         return sum(values) / len(values) if values and len(values) == len(self.columns) else None
 
@@ -69,6 +92,8 @@ class BoardState:
     ruler: str | None
     ranked: Ranking | None
     published: list[PublishedRow]
+    figures: tuple[Figure, ...]
+    has_erl: bool
 
 
 def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
@@ -78,7 +103,20 @@ def board_state(benchmark: Benchmark, phase: Phase) -> BoardState:
         Column(volume, GroundTruthFigures.of(volume, current[volume.pk]) if volume.pk in current else None)
         for volume in volumes
     ]
-    return BoardState(columns, ruler, ranked, _published(benchmark, columns))
+    printed = list(PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"))
+    kinds: set[str] = set().union(*(row.kinds for row in current.values()))
+    has_erl = "skeletons" in kinds or benchmark.variant.needs_skeletons or any(row.has_erl for row in printed)
+    figures = _board_figures(benchmark.variant, kinds, {name for row in printed for name in row.figures or {}})
+    published = published_rows(benchmark, volumes, printed, figures=figures, has_erl=has_erl)
+    return BoardState(columns, ruler, ranked, published, figures, has_erl)
+
+
+def _board_figures(variant: ScoringVariant, kinds: Collection[str], printed: Collection[str]) -> tuple[Figure, ...]:
+    """Columns of the rule that entries or papers have values for; all of them where the rule ranks by that kind."""
+    measured = {*kinds, *variant.headline.needs}
+    shown = [name for name in variant.columns if FIGURES[name].needs in measured or name in printed]
+    shown += [name for name in FIGURES if name in printed and name not in shown]
+    return tuple(FIGURES[name] for name in shown)
 
 
 def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str | None, Ranking | None]:
@@ -89,6 +127,12 @@ def _ranked_now(phase: Phase) -> tuple[list[Volume], dict[int, GroundTruth], str
     complete = bool(volumes) and len(ground_truths) == len(volumes)
     ruler = ruler_of(ground_truths) if complete else None
     return volumes, current, ruler, ranking(phase, ruler, ground_truths) if ruler else None
+
+
+def ranked_now(phase: Phase) -> Ranking | None:
+    """The ranking of a phase; None while a volume has no ground truth."""
+    *_, ranked = _ranked_now(phase)
+    return ranked
 
 
 @dataclass(frozen=True)
@@ -106,23 +150,24 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
     if ranked is None:
         return None
     total = int((~ranked.superseded).sum())
-    own = np.flatnonzero(ranked.submission == submission.pk)
+    own = np.flatnonzero(ranked.entry == (submission.run_of_id or submission.pk))
     if len(own):
         rank = int(ranked.rank[own[0]])
         return Place(rank, total, True) if rank else None
     if headline is None:
         return None
-    above = int((ranked.headline[~ranked.superseded] > headline).sum())
+    others = falling(ranked.headline[~ranked.superseded], ranked.lower_is_better)
+    above = int((others > falling(headline, ranked.lower_is_better)).sum())
     return Place(above + 1, total + 1, False)
 
 
 def places_in(phase: Phase) -> tuple[dict[int, int], int]:
-    """The rank of each entry that has one, by submission id, and how many have one."""
+    """The rank of each entry that has one, by its id (that of its first run), and how many have one."""
     *_, ranked = _ranked_now(phase)
     if ranked is None:
         return {}, 0
     stays = ~ranked.superseded
-    places = dict(zip(ranked.submission[stays].tolist(), ranked.rank[stays].tolist(), strict=True))
+    places = dict(zip(ranked.entry[stays].tolist(), ranked.rank[stays].tolist(), strict=True))
     return places, len(places)
 
 
@@ -144,15 +189,17 @@ def leaderboard(
     n_listed = len(ranked) if ranked is not None else 0
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
-    # The plot is of the ERL.
-    by_erl = benchmark.variant.headline == "erl"
-    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None and by_erl else []
+    best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
+    rule = benchmark.variant.headline
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
+    rows = []
+    if ranked is not None:
+        rows = _rows(ranked, shown, rule, named=named, figures=state.figures, has_erl=state.has_erl)
     return Leaderboard(
         phase=phase,
         columns=columns,
-        rows=_rows(ranked, shown, named, benchmark.variant) if ranked is not None else [],
+        rows=rows,
         published=state.published if page.number == 1 else [],
         page=page,
         total=n_listed if query.superseded else n_listed - n_superseded,
@@ -161,6 +208,8 @@ def leaderboard(
         variant=benchmark.variant,
         ruler=ruler,
         query=query,
+        figures=state.figures,
+        has_erl=state.has_erl,
         history=_history(ranked, best, named) if ranked is not None else (),
         dots=ranked.dots if ranked is not None else (),
     )
@@ -172,7 +221,7 @@ def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
     first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
     if ranked is None or not first:
         return None
-    return _rows(ranked, first, _named(ranked, first), benchmark.variant)[0]
+    return _rows(ranked, first, benchmark.variant.headline, named=_named(ranked, first))[0]
 
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
@@ -189,6 +238,7 @@ class Names:
     is_reference: bool
     reproduce_command: str
     team: str
+    marks: tuple[Mark, ...]
 
 
 def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
@@ -198,12 +248,22 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     for start in range(0, len(indices), NAMED_AT_ONCE):
         part = list(indices[start : start + NAMED_AT_ONCE])
         pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
-        for pk, *values in Submission.objects.filter(pk__in=pks).order_by().values_list(*fields):
-            names[pk] = Names(*values)
+        rows = Submission.objects.filter(pk__in=pks).order_by().values_list(*fields, *MARK_FIELDS)
+        for pk, code, method, is_reference, command, team, *marked in rows:
+            marks = marks_of(dict(zip(MARK_FIELDS, marked, strict=True)).__getitem__) if any(marked) else ()
+            names[pk] = Names(code, method, is_reference, command, team, marks)
     return names
 
 
-def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], variant: ScoringVariant) -> list[Row]:
+def _rows(
+    ranked: Ranking,
+    indices: Sequence[int],
+    rule: HeadlineRule,
+    *,
+    named: dict[int, Names],
+    figures: tuple[Figure, ...] = (),
+    has_erl: bool = True,
+) -> list[Row]:
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
@@ -213,22 +273,43 @@ def _rows(ranked: Ranking, indices: Sequence[int], named: dict[int, Names], vari
             is_reference=named[pk].is_reference,
             # Only organisers' entries tell readers what to run.
             reproduce_command=named[pk].reproduce_command if named[pk].is_reference else "",
-            mean_erl_nm=float(ranked.mean_erl_nm[i]),
-            mean_normalized_erl=float(ranked.mean_normalized_erl[i]),
+            mean_erl_nm=_known(float(ranked.mean_erl_nm[i])),
+            mean_normalized_erl=_known(float(ranked.mean_normalized_erl[i])),
             low_nm=_known(float(ranked.low_nm[i])),
             high_nm=_known(float(ranked.high_nm[i])),
-            scores=tuple(
-                VolumeScore(_known(erl), _known(share))
-                for erl, share in zip(ranked.erl_nm[i].tolist(), ranked.normalized_erl[i].tolist(), strict=True)
-            ),
+            scores=_volume_scores(ranked, i, figures),
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
-            headline=float(ranked.headline[i]),
-            has_points=variant.headline == "xpress_score",
+            headline=_known(float(ranked.headline[i])),
+            words=value_in_words(rule, _known(float(ranked.headline[i]))),
+            has_points=has_points(rule),
+            has_erl=has_erl,
             same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
+            marks=named[pk].marks,
+            runs=int(ranked.runs[i]),
+            half_interval=_known(float(ranked.half_interval[i])),
+            half_words=_half_words(rule, float(ranked.half_interval[i])),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
     ]
+
+
+def _volume_scores(ranked: Ranking, i: int, figures: tuple[Figure, ...]) -> tuple[VolumeScore, ...]:
+    n_volumes = ranked.figures["erl_nm"].shape[1]
+    missing = np.full(n_volumes, np.nan)
+    rows = {name: values[i].tolist() for name, values in ranked.figures.items()}
+    return tuple(
+        VolumeScore(
+            _known(rows["erl_nm"][v]),
+            _known(rows["normalized_erl"][v]),
+            tuple((f.name, _known(rows.get(f.name, missing)[v])) for f in figures),
+        )
+        for v in range(n_volumes)
+    )
+
+
+def _half_words(rule: HeadlineRule, half: float) -> str:
+    return "" if isnan(half) else number_in_words(rule, half)
 
 
 def _same_files_as(names: Names | None) -> tuple[str, str] | None:
@@ -247,44 +328,9 @@ def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -
             method=named[pk].method,
             team=named[pk].team,
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
-            mean_erl_nm=float(ranked.mean_erl_nm[i]),
-            mean_normalized_erl=float(ranked.mean_normalized_erl[i]),
+            headline=float(ranked.headline[i]),
+            mean_normalized_erl=_known(float(ranked.mean_normalized_erl[i])),
         )
         for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
         if pk in named
     )
-
-
-def _published(benchmark: Benchmark, columns: list[Column]) -> list[PublishedRow]:
-    """Published entries, the ceiling first, then best first; those without a mean come last."""
-    printed: dict[PublishedEntry, dict[int, VolumeScore]] = {}
-    for score in PublishedScore.objects.filter(entry__benchmark=benchmark).select_related("entry").order_by("pk"):
-        share = None if score.percent is None else score.percent / 100
-        printed.setdefault(score.entry, {})[score.volume_id] = VolumeScore(
-            None if score.erl_um is None else round(score.erl_um * 1000, 6), share
-        )
-    rows = []
-    for entry, by_volume in sorted(printed.items(), key=lambda item: (item[0].position, item[0].pk)):
-        scores = tuple(by_volume.get(column.volume.pk, VolumeScore(None, None)) for column in columns)
-        if any(score.erl_nm is not None or score.normalized_erl is not None for score in scores):
-            rows.append(
-                PublishedRow(
-                    method=entry.method,
-                    source=entry.source,
-                    url=entry.url,
-                    note=entry.note,
-                    is_ground_truth=entry.is_ground_truth,
-                    mean_erl_nm=_mean([score.erl_nm for score in scores]),
-                    mean_normalized_erl=_mean([score.normalized_erl for score in scores]),
-                    scores=scores,
-                )
-            )
-    return sorted(
-        rows, key=lambda row: (not row.is_ground_truth, -(row.mean_erl_nm or 0.0), -(row.mean_normalized_erl or 0.0))
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None where one is missing."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None

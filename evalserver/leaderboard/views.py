@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark, Phase
@@ -16,6 +16,7 @@ from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.row_cache import history_html, legend_html, options_html, published_html, rows_html
+from evalserver.submissions.marks import MARKS
 
 # A view may have as many rows as there are entries.
 WHOLE = 1_000_000
@@ -42,6 +43,8 @@ def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selector
 @anonymous_cache
 def table(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark, phase = _asked_for(request, slug)
+    if benchmark.phases_are_tracks and not request.GET.get("phase"):
+        return redirect("tracks", slug=slug)
     context: dict[str, Any] = {"benchmark": benchmark, "phase": phase}
     if not selectors.may_see_ranking(request.user, phase):
         return render(request, "leaderboard/embargo.html", context)
@@ -56,12 +59,13 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
         "closed": None if board.total else closed_reason(phase),
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
+        "marks": MARKS,
         "ranked_rows": rows_html(board.rows),
         "first_choices": options_html(board.rows, 0),
         "second_choices": options_html(board.rows, 1),
-        "published_rows": published_html(tuple(board.published), board.variant.headline == "xpress_score"),
+        "published_rows": published_html(tuple(board.published)),
         "legend": legend_html(board),
-        "history": history_html(board.history, board.dots, this_hour, board.ceiling_nm),
+        "history": history_html(board.history, board.dots, this_hour, board.variant.headline, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
 

@@ -12,14 +12,19 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from evalserver.accounts.models import User
+from evalserver.benchmarks.roles import READ, benchmarks_with, everywhere
 
 View = Callable[..., HttpResponseBase]
 
 
-def organiser(*permissions: str) -> Callable[[View], View]:
-    """Let in organisers who have one of the permissions, or all organisers where none is named.
+def organiser(*permissions: str, any_role: bool = False) -> Callable[[View], View]:
+    """Let in who has one of the permissions, or all staff where none is named.
 
-    Visitors go to the log-in; everybody else is refused with 403.
+    A permission may come from a role in a benchmark: in the one whose `slug` is in the address; in any where the
+    address has none, and then the view shows and changes only what `benchmarks_with` leaves it. Visitors go to the
+    log-in; everybody else is refused with 403.
+
+    any_role : let in besides all staff whoever has a role in some benchmark.
     """
 
     def decorate(view: View) -> View:
@@ -29,7 +34,7 @@ def organiser(*permissions: str) -> Callable[[View], View]:
             if not user.is_authenticated:
                 redirected: HttpResponse = redirect_to_login(request.get_full_path())
                 return redirected
-            if not user.is_staff or (permissions and not any(user.has_perm(name) for name in permissions)):
+            if not _may_enter(user, permissions, any_role, kwargs.get("slug")):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
@@ -37,6 +42,15 @@ def organiser(*permissions: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def _may_enter(user: User, permissions: tuple[str, ...], any_role: bool, slug: str | None) -> bool:
+    if not permissions:
+        return user.is_staff or (any_role and benchmarks_with(user, *READ).exists())
+    if everywhere(user, *permissions):
+        return True
+    rows = benchmarks_with(user, *permissions)
+    return (rows if slug is None else rows.filter(slug=slug)).exists()
 
 
 def note(by: User, row: Model, what: str, *, is_new: bool = False) -> None:

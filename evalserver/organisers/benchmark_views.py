@@ -9,30 +9,37 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from evalserver.accounts.models import User
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services
 from evalserver.benchmarks.forms import BenchmarkForm, GroundTruthForm, PhaseForm, VolumeForm
 from evalserver.benchmarks.models import Benchmark, GroundTruth, GroundTruthPreview, Phase, Volume
+from evalserver.benchmarks.roles import benchmarks_with, granted
 from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
 from evalserver.submissions.evaluation.rescore import queue_rescores
 from evalserver.submissions.results.export_job import newest_export
 
+READ_BENCHMARKS = ("benchmarks.view_benchmark", "benchmarks.change_benchmark")
+READ_TRUTHS = ("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
 
-@organiser("benchmarks.view_benchmark", "benchmarks.change_benchmark")
+
+@organiser(*READ_BENCHMARKS)
 def benchmarks(request: AuthenticatedRequest) -> HttpResponse:
-    return render(request, "organisers/benchmarks.html", {"benchmarks": selectors.benchmarks()})
+    rows = selectors.benchmarks(benchmarks_with(request.user, *READ_BENCHMARKS))
+    return render(request, "organisers/benchmarks.html", {"benchmarks": rows})
 
 
-@organiser("benchmarks.view_benchmark", "benchmarks.change_benchmark")
+@organiser(*READ_BENCHMARKS)
 def benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    row = get_object_or_404(selectors.benchmarks(), slug=slug)
+    row = get_object_or_404(selectors.benchmarks(Benchmark.objects.all()), slug=slug)
     context = {
         "benchmark": row,
         "volumes": selectors.volumes_of(row),
         "phases": row.phases.prefetch_related("volumes"),
         "training_files": row.training_files.all(),
         "published": row.published_entries.all(),
+        "mine": granted(request.user, row.pk),
         "export": newest_export(row),
     }
     return render(request, "organisers/benchmark.html", context)
@@ -124,18 +131,23 @@ def rescore(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     return redirect("organise_benchmark", slug=slug)
 
 
-@organiser("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
+@organiser(*READ_TRUTHS)
 def ground_truths(request: AuthenticatedRequest) -> HttpResponse:
-    rows = GroundTruth.objects.select_related("volume__benchmark", "created_by").order_by("-created_at", "-pk")
-    volumes = Volume.objects.exclude(ground_truths__is_current=True).select_related("benchmark")
-    return render(request, "organisers/ground_truths.html", {"ground_truths": rows[:200], "without": volumes})
+    mine = benchmarks_with(request.user, *READ_TRUTHS)
+    rows = GroundTruth.objects.filter(volume__benchmark__in=mine).select_related("volume__benchmark", "created_by")
+    without = Volume.objects.filter(benchmark__in=benchmarks_with(request.user, "benchmarks.add_groundtruth"))
+    context = {
+        "ground_truths": rows.order_by("-created_at", "-pk")[:200],
+        "without": without.exclude(ground_truths__is_current=True).select_related("benchmark"),
+    }
+    return render(request, "organisers/ground_truths.html", context)
 
 
 @organiser("benchmarks.add_groundtruth")
 def add_ground_truth(request: AuthenticatedRequest, slug: str, volume: str) -> HttpResponse:
     """Store labels or a bundle as the volume's next version; a worker registers it."""
     row = get_object_or_404(Volume.objects.select_related("benchmark"), benchmark__slug=slug, slug=volume)
-    form = GroundTruthForm(request.POST or None, request.FILES or None)
+    form = GroundTruthForm(request.POST or None, request.FILES or None, instance=GroundTruth(volume=row))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         stored = services.register_ground_truth(volume=row, created_by=request.user, **data)
@@ -145,24 +157,30 @@ def add_ground_truth(request: AuthenticatedRequest, slug: str, volume: str) -> H
     return render(request, "organisers/form.html", context, status=422 if form.errors else 200)
 
 
-def _ground_truth_context(pk: int) -> dict[str, Any]:
-    row = get_object_or_404(GroundTruth.objects.select_related("volume__benchmark", "created_by"), pk=pk)
-    return {"ground_truth": row, "preview": GroundTruthPreview.objects.filter(ground_truth=row).first()}
+def _truth_or_404(user: User, pk: int, *permissions: str) -> GroundTruth:
+    rows = GroundTruth.objects.filter(volume__benchmark__in=benchmarks_with(user, *permissions))
+    return get_object_or_404(rows.select_related("volume__benchmark", "created_by"), pk=pk)
 
 
-@organiser("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
+@organiser(*READ_TRUTHS)
 def ground_truth(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """One version: its progress, then its figures and pictures. `?part=state` is the part that is fetched again."""
     part = request.GET.get("part") == "state"
     template = "organisers/_ground_truth.html" if part else "organisers/ground_truth.html"
-    return render(request, template, _ground_truth_context(pk))
+    row = _truth_or_404(request.user, pk, *READ_TRUTHS)
+    context = {
+        "ground_truth": row,
+        "preview": GroundTruthPreview.objects.filter(ground_truth=row).first(),
+        "mine": granted(request.user, row.volume.benchmark_id),
+    }
+    return render(request, template, context)
 
 
 @require_POST
 @organiser("benchmarks.change_groundtruth")
 def change_ground_truth(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Make a version current and re-score with it, or register a failed one again."""
-    row = get_object_or_404(GroundTruth.objects.select_related("volume__benchmark"), pk=pk)
+    row = _truth_or_404(request.user, pk, "benchmarks.change_groundtruth")
     action = request.POST.get("action")
     if action == "current" and row.status == GroundTruth.DONE_STATUS:
         try:

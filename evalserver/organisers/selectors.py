@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, TrainingFile, Volume
+from evalserver.benchmarks.roles import READ, benchmarks_with
 from evalserver.benchmarks.selectors import OF_OPENING
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING
 from evalserver.jobs.health import job_counts, restart_alarms
@@ -26,35 +27,41 @@ class Task:
 def tasks(user: User) -> list[Task]:
     """What waits for the organisers, as far as this one may do it; the most pressing first."""
     found = []
-    if user.has_perm("benchmarks.change_participation"):
-        asked = Participation.objects.filter(status=Participation.Status.REQUESTED).count()
+    if mine := benchmarks_with(user, "benchmarks.change_participation"):
+        asked = Participation.objects.filter(status=Participation.Status.REQUESTED, benchmark__in=mine).count()
         found.append((asked, f"{_many(asked, 'request')} to take part", reverse("organise_requests")))
-    if user.has_perm("submissions.change_submission"):
-        failed = Submission.objects.filter(status=FAILED).count()
+    if mine := benchmarks_with(user, "submissions.change_submission"):
+        failed = Submission.objects.filter(status=FAILED, phase__benchmark__in=mine).count()
         words = f"{_many(failed, 'submission')} failed on our side: evaluate again"
         found.append((failed, words, reverse("organise_submissions") + "?status=failed"))
-    if user.has_perm("benchmarks.change_benchmark"):
+    if mine := benchmarks_with(user, "benchmarks.change_benchmark"):
+        gone = TrainingFile.objects.filter(gone_at__isnull=False, benchmark__in=mine).order_by("gone_at")
         found += [
             (1, f"The data file “{row.title}” is gone from the storage: upload it again", address_of_data(row))
-            for row in TrainingFile.objects.filter(gone_at__isnull=False).order_by("gone_at")
+            for row in gone
         ]
-    if user.has_perm("benchmarks.change_groundtruth"):
+    if mine := benchmarks_with(user, "benchmarks.change_groundtruth"):
         address = reverse("organise_ground_truths")
-        stopped = newest_ground_truths().filter(status__in=(FAILED, REJECTED)).count()
+        newest = newest_ground_truths().filter(volume__benchmark__in=mine)
+        stopped = newest.filter(status__in=(FAILED, REJECTED)).count()
         found.append((stopped, f"{_many(stopped, 'version')} of ground truth could not be registered", address))
-        newer = newest_ground_truths().filter(status=GroundTruth.DONE_STATUS, is_current=False).count()
+        newer = newest.filter(status=GroundTruth.DONE_STATUS, is_current=False).count()
         found.append(
             (newer, f"{_many(newer, 'new version')} of ground truth: look at it, then make it current", address)
         )
-        missing = Volume.objects.exclude(ground_truths__is_current=True).count()
+        missing = Volume.objects.filter(benchmark__in=mine).exclude(ground_truths__is_current=True).count()
         found.append((missing, f"{_many(missing, 'volume')} without ground truth", reverse("organise_benchmarks")))
-    # Submissions and ground truth are named above.
+    rest = _of_the_whole_server() if user.is_staff else []
+    return rest + [Task(words, href) for count, words, href in found if count]
+
+
+def _of_the_whole_server() -> list[Task]:
+    """Programs that ended, and jobs that failed and are neither submissions nor ground truth."""
     other = job_counts()[FAILED] - sum(
         model.objects.filter(status=FAILED).count() for model in (Submission, GroundTruth)
     )
-    found.append((other, f"{_many(other, 'other job')} failed: see the queue", reverse("organise_queue")))
-    alarms = [Task(words, reverse("organise_queue")) for words in restart_alarms()]
-    return alarms + [Task(words, href) for count, words, href in found if count]
+    found = restart_alarms() + ([f"{_many(other, 'other job')} failed: see the queue"] if other else [])
+    return [Task(words, reverse("organise_queue")) for words in found]
 
 
 def address_of_data(row: TrainingFile) -> str:
@@ -72,9 +79,9 @@ def newest_ground_truths() -> QuerySet[GroundTruth]:
     return last.filter(version=F("last")).order_by("volume__benchmark", "volume")
 
 
-def benchmarks() -> QuerySet[Benchmark]:
-    """All benchmarks, with what the list says of each."""
-    counted = Benchmark.objects.annotate(
+def benchmarks(rows: QuerySet[Benchmark]) -> QuerySet[Benchmark]:
+    """These benchmarks, with what the list says of each."""
+    counted = rows.annotate(
         entries=Count("phases__submissions", distinct=True),
         requests=Count(
             "participations", filter=Q(participations__status=Participation.Status.REQUESTED), distinct=True
@@ -97,9 +104,15 @@ def volumes_of(benchmark: Benchmark) -> list[tuple[Volume, GroundTruth | None, G
 STATUSES = (WAITING, RUNNING, Submission.DONE_STATUS, REJECTED, FAILED)
 
 
-def submissions(*, text: str = "", status: str = "", benchmark: str = "") -> QuerySet[Submission]:
-    """Submissions, newest first. text : part of a method, team, address, code, incident or checksum."""
-    rows = Submission.objects.select_related("team", "phase__benchmark", "created_by")
+def submissions(
+    benchmarks: QuerySet[Benchmark], *, text: str = "", status: str = "", benchmark: str = ""
+) -> QuerySet[Submission]:
+    """Submissions to these benchmarks, newest first.
+
+    text : part of a method, team, address, code, incident or checksum.
+    """
+    rows = Submission.objects.filter(phase__benchmark__in=benchmarks)
+    rows = rows.select_related("team", "phase__benchmark", "created_by")
     rows = rows.prefetch_related(Prefetch("scores", Score.objects.order_by("-created_at", "-pk")))
     if status in STATUSES:
         rows = rows.filter(status=status)
@@ -128,7 +141,7 @@ def overview(user: User) -> dict[str, Any]:
     """The dashboard."""
     return {
         "tasks": tasks(user),
-        "counts": job_counts(),
-        "benchmarks": benchmarks(),
-        "latest": submissions()[:8] if user.has_perm("submissions.change_submission") else [],
+        "counts": job_counts() if user.is_staff else None,
+        "benchmarks": benchmarks(Benchmark.objects.all() if user.is_staff else benchmarks_with(user, *READ)),
+        "latest": submissions(benchmarks_with(user, "submissions.change_submission"))[:8],
     }

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evalserver.organisers import benchmark_views, views, workshop_views
+from evalserver.organisers import benchmark_views, people_views, views, workshop_views
 
 urlpatterns = [
     path("", views.dashboard, name="organise"),
@@ -33,6 +33,8 @@ urlpatterns = [
     path(
         "benchmarks/<slug:slug>/phases/<slug:phase>/freeze/", benchmark_views.freeze_phase, name="organise_freeze_phase"
     ),
+    path("benchmarks/<slug:slug>/people/", people_views.people, name="organise_people"),
+    path("benchmarks/<slug:slug>/people/<int:pk>/", people_views.take_role, name="organise_take_role"),
     path("ground-truth/", benchmark_views.ground_truths, name="organise_ground_truths"),
     path("ground-truth/<int:pk>/", benchmark_views.ground_truth, name="organise_ground_truth"),
     path("ground-truth/<int:pk>/change/", benchmark_views.change_ground_truth, name="organise_change_ground_truth"),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import services as benchmark_services
 from evalserver.benchmarks.models import Benchmark, Participation
+from evalserver.benchmarks.roles import benchmarks_with
 from evalserver.jobs.health import NotStopped, queue_health, stop
 from evalserver.organisers import selectors
 from evalserver.organisers.access import note, organiser
@@ -29,7 +30,7 @@ from evalserver.submissions.results import export_job
 PAGE_SIZE = 50
 
 
-@organiser()
+@organiser(any_role=True)
 def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "organisers/dashboard.html", selectors.overview(request.user))
 
@@ -38,13 +39,19 @@ def _page(request: AuthenticatedRequest, rows: QuerySet[Any]) -> Any:
     return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
-@organiser("benchmarks.view_participation", "benchmarks.change_participation")
+READ_REQUESTS = ("benchmarks.view_participation", "benchmarks.change_participation")
+READ_SUBMISSIONS = ("submissions.view_submission", "submissions.change_submission")
+
+
+@organiser(*READ_REQUESTS)
 def requests(request: AuthenticatedRequest) -> HttpResponse:
-    rows = Participation.objects.select_related("team", "benchmark", "decided_by")
+    rows = Participation.objects.filter(benchmark__in=benchmarks_with(request.user, *READ_REQUESTS))
+    rows = rows.select_related("team", "benchmark", "decided_by")
     waiting = Participation.Status.REQUESTED
     context = {
         "waiting": rows.filter(status=waiting).order_by("requested_at"),
         "page": _page(request, rows.exclude(status=waiting).order_by("-decided_at")),
+        "changes": set(benchmarks_with(request.user, "benchmarks.change_participation")),
     }
     return render(request, "organisers/requests.html", context)
 
@@ -56,7 +63,8 @@ ANSWERS = {"approve": Participation.Status.APPROVED, "decline": Participation.St
 @organiser("benchmarks.change_participation")
 def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Approve or decline a request to take part; the team is mailed."""
-    row = get_object_or_404(Participation.objects.select_related("team", "benchmark"), pk=pk)
+    mine = Participation.objects.filter(benchmark__in=benchmarks_with(request.user, "benchmarks.change_participation"))
+    row = get_object_or_404(mine.select_related("team", "benchmark"), pk=pk)
     status = ANSWERS.get(request.POST.get("answer", ""))
     if status is None:
         raise Http404
@@ -66,15 +74,17 @@ def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     return redirect("organise_requests")
 
 
-@organiser("submissions.view_submission", "submissions.change_submission")
+@organiser(*READ_SUBMISSIONS)
 def submissions(request: AuthenticatedRequest) -> HttpResponse:
     asked = {name: request.GET.get(name, "") for name in ("q", "status", "benchmark")}
-    rows = selectors.submissions(text=asked["q"], status=asked["status"], benchmark=asked["benchmark"])
+    mine = benchmarks_with(request.user, *READ_SUBMISSIONS)
+    rows = selectors.submissions(mine, text=asked["q"], status=asked["status"], benchmark=asked["benchmark"])
     context = {
         "page": _page(request, rows),
         "asked": asked,
         "statuses": selectors.STATUSES,
-        "benchmarks": Benchmark.objects.all(),
+        "benchmarks": mine,
+        "changes": set(benchmarks_with(request.user, "submissions.change_submission")),
         "actions": [(name, words) for name, (words, _) in ACTIONS.items()],
         "here": request.get_full_path(),
     }
@@ -102,7 +112,8 @@ def change_submissions(request: AuthenticatedRequest) -> HttpResponse:
     words, change = ACTIONS.get(request.POST.get("action", ""), ("", None))
     if change is None:
         raise Http404
-    chosen = list(Submission.objects.filter(code__in=request.POST.getlist("code")))
+    mine = benchmarks_with(request.user, "submissions.change_submission")
+    chosen = list(Submission.objects.filter(phase__benchmark__in=mine, code__in=request.POST.getlist("code")))
     done = [row for row in chosen if change(row)]
     for row in done:
         note(request.user, row, words)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from axonem_eval.workshop import CLASSES, KINDS, consensus
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks.models import Volume
+from evalserver.benchmarks.roles import benchmarks_with
 from evalserver.organisers.access import note, organiser
 from evalserver.workshop import selectors, services
 from evalserver.workshop.models import Segment, Workshop
@@ -28,8 +29,10 @@ class WorkshopForm(forms.Form):
     dataset = forms.CharField(max_length=200, required=False, help_text="Dataset inside the file, if it has several")
 
 
-def _workshop(pk: int) -> Workshop:
-    return get_object_or_404(Workshop.objects.select_related("volume__benchmark"), pk=pk)
+def _workshop(request: AuthenticatedRequest, pk: int, *permissions: str) -> Workshop:
+    """A workshop of a benchmark in which the user has one of the permissions. Raises Http404 for others."""
+    allowed = Workshop.objects.filter(volume__benchmark__in=benchmarks_with(request.user, *permissions))
+    return get_object_or_404(allowed.select_related("volume__benchmark"), pk=pk)
 
 
 def _number(query: QueryDict, name: str) -> int:
@@ -42,8 +45,9 @@ def _number(query: QueryDict, name: str) -> int:
 
 @organiser(*MAY_SEE)
 def workshops(request: AuthenticatedRequest) -> HttpResponse:
-    rows = Workshop.objects.select_related("volume__benchmark", "created_by")
-    volumes = Volume.objects.select_related("benchmark").order_by("benchmark__name", "position")
+    benchmarks = benchmarks_with(request.user, *MAY_SEE)
+    rows = Workshop.objects.filter(volume__benchmark__in=benchmarks).select_related("volume__benchmark", "created_by")
+    volumes = Volume.objects.filter(benchmark__in=benchmarks).select_related("benchmark")
     return render(request, "organisers/workshops.html", {"workshops": rows[:200], "volumes": volumes})
 
 
@@ -63,7 +67,7 @@ def add_workshop(request: AuthenticatedRequest, slug: str, volume: str) -> HttpR
 @organiser(*MAY_SEE)
 def workshop(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Progress, batches with their suggestions, disagreements, and the button that makes ground truth."""
-    row = _workshop(pk)
+    row = _workshop(request, pk, *MAY_SEE)
     context: dict[str, Any] = {"workshop": row}
     if row.status == Workshop.DONE_STATUS:
         agreed = consensus(selectors.labels_of(row))
@@ -85,7 +89,7 @@ def workshop(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @organiser(*MAY_SEE)
 def batch(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """The segments of the batch `?n=`: pictures, labels, and buttons with keys."""
-    row, number = _workshop(pk), _number(request.GET, "n")
+    row, number = _workshop(request, pk, *MAY_SEE), _number(request.GET, "n")
     segments = list(selectors.segments_of(row, number))
     if not segments:
         raise Http404
@@ -106,7 +110,8 @@ def batch(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @organiser(*MAY_SEE)
 def picture(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """The picture of the segment `?segment=`."""
-    row = get_object_or_404(Segment, workshop_id=pk, name=request.GET.get("segment", ""))
+    shop = _workshop(request, pk, *MAY_SEE)
+    row = get_object_or_404(Segment, workshop=shop, name=request.GET.get("segment", ""))
     answer = HttpResponse(bytes(row.picture), content_type="image/webp")
     answer.headers["Cache-Control"] = "private, max-age=86400"
     return answer
@@ -116,7 +121,7 @@ def picture(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @organiser(MAY_CHANGE)
 def label(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Store a label of the chosen segments, then show where `next` leads: a batch, or the workshop."""
-    row = _workshop(pk)
+    row = _workshop(request, pk, MAY_CHANGE)
     try:
         stored = services.label_segments(
             workshop=row,
@@ -144,7 +149,7 @@ def _kind(query: QueryDict) -> str:
 @organiser(*MAY_SEE)
 def candidates(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Likely errors of `?kind=`, from place `?from=`, with what was decided."""
-    row, kind, start = _workshop(pk), _kind(request.GET), max(0, _number(request.GET, "from"))
+    row, kind, start = _workshop(request, pk, *MAY_SEE), _kind(request.GET), max(0, _number(request.GET, "from"))
     found = selectors.candidates_of(row, kind)
     context = {
         "workshop": row,
@@ -162,7 +167,7 @@ def candidates(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @organiser(MAY_CHANGE)
 def decide(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Store a verdict on a candidate, then show the list where it stands."""
-    row, kind = _workshop(pk), _kind(request.POST)
+    row, kind = _workshop(request, pk, MAY_CHANGE), _kind(request.POST)
     candidate = get_object_or_404(row.candidates, name=request.POST.get("candidate", ""))
     try:
         services.decide(
@@ -182,7 +187,7 @@ def decide(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @organiser("benchmarks.add_groundtruth")
 def finalise(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Have a worker make ground truth."""
-    row = _workshop(pk)
+    row = _workshop(request, pk, "benchmarks.add_groundtruth")
     try:
         services.request_finalisation(workshop=row, by=request.user)
     except services.NotPossible as refusal:

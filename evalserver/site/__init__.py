@@ -20,6 +20,7 @@ __all__ = [
     "documentation",
     "file_in_parts",
     "mail_folder_to_show",
+    "metrics",
     "opened",
     "own_markup",
     "render_markdown",

@@ -58,7 +58,11 @@ SECTIONS: dict[str, list[Page]] = {
         Page("glossary", "Glossary"),
     ],
     "Organisers": [Page("organisers", "Running a benchmark"), Page("workshop", "Ground-truth workshop")],
-    "Operators": [Page("operations", "Installing and operating")],
+    "Operators": [
+        Page("operations", "Installing and operating"),
+        Page("capacity", "How many machines"),
+        Page("permissions", "Who may do what"),
+    ],
 }
 PAGES = {page.name: page for pages in SECTIONS.values() for page in pages}
 

@@ -16,8 +16,10 @@ from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from evalserver.submissions.evaluation.rescore import queue_rescore, queue_rescores
+from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.metadata import EDITABLE
 from evalserver.submissions.models import Evaluation, QuotaSlot, Submission, VolumeFile
+from evalserver.submissions.results.headline import exact_in_words
 
 
 class ReadOnly:
@@ -87,7 +89,7 @@ CHANGEABLE = {*EDITABLE, "is_reference", "reproduce_command", "provenance"} - {"
 class SubmissionAdmin(admin.ModelAdmin):
     formfield_overrides = ASSUME_HTTPS
     list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
-    list_filter = ["status", "phase", ("published_at", admin.EmptyFieldListFilter), "created_at"]
+    list_filter = ["status", "phase", *MARK_FIELDS, ("published_at", admin.EmptyFieldListFilter), "created_at"]
     search_fields = ["code", "method_name", "team__name", "created_by__email", "incident_id", "files__sha256"]
     list_select_related = ["team", "phase__benchmark"]
     date_hierarchy = "created_at"
@@ -96,7 +98,7 @@ class SubmissionAdmin(admin.ModelAdmin):
     fields = [
         *["code", "status", "state", "problems", "incident_id", "attempts"],
         *["phase", "team", "created_by", "method_name", "description"],
-        *["paper_url", "code_url", "model_url", "training_data", "compute", "supersedes"],
+        *["paper_url", "code_url", "model_url", "training_data", "compute", *MARK_FIELDS, "supersedes", "run_of"],
         *["is_reference", "reproduce_command", "provenance"],
         *["published_at", "withdrawn_at", "hidden_at", "created_at", "claimed_at", "finished_at"],
     ]
@@ -119,10 +121,10 @@ class SubmissionAdmin(admin.ModelAdmin):
     def state(self, obj: Submission) -> str:
         return f"{obj.status}, {obj.percent}%: {obj.stage}" if obj.is_active else obj.status
 
-    @admin.display(description="mean ERL (um)")
+    @admin.display(description="score, exact")
     def headline(self, obj: Submission) -> str:
-        scores = sorted(obj.scores.all(), key=lambda score: score.created_at)
-        return f"{scores[-1].mean_erl_nm / 1000:.2f}" if scores else "–"
+        newest = max(obj.scores.all(), key=lambda score: score.created_at, default=None)
+        return exact_in_words(newest, obj.phase.benchmark) if newest else "–"
 
     @admin.display
     def visibility(self, obj: Submission) -> str:
@@ -197,11 +199,11 @@ class EvaluationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="ERL (um)", ordering="erl_nm")
     def erl_um(self, obj: Evaluation) -> str:
-        return f"{obj.erl_nm / 1000:.2f}"
+        return "–" if obj.erl_nm is None else f"{obj.erl_nm / 1000:.2f}"
 
     @admin.display(description="% of GT", ordering="normalized_erl")
     def percent(self, obj: Evaluation) -> str:
-        return f"{obj.normalized_erl * 100:.1f}"
+        return "–" if obj.normalized_erl is None else f"{obj.normalized_erl * 100:.1f}"
 
 
 @admin.register(QuotaSlot)

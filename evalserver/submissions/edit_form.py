@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django import forms
 
+from evalserver.submissions.marks import MARKS
 from evalserver.submissions.metadata import EDITABLE, may_be_superseded_by
 from evalserver.submissions.models import Submission
 
@@ -14,12 +15,16 @@ LABELS = {
     "code_url": "Code (address)",
     "model_url": "Trained model (address)",
     "supersedes": "Replaces",
+    "run_of": "Another run of",
+    **{mark.field: mark.label.capitalize() for mark in MARKS},
 }
 HELP_TEXTS = {
     "method_name": "As it stands on the leaderboard.",
     "description": "Markdown: paragraphs, lists, links, tables, code.",
     "training_data": "Name all of it, also data from elsewhere.",
     "compute": "Hardware and time for training and for inference, number of parameters.",
+    "run_of": "The first run of an entry of your team, if this is the same method with another training seed. The "
+    "leaderboard ranks the mean of the runs. You cannot change this later.",
     "supersedes": "An earlier entry of your team. Both keep their results; once this one is published, the leaderboard "
     "no longer ranks that one.",
 }

@@ -33,7 +33,7 @@ class SubmissionForm(forms.ModelForm):
 
     class Meta:
         model = Submission
-        fields = ["team", *EDITABLE, "publish_when_scored"]
+        fields = ["team", *EDITABLE, "run_of", "publish_when_scored"]
         labels = {**LABELS, "publish_when_scored": "Publish on the leaderboard as soon as it is scored"}
         help_texts = {
             **HELP_TEXTS,
@@ -54,6 +54,9 @@ class SubmissionForm(forms.ModelForm):
             team__in=teams, phase=phase, status=Submission.DONE_STATUS
         ).select_related("team")
         supersedes.empty_label = "none"
+        run_of = cast(forms.ModelChoiceField, self.fields["run_of"])
+        run_of.queryset = Submission.objects.filter(team__in=teams, phase=phase, run_of=None).select_related("team")
+        run_of.empty_label = "none"
         self.volumes: list[Volume] = list(phase.volumes.order_by("position", "pk"))
         self.uploads = list(
             Upload.objects.filter(
@@ -107,9 +110,10 @@ class SubmissionForm(forms.ModelForm):
                 self.add_error(name, "Choose the file of your segmentation.")
             elif name not in self.errors and (wrong := volume.rule.name_complaint(self._chosen_name(data, volume))):
                 self.add_error(name, f"{wrong[0].upper()}{wrong[1:]}.")
-        earlier = data.get("supersedes")
-        if earlier and data.get("team") and earlier.team_id != data["team"].pk:
-            self.add_error("supersedes", f"This entry belongs to {earlier.team}: choose one of the team that submits.")
+        for name in ("supersedes", "run_of"):
+            entry = data.get(name)
+            if entry and data.get("team") and entry.team_id != data["team"].pk:
+                self.add_error(name, f"This entry belongs to {entry.team}: choose one of the team that submits.")
         return data
 
     def _chosen_name(self, data: dict[str, Any], volume: Volume) -> str:

@@ -12,6 +12,7 @@ from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
+from evalserver.submissions.marks import EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH, Mark, marks_of
 
 # Django finds an app's models here.
 from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
@@ -41,6 +42,11 @@ def shown_to_all() -> Q:
         & Q(phase__benchmark__is_visible=True)
         & (Q(**{f"{until}__isnull": True}) | Q(**{f"{until}__lte": timezone.now()}))
     )
+
+
+def mark_field(mark: Mark) -> "models.BooleanField[bool, bool]":
+    """The field of a mark."""
+    return models.BooleanField(mark.label, default=False, help_text=f"{mark.words[0].upper()}{mark.words[1:]}.")
 
 
 def new_code() -> str:
@@ -78,6 +84,18 @@ class Submission(Job):
         related_name="superseded_by",
         help_text="An earlier entry of the team, which this one replaces; both keep their results",
     )
+    run_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+        verbose_name="another run of",
+        help_text="The entry that this is a further run of, with another training seed, say. It never changes",
+    )
+    extra_training_data = mark_field(EXTRA_DATA)
+    manual_fixup = mark_field(FIXED_BY_HAND)
+    made_ground_truth = mark_field(MADE_GROUND_TRUTH)
     is_reference = models.BooleanField(
         "reference entry", default=False, help_text="Made by the organisers with published code; anybody can repeat it"
     )
@@ -112,6 +130,10 @@ class Submission(Job):
 
     def __str__(self) -> str:
         return f"{self.method_name} ({self.code})"
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return marks_of(lambda field: bool(getattr(self, field)))
 
     @property
     def is_listed(self) -> bool:
@@ -159,11 +181,17 @@ class VolumeFile(models.Model):
 
 
 class NodeLabels(models.Model):
-    """The labels of a segmentation at the ground truth's nodes: all that a new score needs."""
+    """What one read of a segmentation has found: all that a new score needs.
+
+    file : its labels at the ground truth's nodes.   overlap : its overlap with dense ground truth, voxel by voxel, and
+    dense_rule : which voxels were counted (`evaluation.overlaps.rule_key`); both empty where there is none.
+    """
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="node_labels")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="+")
     file = models.FileField()
+    overlap = models.FileField(blank=True, default="", db_default="")
+    dense_rule = models.CharField(max_length=64, blank=True, default="", db_default="")
     sample_seconds = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -201,7 +229,12 @@ class Diagnosis(Job):
 
 
 class Evaluation(models.Model):
-    """Score of one segmentation under one metric version, rule, ground truth and tolerance. Never changed."""
+    """Score of one segmentation under one metric version, rule, ground truth and tolerance. Never changed.
+
+    The ERLs are None where the ground truth has no skeletons.
+    figures : all figures of axonem_eval.scoring.FIGURES that the ground truth allows; None in records of the time
+        before there were others than the ERL.
+    """
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="evaluations")
     ground_truth = models.ForeignKey(GroundTruth, on_delete=models.PROTECT, related_name="evaluations")
@@ -209,9 +242,10 @@ class Evaluation(models.Model):
     tolerance_nodes = models.PositiveIntegerField()
     scoring_variant = models.CharField(max_length=32, default=AXONEM.name)
     ground_truth_checksum = models.CharField(max_length=64)
-    erl_nm = models.FloatField()
-    gt_erl_nm = models.FloatField()
-    normalized_erl = models.FloatField()
+    erl_nm = models.FloatField(null=True)
+    gt_erl_nm = models.FloatField(null=True)
+    normalized_erl = models.FloatField(null=True)
+    figures = models.JSONField(null=True)
     report = models.JSONField()
     timings = models.JSONField(default=dict)
     code_version = models.CharField(max_length=64)
@@ -232,12 +266,13 @@ class Evaluation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.volume_file}: {self.erl_nm / 1000:.2f} um"
+        return f"{self.volume_file}: {'no ERL' if self.erl_nm is None else f'{self.erl_nm / 1000:.2f} um'}"
 
 
 class Score(models.Model):
     """Headline of a submission under one ruler; the leaderboard ranks the rows of a single ruler.
 
+    mean_erl_nm, mean_normalized_erl : None where a volume has no skeletons.
     erl_low_nm, erl_high_nm : 95% interval of the mean ERL, by bootstrap over axons; None in older records.
 
     ruler : digest of the metric version, of the scoring rule and of each volume's ground truth and tolerance, so that
@@ -247,9 +282,9 @@ class Score(models.Model):
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
     ruler = models.CharField(max_length=64)
     metric_version = models.CharField(max_length=32)
-    mean_erl_nm = models.FloatField()
-    mean_normalized_erl = models.FloatField()
-    headline = models.FloatField(null=True, help_text="Mean over volumes of what ranks; empty: the mean ERL in nm")
+    mean_erl_nm = models.FloatField(null=True)
+    mean_normalized_erl = models.FloatField(null=True)
+    headline = models.FloatField(null=True, help_text="What ranks, over all volumes; empty: the mean ERL in nm")
     erl_low_nm = models.FloatField(null=True)
     erl_high_nm = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -267,7 +302,7 @@ class Score(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.submission}: {self.mean_erl_nm / 1000:.2f} um"
+        return f"{self.submission}: {self.headline if self.mean_erl_nm is None else self.mean_erl_nm:.4g}"
 
 
 class Comparison(Job):

@@ -57,9 +57,14 @@ def team_submissions(user: User) -> QuerySet[Submission]:
 
 
 def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
-    """The entry that this one replaces, and those that replace it, as far as the reader may see them."""
+    """What this one replaces, what replaces it, the entry that it is a run of, and its own further runs.
+
+    As far as the reader may see them.
+    """
     visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
     return {
+        "entry": visible.filter(pk=submission.run_of_id).first() if submission.run_of_id else None,
+        "runs": list(visible.filter(run_of=submission).order_by("created_at", "pk")),
         "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
         "successors": list(visible.filter(supersedes=submission)),
     }

@@ -14,7 +14,7 @@ from evalserver.benchmarks.selectors import closed_reason
 from evalserver.benchmarks.services import may_take_part
 from evalserver.jobs import FAILED, REJECTED, WAITING, change_status, send
 from evalserver.submissions import quota
-from evalserver.submissions.metadata import may_be_superseded_by
+from evalserver.submissions.metadata import relation_complaint
 from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.uploads import display_name, file_sha256
 from evalserver.uploads.services import take
@@ -57,7 +57,8 @@ def create_submission(
     """Store the files, take one of today's slots, and queue the evaluation. Raises NotAccepted.
 
     files : a form's files, or finished uploads as `UploadedBefore`; one for each volume of the phase.
-    about : links, facts and the entry that this one replaces, by the name of the field (see `metadata.ABOUT`).
+    about : links, facts, marks, and the entry that this one replaces or is another run of, by the name of the field
+        (see `metadata.ABOUT`).
     """
     reason = refuse_reason(team=team, phase=phase) or _missing_or_empty(phase, files)
     if reason:
@@ -72,9 +73,8 @@ def create_submission(
         stage="Waiting for a worker",
         **(about or {}),
     )
-    earlier = submission.supersedes
-    if earlier and not may_be_superseded_by(submission).filter(pk=earlier.pk).exists():
-        raise NotAccepted(f"{earlier.code} is no earlier scored entry of {team.name} in this phase: it stays.")
+    if complaint := relation_complaint(submission):
+        raise NotAccepted(complaint)
     # Files first: storing gigabytes must not hold a transaction open.
     with _stored(submission, files) as volume_files, transaction.atomic():
         submission.save()

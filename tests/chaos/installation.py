@@ -101,6 +101,21 @@ class Installation:
         if (self.var / "log").exists():
             shutil.copytree(self.var / "log", self.logs, dirs_exist_ok=True)
 
+    def delete_everything(self) -> None:
+        """Stop all programs, and leave nothing of what they had stored."""
+        with self._lock:
+            self.family.stop()
+        for path in self.var.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.delete_elsewhere()
+
+    def delete_elsewhere(self) -> None: ...
+
+    def start_again(self) -> None:
+        with self._lock:
+            self.start_programs()
+        self.wait_until_healthy(300)
+
     def manage(self, *arguments: str) -> str:
         command = self.there(sys.executable, "manage.py", *arguments)
         environment = {**os.environ, **self.environment}
@@ -195,20 +210,33 @@ class Production(Installation):
             "S3_SECRET_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+    def there(self, *command: str) -> tuple[str, ...]:
+        return self.machine.command(*command)
+
+    def delete_elsewhere(self) -> None:
+        import psycopg
+
+        shutil.rmtree(self.var.with_name(f"{self.var.name}-redis"))
+        folder = Path(_socket_of_postgres()).parent
+        with psycopg.connect(host=str(folder), user="axonem", dbname="postgres", autocommit=True) as database:
+            database.execute("DROP SCHEMA public CASCADE")
+            database.execute("CREATE SCHEMA public")
+        client = _client_of(self.bucket_server)
+        for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=row["Key"])
+
+    def web_address(self) -> tuple[str, int]:
+        return self.machine.lines["front"][1], PORT
+
+    def start_programs(self) -> None:
+        here = self.machine.lines["services"][0]
         data = self.var.with_name(f"{self.var.name}-redis")
         data.mkdir(parents=True, exist_ok=True)
         self.start(
             "redis", str(redis_binary()), "--bind", here, "--port", "6379", "--dir", str(data), "--appendonly", "yes",
             "--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "no", is_foundation=True,
         )  # fmt: skip
-
-    def there(self, *command: str) -> tuple[str, ...]:
-        return self.machine.command(*command)
-
-    def web_address(self) -> tuple[str, int]:
-        return self.machine.lines["front"][1], PORT
-
-    def start_programs(self) -> None:
         self.manage("migrate", "--noinput")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
         python = self.there(sys.executable, "-m")
@@ -242,17 +270,22 @@ def _socket_of_postgres() -> str:
 
 
 def _start_bucket():
-    import boto3
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    boto3.client(
+    _client_of(server).create_bucket(Bucket=BUCKET)
+    return server
+
+
+def _client_of(server):
+    import boto3
+
+    return boto3.client(
         "s3", endpoint_url="http://{}:{}".format(*server.get_host_and_port()), region_name="us-east-1",
         aws_access_key_id="key", aws_secret_access_key="secret",
-    ).create_bucket(Bucket=BUCKET)  # fmt: skip
-    return server
+    )  # fmt: skip
 
 
 SHAPES: dict[str, type[Installation]] = {"embedded": Embedded, "production": Production}

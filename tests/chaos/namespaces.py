@@ -8,7 +8,7 @@ from pathlib import Path
 INSIDE = "CHAOS_INSIDE"
 
 
-def enter() -> None:
+def enter(program: str = "tests.chaos") -> None:
     """Run this program again in a network and mount namespace; without one where the machine allows none."""
     if os.environ.get(INSIDE):
         if os.environ[INSIDE] == "yes":
@@ -17,7 +17,7 @@ def enter() -> None:
     rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     unshare = ["unshare", *rights, "--net", "--mount", "--propagation", "private", "--"]
     allowed = subprocess.run([*unshare, "true"], capture_output=True).returncode == 0
-    command = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+    command = [sys.executable, "-m", program, *sys.argv[1:]]
     os.environ[INSIDE] = "yes" if allowed else "no"
     os.execvp(unshare[0] if allowed else command[0], [*unshare, *command] if allowed else command)
 

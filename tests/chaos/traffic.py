@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 
 import h5py
@@ -142,6 +143,23 @@ def _write(path: Path, labels: np.ndarray, dice: random.Random) -> None:
         file["note"] = np.frombuffer(dice.randbytes(dice.randint(*PADDING)), np.uint8)
 
 
+class Choices(HTMLParser):
+    """found : what each drop-down list of a page has chosen, as a browser sends it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._list = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "select":
+            self._list = given.get("name") or ""
+        elif tag == "option" and ("selected" in given or self._list not in self.found):
+            self.found[self._list] = given.get("value") or ""
+
+
 class Organiser(threading.Thread):
     """Registers ground truth over the form of the organisers' pages, as a browser does."""
 
@@ -196,9 +214,10 @@ class Organiser(threading.Thread):
         path = self.labels if kind == "labels" else self.bundle
         address = f"/organise/benchmarks/{self.benchmark}/volumes/{volume}/ground-truth/"
         with suppress(httpx.HTTPError):
+            chosen = Choices(self.http.get(address).text).found
             answer = self.http.post(
                 address,
-                data={"source_kind": kind, "dataset": "", "csrfmiddlewaretoken": self.http.cookies["csrftoken"]},
+                data={**chosen, "source_kind": kind, "csrfmiddlewaretoken": self.http.cookies["csrftoken"]},
                 files={"source_file": (name, path.read_bytes())},
                 headers={"Referer": str(self.http.base_url)},
             )

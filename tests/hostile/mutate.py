@@ -5,6 +5,7 @@ import json
 import random
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,8 @@ def mutated(content: bytes, dice: random.Random, other: bytes) -> bytes:
     if content[:2] == b"PK" and dice.random() < 0.8:
         try:
             return _archive(content, dice, other)
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError, struct.error):
-            pass
+        except (RuntimeError, ValueError, OSError, EOFError, LookupError, zipfile.BadZipFile, zlib.error, struct.error):
+            pass  # damaged or encrypted: then its bytes are changed
     return _bytes(content, dice, other)
 
 

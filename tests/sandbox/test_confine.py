@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, open_labels, sample_nodes
-from axonem_eval.sandbox import Limits, diagnose_confined, sample_confined
+from axonem_eval.sandbox import Limits, OtherCode, diagnose_confined, sample_confined
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.spec import VolumeSpec
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
@@ -164,3 +164,9 @@ def is_waiting_for_its_request(pid: int) -> bool:
     """Whether everything is imported and it sleeps."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/stat") as stat:
         return "llvmlite" in maps.read() and ") S " in stat.read()
+
+
+def test_a_child_of_another_release_is_not_the_files_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr("axonem_eval.sandbox.process.CODE", "of the release before")
+    with pytest.raises(OtherCode, match="Restart the worker"):
+        sample(write_h5(tmp_path / "a.h5", two_axons()))

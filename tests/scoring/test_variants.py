@@ -18,6 +18,7 @@ from axonem_eval.scoring import (
     ScoringVariant,
     dense_scores,
     error_counts,
+    figures_of,
     headline,
     locate_errors,
     node_scores,
@@ -111,7 +112,7 @@ def test_a_perfect_xpress_result_exceeds_1_where_lengths_differ():
     report, nodes = scored(graph, labels, "xpress")
     assert report.erl_by_normaliser == EXACT(20 / 6 / 3)
     assert (nodes.rand_split, nodes.rand_merge, nodes.counted) == (1, 1, 5)
-    assert headline(VARIANTS["xpress"], report=report, nodes=nodes).value == EXACT(20 / 36 + 0.5)
+    assert headline(VARIANTS["xpress"], figures_of(report=report, nodes=nodes)).value == EXACT(20 / 36 + 0.5)
 
 
 def test_xpress_takes_a_neuron_that_leaves_the_region_as_two():
@@ -226,7 +227,7 @@ def test_nisb_is_the_rule_of_banis(case):
     ceiling = field_rules.expected_run_length(graph, (1 + graph.node_skeleton).tolist(), lambda n: n > 0)
     strict = field_rules.expected_run_length(graph, labels, lambda n: n > 0)
     assert agree(report.normalized_erl, strict / ceiling)
-    assert agree(headline(VARIANTS["nisb"], report=report, nodes=nodes).value, strict / ceiling)
+    assert agree(headline(VARIANTS["nisb"], figures_of(report=report, nodes=nodes)).value, strict / ceiling)
     for name, value in report.normalized_erl_at.items():
         tolerant = field_rules.expected_run_length(
             graph, labels, lambda n, size=float(name): n > size, strike_counted_pairs=True
@@ -247,7 +248,7 @@ def test_xpress_is_the_rule_of_the_challenge(case):
     assert agree(report.erl_by_normaliser, normalised)
     assert agree(nodes.rand_split, split)
     assert agree(nodes.rand_merge, merge)
-    assert agree(headline(variant, report=report, nodes=nodes).value, score)
+    assert agree(headline(variant, figures_of(report=report, nodes=nodes)).value, score)
 
 
 @given(cut_cases())
@@ -388,9 +389,9 @@ def test_rules_that_contradict_each_other_are_refused(contradiction):
 
 def test_a_headline_needs_its_ground_truth():
     with pytest.raises(InputError, match="--dense-ground-truth"):
-        headline(VARIANTS["cremi"])
+        headline(VARIANTS["cremi"], {})
     with pytest.raises(InputError, match="--ground-truth"):
-        headline(VARIANTS["nisb"])
+        headline(VARIANTS["nisb"], {})
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_the_leaderboard_ranks_as_the_page_does(client):
         make_scored(phase, erl_nm)
     rows = client.get(f"{API}/benchmarks/{phase.benchmark.slug}/leaderboard").json()["rows"]
     assert [(row["rank"], row["mean_erl_nm"]) for row in rows] == [(1, 7_000.0), (2, 5_000.0), (2, 5_000.0)]
-    assert rows[0]["volumes"] == [{"volume": "a", "erl_nm": 7_000.0, "normalized_erl": 0.7}]
+    assert rows[0]["volumes"] == [{"volume": "a", "erl_nm": 7_000.0, "normalized_erl": 0.7, "figures": {}}]
 
 
 def test_the_leaderboard_has_the_options_of_its_page(client):

@@ -38,7 +38,8 @@ def delete_everything() -> None:
     call_command("flush", interactive=False, verbosity=0)
     for folder in (settings.MEDIA_ROOT, settings.UPLOAD_DIR):
         shutil.rmtree(folder, ignore_errors=True)
-        Path(folder).mkdir(parents=True)
+    for folder in (settings.MEDIA_ROOT, settings.UPLOAD_DIR, settings.FILE_UPLOAD_TEMP_DIR):  # as the start makes them
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_nisb_has_nine_settings_with_the_published_share_of_each(client):
         ("BANIS-S", 0.337, None),
     ]
     listed = client.get("/api/v1/benchmarks/nisb/leaderboard?phase=pos-guidance").json()["published"]
-    assert listed[0]["volumes"] == [{"volume": "pos-guidance", "erl_nm": None, "normalized_erl": 0.654}]
+    assert listed[0]["volumes"] == [{"volume": "pos-guidance", "erl_nm": None, "normalized_erl": 0.654, "figures": {}}]
 
 
 def test_the_axonem_board_says_that_its_ffn_row_was_withdrawn(client):

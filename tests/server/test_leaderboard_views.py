@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from axonem_eval.scoring import AXONEM
 from evalserver.benchmarks.models import Phase, PublishedEntry, PublishedScore
 from evalserver.leaderboard import selectors
 from evalserver.leaderboard.history_plot import history_plot
@@ -145,7 +146,7 @@ def test_a_reference_entry_shows_what_repeats_it(phase, get):
 def test_the_history_of_the_first_hour_shows_no_moment_to_come():
     until = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
     record = Record("abc", "U-Net", "Lab", until - timedelta(hours=1), 5000.0, 0.6)
-    moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], [], until, None))
+    moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], [], until, AXONEM.headline))
     assert moments
     assert max(moments) <= "11-23 18:30"
 
@@ -154,7 +155,7 @@ def test_the_history_is_the_same_at_all_times_of_an_hour():
     submitted_at = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     record = Record("abc", "U-Net", "Lab", submitted_at, 5000.0, 0.6)
     early, late = (datetime(2026, 11, 23, 18, minute, tzinfo=UTC) for minute in (1, 59))
-    assert history_plot([record], [], early, None) == history_plot([record], [], late, None)
+    assert history_plot([record], [], early, AXONEM.headline) == history_plot([record], [], late, AXONEM.headline)
 
 
 def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
@@ -163,7 +164,7 @@ def test_history_holds_each_entry_that_was_the_best_when_it_came(phase, get):
         submission = make_scored(phase, erl)
         Submission.objects.filter(pk=submission.pk).update(created_at=now - timedelta(days=age))
     answer = get()
-    assert [record.mean_erl_nm for record in answer.context["board"].history] == [1000, 3000, 4000]
+    assert [record.headline for record in answer.context["board"].history] == [1000, 3000, 4000]
     assert "Best result over time" in answer.content.decode()
 
 
@@ -171,7 +172,7 @@ def test_a_tie_is_no_new_best(phase, get):
     for age in (3, 2, 1):
         entry = make_scored(phase, 3000)
         Submission.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(days=age))
-    assert [record.mean_erl_nm for record in get().context["board"].history] == [3000]
+    assert [record.headline for record in get().context["board"].history] == [3000]
 
 
 @pytest.mark.parametrize(("entries", "shown"), [(0, False), (1, False), (2, True)])

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from axonem_eval.sandbox import OtherCode
 from evalserver.benchmarks.selectors import current_ground_truths
 from evalserver.celery import app as celery_app
 from evalserver.jobs import (
@@ -162,6 +163,7 @@ def test_a_failing_job_is_tried_three_times(submission, empty_queue):
 
 PASSING = {
     "the database is away": OperationalErrorOfDatabase("server closed the connection unexpectedly"),
+    "the files of the release were replaced": OtherCode("restart the worker"),
     "the disk is full": OSError(errno.ENOSPC, "No space left on device"),
     "the bucket is away": EndpointConnectionError(endpoint_url="http://bucket"),
     "the bucket is broken": ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject"),

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from axonem_eval.scoring import VARIANTS
 from evalserver.benchmarks.models import Benchmark, Phase
-from evalserver.leaderboard.badge import score_in_words
 from evalserver.submissions.models import Submission
-from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results.headline import Headline
 from tests.factories import make_benchmark, make_scored, make_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -178,11 +178,16 @@ def test_a_badge_of_a_superseded_entry_has_no_place(phase, badge):
 
 
 @pytest.mark.parametrize(
-    ("ranked_by", "words"),
-    [("erl", "ERL 8.64 µm"), ("normalized_erl", "ERL 86.4% of GT"), ("xpress_score", "XPRESS score 0.4321")],
+    ("variant", "ranked", "words"),
+    [
+        ("axonem", 8640.0, "ERL 8.64 µm"),
+        ("nisb", 0.864, "ERL 86.4% of GT"),
+        ("xpress", 0.4321, "XPRESS score 0.4321"),
+        ("snemi3d-gc", 0.031, "ARAND 0.0310"),
+    ],
 )
-def test_a_badge_says_what_ranks(ranked_by, words):
-    assert score_in_words(Headline(8640.0, 0.864, None, None, 0.4321), ranked_by) == words
+def test_a_badge_says_what_ranks(variant, ranked, words):
+    assert Headline(VARIANTS[variant].headline, ranked, None, None, None, None).in_words == words
 
 
 def test_figures_of_hidden_ground_truth_are_rounded_as_on_the_leaderboard(phase, page, badge, client):

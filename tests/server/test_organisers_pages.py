@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from evalserver.benchmarks import services as benchmark_services
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Phase, Role
 from evalserver.jobs import redis_client
 from evalserver.jobs.broker import QUEUES
 from evalserver.organisers.urls import urlpatterns
@@ -55,6 +55,7 @@ def address(name: str, phase: Phase) -> str:
         ),
         "organise_ground_truth": lambda: volume.ground_truths.first().pk,
         "organise_change_ground_truth": lambda: volume.ground_truths.first().pk,
+        "organise_take_role": lambda: Role.objects.create(benchmark=phase.benchmark, user=make_user("Rita")).pk,
     }
     if name.startswith("organise_workshop_") or name == "organise_workshop":
         of_row[name] = lambda: Workshop.objects.create(volume=volume, source_name="labels.h5").pk

@@ -57,7 +57,6 @@ def test_a_definition_declares_the_rule_and_a_new_volume_takes_its_tolerance():
     ("variant", "words"),
     [
         ("axonem2022", "choose one of axonem, axonem2021"),
-        ("cremi", "ranks by voxels of dense ground truth"),
         ("xpress", "only shown of public ground truth"),
         ("nisb", "makes a merger of 1 shared node"),
         ("lsd-j0126", "cuts the skeletons"),
@@ -158,13 +157,16 @@ def test_one_node_makes_no_merger_by_any_rule_on_hidden_ground_truth():
         (name, tolerance)
         for name, _ in scoring_variants()
         for tolerance in range(60)
-        if not hidden_complaint(name, [Volume(name="A", tolerance_nodes=tolerance)])
+        if not hidden_complaint(variant_named(name), [Volume(name="A", tolerance_nodes=tolerance)])
     }
-    assert {name for name, _ in allowed} == {"axonem", "axonem2021", "axonem2024", "snemi3d", "nisb"}
+    dense = {"cremi", "snemi3d-gc"}
+    assert {name for name, _ in allowed} == {"axonem", "axonem2021", "axonem2024", "snemi3d", "nisb"} | dense
     assert all(variant_named(name).at_tolerance(tolerance).merger_nodes >= 5 for name, tolerance in allowed)
     assert ("axonem", 50) in allowed
     for name, _ in scoring_variants():
-        assert not hidden_complaint(name, [Volume(name="A", tolerance_nodes=0, ground_truth_public=True)])
+        assert not hidden_complaint(
+            variant_named(name), [Volume(name="A", tolerance_nodes=0, ground_truth_public=True)]
+        )
 
 
 def test_an_organiser_cannot_make_the_rule_of_a_hidden_volume_strict(phase):
@@ -180,3 +182,42 @@ def test_a_phase_whose_rule_would_tell_single_nodes_takes_no_submissions(phase):
     assert closed_reason(phase) is None
     phase.volumes.filter(slug="b").update(ground_truth_public=False)
     assert "change the scoring" in (closed_reason(phase) or "")
+
+
+def test_nisb_has_columns_of_nerl_at_its_tolerances_from_the_same_labels(phase, client):
+    use(phase, "nisb", 0)
+    score_for_real(phase, merged_axons())
+    (row,) = board(client, phase).context["board"].rows
+    figures = dict(row.scores[0].figures)
+    curve = [figures[name] for name in ("nerl_5", "nerl_20", "nerl_100", "nerl_inf")]
+    assert curve == sorted(curve)
+    assert row.scores[0].normalized_erl < figures["nerl_inf"]
+
+
+def test_the_column_of_the_rule_of_2021_equals_a_score_by_that_rule(phase, client):
+    Benchmark.objects.update(further_columns="erl_axonem2021_nm")
+    phase.benchmark.refresh_from_db()
+    score_for_real(phase, merged_axons())
+    (row,) = board(client, phase).context["board"].rows
+    beside = [dict(score.figures)["erl_axonem2021_nm"] for score in row.scores]
+    assert "which the paper’s published rows follow" in board(client, phase).content.decode()
+    Benchmark.objects.update(further_columns="", scoring_variant="axonem2021")
+    rescore_benchmark(Benchmark.objects.get())
+    (row,) = board(client, phase).context["board"].rows
+    assert beside == [score.erl_nm for score in row.scores]
+
+
+def test_a_column_that_is_added_later_is_filled_by_scoring_again(phase, client):
+    entry = score_for_real(phase)
+    file = entry.files.get(volume__slug="a")
+    Benchmark.objects.update(further_columns="erl_axonem2021_nm, nerl_5")
+    before = Evaluation.objects.get(volume_file=file)
+    rescore_benchmark(Benchmark.objects.get())
+    after = Evaluation.objects.get(volume_file=file)
+    assert (after.pk, after.erl_nm) == (before.pk, before.erl_nm)
+    assert {"erl_axonem2021_nm", "nerl_5"} <= after.figures.keys()
+
+
+def test_a_column_that_is_no_figure_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no figure nerl_7"):
+        load_benchmark({"slug": "x", "name": "X", "summary": "", "further_columns": "nerl_7", "volumes": []})

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from axonem_eval.client.submit import check_files
 from axonem_eval.errors import InputError
 from axonem_eval.sampling import NodeTable
 from axonem_eval.scoring import sample_file, score_nodes
@@ -267,3 +268,20 @@ def test_the_command_registers_a_file_and_names_the_volumes_that_there_are(tmp_p
     assert row.status == "ready", row.complaints
     with pytest.raises(CommandError, match="there are: b v"):
         call_command("register_ground_truth", "b", "w", str(tmp_path / "skels.npz"))
+
+
+def test_the_client_checks_files_by_the_rule_that_the_server_states(xpress, tmp_path):
+    benchmark = Caller().get("/benchmarks/b").json()
+    told = []
+    for name, content in (
+        ("submission.h5", b""),
+        ("seg.h5", b"x"),
+        ("t.npz", b"x"),
+        ("entry.zip", xpress_zip(xpress_labels())),
+    ):
+        (tmp_path / name).write_bytes(content)
+        told.append([c.message for c in check_files({"v": tmp_path / name}, benchmark, lambda *_: None)])
+    assert "the file is empty" in told[0][0]
+    assert "this benchmark wants submission.h5" in told[1][0]
+    assert "this volume is taken as a whole" in told[2][0]
+    assert told[3] == []

@@ -11,6 +11,7 @@ from axonem_eval import workshop as library
 from axonem_eval.workshop import SPLIT, Correction, consensus
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.benchmarks.registration import register_ground_truth
+from evalserver.benchmarks.role_models import Role
 from evalserver.workshop import job, services
 from evalserver.workshop.models import Candidate, Decision, Finalisation, Label, Segment, Workshop
 from evalserver.workshop.selectors import decisions_of, labels_of
@@ -182,3 +183,15 @@ def test_a_segmentation_becomes_registered_ground_truth(client, ada, settings):
     assert ground_truth.skeletons == len(names)
     page = client.get(reverse("organise_workshop", args=[shop.pk])).content.decode()
     assert "1 split accepted" in page
+
+
+def test_a_role_in_one_benchmark_opens_no_workshop_of_another(client, shop):
+    other = make_benchmark().benchmark
+    person = make_user("Rita")
+    Role.objects.create(benchmark=other, user=person, name=Role.Name.OWNER)
+    client.force_login(person)
+    routes = ("", "_batch", "_picture", "_candidates")
+    assert {client.get(reverse(f"organise_workshop{name}", args=[shop.pk])).status_code for name in routes} == {404}
+    posts = ("_label", "_decide", "_finalise")
+    assert {client.post(reverse(f"organise_workshop{name}", args=[shop.pk])).status_code for name in posts} == {404}
+    assert "labels.h5" not in client.get(reverse("organise_workshops")).content.decode()

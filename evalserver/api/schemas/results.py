@@ -9,12 +9,15 @@ from ninja import Schema
 class HeadlineOut(Schema):
     """headline : the number that ranks, by the benchmark's scoring variant; null where it is not shown.
 
+    mean_erl_nm, mean_normalized_erl : null where the ground truth has no skeletons.
+    lower_is_better : the direction of the headline.
     is_current : whether the leaderboard ranks with this metric and ground truth now.
     """
 
-    mean_erl_nm: float
-    mean_normalized_erl: float
+    mean_erl_nm: float | None
+    mean_normalized_erl: float | None
     headline: float | None
+    lower_is_better: bool
     metric_version: str
     is_current: bool
 
@@ -30,12 +33,16 @@ class EdgesOut(Schema):
 
 
 class EvaluationOut(Schema):
-    """withheld : why there are no figures, empty where there are: see docs/metric.md."""
+    """withheld : why there are no figures of skeletons, empty where there are: see docs/metric.md.
+
+    figures : all others, by the names in docs/metric.md. ERLs are null where the ground truth has no skeletons.
+    """
 
     volume: str
     erl_nm: float | None
-    gt_erl_nm: float
+    gt_erl_nm: float | None
     normalized_erl: float | None
+    figures: dict[str, float]
     withheld: str
     tolerance_nodes: int
     tolerance_um: float | None
@@ -101,6 +108,24 @@ class PairedOut(Schema):
     significant: bool
 
 
+class HeadlineDifferenceOut(Schema):
+    """Paired bootstrap over labels of dense ground truth: A minus B of what ranks. p_value_is_bound : as in PairedOut.
+
+    significant : p_value < 1 - level.   a_is_ahead : whether A is the better one, by the direction of what ranks.
+    """
+
+    difference: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    p_value_is_bound: bool
+    labels: float
+    resamples: int
+    significant: bool
+    a_is_ahead: bool
+
+
 class ComparedVolumeOut(Schema):
     """axons_better : axons whose own ERL is higher in A; null on hidden ground truth.
 
@@ -119,6 +144,8 @@ class ComparedVolumeOut(Schema):
 class ComparisonOut(Schema):
     """state : none (nobody has asked for the significance: POST does), computing (see stage and percent), ready,
     refused or failed (see message).
+
+    mean : of the ERL.   headline : on a board that ranks by dense ground truth, where `mean` is null.
     """
 
     a: str
@@ -131,4 +158,5 @@ class ComparisonOut(Schema):
     percent: int
     message: str
     mean: PairedOut | None
+    headline: HeadlineDifferenceOut | None
     volumes: list[ComparedVolumeOut]

@@ -30,6 +30,8 @@ class SubmissionOut(Schema):
 
     supersedes : code of the entry that this one replaces; superseded_by : those that replace it. Both as far as you
         may see them.
+    run_of : code of the entry that this is another run of; runs : further runs of this entry. The same holds.
+    extra_training_data, manual_fixup, made_ground_truth : the marks of the entry.
     """
 
     code: str
@@ -40,8 +42,13 @@ class SubmissionOut(Schema):
     model_url: str
     training_data: str
     compute: str
+    extra_training_data: bool
+    manual_fixup: bool
+    made_ground_truth: bool
     supersedes: str | None
     superseded_by: list[str]
+    run_of: str | None
+    runs: list[str]
     is_reference: bool
     reproduce_command: str
     benchmark: str
@@ -75,6 +82,8 @@ class SubmissionIn(Schema):
     """files : the code of a finished upload, by volume. team : id, where you belong to several.
 
     supersedes : code of an earlier scored entry of the same team and phase that this one replaces; empty for none.
+    run_of : code of the first run of an entry of the same team and phase, if this is another run of it.
+    extra_training_data, manual_fixup, made_ground_truth : marks that the board shows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -91,7 +100,11 @@ class SubmissionIn(Schema):
     model_url: WebAddress = ""
     training_data: Annotated[Text, Field(max_length=500)] = ""
     compute: Annotated[Text, Field(max_length=500)] = ""
+    extra_training_data: bool = False
+    manual_fixup: bool = False
+    made_ground_truth: bool = False
     supersedes: SubmissionCode = ""
+    run_of: SubmissionCode = ""
 
 
 class SubmissionEdit(Schema):
@@ -106,6 +119,9 @@ class SubmissionEdit(Schema):
     model_url: WebAddress | None = None
     training_data: Annotated[Text, Field(max_length=500)] | None = None
     compute: Annotated[Text, Field(max_length=500)] | None = None
+    extra_training_data: bool | None = None
+    manual_fixup: bool | None = None
+    made_ground_truth: bool | None = None
     supersedes: SubmissionCode | None = None
 
 

@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from axonem_eval.scoring import FIGURES
 from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
 from evalserver.submissions.results.disclosure import count_in_words
@@ -49,6 +50,16 @@ def gain(value: Figure) -> str:
 
 
 @register.filter
+def named_figure(value: Figure, name: str) -> str:
+    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit."""
+    if value is None or value == "":
+        return EM_DASH
+    if FIGURES[name].unit == "nm":
+        return nm_as_um(value)
+    return f"{100 * value:.2f}" if FIGURES[name].unit == "share" else f"{value:.4f}"
+
+
+@register.filter
 def cable(value: float | None) -> str:
     """A length of cable in nm, shown in um: without decimals from 100 um on."""
     return f"{value / 1000:,.0f}" if value is not None and value >= 1e5 else nm_as_um(value)
@@ -83,6 +94,8 @@ def figure(value: float | None, unit: str) -> str:
     """A value of a comparison, already in its unit."""
     if unit == "percent":
         return percent(value)
+    if unit == "" and value is not None:
+        return f"{value:.4f}"
     return um(value) if unit == "um" else rate(value)
 
 
@@ -91,7 +104,7 @@ def signed(value: float | None, unit: str) -> str:
     """A difference, with its sign."""
     if value is None:
         return EM_DASH
-    digits = 2 if unit == "um" else 1
+    digits = {"um": 2, "": 4}.get(unit, 1)
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return "0" if float(f"{value:.{digits}f}") == 0 else text
 

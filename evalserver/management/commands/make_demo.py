@@ -21,8 +21,8 @@ class Command(BaseCommand):
         for submission in submissions:
             score = submission.scores.order_by("-created_at", "-pk").first()
             result = (
-                f"{score.mean_erl_nm / 1000:6.2f} um {score.mean_normalized_erl * 100:6.1f}%"
-                if score
+                f"{score.mean_erl_nm / 1000:6.2f} um {(score.mean_normalized_erl or 0.0) * 100:6.1f}%"
+                if score and score.mean_erl_nm is not None
                 else "; ".join(c["code"] for c in submission.complaints) or f"incident {submission.incident_id}"
             )
             self.stdout.write(f"{submission.method_name:20} {submission.status:9} {result}")

@@ -142,7 +142,7 @@ class Command(BaseCommand):
             ],
         )
 
-    def _wait_until_up(self, web: Child, url: str, family: Family, timeout_s: float = 60) -> None:
+    def _wait_until_up(self, web: Child, url: str, family: Family, timeout_s: float = 300) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if web.process.poll() is not None:

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.db import transaction
 
-from axonem_eval.scoring import compare_samples, paired_bootstrap
+from axonem_eval.scoring import OverlapTable, compare_samples, dense_bootstrap, paired_bootstrap
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler, ruler_of
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import scoring
-from evalserver.submissions.models import Comparison, Submission
+from evalserver.submissions.models import Comparison, NodeLabels, Submission
 
 MAX_WAITING = 50
 
@@ -76,6 +76,14 @@ def _compare(lease: Lease) -> None:
     ordered = sorted(ground_truths.values(), key=lambda g: (g.volume.position, g.volume_id))
     if any(g.volume_id not in side for g in ordered for side in sides):
         raise Rejection([{"code": "no_labels", "message": "The node labels of an entry are no longer stored."}])
+    rule = ordered[0].volume.benchmark.variant.headline
+    if rule.needs == {"dense"}:
+        lease.progress("Comparing label by label", 20)
+        pairs = [(_overlap(sides[0][g.volume_id]), _overlap(sides[1][g.volume_id])) for g in ordered]
+        compared_dense = dense_bootstrap(pairs, rule, [g.volume.slug for g in ordered])
+        result = {"headline": compared_dense.to_json(), "volumes": []}
+        lease.finish(Comparison.DONE_STATUS, percent=100, complaints=[], result=result)
+        return
     volumes: list[dict[str, Any]] = []
     tables = []
     for number, ground_truth in enumerate(ordered):
@@ -89,3 +97,10 @@ def _compare(lease: Lease) -> None:
     lease.finish(
         Comparison.DONE_STATUS, percent=100, complaints=[], result={"mean": mean.to_json(), "volumes": volumes}
     )
+
+
+def _overlap(labels: NodeLabels) -> OverlapTable:
+    overlap = scoring.load_overlap(labels)
+    if overlap is None:
+        raise Rejection([{"code": "no_labels", "message": "The overlaps of an entry are no longer stored."}])
+    return overlap

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from evalserver.benchmarks import images
+from evalserver.benchmarks import axons, images
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Picture, TrainingFile
 from evalserver.submissions.models import Submission
 
@@ -76,9 +76,10 @@ def _unknown_names() -> Iterator[str]:
     """Names that no row leads to. Folders are named by slugs, which may change: the names in the rows count too."""
     codes = set(Submission.objects.values_list("code", flat=True))
     yield from _others("submissions", codes)
-    truths = GroundTruth.objects.values_list("source_file", "no_merge_mask", "bundle")
+    truths = list(GroundTruth.objects.values_list("source_file", "no_merge_mask", "bundle"))
+    drawn = {axons.folder_of(bundle) for *_, bundle in truths if bundle}
     slugs = set(Benchmark.objects.values_list("slug", flat=True))
-    yield from _others("groundtruth", slugs | {_part(name, 1) for names in truths for name in names if name})
+    yield from _others("groundtruth", slugs | {_part(name, 1) for names in (*truths, drawn) for name in names if name})
     data_files = TrainingFile.objects.select_related("benchmark")
     views = {images.folder_of(row) for row in data_files if row.file}
     stored = {row.file.name for row in data_files if row.file} | set(Picture.objects.values_list("file", flat=True))

@@ -5,11 +5,12 @@ from collections import Counter
 from celery import current_app
 from django.db import transaction
 
+from axonem_eval.scoring import FIGURES
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
 from evalserver.jobs import WAITING, change_status, send
 from evalserver.submissions.evaluation import error_pictures, scoring
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Evaluation, Submission
 
 TASK = "evalserver.submissions.tasks.rescore_submission_task"
 
@@ -24,7 +25,7 @@ def rescore_submission(submission_id: int) -> str:
     ruler = current_ruler(submission.phase)
     if submission.status != Submission.DONE_STATUS or ruler is None:
         return "skipped"
-    if submission.scores.filter(ruler=ruler).exists():
+    if _is_current(submission, ruler):
         return "current"
     ground_truths = current_ground_truths(submission.phase)
     labels = scoring.stored_labels(submission, ground_truths)
@@ -41,10 +42,24 @@ def rescore_submission(submission_id: int) -> str:
     return "queued" if moved else "skipped"
 
 
+def _is_current(submission: Submission, ruler: str) -> bool:
+    """Whether it has a score under that ruler, and all figures that its benchmark shows as columns."""
+    if not submission.scores.filter(ruler=ruler).exists():
+        return False
+    columns = submission.phase.benchmark.variant.columns
+    current = current_ground_truths(submission.phase)
+    found = Evaluation.objects.filter(volume_file__submission=submission, ground_truth__in=current.values())
+    return not any(
+        name not in (row.figures or {}) and FIGURES[name].needs in row.ground_truth.kinds
+        for row in found.select_related("ground_truth")
+        for name in columns
+    )
+
+
 def queue_rescore(submission: Submission) -> bool:
     """Have a worker re-score one submission; False where it has no score, or has the current one already."""
     ruler = current_ruler(submission.phase)
-    if submission.status != Submission.DONE_STATUS or ruler is None or submission.scores.filter(ruler=ruler).exists():
+    if submission.status != Submission.DONE_STATUS or ruler is None or _is_current(submission, ruler):
         return False
     current_app.send_task(TASK, args=[submission.pk])
     return True

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from evalserver.benchmarks.models import Benchmark
 from evalserver.csv_text import csv_text
+from evalserver.submissions.marks import MARK_FIELDS
 from evalserver.submissions.models import Evaluation, Submission
 
 COLUMNS = [
@@ -79,19 +80,20 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def _submissions(benchmark: Benchmark) -> Iterator[Submission]:
-    rows = Submission.objects.filter(phase__benchmark=benchmark).select_related("team", "phase", "supersedes")
+    rows = Submission.objects.filter(phase__benchmark=benchmark).select_related("team", "phase", "supersedes", "run_of")
     yield from rows.prefetch_related("files__volume", "scores").order_by("pk").iterator(chunk_size=500)
 
 
 def _submission(row: Submission) -> dict[str, Any]:
     names = ["code", "method_name", "description", "paper_url", "code_url", "model_url", "training_data", "compute"]
-    names += ["is_reference", "reproduce_command", "provenance", "status", "complaints", "incident_id"]
+    names += [*MARK_FIELDS, "is_reference", "reproduce_command", "provenance", "status", "complaints", "incident_id"]
     times = ["created_at", "finished_at", "published_at", "withdrawn_at", "hidden_at"]
     return {
         **{name: getattr(row, name) for name in [*names, *times]},
         "team": row.team.name,
         "phase": row.phase.slug,
         "supersedes": row.supersedes.code if row.supersedes else None,
+        "run_of": row.run_of.code if row.run_of else None,
         "files": [
             {"volume": f.volume.slug, "name": f.original_name, "size_bytes": f.size_bytes, "sha256": f.sha256}
             for f in row.files.all()

@@ -58,7 +58,7 @@ def volume_pairs(a: Result | None, b: Result | None) -> list[VolumePair]:
 def _pair(a: Evaluation, b: Evaluation) -> VolumePair:
     volume = a.volume_file.volume
     left, right = shown_report(a) or {}, shown_report(b) or {}
-    detailed = "schema" in left and "schema" in right
+    detailed = "tolerance_curve" in left and "tolerance_curve" in right
     return VolumePair(
         name=volume.name,
         slug=volume.slug,
@@ -82,6 +82,15 @@ ROWS = (
     ("Omissions per mm", ("error_counts", "gaps_per_mm"), "per mm", 1.0, False),
     ("Splits per mm", ("error_counts", "splits_per_mm"), "per mm", 1.0, False),
     ("Mergers per mm", ("error_counts", "mergers_per_mm"), "per mm", 1.0, False),
+    ("ARAND", ("dense", "arand"), "", 1.0, False),
+    ("VOI split (bits)", ("dense", "voi_split"), "", 1.0, False),
+    ("VOI merge (bits)", ("dense", "voi_merge"), "", 1.0, False),
+    ("CREMI score", ("dense", "cremi_score"), "", 1.0, False),
+    ("Rand split over the nodes", ("over_nodes", "rand_split"), "", 1.0, True),
+    ("Rand merge over the nodes", ("over_nodes", "rand_merge"), "", 1.0, True),
+    ("VOI split over the nodes (bits)", ("over_nodes", "voi_split"), "", 1.0, False),
+    ("VOI merge over the nodes (bits)", ("over_nodes", "voi_merge"), "", 1.0, False),
+    ("Nodes on background", ("over_nodes", "nodes_on_background_share"), "percent", 100.0, False),
     ("Half of the cable on runs of at least", ("half_cable_run_nm", "segmentation"), "um", 1e-3, True),
 )
 

@@ -14,6 +14,7 @@ from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import comparison as service
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results.compare import PairedResult, VolumePair, volume_pairs
+from evalserver.submissions.results.dense_comparison import dense_verdict
 from evalserver.submissions.results.selectors import result_of
 
 CODE = re.compile(r"(?:^|/submissions/)([a-z0-9]{4,16})/?\s*$")
@@ -37,7 +38,7 @@ def _pair_context(a: Submission, b: Submission) -> dict[str, Any]:
     refusal = service.comparable(a, b)
     if refusal:
         return {"refusal": refusal}
-    results = [result_of(entry) for entry in (a, b)]
+    results = left, right = [result_of(entry) for entry in (a, b)]
     known = service.comparison_of(a, b)
     pairs: list[VolumePair] = volume_pairs(*results)
     return {
@@ -46,6 +47,8 @@ def _pair_context(a: Submission, b: Submission) -> dict[str, Any]:
         "volumes": pairs,
         "comparison": known,
         "paired": PairedResult.of(known, pairs) if known else None,
+        "dense": dense_verdict(known, left, right) if known and left and right else None,
+        "rule": a.phase.benchmark.variant.headline,
         "here": f"{reverse('compare')}?{urlencode({'a': a.code, 'b': b.code})}",
     }
 

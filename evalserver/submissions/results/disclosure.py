@@ -4,18 +4,17 @@ Every page, mail, download and answer of the API takes its figures from here. On
 export command read the stored values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import numpy as np
 from django.db.models import F
-from numpy.typing import NDArray
 
-from axonem_eval.scoring import DEFAULT_LEVEL, variant_named
+from axonem_eval.scoring import DEFAULT_LEVEL, FIGURES
 from evalserver.benchmarks.disclosure_rule import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
-from evalserver.submissions.models import Comparison, Evaluation, Score
+from evalserver.submissions.models import Comparison, Evaluation
 
 WITHHELD = "This entry labels too little of the volume to be scored here."
 SURVIVAL_POINTS = 20
@@ -23,6 +22,8 @@ SURVIVAL_POINTS = 20
 P_CLASSES = (0.001, 0.01, 0.05)
 LOST = ("omitted", "split", "merged")
 COUNTS = ("splits", "gaps", "mergers", "merge_joins")
+SETTINGS = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version")
+CONSTANTS = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
 AXONS = ("axons_better", "axons_equal", "axons_worse")
 
 Report = dict[str, Any]
@@ -30,26 +31,22 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class ShownScore:
-    """The score on one volume. Both figures are None where `withheld` says why."""
+    """The figures on one volume, by the names of axonem_eval.scoring.FIGURES.
 
-    erl_nm: float | None
-    normalized_erl: float | None
-    gt_erl_nm: float
-    withheld: str = ""
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The mean over the volumes; a volume whose figures are withheld counts as 0. low, high : None where unknown.
-
-    ranked : the number that ranks, in the unit of the scoring rule's headline; None where it may not be shown.
+    gt_erl_nm : None where there are no skeletons.   withheld : why the figures of skeletons are not shown.
     """
 
-    mean_erl_nm: float
-    mean_normalized_erl: float
-    erl_low_nm: float | None
-    erl_high_nm: float | None
-    ranked: float | None
+    figures: dict[str, float]
+    gt_erl_nm: float | None
+    withheld: str = ""
+
+    @property
+    def erl_nm(self) -> float | None:
+        return self.figures.get("erl_nm")
+
+    @property
+    def normalized_erl(self) -> float | None:
+        return self.figures.get("normalized_erl")
 
 
 def rule_of(evaluation: Evaluation) -> Disclosure:
@@ -75,43 +72,18 @@ def _total_and_omitted_nm(evaluation: Evaluation) -> tuple[float | None, float |
 
 
 def shown_score(evaluation: Evaluation) -> ShownScore:
-    """The ERL on one volume."""
+    """The figures on one volume."""
     rule = rule_of(evaluation)
-    gt_erl_nm = rule.erl_nm(evaluation.gt_erl_nm)
-    if rule.is_exact:
-        return ShownScore(evaluation.erl_nm, evaluation.normalized_erl, gt_erl_nm)
-    if rule.labels_too_little(labelled_nm(*_total_and_omitted_nm(evaluation))):
-        return ShownScore(None, None, gt_erl_nm, WITHHELD)
-    share = rule.normalized(evaluation.erl_nm, evaluation.gt_erl_nm)
-    return ShownScore(rule.erl_nm(evaluation.erl_nm), share, gt_erl_nm)
-
-
-def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
-    """Mean of the figures shown of each volume, so that it tells nothing beyond them."""
-    rules = [rule_of(evaluation) for evaluation in evaluations]
-    if all(rule.is_exact for rule in rules):
-        ranked = score.mean_erl_nm if score.headline is None else score.headline
-        return Headline(score.mean_erl_nm, score.mean_normalized_erl, score.erl_low_nm, score.erl_high_nm, ranked)
-    shown = [shown_score(evaluation) for evaluation in evaluations]
-    step = interval_step_nm(rules)
-    is_whole = not any(s.withheld for s in shown)
-    low, high = (
-        None if value is None or not is_whole else to_step(value, step)
-        for value in (score.erl_low_nm, score.erl_high_nm)
-    )
-    erl_nm, share = _mean([s.erl_nm for s in shown]), _mean([s.normalized_erl for s in shown])
-    shown_by = {"erl": erl_nm, "normalized_erl": share}
-    return Headline(erl_nm, share, low, high, shown_by.get(variant_named(evaluations[0].scoring_variant).headline))
-
-
-def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over volumes, the last axis; what is withheld (NaN) counts as 0."""
-    mean: NDArray[np.float64] = np.nan_to_num(values).mean(axis=-1)
-    return mean.round(6)
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    return float(mean_of_shown(np.array(values, np.float64)))
+    exact = dict(evaluation.figures or {})
+    gt_erl_nm = None
+    if evaluation.erl_nm is not None and evaluation.gt_erl_nm is not None:
+        exact |= {"erl_nm": evaluation.erl_nm, "normalized_erl": evaluation.normalized_erl}
+        gt_erl_nm = rule.erl_nm(evaluation.gt_erl_nm)
+    withheld = gt_erl_nm is not None and rule.labels_too_little(labelled_nm(*_total_and_omitted_nm(evaluation)))
+    if withheld:
+        exact = {name: value for name, value in exact.items() if FIGURES[name].needs == "dense"}
+    shown = rule.figures(exact, evaluation.gt_erl_nm)
+    return ShownScore(shown, gt_erl_nm, WITHHELD if withheld else "")
 
 
 def interval_step_nm(rules: Sequence[Disclosure]) -> float:
@@ -129,15 +101,19 @@ def shown_report(evaluation: Evaluation) -> Report | None:
     if rule.is_exact:
         return dict(report)
     score = shown_score(evaluation)
-    if score.withheld:
+    if score.withheld and "dense" not in evaluation.ground_truth.kinds:
         return None
-    settings = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version")
-    constants = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
     shown = {
-        **{name: report[name] for name in settings if name in report},
-        **{name: rule.about(report[name]) for name in constants if name in report},
+        **{name: report[name] for name in SETTINGS if name in report},
         "public": False,
         "rounded_to": rule.steps(),
+        "over_nodes": _over_nodes(score.figures),
+        "dense": _dense(report.get("dense"), score.figures, rule),
+    }
+    if score.erl_nm is None:
+        return shown
+    shown |= {
+        **{name: rule.about(report[name]) for name in CONSTANTS if name in report},
         "erl_nm": score.erl_nm,
         "gt_erl_nm": score.gt_erl_nm,
         "normalized_erl": score.normalized_erl,
@@ -145,6 +121,26 @@ def shown_report(evaluation: Evaluation) -> Report | None:
         "edges_nm": {name: rule.length_nm(value) for name, value in report["edges_nm"].items()},
     }
     return {**shown, **_details(report, rule)} if "schema" in report else shown
+
+
+def _over_nodes(figures: Mapping[str, float]) -> Report | None:
+    names = {
+        **{name: f"node_{name}" for name in ("rand_split", "rand_merge", "voi_split", "voi_merge")},
+        "nodes_on_background_share": "nodes_on_background",
+    }
+    shown = {key: figures[name] for key, name in names.items() if name in figures}
+    return shown or None
+
+
+def _dense(dense: Report | None, figures: Mapping[str, float], rule: Disclosure) -> Report | None:
+    """Not precision and numbers of segments, which a few labelled voxels decide, and of which one tells."""
+    if not dense:
+        return None
+    names = {name: name for name in ("arand", "voi_split", "voi_merge", "cremi_score")}
+    names["background_share"] = "voxels_on_background"
+    told = {key: figures[name] for key, name in names.items() if name in figures}
+    constants = {name: rule.about(int(dense[name])) for name in ("voxels", "truth_labels")}
+    return {**dict.fromkeys(dense), **told, **constants}
 
 
 def _details(report: Report, rule: Disclosure) -> Report:
@@ -165,7 +161,6 @@ def _details(report: Report, rule: Disclosure) -> Report:
             "ground_truth": _half_cable(survival, "ground_truth"),
             "segmentation": _half_cable(survival, "segmentation"),
         },
-        "dense": None,
     }
 
 
@@ -253,7 +248,7 @@ def shown_comparison(comparison: Comparison, pairs: Sequence[tuple[Evaluation, E
     On hidden ground truth a difference is that of the two figures shown, its interval is rounded as an ERL is, the
     p-value is told as a class, and axons are not counted. pairs : evaluations of A and B of each volume.
     """
-    if comparison.result is None:
+    if comparison.result is None or "mean" not in comparison.result:
         return None
     rules, differences = {}, {}
     for a, b in pairs:
@@ -275,7 +270,7 @@ def shown_comparison(comparison: Comparison, pairs: Sequence[tuple[Evaluation, E
             }
         )
     all_exact = all(rule.is_exact for rule in rules.values())
-    difference = None if all_exact else _mean(list(differences.values()))
+    difference = None if all_exact else float(np.round(np.mean(list(differences.values())), 6))
     step = interval_step_nm(list(rules.values()))
     return {"mean": _paired(comparison.result["mean"], difference, step), "volumes": volumes}
 

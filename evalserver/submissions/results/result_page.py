@@ -6,11 +6,15 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from axonem_eval.report import diagnosis_page, plots
+from axonem_eval.scoring import FIGURES, Figure
 from evalserver.site import own_markup
 from evalserver.submissions.evaluation.error_pictures import WORST_SHOWN, worst_errors
 from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
+
+# Figures that have a place of their own.
+ERLS = ("erl_nm", "normalized_erl", "erl_by_mean_length")
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,25 @@ class VolumeResult:
         return self.evaluation.volume_file.volume
 
     @property
+    def has_skeletons(self) -> bool:
+        """Whether the ground truth has skeletons, and so an ERL."""
+        return self.score.gt_erl_nm is not None
+
+    @property
+    def figures(self) -> list[tuple[Figure, float]]:
+        """All figures but the ERL, in the order of FIGURES."""
+        shown = self.score.figures
+        return [(figure, shown[name]) for name, figure in FIGURES.items() if name in shown and name not in ERLS]
+
+    @property
+    def dense_figures(self) -> list[tuple[str, str]]:
+        """Names and values of those that are measured voxel by voxel."""
+        return [(figure.label, f"{value:.4f}") for figure, value in self.figures if figure.needs == "dense"]
+
+    @property
     def is_detailed(self) -> bool:
         """Whether there are losses and curves to show: the record has them, and the ceiling they are shares of."""
-        return "schema" in self.report and not self.is_too_small
+        return "erl_lost_nm" in self.report and not self.is_too_small
 
     @property
     def is_too_small(self) -> bool:

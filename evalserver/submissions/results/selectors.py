@@ -4,13 +4,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
+from django.db.models import Q
 
 from evalserver.benchmarks.disclosure_rule import NOTED, PICTURES
 from evalserver.benchmarks.selectors import current_ruler
 from evalserver.submissions.models import Evaluation, Score, Submission
-from evalserver.submissions.results import disclosure
-from evalserver.submissions.results.disclosure import Headline
+from evalserver.submissions.results import disclosure, headline
+from evalserver.submissions.results.headline import Headline, number_in_words, value_in_words
 from evalserver.submissions.results.result_page import VolumeResult
+from evalserver.submissions.results.runs import half_interval
+from evalserver.submissions.selectors import visible_submissions
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Result:
     @cached_property
     def headline(self) -> Headline:
         """The mean as its readers may see it."""
-        return disclosure.headline(self.score, self.evaluations)
+        return headline.headline(self.score, self.evaluations)
 
     @cached_property
     def volumes(self) -> list[VolumeResult]:
@@ -85,3 +91,34 @@ def with_headlines(submissions: Iterable[Submission]) -> list[Submission]:
         result = results.get(row.pk)
         row.headline = result.headline if result else None  # type: ignore[attr-defined]
     return rows
+
+
+@dataclass(frozen=True)
+class RunsTable:
+    """An entry's runs that a reader may see, each with its headline.
+
+    mean, half : of those that are published, as the leaderboard ranks them, and half of its 95% interval, in words;
+        both empty where fewer than two are.
+    """
+
+    entry: Submission
+    runs: list[tuple[Submission, Headline]]
+    mean: str = ""
+    half: str = ""
+
+
+def runs_table(submission: Submission, user: Any) -> RunsTable | None:
+    """Of the entry that this is a run of; None where the reader sees fewer than two runs that are measured alike."""
+    entry = submission.run_of or submission
+    seen = visible_submissions(user).filter(Q(pk=entry.pk) | Q(run_of=entry), status=Submission.DONE_STATUS)
+    rows = list(seen.select_related("team", "phase__benchmark").order_by("created_at", "pk"))
+    if len(rows) < 2:
+        return None
+    results = results_of(rows, reports=False)
+    runs = [(row, results[row.pk].headline) for row in rows if row.pk in results and results[row.pk].is_current]
+    ranked = [shown.ranked for row, shown in runs if row.is_listed and shown.ranked is not None]
+    half = half_interval(np.array(ranked))
+    if half is None:
+        return RunsTable(entry, runs) if len(runs) > 1 else None
+    rule = runs[0][1].rule
+    return RunsTable(entry, runs, value_in_words(rule, sum(ranked) / len(ranked)), number_in_words(rule, half))

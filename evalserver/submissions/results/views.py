@@ -17,7 +17,7 @@ from evalserver.submissions.evaluation.error_pictures import picture_name
 from evalserver.submissions.models import Diagnosis, Submission
 from evalserver.submissions.results import downloads
 from evalserver.submissions.results.result_page import VolumeResult
-from evalserver.submissions.results.selectors import Result, result_of, with_headlines
+from evalserver.submissions.results.selectors import Result, result_of, runs_table, with_headlines
 from evalserver.uploads.selectors import uploads_of
 
 TABLES = ("axons", "errors")
@@ -47,6 +47,7 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
         "site": site_url(""),
         "reads_all": selectors.may_read_of(request.user, submission.phase.benchmark_id),
         **selectors.versions_around(submission, request.user),
+        "runs_table": runs_table(submission, request.user) if not submission.is_active else None,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from axonem_eval.errors import InputError
 from evalserver.benchmarks import services
 from evalserver.benchmarks.models import GroundTruth, Volume
 
@@ -25,6 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("--unit", choices=GroundTruth.Unit.values, default="nm", help="of coordinates in the file")
         parser.add_argument("--axes", choices=GroundTruth.AxisOrder.values, default="zyx", help="order in the file")
         parser.add_argument("--no-merge-mask", help="label file of what belongs to no scored axon")
+        parser.add_argument("--dense-labels", help="label file that is scored voxel by voxel, beside skeletons")
+        parser.add_argument("--dense-dataset", default="", help="dataset of that file, where it has several")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -35,7 +38,11 @@ class Command(BaseCommand):
                 f"there is no volume {options['volume']} of {options['benchmark']}; there are: {known or 'none'}"
             ) from None
         try:
-            with _opened(options["file"]) as file, _opened(options["no_merge_mask"]) as mask:
+            with (
+                _opened(options["file"]) as file,
+                _opened(options["no_merge_mask"]) as mask,
+                _opened(options["dense_labels"]) as dense,
+            ):
                 row = services.register_ground_truth(
                     volume=volume,
                     source_file=File(file, name=Path(options["file"]).name),
@@ -44,7 +51,11 @@ class Command(BaseCommand):
                     unit=options["unit"],
                     axes=options["axes"],
                     no_merge_mask=File(mask, name=Path(options["no_merge_mask"]).name) if mask else None,
+                    dense_labels=File(dense, name=Path(options["dense_labels"]).name) if dense else None,
+                    dense_dataset=options["dense_dataset"],
                 )
+        except InputError as error:
+            raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}") from None
         self.stdout.write(f"{row}: stored; a worker registers it now. /organise/ shows its progress")

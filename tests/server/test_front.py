@@ -1,0 +1,123 @@
+"""What happens to a request before Django sees it: the least speed of a body, turns, the words of WSGI."""
+
+import asyncio
+
+import pytest
+
+from evalserver.front.body import Body, Gone, TooLarge, TooSlow
+from evalserver.front.environ import address_of, environ_of, who_asks
+from evalserver.front.turns import Busy, Turns
+
+
+def body(pieces: list[tuple[float, bytes]], **limits: float) -> Body:
+    """A body whose pieces come after a pause (s) each; after the last one the client stays and says nothing."""
+    coming = list(pieces)
+
+    async def receive() -> dict:
+        if not coming:
+            await asyncio.sleep(60)
+        await asyncio.sleep(coming[0][0])
+        _, data = coming.pop(0)  # not before: a window may end while we sleep
+        return {"type": "http.request", "body": data, "more_body": data != b"end"}
+
+    return Body(receive, **{"window_s": 0.1, "least_bytes_per_s": 100, **limits})
+
+
+def test_a_body_that_drips_is_given_up_after_a_window():
+    with pytest.raises(TooSlow):
+        asyncio.run(body([(0.03, b"x")] * 20).whole())
+
+
+def test_a_client_that_says_nothing_is_given_up_after_a_window():
+    with pytest.raises(TooSlow):
+        asyncio.run(body([]).whole())
+
+
+def test_a_body_at_the_least_speed_is_read_however_long_it_takes():
+    pieces = [(0.2, b"x" * 100)] * 4
+    assert asyncio.run(body([*pieces, (0.0, b"end")], window_s=0.5).whole()) == b"x" * 400 + b"end"
+
+
+def test_time_that_we_take_does_not_count_against_the_client():
+    async def slow_reader() -> bytes:
+        coming = body([(0.0, b"a"), (0.0, b"b"), (0.0, b"end")])
+        found = b""
+        while piece := await coming.piece():
+            found += piece
+            await asyncio.sleep(0.15)
+        return found
+
+    assert asyncio.run(slow_reader()) == b"abend"
+
+
+def test_a_body_too_large_for_memory_is_refused_and_one_that_breaks_off_is_told_apart():
+    async def gone() -> dict:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(TooLarge):
+        asyncio.run(body([(0.0, b"x" * 2**19)] * 3).whole())
+    with pytest.raises(Gone):
+        asyncio.run(Body(gone, window_s=1, least_bytes_per_s=1).whole())
+
+
+def test_one_address_leaves_threads_to_the_others():
+    async def scene() -> list[str]:
+        turns, served = Turns(threads=4, each=2, most_waiting=10), []
+        enough = asyncio.Event()
+
+        async def request(who: str) -> None:
+            async with turns.turn(who):
+                served.append(who)
+                await enough.wait()
+
+        tasks = [asyncio.create_task(request("greedy")) for _ in range(8)]
+        tasks.append(asyncio.create_task(request("other")))
+        await asyncio.sleep(0.01)
+        found = list(served)
+        enough.set()
+        await asyncio.gather(*tasks)
+        assert served.count("greedy") == 8
+        assert turns.waiting == turns.of == {}
+        return found
+
+    assert asyncio.run(scene()) == ["greedy", "greedy", "other"]
+
+
+def test_who_has_too_many_requests_waiting_is_refused():
+    async def scene() -> None:
+        turns = Turns(threads=4, each=1, most_waiting=1)
+        async with turns.turn("a"):
+            waiting = asyncio.create_task(turns.turn("a").__aenter__())
+            await asyncio.sleep(0)
+            with pytest.raises(Busy):
+                await turns.turn("a").__aenter__()
+            waiting.cancel()
+
+    asyncio.run(scene())
+
+
+def scope(*headers: tuple[bytes, bytes]) -> dict:
+    return {
+        "method": "GET", "raw_path": b"/a%C3%A4%2Fb", "query_string": b"q=1", "http_version": "1.1", "scheme": "http",
+        "server": ("127.0.0.1", 80), "client": ("10.0.0.7", 1), "headers": list(headers),
+    }  # fmt: skip
+
+
+def test_headers_cannot_pass_for_those_of_a_proxy(settings):
+    found = environ_of(scope((b"x_forwarded_for", b"1.1.1.1"), (b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"x", b"1")))
+    assert "HTTP_X_FORWARDED_FOR" not in found
+    assert (found["HTTP_COOKIE"], found["HTTP_X"]) == ("a=1; b=2", "1")
+    assert found["PATH_INFO"].encode("latin-1").decode() == "/aä/b"
+    forwarded = environ_of(scope((b"x-forwarded-for", b"6.6.6.6, 10.1.1.1")))
+    assert address_of(forwarded) == "10.0.0.7"
+    settings.TRUST_PROXY = True
+    assert address_of(forwarded) == "10.1.1.1"
+
+
+def test_a_session_and_a_token_share_threads_beside_their_address(settings):
+    plain = who_asks(environ_of(scope()))
+    session = who_asks(environ_of(scope((b"cookie", f"{settings.SESSION_COOKIE_NAME}=abc".encode()))))
+    token = who_asks(environ_of(scope((b"authorization", b"Bearer abc"))))
+    assert plain == session[:1] == token[:1] == ["address 10.0.0.7"]
+    assert len(session) == len(token) == 2
+    assert session[1] != token[1]
