@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "evalserver.accounts",
     "evalserver.uploads",
     "evalserver.benchmarks",
+    "evalserver.workshop",
     "evalserver.submissions",
     "evalserver.leaderboard",
     "evalserver.api",

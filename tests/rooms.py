@@ -17,6 +17,7 @@ ORDER = {
         accounts <
         uploads <
         benchmarks <
+        workshop <
         submissions <
         submissions.evaluation <
         submissions.results <

@@ -125,6 +125,11 @@ SHOWN = {
         "services",
         "store",
     },
+    "evalserver.workshop": {
+        "models",
+        "selectors",
+        "services",
+    },
 }
 LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS: set[str] = set()

@@ -294,6 +294,13 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     write_arrays(_batch_path(work_dir, batch), table)
 
 
+def voxels_of_label(work_dir: str | Path, label: int) -> tuple[NDArray[np.int32], FloatTriple]:
+    """(n, 3) voxels z,y,x of a label above the dust size, downsampled, and their size in nm; after ``make_batches``."""
+    folder, plan = Path(work_dir), Plan.load(work_dir)
+    reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
+    return reader.voxels(label), plan.small_voxel_nm
+
+
 def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], plan: Plan) -> Tree:
     """Skeleton of one label from its voxels and its places on the volume's faces; a giant's at a coarser voxel."""
     shape, size, parameters = plan.small_shape, plan.small_voxel_nm, plan.teasar

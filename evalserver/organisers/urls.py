@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evalserver.organisers import benchmark_views, people_views, views
+from evalserver.organisers import benchmark_views, people_views, views, workshop_views
 
 urlpatterns = [
     path("", views.dashboard, name="organise"),
@@ -38,4 +38,17 @@ urlpatterns = [
     path("ground-truth/", benchmark_views.ground_truths, name="organise_ground_truths"),
     path("ground-truth/<int:pk>/", benchmark_views.ground_truth, name="organise_ground_truth"),
     path("ground-truth/<int:pk>/change/", benchmark_views.change_ground_truth, name="organise_change_ground_truth"),
+    path("workshops/", workshop_views.workshops, name="organise_workshops"),
+    path(
+        "benchmarks/<slug:slug>/volumes/<slug:volume>/workshop/",
+        workshop_views.add_workshop,
+        name="organise_add_workshop",
+    ),
+    path("workshops/<int:pk>/", workshop_views.workshop, name="organise_workshop"),
+    path("workshops/<int:pk>/batch/", workshop_views.batch, name="organise_workshop_batch"),
+    path("workshops/<int:pk>/picture/", workshop_views.picture, name="organise_workshop_picture"),
+    path("workshops/<int:pk>/label/", workshop_views.label, name="organise_workshop_label"),
+    path("workshops/<int:pk>/candidates/", workshop_views.candidates, name="organise_workshop_candidates"),
+    path("workshops/<int:pk>/decide/", workshop_views.decide, name="organise_workshop_decide"),
+    path("workshops/<int:pk>/finalise/", workshop_views.finalise, name="organise_workshop_finalise"),
 ]

@@ -20,6 +20,7 @@ from evalserver.jobs.broker import QUEUES
 from evalserver.organisers.urls import urlpatterns
 from evalserver.submissions.models import Export, Submission
 from evalserver.submissions.results.export_job import make_export, request_export
+from evalserver.workshop.models import Workshop
 from tests.factories import (
     add_ground_truth,
     h5_bytes,
@@ -56,6 +57,8 @@ def address(name: str, phase: Phase) -> str:
         "organise_change_ground_truth": lambda: volume.ground_truths.first().pk,
         "organise_take_role": lambda: Role.objects.create(benchmark=phase.benchmark, user=make_user("Rita")).pk,
     }
+    if name.startswith("organise_workshop_") or name == "organise_workshop":
+        of_row[name] = lambda: Workshop.objects.create(volume=volume, source_name="labels.h5").pk
     values = {"slug": phase.benchmark.slug, "volume": volume.slug, "phase": phase.slug}
     return reverse(name, kwargs={key: of_row[name]() if key == "pk" else values[key] for key in wanted})
 

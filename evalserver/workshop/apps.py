@@ -1,0 +1,15 @@
+"""The app of the workshop."""
+
+from django.apps import AppConfig
+
+
+class WorkshopConfig(AppConfig):
+    name = "evalserver.workshop"
+    verbose_name = "Ground-truth workshop"
+
+    def ready(self) -> None:
+        from evalserver.jobs import JobKind, register_job
+        from evalserver.workshop.models import Finalisation, Workshop
+
+        register_job(JobKind(Workshop, named_by=("volume",)))
+        register_job(JobKind(Finalisation, named_by=("workshop__volume",)))

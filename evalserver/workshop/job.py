@@ -1,0 +1,186 @@
+"""What workers do for a workshop: measure the segmentation, and make ground truth of the finished one."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from django.conf import settings
+from django.core.files import File
+from django.db import transaction
+
+from axonem_eval import workshop as library
+from axonem_eval.errors import InputError
+from axonem_eval.report import render_axons, webp
+from axonem_eval.skeletonize import voxels_of_label
+from axonem_eval.skeletons import SkeletonGraph
+from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.services import register_ground_truth
+from evalserver.jobs import Lease, Rejection, run_job, under_own_name
+from evalserver.uploads import local_path, store_as
+from evalserver.workshop.models import Candidate, Finalisation, Segment, Workshop
+from evalserver.workshop.selectors import decisions_of, labels_of
+
+STAGES = {"read": (0, 10), "skeletonize": (10, 70), "place": (70, 75), "contacts": (75, 85), "draw": (85, 99)}
+# A larger segment is drawn coarser: a picture is small.
+PICTURE_VOXELS, PICTURE_WIDTH = 160, 320
+
+
+def skeletons_name(workshop: Workshop) -> str:
+    """Where the skeletons of all segments are stored."""
+    return f"workshop/{workshop.volume.benchmark.slug}/{workshop.pk}-skeletons.npz"
+
+
+def prepare(workshop_id: int) -> None:
+    """Measure a segmentation, unless another worker does or did."""
+    run_job(Workshop, workshop_id, _prepare)
+
+
+def _prepare(lease: Lease) -> None:
+    row = Workshop.objects.select_related("volume__benchmark").get(pk=lease.pk)
+    folder = Path(settings.SCRATCH_DIR) / f"workshop-{row.pk}"
+    try:
+        with local_path(row.source_file) as path:
+            shop = (
+                library.Workshop.open(folder)
+                if (folder / "workshop.json").exists()  # a worker died after it was written
+                else library.prepare_workshop(
+                    folder,
+                    path,
+                    row.volume.voxel_size_nm_zyx,
+                    dataset=row.dataset or None,
+                    processes=settings.SKELETONIZE_PROCESSES,
+                    on_progress=partial(_report, lease),
+                )
+            )
+            _require_shape(shop.skeletons, row)
+    except InputError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _rejection(error, row) from error
+    segments = _segments(lease, row, shop, folder)
+    store_as(skeletons_name(row), folder / "skeletons.npz")
+    place = {library.SPLIT: 0, library.MERGER: 0}
+    candidates = []
+    for found in shop.candidates:
+        kind = found.correction.kind
+        candidates.append(
+            Candidate(
+                workshop=row,
+                kind=kind,
+                name=found.correction.name,
+                place=place[kind],
+                score=found.score,
+                data=library.candidate_json(found),
+            )
+        )
+        place[kind] += 1
+    with transaction.atomic():
+        lease.finish(Workshop.DONE_STATUS, percent=100, complaints=[])
+        Segment.objects.bulk_create(segments, batch_size=500)
+        Candidate.objects.bulk_create(candidates, batch_size=500)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_shape(graph: SkeletonGraph, row: Workshop) -> None:
+    if graph.shape_zyx != row.volume.spec.shape_zyx:
+        raise InputError.of(
+            "wrong_shape",
+            f"{row.source_name}: the labels have {graph.shape_zyx} voxels, the volume {row.volume.spec.shape_zyx}; "
+            "give a segmentation of the whole volume, or correct the volume's shape",
+        )
+
+
+def _rejection(error: InputError, row: Workshop) -> Rejection:
+    stored = row.source_file.name or ""
+    return Rejection(
+        [{"code": c.code, "message": under_own_name(c.message, stored, row.source_name)} for c in error.complaints]
+    )
+
+
+def _report(lease: Lease, stage: str, done: int, total: int) -> None:
+    start, end = STAGES.get(stage, (0, 99))
+    lease.progress(f"{stage.capitalize()}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
+
+
+def _segments(lease: Lease, row: Workshop, shop: library.Workshop, folder: Path) -> list[Segment]:
+    table, batches, found = shop.segments, shop.batches, []
+    for position, i in enumerate(batches.order.tolist()):
+        name = int(table.segment[i])
+        found.append(
+            Segment(
+                workshop=row,
+                name=str(name),
+                batch=int(batches.batch[i]),
+                position=position,
+                length_um=float(table.length_nm[i]) / 1000.0,
+                width_nm=float(table.width_nm[i]),
+                volume_um3=float(table.volume_um3[i]),
+                anchor_zyx=table.anchor_zyx[i].tolist(),
+                picture=picture_of(folder / "work", name),
+            )
+        )
+        _report(lease, "draw", position + 1, len(table))
+    return found
+
+
+def picture_of(work_dir: Path, label: int) -> bytes:
+    """The surface of a segment as WebP."""
+    zyx, size_nm = voxels_of_label(work_dir, label)
+    low = zyx.min(axis=0)
+    factor = max(1, int(np.ceil((np.ptp(zyx, axis=0) + 1).max() / PICTURE_VOXELS)))
+    place = (zyx - low) // factor
+    box = np.zeros(place.max(axis=0) + 1, np.uint8)
+    box[tuple(place.T)] = 1
+    z, y, x = (size * factor for size in size_nm)
+    return webp(render_axons(box, [1], (z, y, x), width=PICTURE_WIDTH))
+
+
+def finalise(finalisation_id: int) -> None:
+    """Make ground truth of a workshop, unless another worker does or did."""
+    run_job(Finalisation, finalisation_id, _finalise)
+
+
+def _finalise(lease: Lease) -> None:
+    row = Finalisation.objects.select_related("workshop__volume__benchmark", "created_by").get(pk=lease.pk)
+    shop = row.workshop
+    with TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
+        folder = Path(scratch)
+        with local_path(shop.source_file) as path:
+            measured = SkeletonGraph.load(_stored(skeletons_name(shop), folder))
+            try:
+                made = library.finalise(
+                    library.Source(path, shop.volume.voxel_size_nm_zyx, shop.dataset or None),
+                    measured,
+                    labels_of(shop),
+                    decisions_of(shop),
+                    folder,
+                    processes=settings.SKELETONIZE_PROCESSES,
+                    on_progress=lambda stage, done, total: lease.progress(f"{stage}: {done:,} of {total:,}", 50),
+                )
+            except InputError as error:
+                raise _rejection(error, shop) from error
+        with (
+            open(folder / library.BUNDLE, "rb") as bundle,
+            open(folder / library.MASK, "rb") as mask,
+            transaction.atomic(),
+        ):
+            # First: where another worker has the job by now, nothing of this one stays.
+            lease.finish(Finalisation.DONE_STATUS, percent=100, complaints=[], sheet=made.sheet)
+            ground_truth = register_ground_truth(
+                volume=shop.volume,
+                source_file=File(bundle, name=library.BUNDLE),
+                source_kind=GroundTruth.Source.BUNDLE,
+                no_merge_mask=File(mask, name=library.MASK),
+                created_by=row.created_by,
+            )
+            Finalisation.objects.filter(pk=row.pk).update(ground_truth=ground_truth)
+
+
+def _stored(name: str, folder: Path) -> Path:
+    from django.core.files.storage import default_storage
+
+    copy = folder / "measured.npz"
+    with default_storage.open(name) as stored, copy.open("wb") as file:
+        shutil.copyfileobj(stored, file)
+    return copy

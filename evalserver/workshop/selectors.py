@@ -1,0 +1,90 @@
+"""What the pages of a workshop read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from django.db.models import Prefetch, QuerySet
+
+from axonem_eval import workshop as library
+from evalserver.workshop.models import Candidate, Decision, Label, Segment, Workshop
+
+
+def labels_of(workshop: Workshop) -> list[library.SegmentLabel]:
+    """All labels as the library takes them."""
+    rows = Label.objects.filter(segment__workshop=workshop).select_related("segment", "annotator")
+    return [
+        library.SegmentLabel(
+            int(row.segment.name),
+            tuple(row.segment.anchor_zyx),
+            row.label,
+            row.annotator.email,
+            row.at.isoformat(),
+            row.settles,
+        )
+        for row in rows
+    ]
+
+
+def decisions_of(workshop: Workshop) -> list[library.Decision]:
+    """All decisions as the library takes them, in their order."""
+    rows = Decision.objects.filter(candidate__workshop=workshop).select_related("candidate", "author")
+    return [
+        library.Decision(
+            library.candidate_of_json(row.candidate.data).correction, row.verdict, row.author.email, row.at.isoformat()
+        )
+        for row in rows.order_by("at", "number")
+    ]
+
+
+def suggestions(workshop: Workshop, label_of: dict[int, str]) -> dict[int, library.Suggestion]:
+    """What each batch probably is, from what is labelled."""
+    columns = ("name", "batch", "volume_um3", "length_um", "width_nm")
+    rows = list(workshop.segments.order_by("position").values_list(*columns))
+    if not rows:
+        return {}
+    name, batch, volume, length, width = zip(*rows, strict=True)
+    table = library.Segments(
+        np.array([int(n) for n in name], np.uint64),
+        np.zeros(len(rows), np.int64),
+        np.array(volume),
+        np.array(length) * 1000.0,
+        np.array(width),
+        np.zeros((len(rows), 3), np.int32),
+    )
+    batches = library.Batches(np.zeros(len(rows), np.int64), np.array(batch, np.int64), np.arange(len(rows)))
+    return library.suggest(table, batches, label_of)
+
+
+def batch_rows(workshop: Workshop, agreed: library.Consensus) -> list[dict[str, Any]]:
+    """Each batch: number, segments, and how many of them have no agreed label."""
+    rows: dict[int, dict[str, Any]] = {}
+    for batch, name in workshop.segments.order_by("batch").values_list("batch", "name"):
+        row = rows.setdefault(batch, {"batch": batch, "segments": 0, "left": 0})
+        row["segments"] += 1
+        row["left"] += int(name) not in agreed.label
+    return list(rows.values())
+
+
+def segments_of(workshop: Workshop, batch: int) -> QuerySet[Segment]:
+    """The segments of a batch with their labels, without the pictures."""
+    labels = Prefetch("labels", Label.objects.select_related("annotator"))
+    return workshop.segments.filter(batch=batch).defer("picture").prefetch_related(labels)
+
+
+def with_decision(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates with `last`, the decision that holds, and `seen`, the number of the last one."""
+    found = []
+    for row in candidates:
+        decisions = list(row.decisions.all())
+        row.seen = decisions[-1].number if decisions else 0  # type: ignore[attr-defined]
+        holds = bool(decisions) and decisions[-1].verdict != "undone"
+        row.last = decisions[-1] if holds else None  # type: ignore[attr-defined]
+        found.append(row)
+    return found
+
+
+def candidates_of(workshop: Workshop, kind: str) -> QuerySet[Candidate]:
+    """Likely errors of a kind with their decisions."""
+    decisions = Prefetch("decisions", Decision.objects.select_related("author").order_by("number"))
+    return workshop.candidates.filter(kind=kind).order_by("place").prefetch_related(decisions)
