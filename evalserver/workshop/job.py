@@ -10,11 +10,25 @@ from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
-from axonem_eval import workshop as library
 from axonem_eval.errors import InputError
 from axonem_eval.report import render_axons, webp
 from axonem_eval.skeletonize import voxels_of_label
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.workshop import (
+    BUNDLE,
+    MASK,
+    MERGER,
+    SPLIT,
+    Source,
+    candidate_json,
+    prepare_workshop,
+)
+from axonem_eval.workshop import (
+    Workshop as LibraryWorkshop,
+)
+from axonem_eval.workshop import (
+    finalise as finalise_volume,
+)
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import register_ground_truth
 from evalserver.jobs import Lease, Rejection, run_job, under_own_name
@@ -43,9 +57,9 @@ def _prepare(lease: Lease) -> None:
     try:
         with local_path(row.source_file) as path:
             shop = (
-                library.Workshop.open(folder)
+                LibraryWorkshop.open(folder)
                 if (folder / "workshop.json").exists()  # a worker died after it was written
-                else library.prepare_workshop(
+                else prepare_workshop(
                     folder,
                     path,
                     row.volume.voxel_size_nm_zyx,
@@ -60,7 +74,7 @@ def _prepare(lease: Lease) -> None:
         raise _rejection(error, row) from error
     segments = _segments(lease, row, shop, folder)
     store_as(skeletons_name(row), folder / "skeletons.npz")
-    place = {library.SPLIT: 0, library.MERGER: 0}
+    place = {SPLIT: 0, MERGER: 0}
     candidates = []
     for found in shop.candidates:
         kind = found.correction.kind
@@ -71,7 +85,7 @@ def _prepare(lease: Lease) -> None:
                 name=found.correction.name,
                 place=place[kind],
                 score=found.score,
-                data=library.candidate_json(found),
+                data=candidate_json(found),
             )
         )
         place[kind] += 1
@@ -103,7 +117,7 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{stage.capitalize()}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def _segments(lease: Lease, row: Workshop, shop: library.Workshop, folder: Path) -> list[Segment]:
+def _segments(lease: Lease, row: Workshop, shop: LibraryWorkshop, folder: Path) -> list[Segment]:
     table, batches, found = shop.segments, shop.batches, []
     for position, i in enumerate(batches.order.tolist()):
         name = int(table.segment[i])
@@ -149,8 +163,8 @@ def _finalise(lease: Lease) -> None:
         with local_path(shop.source_file) as path:
             measured = SkeletonGraph.load(_stored(skeletons_name(shop), folder))
             try:
-                made = library.finalise(
-                    library.Source(path, shop.volume.voxel_size_nm_zyx, shop.dataset or None),
+                made = finalise_volume(
+                    Source(path, shop.volume.voxel_size_nm_zyx, shop.dataset or None),
                     measured,
                     labels_of(shop),
                     decisions_of(shop),
@@ -161,17 +175,17 @@ def _finalise(lease: Lease) -> None:
             except InputError as error:
                 raise _rejection(error, shop) from error
         with (
-            open(folder / library.BUNDLE, "rb") as bundle,
-            open(folder / library.MASK, "rb") as mask,
+            open(folder / BUNDLE, "rb") as bundle,
+            open(folder / MASK, "rb") as mask,
             transaction.atomic(),
         ):
             # First: where another worker has the job by now, nothing of this one stays.
             lease.finish(Finalisation.DONE_STATUS, percent=100, complaints=[], sheet=made.sheet)
             ground_truth = register_ground_truth(
                 volume=shop.volume,
-                source_file=File(bundle, name=library.BUNDLE),
+                source_file=File(bundle, name=BUNDLE),
                 source_kind=GroundTruth.Source.BUNDLE,
-                no_merge_mask=File(mask, name=library.MASK),
+                no_merge_mask=File(mask, name=MASK),
                 created_by=row.created_by,
             )
             Finalisation.objects.filter(pk=row.pk).update(ground_truth=ground_truth)

@@ -6,15 +6,26 @@ from typing import Any
 import numpy as np
 from django.db.models import Prefetch, QuerySet
 
-from axonem_eval import workshop as library
+from axonem_eval.workshop import (
+    Batches,
+    Consensus,
+    SegmentLabel,
+    Segments,
+    Suggestion,
+    candidate_of_json,
+    suggest,
+)
+from axonem_eval.workshop import (
+    Decision as LibraryDecision,
+)
 from evalserver.workshop.models import Candidate, Decision, Label, Segment, Workshop
 
 
-def labels_of(workshop: Workshop) -> list[library.SegmentLabel]:
+def labels_of(workshop: Workshop) -> list[SegmentLabel]:
     """All labels as the library takes them."""
     rows = Label.objects.filter(segment__workshop=workshop).select_related("segment", "annotator")
     return [
-        library.SegmentLabel(
+        SegmentLabel(
             int(row.segment.name),
             tuple(row.segment.anchor_zyx),
             row.label,
@@ -26,25 +37,25 @@ def labels_of(workshop: Workshop) -> list[library.SegmentLabel]:
     ]
 
 
-def decisions_of(workshop: Workshop) -> list[library.Decision]:
+def decisions_of(workshop: Workshop) -> list[LibraryDecision]:
     """All decisions as the library takes them, in their order."""
     rows = Decision.objects.filter(candidate__workshop=workshop).select_related("candidate", "author")
     return [
-        library.Decision(
-            library.candidate_of_json(row.candidate.data).correction, row.verdict, row.author.email, row.at.isoformat()
+        LibraryDecision(
+            candidate_of_json(row.candidate.data).correction, row.verdict, row.author.email, row.at.isoformat()
         )
         for row in rows.order_by("at", "number")
     ]
 
 
-def suggestions(workshop: Workshop, label_of: dict[int, str]) -> dict[int, library.Suggestion]:
+def suggestions(workshop: Workshop, label_of: dict[int, str]) -> dict[int, Suggestion]:
     """What each batch probably is, from what is labelled."""
     columns = ("name", "batch", "volume_um3", "length_um", "width_nm")
     rows = list(workshop.segments.order_by("position").values_list(*columns))
     if not rows:
         return {}
     name, batch, volume, length, width = zip(*rows, strict=True)
-    table = library.Segments(
+    table = Segments(
         np.array([int(n) for n in name], np.uint64),
         np.zeros(len(rows), np.int64),
         np.array(volume),
@@ -52,11 +63,11 @@ def suggestions(workshop: Workshop, label_of: dict[int, str]) -> dict[int, libra
         np.array(width),
         np.zeros((len(rows), 3), np.int32),
     )
-    batches = library.Batches(np.zeros(len(rows), np.int64), np.array(batch, np.int64), np.arange(len(rows)))
-    return library.suggest(table, batches, label_of)
+    batches = Batches(np.zeros(len(rows), np.int64), np.array(batch, np.int64), np.arange(len(rows)))
+    return suggest(table, batches, label_of)
 
 
-def batch_rows(workshop: Workshop, agreed: library.Consensus) -> list[dict[str, Any]]:
+def batch_rows(workshop: Workshop, agreed: Consensus) -> list[dict[str, Any]]:
     """Each batch: number, segments, and how many of them have no agreed label."""
     rows: dict[int, dict[str, Any]] = {}
     for batch, name in workshop.segments.order_by("batch").values_list("batch", "name"):
