@@ -48,7 +48,7 @@ def outcome(what):
 def tell(**answers):
     raise InputError.of("said", repr(answers))
 
-def attack(spec, path, dataset):
+def attack(spec, path, dataset, rule):
 """
 
 
