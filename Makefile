@@ -34,10 +34,11 @@ test: $(TEST_STAMP) lint types
 check: $(TEST_STAMP) lint types
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live'
 
-# Without two whose answers do not depend on the database and that take long.
+# Without those that take long and whose answers do not depend on the database: every page, or every format of file.
+ONCE := image permission_table disclosure embargo submit_formats
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server \
-		--ignore tests/server/test_image.py --ignore tests/server/test_permission_table.py || [ $$? -eq 77 ]
+		$(ONCE:%=--ignore tests/server/test_%.py) || [ $$? -eq 77 ]
 
 # Breaks a running server at random, in both shapes; an hour. SEED=2 breaks it in another order.
 FAULTS ?= 100
