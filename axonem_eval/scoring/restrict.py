@@ -52,30 +52,16 @@ def cut_to_region(graph: SkeletonGraph, region: Region | None) -> tuple[Skeleton
     if region is not None:
         inside = (graph.node_voxel_zyx >= region.start_zyx) & (graph.node_voxel_zyx < region.stop_zyx)
         keep = np.asarray(inside.all(axis=1))
-    kept = np.flatnonzero(keep)
-    if not len(kept):
+    if not keep.any():
         raise InputError.of(
             "nothing_in_region",
             f"none of {graph.n_nodes:,} ground-truth nodes lies in the region that is scored; give the region in "
             "voxels (z, y, x) of the volume that the ground truth was made for",
         )
-    new_node = np.cumsum(keep, dtype=np.int64) - 1
-    edge = keep[graph.edge_u] & keep[graph.edge_v]
-    u, v = new_node[graph.edge_u[edge]], new_node[graph.edge_v[edge]]
-    piece = connected_pieces(len(kept), u, v)
-    n_pieces = int(piece.max()) + 1
-    cut = replace(
-        graph,
-        skeleton_id=np.arange(1, n_pieces + 1, dtype=np.uint64),
-        node_skeleton=piece,
-        node_voxel_zyx=graph.node_voxel_zyx[kept],
-        edge_u=u.astype(np.int32),
-        edge_v=v.astype(np.int32),
-        edge_length_nm=graph.edge_length_nm[edge],
-        node_radius_nm=None if graph.node_radius_nm is None else graph.node_radius_nm[kept],
-        volume_um3=None,
-    )
-    return cut, kept
+    cut = graph.part(keep)
+    piece = connected_pieces(cut.n_nodes, cut.edge_u, cut.edge_v)
+    ids = np.arange(1, int(piece.max()) + 2, dtype=np.uint64)
+    return replace(cut, skeleton_id=ids, node_skeleton=piece, volume_um3=None), np.flatnonzero(keep)
 
 
 def number_background(node_voxel_zyx: NDArray[np.int32], segment: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -4,8 +4,6 @@ By a strict rule an end that lies in a neighbour's segment makes a merger. Moved
 membrane.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,17 +48,7 @@ def _with_edges(graph: SkeletonGraph, keep_edge: NDArray[np.bool_]) -> SkeletonG
     had[graph.edge_u], had[graph.edge_v] = True, True
     has = np.zeros(graph.n_nodes, bool)
     has[graph.edge_u[keep_edge]], has[graph.edge_v[keep_edge]] = True, True
-    keep = has | ~had
-    new_node = np.cumsum(keep, dtype=np.int64) - 1
-    return replace(
-        graph,
-        node_skeleton=graph.node_skeleton[keep],
-        node_voxel_zyx=graph.node_voxel_zyx[keep],
-        edge_u=new_node[graph.edge_u[keep_edge]].astype(np.int32),
-        edge_v=new_node[graph.edge_v[keep_edge]].astype(np.int32),
-        edge_length_nm=graph.edge_length_nm[keep_edge],
-        node_radius_nm=None if graph.node_radius_nm is None else graph.node_radius_nm[keep],
-    )
+    return graph.part(has | ~had, keep_edge=keep_edge)
 
 
 def share_at_surface(graph: SkeletonGraph, voxel_nm: FloatTriple) -> float:

@@ -1,6 +1,6 @@
 """Neighbours of skeleton nodes, walks along unbranched stretches, and the cable that lies beyond an edge."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -60,18 +60,7 @@ def without_ticks(graph: SkeletonGraph, shorter_than_nm: float) -> tuple[Skeleto
     foot, length = arms.walk(arms.start[tip], shorter_than_nm)
     twig = (arms.degree[foot] >= 3) & (length < shorter_than_nm)
     keep = ~_between(arms.start, arms.to, tip[twig], foot[twig])
-    keep_edge = keep[graph.edge_u] & keep[graph.edge_v]
-    new = np.cumsum(keep, dtype=np.int32) - 1
-    pruned = replace(
-        graph,
-        node_skeleton=graph.node_skeleton[keep],
-        node_voxel_zyx=graph.node_voxel_zyx[keep],
-        edge_u=new[graph.edge_u[keep_edge]].astype(np.int32),
-        edge_v=new[graph.edge_v[keep_edge]].astype(np.int32),
-        edge_length_nm=graph.edge_length_nm[keep_edge],
-        node_radius_nm=None if graph.node_radius_nm is None else graph.node_radius_nm[keep],
-    )
-    return pruned, np.flatnonzero(keep)
+    return graph.part(keep), np.flatnonzero(keep)
 
 
 @numba.njit(nogil=True, cache=True)

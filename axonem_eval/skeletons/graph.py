@@ -172,21 +172,38 @@ class SkeletonGraph:
     def longer_than(self, min_length_um: float) -> "SkeletonGraph":
         """The skeletons of at least that length; AxonEM scores axons longer than 5 um."""
         keep = self.skeleton_length_nm >= min_length_um * 1000.0
-        keep_node = keep[self.node_skeleton]
-        keep_edge = keep[self.edge_skeleton]
+        kept = self.part(keep[self.node_skeleton], keep_skeleton=keep)
+        return replace(kept, provenance={**self.provenance, "min_length_um": min_length_um})
+
+    def part(
+        self,
+        keep_node: NDArray[np.bool_],
+        *,
+        keep_edge: NDArray[np.bool_] | None = None,
+        keep_skeleton: NDArray[np.bool_] | None = None,
+    ) -> "SkeletonGraph":
+        """The graph of some nodes, in their order.
+
+        keep_node : (n_nodes,).
+        keep_edge : (n_edges,), edges of kept nodes alone; by default all of those.
+        keep_skeleton : (n_skeletons,), among them those of kept nodes; by default those alone.
+        """
+        if keep_edge is None:
+            keep_edge = keep_node[self.edge_u] & keep_node[self.edge_v]
+        if keep_skeleton is None:
+            keep_skeleton = np.bincount(self.node_skeleton[keep_node], minlength=self.n_skeletons) > 0
         new_node = np.cumsum(keep_node, dtype=np.int32) - 1
-        new_skeleton = np.cumsum(keep, dtype=np.int32) - 1
+        new_skeleton = np.cumsum(keep_skeleton, dtype=np.int32) - 1
         return replace(
             self,
-            skeleton_id=self.skeleton_id[keep],
+            skeleton_id=self.skeleton_id[keep_skeleton],
             node_skeleton=new_skeleton[self.node_skeleton[keep_node]].astype(np.int32),
             node_voxel_zyx=self.node_voxel_zyx[keep_node],
             edge_u=new_node[self.edge_u[keep_edge]].astype(np.int32),
             edge_v=new_node[self.edge_v[keep_edge]].astype(np.int32),
             edge_length_nm=self.edge_length_nm[keep_edge],
-            provenance={**self.provenance, "min_length_um": min_length_um},
             node_radius_nm=None if self.node_radius_nm is None else self.node_radius_nm[keep_node],
-            volume_um3=None if self.volume_um3 is None else self.volume_um3[keep],
+            volume_um3=None if self.volume_um3 is None else self.volume_um3[keep_skeleton],
         )
 
     def save(self, path: str | Path) -> None:

@@ -41,23 +41,13 @@ def place_on_grid(graph: SkeletonGraph, rule: SubmissionRule, *, drop_outside: b
     notes = [f"{outside:,} of {graph.n_nodes:,} nodes lie outside the submitted region and are left out"] * bool(
         outside
     )
-    new_node = np.cumsum(keep, dtype=np.int64) - 1
-    edge = keep[graph.edge_u] & keep[graph.edge_v]
-    skeletons, owner = np.unique(graph.node_skeleton[keep], return_inverse=True)
     z, y, x = rule.spec.shape_zyx
     return replace(
-        graph,
-        skeleton_id=graph.skeleton_id[skeletons],
-        node_skeleton=owner.astype(np.int32),
+        graph.part(keep),
         node_voxel_zyx=voxel[keep].astype(np.int32),
-        edge_u=new_node[graph.edge_u[edge]].astype(np.int32),
-        edge_v=new_node[graph.edge_v[edge]].astype(np.int32),
-        edge_length_nm=graph.edge_length_nm[edge],
         shape_zyx=(z, y, x),
         voxel_size_nm_zyx=rule.spec.voxel_size_nm_zyx,
         provenance={**graph.provenance, "grid": _grid(rule), "notes": [*graph.notes, *notes]},
-        node_radius_nm=None if graph.node_radius_nm is None else graph.node_radius_nm[keep],
-        volume_um3=None if graph.volume_um3 is None else graph.volume_um3[skeletons],
     )
 
 
