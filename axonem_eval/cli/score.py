@@ -49,12 +49,7 @@ def _add_score(score: argparse.ArgumentParser) -> None:
         help="label file of the ground truth; adds ARAND, VOI and the CREMI score, and is enough for snemi3d-gc and "
         "cremi",
     )
-    score.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
-    add_label_options(score)
-    score.add_argument(
-        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
-    )
-    add_json(score)
+    _add_sampling(score)
 
 
 def run_info(arguments: argparse.Namespace) -> None:
@@ -176,16 +171,21 @@ def run_score(arguments: argparse.Namespace) -> None:
     print_result(arguments.json, data | {"headline": ranked.to_json()}, [*told, *lines])
 
 
+def _add_sampling(command: argparse.ArgumentParser) -> None:
+    """How the labels at the nodes are read, and how the result is printed."""
+    command.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
+    add_label_options(command)
+    command.add_argument(
+        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
+    )
+    add_json(command)
+
+
 def _add_nodes(nodes: argparse.ArgumentParser) -> None:
     add_labels(nodes)
     nodes.add_argument("--ground-truth", required=True, metavar="GT", help="bundle of ground-truth skeletons (.npz)")
     nodes.add_argument("-o", "--output", required=True, metavar="TABLE", help="table to write (.npz)")
-    nodes.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
-    add_label_options(nodes)
-    nodes.add_argument(
-        "--resume", metavar="FILE", help="store progress in FILE; after a kill the same command continues from it"
-    )
-    add_json(nodes)
+    _add_sampling(nodes)
 
 
 def run_nodes(arguments: argparse.Namespace) -> None:
