@@ -47,40 +47,57 @@ class Intended:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Participant(threading.Thread):
+class Person(threading.Thread):
+    """Works on until it is told that the time is over, and rests while it is told to pause."""
+
+    def __init__(self, name: str, intended: Intended) -> None:
+        super().__init__(daemon=True, name=name)
+        self.intended = intended
+        self.pause, self.over = threading.Event(), threading.Event()
+        self.is_idle = False
+        self.made = 0
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            self.is_idle = self.pause.is_set()
+            if self.is_idle:
+                time.sleep(0.1)
+            else:
+                self.work()
+        self.is_idle = True
+
+    def work(self) -> None:
+        """One piece of work."""
+        raise NotImplementedError
+
+    def note(self, response: httpx.Response) -> None:
+        """Count an answer; one of 500 is an incident."""
+        with self.intended.lock:
+            self.intended.answers[response.status_code] += 1
+            if response.status_code == 500:
+                asked = response.request
+                self.intended.incidents.append(f"{asked.method} {asked.url.path}: {response.text[:200]}")
+
+
+class Participant(Person):
     """Submits one file after the other, and compares its entries."""
 
     def __init__(self, number: int, url: str, token: str, benchmark: str, intended: Intended, folder: Path) -> None:
-        super().__init__(daemon=True, name=f"participant-{number}")
-        self.number, self.benchmark, self.intended, self.folder = number, benchmark, intended, folder
+        super().__init__(f"participant-{number}", intended)
+        self.number, self.benchmark, self.folder = number, benchmark, folder
         self.server = Server(Login(url, token), patience_s=20)
         self.server.http.event_hooks["response"].append(self._note)
         self.server.http.timeout = httpx.Timeout(15.0)
         self.dice = random.Random(number)
-        self.pause, self.over = threading.Event(), threading.Event()
-        self.is_idle = False
         self.last: tuple[str, str, str] | None = None
-        self.made = 0
 
     def _note(self, response: httpx.Response) -> None:
-        with self.intended.lock:
-            self.intended.answers[response.status_code] += 1
         if response.status_code == 500:
             response.read()
-            with self.intended.lock:
-                self.intended.incidents.append(
-                    f"{response.request.method} {response.request.url.path}: {response.text[:200]}"
-                )
+        self.note(response)
 
-    def run(self) -> None:
-        while not self.over.is_set():
-            if self.pause.is_set():
-                self.is_idle = True
-                time.sleep(0.1)
-                continue
-            self.is_idle = False
-            self.make_one(self.dice.choice(list(segmentations())))
-        self.is_idle = True
+    def work(self) -> None:
+        self.make_one(self.dice.choice(list(segmentations())))
 
     def make_one(self, kind: str) -> str:
         """Submit a segmentation until it has ended; the submission's code."""
@@ -160,16 +177,13 @@ class Choices(HTMLParser):
             self.found[self._list] = given.get("value") or ""
 
 
-class Organiser(threading.Thread):
+class Organiser(Person):
     """Registers ground truth over the form of the organisers' pages, as a browser does."""
 
     def __init__(self, url: str, email: str, password: str, benchmark: str, intended: Intended, folder: Path) -> None:
-        super().__init__(daemon=True, name="organiser")
+        super().__init__("organiser", intended)
         self.http = httpx.Client(base_url=url, timeout=20, follow_redirects=True)
-        self.email, self.password, self.benchmark, self.intended = email, password, benchmark, intended
-        self.pause, self.over = threading.Event(), threading.Event()
-        self.is_idle = False
-        self.made = 0
+        self.email, self.password, self.benchmark = email, password, benchmark
         self.unsure: list[str] = []
         self.bundle = folder / "gt.npz"
         tiny_graph().save(self.bundle)
@@ -189,25 +203,18 @@ class Organiser(threading.Thread):
         )
         answer.raise_for_status()
 
-    def run(self) -> None:
-        while not self.over.is_set():
-            if self.pause.is_set():
-                self.is_idle = True
-                time.sleep(0.1)
-                continue
-            self.is_idle = False
-            self.made += 1
-            kind = "labels" if self.made % 4 == 0 else "bundle"
-            name = f"version-{self.made}.{'h5' if kind == 'labels' else 'npz'}"
-            with self.intended.lock:
-                self.intended.registrations.append(name)
-            if not self.register(name, kind):
-                self.unsure.append(name)
-            for _ in range(80):
-                if self.pause.is_set() or self.over.is_set():
-                    break
-                time.sleep(0.1)
-        self.is_idle = True
+    def work(self) -> None:
+        self.made += 1
+        kind = "labels" if self.made % 4 == 0 else "bundle"
+        name = f"version-{self.made}.{'h5' if kind == 'labels' else 'npz'}"
+        with self.intended.lock:
+            self.intended.registrations.append(name)
+        if not self.register(name, kind):
+            self.unsure.append(name)
+        for _ in range(80):
+            if self.pause.is_set() or self.over.is_set():
+                break
+            time.sleep(0.1)
 
     def register(self, name: str, kind: str, volume: str = "versions") -> bool:
         """Send the form once; False where no answer says that it was stored."""
@@ -221,9 +228,6 @@ class Organiser(threading.Thread):
                 files={"source_file": (name, path.read_bytes())},
                 headers={"Referer": str(self.http.base_url)},
             )
-            with self.intended.lock:
-                self.intended.answers[answer.status_code] += 1
-                if answer.status_code == 500:
-                    self.intended.incidents.append(f"POST {address}: {answer.text[:200]}")
+            self.note(answer)
             return answer.status_code == 200 and "/organise/ground-truth/" in str(answer.url)
         return False
