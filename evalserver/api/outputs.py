@@ -29,7 +29,7 @@ ABOUT = ("paper_url", "code_url", "model_url", "training_data", "compute", *MARK
 
 def submission_out(submission: Submission, reader: Any, *, may_manage: bool = True) -> SubmissionOut:
     """reader : who asks. may_manage : the reader is of its team, and sees files and reasons too."""
-    around = selectors.versions_around(submission, reader)
+    around = selectors.versions_around(submission, reader) | selectors.runs_around(submission, reader)
     return SubmissionOut(
         code=submission.code,
         method=submission.method_name,

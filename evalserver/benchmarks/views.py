@@ -79,10 +79,10 @@ def bundle(request: HttpRequest, slug: str, volume: str) -> HttpResponseBase:
     benchmark = visible_benchmark_or_404(request, slug)
     row = get_object_or_404(benchmark.volumes.filter(ground_truth_public=True), slug=volume)
     current = row.ground_truths.filter(is_current=True).first()
-    if current is None or not row.rule.node_tables:
+    if current is None or not current.bundle or not row.rule.node_tables:
         raise Http404
-    name = f"{row.slug}.npz"
-    return file_in_parts(request, current.bundle.open("rb"), current.bundle.size, name=name, etag=current.checksum)
+    file = opened(current.bundle.name)
+    return file_in_parts(request, file, file.size, name=f"{row.slug}.npz", etag=current.checksum)
 
 
 def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:

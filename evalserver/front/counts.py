@@ -1,6 +1,7 @@
 """Numbers of requests for /metrics: counted in each web process, added up in Redis."""
 
 import logging
+import threading
 import time
 from collections import Counter
 
@@ -21,18 +22,25 @@ class Counts:
     def __init__(self) -> None:
         self.fresh: Counter[str] = Counter()
         self.flushed_at = time.monotonic()
+        # The event loop counts, another thread flushes.
+        self.lock = threading.Lock()
 
     def add(self, method: str, status: int, taken_s: float) -> bool:
         """Count an answer; whether it is time to flush."""
         bound = next((str(bound) for bound in BOUNDS_S if taken_s <= bound), "+Inf")
         known = method if method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT") else "other"
-        self.fresh.update({f"requests {known} {status}": 1, f"le {bound}": 1, "seconds": taken_s})
-        return time.monotonic() - self.flushed_at > FLUSH_S
+        now = time.monotonic()
+        with self.lock:
+            self.fresh.update({f"requests {known} {status}": 1, f"le {bound}": 1, "seconds": taken_s})
+            due = now - self.flushed_at > FLUSH_S
+            if due:
+                self.flushed_at = now  # later requests ask for no second flush
+        return due
 
     def flush(self) -> None:
         """Add to Redis; what it does not take stays."""
-        self.flushed_at = time.monotonic()
-        sending, self.fresh = self.fresh, Counter()
+        with self.lock:
+            sending, self.fresh = self.fresh, Counter()
         try:
             url = settings.REDIS_URL.replace("redis+socket://", "unix://", 1)
             with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=2) as client:
@@ -42,7 +50,8 @@ class Counts:
                 pipe.execute()
         except redis.RedisError as error:
             logger.info("requests are not counted now: %s", error)
-            self.fresh.update(sending)
+            with self.lock:
+                self.fresh.update(sending)
 
 
 def counted(client: "redis.Redis") -> dict[str, float]:

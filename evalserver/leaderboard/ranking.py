@@ -15,7 +15,7 @@ import numpy as np
 from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
-from axonem_eval.scoring import FIGURES, METRIC_VERSION, HeadlineRule
+from axonem_eval.scoring import FIGURES, HeadlineRule
 from evalserver.benchmarks.disclosure_rule import Disclosure, Lengths, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
@@ -23,6 +23,7 @@ from evalserver.submissions.models import LISTED, Evaluation, Score, Submission,
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm
 from evalserver.submissions.results.headline import DECIMALS, mean_of_shown, ranked_of_shown
 from evalserver.submissions.results.runs import Runs
+from evalserver.submissions.selectors import current_evaluations
 
 # Cells of the history plot along time and score: dots of one cell cover each other.
 PLOT_CELLS = (100, 40)
@@ -279,13 +280,7 @@ def _figures(phase: Phase, submission: Ints, ground_truths: Sequence[GroundTruth
     table = {name: np.full((len(submission), len(ground_truths)), np.nan) for name in (*names, "gt_erl_nm")}
     row_of = {pk: row for row, pk in enumerate(submission.tolist())}
     column_of = {g.pk: column for column, g in enumerate(ground_truths)}
-    found = Evaluation.objects.filter(
-        volume_file__submission__phase=phase,
-        ground_truth__in=list(column_of),
-        metric_version=METRIC_VERSION,
-        tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
-        scoring_variant=F("volume_file__volume__benchmark__scoring_variant"),
-    )
+    found = current_evaluations().filter(volume_file__submission__phase=phase, ground_truth__in=list(column_of))
     stored = ["volume_file__submission_id", "ground_truth_id", "erl_nm", "gt_erl_nm", "normalized_erl"]
     # They are many bytes, so that a board of the ERL alone does not read them.
     stored += ["figures"] if others else []

@@ -20,8 +20,6 @@ from evalserver.leaderboard.selectors import may_see_ranking, ranked_now
 from evalserver.submissions.marks import MARK_FIELDS, Mark, marks_of
 from evalserver.submissions.models import LISTED, Submission
 
-MEAN = "mean"
-
 
 @dataclass(frozen=True)
 class Cell:

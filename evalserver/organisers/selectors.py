@@ -27,20 +27,24 @@ class Task:
 def tasks(user: User) -> list[Task]:
     """What waits for the organisers, as far as this one may do it; the most pressing first."""
     found = []
-    if mine := benchmarks_with(user, "benchmarks.change_participation"):
+    mine = benchmarks_with(user, "benchmarks.change_participation")
+    if mine.exists():
         asked = Participation.objects.filter(status=Participation.Status.REQUESTED, benchmark__in=mine).count()
         found.append((asked, f"{_many(asked, 'request')} to take part", reverse("organise_requests")))
-    if mine := benchmarks_with(user, "submissions.change_submission"):
+    mine = benchmarks_with(user, "submissions.change_submission")
+    if mine.exists():
         failed = Submission.objects.filter(status=FAILED, phase__benchmark__in=mine).count()
         words = f"{_many(failed, 'submission')} failed on our side: evaluate again"
         found.append((failed, words, reverse("organise_submissions") + "?status=failed"))
-    if mine := benchmarks_with(user, "benchmarks.change_benchmark"):
+    mine = benchmarks_with(user, "benchmarks.change_benchmark")
+    if mine.exists():
         gone = TrainingFile.objects.filter(gone_at__isnull=False, benchmark__in=mine).order_by("gone_at")
         found += [
             (1, f"The data file “{row.title}” is gone from the storage: upload it again", address_of_data(row))
             for row in gone
         ]
-    if mine := benchmarks_with(user, "benchmarks.change_groundtruth"):
+    mine = benchmarks_with(user, "benchmarks.change_groundtruth")
+    if mine.exists():
         address = reverse("organise_ground_truths")
         newest = newest_ground_truths().filter(volume__benchmark__in=mine)
         stopped = newest.filter(status__in=(FAILED, REJECTED)).count()

@@ -1,6 +1,8 @@
 """What participants hand in, and what it scored."""
 
+import math
 import secrets
+from typing import Any
 
 from django.core.validators import URLValidator
 from django.db import models
@@ -29,6 +31,20 @@ MAX_ERL_NM = 1e12
 WEB_URL = URLValidator(schemes=["http", "https"])
 # What is public: scored and published, and neither withdrawn by its team nor hidden by an organiser.
 LISTED = Q(status="scored", published_at__isnull=False, withdrawn_at__isnull=True, hidden_at__isnull=True)
+
+
+class FiniteFloatField(models.FloatField):  # type: ignore[type-arg]  # no subscript when it runs
+    """A number or nothing. SQLite would store NaN as NULL, which means that there is no figure."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        found = super().get_prep_value(value)
+        if isinstance(found, float) and not math.isfinite(found):
+            raise ValueError(f"{self.name} is {found}; expected a finite number")
+        return found
+
+    def deconstruct(self) -> Any:
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.FloatField", args, options  # the column is the same
 
 
 def shown_to_all() -> Q:
@@ -184,7 +200,7 @@ class NodeLabels(models.Model):
     """What one read of a segmentation has found: all that a new score needs.
 
     file : its labels at the ground truth's nodes.   overlap : its overlap with dense ground truth, voxel by voxel, and
-    dense_rule : which voxels were counted (`evaluation.overlaps.rule_key`); both empty where there is none.
+    dense_rule : which voxels were counted (`benchmarks.dense_truth.rule_key`); both empty where there is none.
     """
 
     volume_file = models.ForeignKey(VolumeFile, on_delete=models.CASCADE, related_name="node_labels")
@@ -242,9 +258,9 @@ class Evaluation(models.Model):
     tolerance_nodes = models.PositiveIntegerField()
     scoring_variant = models.CharField(max_length=32, default=AXONEM.name)
     ground_truth_checksum = models.CharField(max_length=64)
-    erl_nm = models.FloatField(null=True)
-    gt_erl_nm = models.FloatField(null=True)
-    normalized_erl = models.FloatField(null=True)
+    erl_nm = FiniteFloatField(null=True)
+    gt_erl_nm = FiniteFloatField(null=True)
+    normalized_erl = FiniteFloatField(null=True)
     figures = models.JSONField(null=True)
     report = models.JSONField()
     timings = models.JSONField(default=dict)
@@ -282,11 +298,11 @@ class Score(models.Model):
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
     ruler = models.CharField(max_length=64)
     metric_version = models.CharField(max_length=32)
-    mean_erl_nm = models.FloatField(null=True)
-    mean_normalized_erl = models.FloatField(null=True)
-    headline = models.FloatField(null=True, help_text="What ranks, over all volumes; empty: the mean ERL in nm")
-    erl_low_nm = models.FloatField(null=True)
-    erl_high_nm = models.FloatField(null=True)
+    mean_erl_nm = FiniteFloatField(null=True)
+    mean_normalized_erl = FiniteFloatField(null=True)
+    headline = FiniteFloatField(null=True, help_text="What ranks, over all volumes; empty: the mean ERL in nm")
+    erl_low_nm = FiniteFloatField(null=True)
+    erl_high_nm = FiniteFloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
+from axonem_eval.scoring import METRIC_VERSION
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
 from evalserver.benchmarks.roles import benchmarks_with, everywhere, may
 from evalserver.jobs import REJECTED, WAITING
-from evalserver.submissions.models import Submission, VolumeFile, shown_to_all
+from evalserver.submissions.models import Evaluation, Submission, VolumeFile, shown_to_all
 
 READING = ("submissions.view_submission", "submissions.change_submission")
 
@@ -47,8 +48,7 @@ def may_manage(user: Any, submission: Submission) -> bool:
 
 def may_see_places(user: Any, submission: Submission, volume: Volume) -> bool:
     """Whether a reader sees the places of likely errors in a segmentation, and not only their number."""
-    reads = may_read_of(user, volume.benchmark_id) or may_manage(user, submission)
-    return bool(volume.ground_truth_public or reads)
+    return bool(volume.ground_truth_public or may_read_of(user, volume.benchmark_id) or may_manage(user, submission))
 
 
 def team_submissions(user: User) -> QuerySet[Submission]:
@@ -57,16 +57,20 @@ def team_submissions(user: User) -> QuerySet[Submission]:
 
 
 def versions_around(submission: Submission, user: Any) -> dict[str, Any]:
-    """What this one replaces, what replaces it, the entry that it is a run of, and its own further runs.
+    """What this one replaces and what replaces it, as far as the reader may see them."""
+    visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
+    return {
+        "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
+        "successors": list(visible.filter(supersedes=submission)),
+    }
 
-    As far as the reader may see them.
-    """
+
+def runs_around(submission: Submission, user: Any) -> dict[str, Any]:
+    """The entry that this one is a run of, and its own further runs, as far as the reader may see them."""
     visible = visible_submissions(user).filter(status=Submission.DONE_STATUS)
     return {
         "entry": visible.filter(pk=submission.run_of_id).first() if submission.run_of_id else None,
         "runs": list(visible.filter(run_of=submission).order_by("created_at", "pk")),
-        "superseded": visible.filter(pk=submission.supersedes_id).first() if submission.supersedes_id else None,
-        "successors": list(visible.filter(supersedes=submission)),
     }
 
 
@@ -82,6 +86,15 @@ def same_files(submission: Submission) -> Submission | None:
 def waiting_before(submission: Submission) -> int:
     """How many submissions wait for a worker in front of this one."""
     return Submission.objects.filter(status=WAITING, queued_at__lt=submission.queued_at).count()
+
+
+def current_evaluations() -> QuerySet[Evaluation]:
+    """Evaluations by the metric, tolerance and rule of today; of whichever ground truth."""
+    return Evaluation.objects.filter(
+        metric_version=METRIC_VERSION,
+        tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
+        scoring_variant=F("volume_file__volume__benchmark__scoring_variant"),
+    )
 
 
 def files_of(submission: Submission) -> QuerySet[VolumeFile]:

@@ -43,7 +43,8 @@ PICTURE_VOXELS, PICTURE_WIDTH = 160, 320
 
 def skeletons_name(workshop: Workshop) -> str:
     """Where the skeletons of all segments are stored."""
-    return f"workshop/{workshop.volume.benchmark.slug}/{workshop.pk}-skeletons.npz"
+    # Beside the source: the benchmark may have another address now.
+    return f"{Path(workshop.source_file.name or '').parent}/{workshop.pk}-skeletons.npz"
 
 
 def prepare(workshop_id: int) -> None:

@@ -155,6 +155,15 @@ def em(benchmark):
     return row
 
 
+def test_a_file_that_is_no_em_any_more_gets_no_viewer(em):
+    job = em.image_view
+    TrainingFile.objects.filter(pk=em.pk).update(content="labels", view_files=0)
+    type(job).objects.filter(pk=job.pk).update(status="waiting")
+    images.make_image_view(job.pk)
+    em.refresh_from_db()
+    assert em.view_files == 0
+
+
 def info_of(client, row):
     answer = client.get(reverse("image_file", args=[row.benchmark.slug, row.pk, "info"]))
     if answer.streaming:

@@ -151,6 +151,15 @@ def test_one_read_scores_skeletons_and_dense_labels(client):
     assert client.get(reverse("submission", args=[submission.code])).status_code == 200
 
 
+def test_a_column_of_skeletons_stays_empty_where_there_are_dense_labels_alone():
+    phase = board_of("cremi")
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(further_columns="erl_axonem2021_nm")
+    register(phase.volumes.get())
+    evaluation = Evaluation.objects.get(volume_file__submission=scored(phase, some_splits(), "dense alone"))
+    assert evaluation.figures["cremi_score"] > 0
+    assert "erl_axonem2021_nm" not in evaluation.figures
+
+
 def test_figures_of_hidden_dense_labels_are_rounded_in_every_place(client):
     phase = board_of("cremi")
     register(phase.volumes.get())

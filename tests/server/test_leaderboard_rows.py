@@ -84,7 +84,7 @@ def test_results_under_another_tolerance_are_not_mixed_in(phase, rows):
     assert rows() == []
 
 
-@pytest.mark.parametrize("value", [math.inf, -1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_score_that_is_not_finite_cannot_be_stored(phase, value):
     submission = make_scored(phase, 5000)
     for model in (Evaluation, Score):

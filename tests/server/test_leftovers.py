@@ -76,6 +76,14 @@ def test_a_working_folder_of_a_killed_worker_goes_when_no_job_can_use_it(setting
     assert not folder.exists()
 
 
+def test_a_working_file_of_a_killed_worker_goes_too(settings):
+    file = Path(settings.SCRATCH_DIR) / "tmpdef.npz"
+    file.write_bytes(b"x" * 100)
+    age(file, 8)
+    assert [row.name for row in remove_leftovers()] == ["scratch/tmpdef.npz"]
+    assert not file.exists()
+
+
 def test_uploads_of_a_deleted_account_go_at_the_next_round():
     ada, bob = make_user("Ada"), make_user("Bob")
     codes = [create_upload(user=user, file_name="a.h5", size_bytes=10).code for user in (ada, bob)]

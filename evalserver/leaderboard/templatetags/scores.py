@@ -173,12 +173,6 @@ def triple(values: tuple[float, float, float]) -> str:
 
 
 @register.filter
-def comma_triple(values: tuple[float, float, float]) -> str:
-    """Three numbers as the command line takes them: `30,8,8`."""
-    return ",".join(f"{v:g}" for v in values)
-
-
-@register.filter
 def utc(time: datetime | None) -> SafeString | str:
     """A time with its zone, readable by people and machines."""
     if time is None:

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db.models import F
 
 from axonem_eval.errors import InputError
 from axonem_eval.report import Window, close_up_picture, webp
 from axonem_eval.sandbox import sample_confined
-from axonem_eval.scoring import METRIC_VERSION
 from axonem_eval.spec import format_triple
 from axonem_eval.volumes import open_labels
 from evalserver.benchmarks.models import TrainingFile
@@ -21,6 +19,7 @@ from evalserver.benchmarks.selectors import stored_image
 from evalserver.jobs import FAILED, REJECTED, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import ErrorPictures, Evaluation, Submission
+from evalserver.submissions.selectors import current_evaluations
 from evalserver.uploads import local_path
 
 WORST_SHOWN = 10
@@ -28,17 +27,15 @@ WORST_SHOWN = 10
 
 def request_pictures(submission: Submission) -> int:
     """Queue the pictures of each current evaluation that may have some and has none; how many were queued."""
-    current = Evaluation.objects.filter(
+    current = current_evaluations().filter(
         volume_file__submission=submission,
         volume_file__volume__ground_truth_public=True,
         ground_truth__is_current=True,
-        metric_version=METRIC_VERSION,
-        tolerance_nodes=F("volume_file__volume__tolerance_nodes"),
-        scoring_variant=F("volume_file__volume__benchmark__scoring_variant"),
     )
     queued = 0
     for evaluation in current.select_related("volume_file__volume"):
-        if not worst_errors(evaluation) or stored_image(evaluation.volume_file.volume) is None:
+        file = evaluation.volume_file
+        if file.is_node_table or not worst_errors(evaluation) or stored_image(file.volume) is None:
             continue
         job, made = ErrorPictures.objects.get_or_create(
             evaluation=evaluation, defaults={"stage": "Waiting for a worker"}
@@ -92,10 +89,11 @@ def _labels(lease: Lease, evaluation: Evaluation, windows: list[Window]) -> list
     def on_progress(stage: str, done: int, total: int) -> None:
         lease.progress("Reading the segments around the worst errors", 85 * done / max(1, total))
 
+    volume = evaluation.volume_file.volume
     with local_path(evaluation.volume_file.file) as path:
         try:
             sample = sample_confined(
-                path, evaluation.volume_file.volume.spec, np.concatenate(points), on_progress=on_progress,
+                path, volume.spec, np.concatenate(points), rule=volume.rule.file, on_progress=on_progress,
                 poll=lease.check,
             )  # fmt: skip
         except InputError as error:

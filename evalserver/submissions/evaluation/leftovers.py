@@ -58,7 +58,11 @@ def remove_leftovers() -> list[Leftover]:
     for row in due:
         logger.warning("no row names %s (%d bytes): removed", row.name, row.size_bytes)
         if row.name.startswith("scratch/"):
-            shutil.rmtree(Path(settings.SCRATCH_DIR) / row.name.removeprefix("scratch/"), ignore_errors=True)
+            path = Path(settings.SCRATCH_DIR) / row.name.removeprefix("scratch/")
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         else:
             _delete(row.name)
     kept = [row for row in rows if row not in due]
@@ -76,7 +80,7 @@ def _unknown_names() -> Iterator[str]:
     """Names that no row leads to. Folders are named by slugs, which may change: the names in the rows count too."""
     codes = set(Submission.objects.values_list("code", flat=True))
     yield from _others("submissions", codes)
-    truths = list(GroundTruth.objects.values_list("source_file", "no_merge_mask", "bundle"))
+    truths = list(GroundTruth.objects.values_list("source_file", "no_merge_mask", "dense_labels", "dense", "bundle"))
     drawn = {axons.folder_of(bundle) for *_, bundle in truths if bundle}
     slugs = set(Benchmark.objects.values_list("slug", flat=True))
     yield from _others("groundtruth", slugs | {_part(name, 1) for names in (*truths, drawn) for name in names if name})

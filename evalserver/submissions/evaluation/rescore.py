@@ -10,7 +10,8 @@ from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
 from evalserver.jobs import WAITING, change_status, send
 from evalserver.submissions.evaluation import error_pictures, scoring
-from evalserver.submissions.models import Evaluation, Submission
+from evalserver.submissions.models import Submission
+from evalserver.submissions.selectors import current_evaluations
 
 TASK = "evalserver.submissions.tasks.rescore_submission_task"
 
@@ -48,7 +49,7 @@ def _is_current(submission: Submission, ruler: str) -> bool:
         return False
     columns = submission.phase.benchmark.variant.columns
     current = current_ground_truths(submission.phase)
-    found = Evaluation.objects.filter(volume_file__submission=submission, ground_truth__in=current.values())
+    found = current_evaluations().filter(volume_file__submission=submission, ground_truth__in=current.values())
     return not any(
         name not in (row.figures or {}) and FIGURES[name].needs in row.ground_truth.kinds
         for row in found.select_related("ground_truth")

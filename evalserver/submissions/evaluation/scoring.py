@@ -95,10 +95,14 @@ def score_labels(labels: NodeLabels, graph: SkeletonGraph | None = None) -> Meas
     if overlap is not None:
         dense_truth.note_figures(ground_truth, overlap, variant.dense)
     report = nodes = None
+    further: dict[str, float] = {}
     if ground_truth.bundle:
         graph, sample = graph or load_graph(ground_truth), load_sample(labels)
         report, nodes = score_nodes(graph, sample, variant=variant), node_scores(graph, sample, variant)
         details = full_report(graph, sample, variant=variant, dense=dense, public=public)
+        if OF_2021 in variant.columns:
+            rule = variant_named("axonem2021").at_tolerance(volume.tolerance_nodes)
+            further[OF_2021] = score_nodes(graph, sample, variant=rule).erl_nm
     elif dense is not None:
         details = dense_report(dense, variant, volume.rule.spec.voxel_size_nm_zyx, public=public)
     else:
@@ -107,10 +111,7 @@ def score_labels(labels: NodeLabels, graph: SkeletonGraph | None = None) -> Meas
         "sample_s": round(labels.sample_seconds, 3),
         "score_s": round(time.perf_counter() - started, 3),
     }
-    figures = figures_of(report=report, nodes=nodes, dense=dense)
-    if graph is not None and OF_2021 in variant.columns:
-        rule = variant_named("axonem2021").at_tolerance(volume.tolerance_nodes)
-        figures[OF_2021] = score_nodes(graph, load_sample(labels), variant=rule).erl_nm
+    figures = figures_of(report=report, nodes=nodes, dense=dense) | further
     return Measured(labels.volume_file, ground_truth, report, figures, details, timings)
 
 

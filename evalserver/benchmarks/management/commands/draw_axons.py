@@ -22,6 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = GroundTruth.objects.filter(volume__benchmark__slug=options["benchmark"], is_current=True)
+        rows = rows.exclude(bundle="")  # dense labels alone have no axons
         for row in rows.select_related("volume"):
             with local_path(row.bundle) as path:
                 graph = SkeletonGraph.load(path)
