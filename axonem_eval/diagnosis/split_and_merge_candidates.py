@@ -107,7 +107,7 @@ def facing_ends(graph: SkeletonGraph, ends: EndPoints, reach_nm: float, max_bend
     score = np.clip(straight_a, 0, 1) * np.clip(straight_b, 0, 1) * (1 - distance / reach_nm)
     keep = np.flatnonzero((worse >= np.cos(np.radians(max_bend_degrees))) & (score > 0))
     keep = keep[np.argsort(-score[keep], kind="stable")]
-    keep = keep[_mutually_best(a[keep], b[keep], len(place))]
+    keep = keep[mutually_best(a[keep], b[keep], len(place))]
     rank = np.maximum(rank_in_segment(skeleton[a[keep]]), rank_in_segment(skeleton[b[keep]]))
     ranked_by = score[keep] / rank
     order = np.argsort(-ranked_by, kind="stable")
@@ -125,8 +125,8 @@ def rank_in_segment(segment: NDArray[np.int32]) -> NDArray[np.int64]:
     return rank
 
 
-def _mutually_best(a: NDArray[np.intp], b: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
-    """Of pairs sorted best first, those that come first for both their ends."""
+def mutually_best(a: NDArray[np.integer], b: NDArray[np.integer], n: int) -> NDArray[np.bool_]:
+    """(pairs,) of pairs of ends sorted best first, those that come first for both. a, b : (pairs,) ends below ``n``."""
     first = np.full(n, len(a), np.int64)
     rank = np.arange(len(a))
     np.minimum.at(first, a, rank)

@@ -12,7 +12,7 @@ from axonem_eval.volumes.check import (
 )
 from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
 from axonem_eval.volumes.hdf5.filters import warm_filters
-from axonem_eval.volumes.hdf5.writer import write_hdf5
+from axonem_eval.volumes.hdf5.writer import write_hdf5, write_label_blocks
 from axonem_eval.volumes.label_info import LabelInfo
 from axonem_eval.volumes.label_volume import (
     MAX_CHUNK_BYTES,
@@ -69,6 +69,7 @@ __all__ = [
     "unpacked",
     "warm_filters",
     "write_hdf5",
+    "write_label_blocks",
     "write_precomputed",
     "write_precomputed_image",
 ]

@@ -7,21 +7,19 @@ one side of a cut are one axon again, and a piece without any goes to the piece 
 largest axon keeps the segment's id, the others get new ids. Then the joins: each finds its two segments at its voxels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.files import write_atomically
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.skeletons import connected_pieces
 from axonem_eval.spec import FloatTriple
-from axonem_eval.volumes import LabelVolume, native_unsigned, open_labels
+from axonem_eval.volumes import Box, LabelVolume, open_labels, read_small, write_label_blocks
 from axonem_eval.workshop.cut_pieces import (
     BlockPieces,
     Cuts,
@@ -35,7 +33,6 @@ from axonem_eval.workshop.decisions import MERGER, SPLIT, Correction
 from axonem_eval.workshop.relabel import substitute
 
 CHUNK_ZYX = (32, 128, 128)
-GZIP_LEVEL = 4
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,8 @@ def apply_corrections(
         cuts = Cuts.of([(c.segments[0], c.cut) for c in mergers if c.cut], voxel_size_nm_zyx)
         found, highest = _find_pieces(volume, cuts, anchors, on_progress)
         piece, anchor, not_parted = _part(mergers, found, cuts, highest)
-        parts = _parts(piece, found, cuts, highest)
         old, new = _joins(mergers, splits, anchor)
+        parts = _parts(piece, found, cuts, highest, old, new)
         wrong |= not_parted | _joined_again(mergers, substitute(anchor, old, new), not_parted)
         relabelling = _Relabelling(found.first, piece, old, new)
         _write(volume, cuts, relabelling, Path(output), voxel_size_nm_zyx, on_progress)
@@ -118,10 +115,18 @@ def apply_corrections(
     return Applied(cut, joined, parts, wrong)
 
 
-def _parts(piece: NDArray[np.uint64], found: _Pieces, cuts: Cuts, highest: int) -> dict[int, int]:
-    new = np.flatnonzero(piece > highest)
-    segment = cuts.segment[found.segment[found.whole[new]]]
-    return dict(zip(piece[new].tolist(), segment.tolist(), strict=True))
+def _parts(
+    piece: NDArray[np.uint64],
+    found: _Pieces,
+    cuts: Cuts,
+    highest: int,
+    old: NDArray[np.uint64],
+    new: NDArray[np.uint64],
+) -> dict[int, int]:
+    """The segment of each part that a cut made, by the id that the part has after the joins from ``old`` to ``new``."""
+    made = np.flatnonzero(piece > highest)
+    segment = cuts.segment[found.segment[found.whole[made]]]
+    return dict(zip(substitute(piece[made], old, new).tolist(), segment.tolist(), strict=True))
 
 
 def _anchors(corrections: Sequence[Correction]) -> NDArray[np.int64]:
@@ -278,21 +283,15 @@ def _write(
     highest = int(max(relabelling.piece.max(initial=0), relabelling.new.max(initial=0)))
     kind = np.dtype(f"u{volume.dtype.itemsize}")
     dtype = kind if highest <= np.iinfo(kind).max else np.dtype(np.uint64)
-    chunk = tuple(min(c, n) for c, n in zip(CHUNK_ZYX, volume.shape_zyx, strict=True))
     boxes = boxes_of(volume)
 
-    def fill(draft: Any) -> None:
-        with h5py.File(draft.name, "w") as file:
-            stored = file.create_dataset(
-                "main", volume.shape_zyx, dtype, chunks=chunk, compression="gzip", compression_opts=GZIP_LEVEL
-            )
-            stored.attrs["voxel_size_nm"] = voxel_size_nm_zyx
-            for number, box in enumerate(boxes):
-                stored[box] = _corrected(volume, box, number, cuts, relabelling).astype(dtype)
-                if on_progress:
-                    on_progress("write", number + 1, len(boxes))
+    def parts() -> Iterator[tuple[Box, NDArray[Any]]]:
+        for number, box in enumerate(boxes):
+            yield box, _corrected(volume, box, number, cuts, relabelling).astype(dtype)
+            if on_progress:
+                on_progress("write", number + 1, len(boxes))
 
-    write_atomically(output, fill)
+    write_label_blocks(output, volume.shape_zyx, dtype, parts(), voxel_size_nm_zyx, chunk_zyx=CHUNK_ZYX)
 
 
 def _corrected(
@@ -303,11 +302,7 @@ def _corrected(
     relabelling: _Relabelling,
 ) -> NDArray[np.uint64]:
     """Labels of one block, corrected."""
-    wide = (
-        read_wide(volume, box)
-        if len(cuts.segment)
-        else native_unsigned(volume, volume.read(box), (box[0].start, box[1].start, box[2].start))
-    )
+    wide = read_wide(volume, box) if len(cuts.segment) else read_small(volume, box, (1, 1, 1))
     own = tuple(slice(0, s.stop - s.start) for s in box)
     labels = wide[own].astype(np.uint64)  # a copy: the pieces are painted into it
     pieces = pieces_of_block(wide, box, cuts) if len(cuts.segment) else None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from axonem_eval.diagnosis import Diagnosis, diagnose
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import Triple
-from axonem_eval.volumes import LabelVolume, native_unsigned, open_labels
+from axonem_eval.volumes import LabelVolume, open_labels, read_small
 from axonem_eval.workshop.contacts import Contacts
 from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, Correction, Cut
 from axonem_eval.workshop.split_candidates import touching_pairs
@@ -73,8 +73,9 @@ def _splits(volume: LabelVolume, graph: SkeletonGraph, contacts: Contacts, most:
     large = sorted(rows, key=lambda row: -found.score[row[0]] * found.surface_um2[row[0]])[:most]
     rows = sorted({*rows[:most], *large})
     sides: dict[int, list[tuple[Triple, ...]]] = {}
-    for i, patch, pair in sorted(rows, key=lambda row: contacts.centre_nm_zyx[row[1]].tolist()):
-        # In the order of place, so that neighbours find their chunks decoded.
+    chunk = (contacts.centre_nm_zyx // (size * volume.chunk_shape_zyx)).astype(np.int64)
+    for i, patch, pair in sorted(rows, key=lambda row: chunk[row[1]].tolist()):
+        # Chunk after chunk, so that neighbours find theirs decoded.
         voxels = [_voxel_near(volume, label, contacts.centre_nm_zyx[patch], size) for label in pair]
         sides[i] = [(voxel,) for voxel in voxels if voxel is not None]
     return [
@@ -98,7 +99,7 @@ def _voxel_near(
         low = np.maximum(place_nm // size_nm - reach, 0).astype(np.int64)
         high = np.minimum(place_nm // size_nm + reach + 1, volume.shape_zyx).astype(np.int64)
         z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        labels = native_unsigned(volume, volume.read((z, y, x)), (z.start, y.start, x.start))
+        labels = read_small(volume, (z, y, x), (1, 1, 1))
         there = np.argwhere(labels == labels.dtype.type(label)) + low
         if len(there):
             return _triple(there[np.square((there + 0.5) * size_nm - place_nm).sum(axis=1).argmin()])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.union_find import join, root
-from axonem_eval.volumes import Box, LabelVolume, blocks, native_unsigned
+from axonem_eval.volumes import Box, LabelVolume, blocks, read_small
 from axonem_eval.workshop.decisions import Cut
 
 # The 13 neighbours of a voxel that come after it.
@@ -87,8 +87,7 @@ def boxes_of(volume: LabelVolume) -> list[Box]:
 def read_wide(volume: LabelVolume, box: Box) -> NDArray[Any]:
     """Labels of a block and one voxel more at each upper face inside the volume."""
     z, y, x = (slice(s.start, min(s.stop + 1, n)) for s, n in zip(box, volume.shape_zyx, strict=True))
-    origin = (box[0].start, box[1].start, box[2].start)
-    return native_unsigned(volume, volume.read((z, y, x)), origin)
+    return read_small(volume, (z, y, x), (1, 1, 1))
 
 
 def pieces_of_block(labels: NDArray[Any], box: Box, cuts: Cuts) -> BlockPieces | None:

@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +17,9 @@ from axonem_eval.sampling import sample_nodes
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import SkeletonGraph, connected_pieces
 from axonem_eval.spec import FloatTriple
-from axonem_eval.volumes import LabelVolume, blocks, native_unsigned, open_labels
-from axonem_eval.workshop.apply import CHUNK_ZYX, GZIP_LEVEL, Applied, apply_corrections
+from axonem_eval.volumes import Box, LabelVolume, open_labels, read_small, write_label_blocks
+from axonem_eval.workshop.apply import CHUNK_ZYX, Applied, apply_corrections
+from axonem_eval.workshop.cut_pieces import boxes_of
 from axonem_eval.workshop.decisions import SPLIT, Correction, Decision, accepted, standing
 from axonem_eval.workshop.labels import SegmentLabel, agreement, consensus
 from axonem_eval.workshop.relabel import substitute
@@ -163,27 +163,15 @@ def _write(
     """Write the labels of some segments, and 0 elsewhere, block by block."""
     old = np.array(sorted(ids), np.uint64)
     new = becomes(old)
-    boxes = list(blocks(volume.shape_zyx, volume.chunk_shape_zyx, (1, 1, 1)))
-    chunk = tuple(min(c, n) for c, n in zip(CHUNK_ZYX, volume.shape_zyx, strict=True))
+    kind, boxes = np.dtype(dtype or volume.dtype), boxes_of(volume)
 
-    def fill(draft: Any) -> None:
-        with h5py.File(draft.name, "w") as file:
-            stored = file.create_dataset(
-                "main",
-                volume.shape_zyx,
-                dtype or volume.dtype,
-                chunks=chunk,
-                compression="gzip",
-                compression_opts=GZIP_LEVEL,
-            )
-            stored.attrs["voxel_size_nm"] = voxel_size_nm_zyx
-            for done, box in enumerate(boxes, start=1):
-                labels = native_unsigned(volume, volume.read(box), (box[0].start, box[1].start, box[2].start))
-                stored[box] = substitute(labels, old, new, others=0).astype(stored.dtype)
-                if on_progress:
-                    on_progress("write", done, len(boxes))
+    def parts() -> Iterator[tuple[Box, NDArray[Any]]]:
+        for done, box in enumerate(boxes, start=1):
+            yield box, substitute(read_small(volume, box, (1, 1, 1)), old, new, others=0).astype(kind)
+            if on_progress:
+                on_progress("write", done, len(boxes))
 
-    write_atomically(path, fill)
+    write_label_blocks(path, volume.shape_zyx, kind, parts(), voxel_size_nm_zyx, chunk_zyx=CHUNK_ZYX)
 
 
 def data_sheet(

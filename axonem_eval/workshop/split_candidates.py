@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from axonem_eval.diagnosis import rank_in_segment
+from axonem_eval.diagnosis import mutually_best, rank_in_segment
 from axonem_eval.skeletons import SkeletonGraph, arms_of, sum_by
 from axonem_eval.workshop.contacts import Contacts
 
@@ -52,14 +52,13 @@ class Side:
     outward : (n, 3) unit vector z,y,x along the axon, towards the patch.
     radius_nm : (n,) mean radius within ``REACH_NM``.
     end_nm : (n,) distance from the patch to the next end of the skeleton.
-    node, end_node : (n,) nearest node, and nearest end, of the skeleton; -1 without one.
+    end_node : (n,) nearest end of the skeleton; -1 without one.
     """
 
     one_sided: NDArray[np.float64]
     outward: NDArray[np.float64]
     radius_nm: NDArray[np.float64]
     end_nm: NDArray[np.float64]
-    node: NDArray[np.int64]
     end_node: NDArray[np.int64]
 
 
@@ -88,7 +87,6 @@ class Neighbourhoods:
             np.full(n, np.nan),
             np.full(n, np.nan),
             np.full(n, -1, np.int64),
-            np.full(n, -1, np.int64),
         )
         if not len(has):
             return side
@@ -108,7 +106,7 @@ class Neighbourhoods:
         ).T
         side.one_sided[has] = np.abs(total) / np.maximum(both, 1e-9)
         side.outward[has] = along * -np.where(total > 0, 1.0, -1.0)[:, None]
-        side.radius_nm[has], side.end_nm[has], side.node[has] = radius, end_nm, node
+        side.radius_nm[has], side.end_nm[has] = radius, end_nm
         side.end_node[has] = self._end[end]
         return side
 
@@ -197,7 +195,9 @@ def touching_pairs(graph: SkeletonGraph, contacts: Contacts) -> TouchingPairs:
     with_skeletons = _weighted(features, WITH_SKELETONS, WITH_SKELETONS_BIAS)
     score = np.where(lacking[patch], _weighted(features, FRAGMENTS, FRAGMENTS_BIAS), with_skeletons)
     keep = np.argsort(-score, kind="stable")
-    keep = keep[lacking[patch[keep]] | best_of_ends(first.end_node[keep], second.end_node[keep])]
+    # Places without an end share number 0.
+    best = mutually_best(first.end_node[keep] + 1, second.end_node[keep] + 1, graph.n_nodes + 1)
+    keep = keep[lacking[patch[keep]] | best]
     first_id, second_id = contacts.first[patch[keep]], contacts.second[patch[keep]]
     _, row = np.unique(np.concatenate([first_id, second_id]), return_inverse=True)
     # One after the other: the place counts among all places of a segment, whichever of the two it is.
@@ -215,18 +215,6 @@ def _surfaces_nm2(contacts: Contacts) -> NDArray[np.float64]:
     segment, row = np.unique(np.concatenate([contacts.first, contacts.second]), return_inverse=True)
     surface = sum_by(row.reshape(-1), np.tile(contacts.area_nm2, 2), len(segment))
     found: NDArray[np.float64] = surface[row].reshape(2, -1)
-    return found
-
-
-def best_of_ends(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) of pairs of ends sorted best first, those that come first for both ends."""
-    _, place = np.unique(np.concatenate([first, second]), return_inverse=True)
-    a, b = place.reshape(2, -1)
-    rank = np.arange(len(a))
-    best = np.full(len(place), len(a), np.int64)
-    np.minimum.at(best, a, rank)
-    np.minimum.at(best, b, rank)
-    found: NDArray[np.bool_] = (best[a] == rank) & (best[b] == rank)
     return found
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from axonem_eval.errors import Complaint, InputError, raise_all
-from axonem_eval.files import write_atomically
 from axonem_eval.spec import Triple
 from axonem_eval.workshop.decisions import KINDS, MERGER, VERDICTS, Correction, Cut, Decision
 from axonem_eval.workshop.labels import CLASSES, SegmentLabel
@@ -65,11 +64,6 @@ def read_decisions(path: str | Path) -> list[Decision]:
     return _read(path, DECISION_COLUMNS, _decision)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a table whole or not at all."""
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
 def _csv(columns: tuple[str, ...], rows: Iterable[list[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -100,18 +94,22 @@ def _read(path: str | Path, columns: tuple[str, ...], parse: Callable[[dict[str,
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.of("unreadable", f"{path}: not readable as a table in UTF-8 ({error})") from None
     reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in columns if name not in (reader.fieldnames or [])]
+    try:
+        fields, table = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError.of("bad_table", f"{path}: line {reader.line_num}: not readable as CSV ({error})") from None
+    missing = [name for name in columns if name not in fields]
     if missing:
         raise InputError.of(
             "bad_table",
             f"{path}: the first line lacks the columns {', '.join(missing)}; expected {','.join(columns)}",
         )
     rows, complaints = [], []
-    for row in reader:
+    for line, row in table:
         try:
             rows.append(parse({name: _plain(row[name] or "") for name in columns}))
         except ValueError as error:
-            complaints.append(Complaint("bad_table", f"{path}: line {reader.line_num}: {error}"))
+            complaints.append(Complaint("bad_table", f"{path}: line {line}: {error}"))
     if len(complaints) > MOST_COMPLAINTS:
         more = len(complaints) - MOST_COMPLAINTS
         complaints[MOST_COMPLAINTS:] = [Complaint("bad_table", f"{path}: and {more:,} more faulty lines")]
@@ -158,8 +156,8 @@ def _id(text: str) -> int:
 
 def _triple(text: str) -> Triple:
     parts = text.split()
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise ValueError(f"voxel {text!r} is not three whole numbers z y x")
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 11 and int(part) < 1 << 31 for part in parts):
+        raise ValueError(f"voxel {text[:60]!r} is not three whole numbers z y x below 2147483648")
     z, y, x = map(int, parts)
     return z, y, x
 

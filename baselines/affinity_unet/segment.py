@@ -16,6 +16,7 @@ from typing import Any
 
 import zarr
 
+from axonem_eval.volumes import write_label_blocks
 from baselines.affinity_unet.block_tasks import agglomerate_blocks, fragment_block, graph_block
 from baselines.affinity_unet.config import SegmentConfig
 from baselines.affinity_unet.hierarchy import Hierarchy
@@ -23,7 +24,6 @@ from baselines.affinity_unet.work_folder import WorkFolder
 from baselines.common.blockwise import Block, Ledger, fitted
 from baselines.common.cluster import HERE, Cluster, Task, run_tasks
 from baselines.common.config_types import FloatTriple
-from baselines.common.label_file import write_label_file
 from baselines.common.progress import Progress
 
 # What a hierarchy depends on.
@@ -81,5 +81,5 @@ def write_segmentation(
     """Write the labels at a threshold as HDF5, dataset ``main`` (z,y,x) uint32; returns the number of segments."""
     folder, lookup = WorkFolder(work), hierarchy.lookup(threshold, dust)
     parts = ((block.core, lookup[folder.read(block.core)]) for block in folder.grid)
-    write_label_file(out, folder.shape, parts, voxel_size_nm_zyx=voxel_size_nm_zyx, attributes=attributes or {})
+    write_label_blocks(out, folder.shape, "uint32", parts, voxel_size_nm_zyx, attributes=attributes)
     return int(lookup.max(initial=0))

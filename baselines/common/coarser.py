@@ -11,6 +11,8 @@ from baselines.common.config_types import Triple
 
 def downsampled(image: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
     """The mean grey value of each box of ``factor_zyx`` voxels, of the image's dtype; boxes at the end are cut off."""
+    if factor_zyx == (1, 1, 1):
+        return image
     mean = _boxes(image, factor_zyx).mean(axis=(1, 3, 5), dtype=np.float64)
     found: NDArray[Any] = (np.rint(mean) if image.dtype.kind in "iu" else mean).astype(image.dtype)
     return found
@@ -23,6 +25,8 @@ def coarser_labels(labels: NDArray[Any], factor_zyx: Triple) -> NDArray[Any]:
 
 def coarser_mask(mask: NDArray[np.bool_], factor_zyx: Triple) -> NDArray[np.bool_]:
     """Where all voxels of a box of ``factor_zyx`` are True; boxes at the end are cut off."""
+    if factor_zyx == (1, 1, 1):
+        return mask
     found: NDArray[np.bool_] = np.asarray(_boxes(mask, factor_zyx).all(axis=(1, 3, 5)))
     return found
 

@@ -105,9 +105,7 @@ def _finish(config: ExperimentConfig, spec: VolumeConfig, volume: Volume) -> Vol
         axes = (0, 1, 2) if config.isotropic else (1, 2)
         labels = erode_labels(labels, spec.erode, axes, spare_thin=spec.erode_spare_thin)
     mask = None if volume.mask is None else coarser_mask(volume.mask[box], spec.coarser)
-    raw = np.ascontiguousarray(volume.raw[box])
-    if spec.coarser != (1, 1, 1):
-        raw = downsampled(raw, spec.coarser)
+    raw = np.ascontiguousarray(downsampled(volume.raw[box], spec.coarser))
     return Volume(volume.name, raw, labels, mask, config.voxel_size_of(spec))
 
 

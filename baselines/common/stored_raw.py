@@ -23,4 +23,4 @@ class StoredRaw:
             slice(s.start * f + o, e * f + o) for s, o, e, f in zip(box, self.origin, ends, self.coarser, strict=True)
         )
         found = self.volume.read((z, y, x))
-        return found if self.coarser == (1, 1, 1) else downsampled(found, self.coarser)
+        return downsampled(found, self.coarser)

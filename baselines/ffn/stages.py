@@ -9,9 +9,9 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from axonem_eval.volumes import write_label_blocks
 from baselines.common.blockwise import Box, blocks
 from baselines.common.data import open_raw
-from baselines.common.label_file import write_label_file
 from baselines.common.picture import panels
 from baselines.common.stages import Method, label_attributes, read_labels, run_training
 from baselines.ffn.grow import grown
@@ -62,7 +62,7 @@ def _write_labels(run: FfnRun, name: str, objects: Path, out: Path) -> None:
             present.update(np.unique(labels).tolist())
             yield block.core, labels
 
-    write_label_file(out, (z, y, x), parts(), voxel_size_nm_zyx=size, attributes=label_attributes(run))
+    write_label_blocks(out, (z, y, x), "uint32", parts(), size, attributes=label_attributes(run))
     run.provenance.note("results", f"{name} segments", len(present - {0}))
 
 

@@ -95,6 +95,15 @@ def test_a_cut_that_joins_put_together_again_is_told(tmp_path):
     assert "together again" in done.without_effect[CUT.name]
 
 
+def test_a_part_that_is_joined_is_named_by_the_id_it_has_then(tmp_path):
+    labels = crossing()
+    labels[30:34, 60:70, :] = 1  # a fragment with a lower id than the part that the cut makes
+    join = Correction(SPLIT, (1, 5), ((31, 65, 30),), ((16, 5, 45),))
+    done, after = applied(tmp_path, labels, CUT, join)
+    assert done.parts == {1: 5}
+    assert set(after[14:18, :, 40:50].ravel().tolist()) == {1}
+
+
 def test_an_undone_decision_is_not_applied(tmp_path):
     def decided(verdict, minute):
         return Decision(CUT, verdict, "ada", f"2026-11-28T16:{minute:02}:00+00:00")

@@ -45,6 +45,7 @@ def test_decisions_come_back_as_they_were_written(tmp_path):
         (AT, "yesterday", "is not ISO 8601"),
         (AT, "2026-11-28T16:30:00", "no time zone"),
         ("4 5 6", "4 5", "is not three whole numbers z y x"),
+        ("4 5 6", f"4 5 {10**30}", "is not three whole numbers z y x below 2147483648"),
         (",ada,", ",,", "no author"),
         ("split-7-8-1.2.3", "split-7-9-1.2.3", "is not what the other columns say"),
     ],
@@ -56,6 +57,13 @@ def test_a_faulty_decision_is_told_with_its_line(tmp_path, old, new, told):
     with pytest.raises(InputError, match="line 2: ") as raised:
         read_decisions(tmp_path / "decisions.csv")
     assert told in str(raised.value)
+
+
+def test_a_cell_that_is_too_long_is_told_with_its_line(tmp_path):
+    table = decisions_csv([Decision(JOIN, "accepted", "ada", AT)])
+    (tmp_path / "decisions.csv").write_text(table.replace(",ada,", f",{'a' * 140_000},"))
+    with pytest.raises(InputError, match="line 2: not readable as CSV"):
+        read_decisions(tmp_path / "decisions.csv")
 
 
 def test_a_table_without_its_columns_is_told(tmp_path):

@@ -2,13 +2,18 @@
 
 import threading
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import h5py
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from axonem_eval.files import write_atomically
 from axonem_eval.progress import Progress
-from axonem_eval.spec import FloatTriple
+from axonem_eval.spec import FloatTriple, Triple
+from axonem_eval.volumes.downsample import Box
 from axonem_eval.volumes.label_volume import Labels, LabelVolume
 from axonem_eval.volumes.native import native_unsigned
 from axonem_eval.volumes.threads import for_each_chunk
@@ -47,3 +52,34 @@ def write_hdf5(
                 dataset.id.write_direct_chunk(origin, packed)
 
         for_each_chunk(volume, order, write, on_progress=on_progress)
+
+
+def write_label_blocks(
+    path: Path,
+    shape_zyx: Triple,
+    dtype: DTypeLike,
+    parts: Iterable[tuple[Box, NDArray[Any]]],
+    voxel_size_nm_zyx: FloatTriple,
+    *,
+    chunk_zyx: Triple = (64, 64, 64),
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write labels, so that ``path`` is always a whole file.
+
+    parts : boxes and their labels, which together fill the volume; one is held at a time.
+    attributes : of the dataset, besides its voxel size.
+    """
+    chunk = tuple(min(c, n) for c, n in zip(chunk_zyx, shape_zyx, strict=True))
+
+    def write(draft: IO[bytes]) -> None:
+        with h5py.File(draft.name, "w") as file:
+            stored = file.create_dataset(
+                DATASET, shape_zyx, dtype, chunks=chunk, compression="gzip", compression_opts=4
+            )
+            stored.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
+            for name, value in (attributes or {}).items():
+                stored.attrs[name] = value
+            for box, labels in parts:
+                stored[box] = labels
+
+    write_atomically(path, write)
