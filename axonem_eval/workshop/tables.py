@@ -97,7 +97,7 @@ def _read(path: str | Path, columns: tuple[str, ...], parse: Callable[[dict[str,
     try:
         fields, table = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise InputError.of("bad_table", f"{path}: line {reader.line_num}: not readable as CSV ({error})") from None
+        raise InputError.of("bad_table", f"{path}: line {reader.line_num + 1}: not readable as CSV ({error})") from None
     missing = [name for name in columns if name not in fields]
     if missing:
         raise InputError.of(
