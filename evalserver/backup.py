@@ -58,6 +58,7 @@ def back_up(folder: Path, say: Callable[[str], object] = lambda line: None) -> d
     if folder.exists() and any(folder.iterdir()):
         raise BackupError(f"{folder} is not empty. Name a new folder for each backup.")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)  # one that was there: it will hold ground truth
     copied: dict[str, dict[str, Any]] = {}
     _copy_all(folder, copied)
     say(f"{len(copied)} files")

@@ -86,7 +86,7 @@ class Expression:
                 _evaluate(tree, seen, None)
             if not seen.names:
                 raise ValueError("it names no figure")
-        except (SyntaxError, ValueError, RecursionError) as error:
+        except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
             raise self._refused(str(error) if isinstance(error, ValueError) else "it is not readable") from None
         return tree
 

@@ -171,10 +171,15 @@ def revoke_invitation(invitation: Invitation) -> bool:
     return rows.update(revoked_at=timezone.now()) == 1
 
 
+def is_confirmed(user: User) -> bool:
+    """Whether an account has shown that its address is its own, where this server asks for it."""
+    return not settings.CONFIRM_EMAIL or EmailAddress.objects.filter(user=user, verified=True).exists()
+
+
 @transaction.atomic
 def accept_invitation(*, raw: str, user: User) -> Team:
     """Take the user into the team. Any account with a confirmed address may accept, once. Raises TeamError."""
-    if settings.CONFIRM_EMAIL and not EmailAddress.objects.filter(user=user, verified=True).exists():
+    if not is_confirmed(user):
         raise TeamError("Confirm your e-mail address first, then follow the invitation's link again.")
     now = timezone.now()
     used = Invitation.objects.filter(digest=_digest(raw), accepted_at=None, revoked_at=None, expires_at__gt=now).update(

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from evalserver.accounts.models import User
+from evalserver.accounts.teams import is_confirmed
 from evalserver.benchmarks.models import Benchmark, Role
 
 READ = frozenset(
@@ -79,6 +80,10 @@ def give_role(*, benchmark: Benchmark, email: str, name: str) -> Role:
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     if user is None:
         raise NotPossible(f"{email} has no account here. Ask them to sign up first.")
+    if not is_confirmed(user):
+        raise NotPossible(
+            f"{email} has not confirmed this address yet. Ask them to follow the link in their mail first."
+        )
     if name not in Role.Name.values:
         raise NotPossible(f"{name} is no role: choose {', '.join(Role.Name.values)}.")
     with transaction.atomic():

@@ -42,11 +42,12 @@ def people(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 def take_role(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Take somebody's role."""
     role = get_object_or_404(Role.objects.select_related("user", "benchmark"), benchmark__slug=slug, pk=pk)
-    note(request.user, role.benchmark, f"{role.user} is no longer {role.name}")
+    user, benchmark, words = role.user, role.benchmark, f"{role.user} is no longer {role.name}"
     try:
         roles.take_role(role)
     except roles.NotPossible as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"{role.user} has no role in {role.benchmark} any more.")
+        note(request.user, benchmark, words)
+        messages.success(request, f"{user} has no role in {benchmark} any more.")
     return redirect("organise_people", slug=slug)

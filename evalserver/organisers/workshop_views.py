@@ -1,5 +1,6 @@
 """Pages of the ground-truth workshop: what annotators label and decide is stored at once."""
 
+import re
 from typing import Any
 
 from django import forms
@@ -37,10 +38,10 @@ def _workshop(request: AuthenticatedRequest, pk: int, *permissions: str) -> Work
 
 def _number(query: QueryDict, name: str) -> int:
     """A whole number of a query or form, 0 by default. Raises Http404 for anything else."""
-    try:
-        return int(query.get(name, "0"))
-    except ValueError:
-        raise Http404 from None
+    text = query.get(name, "0")
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise Http404
+    return int(text)
 
 
 @organiser(*MAY_SEE)

@@ -1,6 +1,8 @@
 """Roles in one benchmark: lists show, and buttons change, that benchmark alone."""
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from evalserver.benchmarks import services as benchmark_services
@@ -106,7 +108,19 @@ def test_an_owner_gives_and_takes_roles(client, mine):
     own = Role.objects.get(user=owner)
     said = client.post(reverse("organise_take_role", args=[mine.benchmark.slug, own.pk]), follow=True)
     assert "is the only owner" in said.content.decode()
+    assert not LogEntry.objects.filter(user=owner, change_message__contains=f"{owner} is no longer").exists()
     assert Role.objects.filter(pk=own.pk).exists()
+
+
+def test_a_role_goes_to_no_account_whose_address_is_not_confirmed(client, mine, settings):
+    settings.CONFIRM_EMAIL = True
+    enter(client, mine, "owner")
+    pia = make_user("Pia")
+    EmailAddress.objects.filter(user=pia).update(verified=False)
+    address = reverse("organise_people", args=[mine.benchmark.slug])
+    said = client.post(address, {"email": pia.email, "name": "owner"}, follow=True).content.decode()
+    assert "has not confirmed" in said
+    assert not Role.objects.filter(user=pia).exists()
 
 
 def test_an_organiser_gives_no_roles(client, mine):
