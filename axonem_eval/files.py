@@ -56,10 +56,12 @@ def _require_archive(path: Path) -> None:
         )
 
 
-def require_target(path: str | Path) -> Path:
+def require_target(path: str | Path, *read: str | Path) -> Path:
     """The file to write: ``path``, or what it points at where it is a symbolic link.
 
-    Raises InputError where the folder is missing, or where a folder or a device such as /dev/null has that name.
+    read : files that are read for it; of one named FILE:DATASET, the file counts.
+    Raises InputError where the folder is missing, where a folder or a device such as /dev/null has that name, and
+    where it is one of the files that are read.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -67,6 +69,9 @@ def require_target(path: str | Path) -> Path:
     if target.exists() and not target.is_file():
         what = "a folder" if target.is_dir() else "a device or a pipe"
         raise InputError.of("no_regular_file", f"{path}: this is {what}, not a file; give another name")
+    sources = {os.path.realpath(name) for source in map(str, read) for name in (source, source.rpartition(":")[0])}
+    if target.exists() and str(target) in sources:
+        raise InputError.of("is_input", f"{path}: this file is read; writing it would destroy it. Give another name")
     return target
 
 

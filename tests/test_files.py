@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.files import write_atomically
+from axonem_eval.files import require_target, write_atomically
 
 
 def write_half(file) -> None:
@@ -39,6 +39,16 @@ def test_a_library_may_write_the_draft_by_its_name(tmp_path):
 
     write_atomically(tmp_path / "a.txt", write)
     assert (tmp_path / "a.txt").read_bytes() == b"by name"
+
+
+def test_a_file_that_is_read_is_not_the_one_to_write(tmp_path):
+    file, link = tmp_path / "seg.h5", tmp_path / "link.h5"
+    file.write_bytes(b"labels")
+    link.symlink_to(file)
+    for target, read in ((file, file), (link, file), (file, f"{file}:main")):
+        with pytest.raises(InputError, match="this file is read"):
+            require_target(target, read)
+    assert require_target(tmp_path / "other.h5", file) == tmp_path / "other.h5"
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device"])

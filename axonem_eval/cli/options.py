@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axonem_eval.errors import InputError
+from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, Region, Triple, VolumeSpec
 from axonem_eval.submission_rule import FileRule, SubmissionRule
 
@@ -111,6 +112,32 @@ def label_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "trust_voxel_size": arguments.trust_voxel_size,
         "on_warning": warn,
     }
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """How many processes make skeletons."""
+    parser.add_argument(
+        "--processes",
+        type=at_least_one,
+        default=usable_cores(),
+        metavar="N",
+        help="number of processes (default: one per core)",
+    )
+
+
+def at_least_one(text: str) -> int:
+    """Parse a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def person(text: str) -> str:
+    """Parse who labels or decides: a name on one line."""
+    name = text.strip()
+    if not name or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name, such as ada")
+    return name
 
 
 def id_list(text: str) -> tuple[int, ...]:

@@ -143,6 +143,8 @@ def _names(a: str, b: str) -> tuple[str, str]:
     names = Path(a).name, Path(b).name
     if names[0] != names[1]:
         return names
+    if os.path.abspath(a) == os.path.abspath(b):
+        return names
     common = os.path.commonpath([os.path.abspath(a), os.path.abspath(b)])
     return os.path.relpath(a, common), os.path.relpath(b, common)
 

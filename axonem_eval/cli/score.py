@@ -194,7 +194,7 @@ def run_nodes(arguments: argparse.Namespace) -> None:
     from axonem_eval.scoring import sample_file
     from axonem_eval.skeletons import SkeletonGraph
 
-    require_target(arguments.output)
+    require_target(arguments.output, arguments.segmentation, arguments.ground_truth)
     graph = SkeletonGraph.load(arguments.ground_truth)
     with closing(ProgressBar()) as bar:
         sample = sample_file(

@@ -14,6 +14,7 @@ from axonem_eval.cli.options import (
     add_json,
     add_label_options,
     add_labels,
+    add_processes,
     add_tolerance,
     float_triple,
     id_list,
@@ -27,7 +28,6 @@ from axonem_eval.cli.options import (
 from axonem_eval.cli.tables import require_folder, require_table_path, write_table
 from axonem_eval.errors import InputError
 from axonem_eval.files import require_target
-from axonem_eval.processes import usable_cores
 from axonem_eval.spec import FloatTriple, VolumeSpec
 
 if TYPE_CHECKING:
@@ -156,9 +156,7 @@ def _add_min_length(parser: argparse.ArgumentParser) -> None:
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that make skeletons."""
-    parser.add_argument(
-        "--processes", type=int, default=usable_cores(), metavar="N", help="number of processes (default: one per core)"
-    )
+    add_processes(parser)
     parser.add_argument(
         "--work-dir",
         metavar="FOLDER",
@@ -171,7 +169,7 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
     from axonem_eval.skeletonize import skeletonize_labels
     from axonem_eval.skeletons import place_on_grid
 
-    require_target(arguments.output)
+    require_target(arguments.output, arguments.labels)
     with closing(ProgressBar()) as bar:
         skeletons = skeletonize_labels(
             arguments.labels,
@@ -195,7 +193,7 @@ def run_import(arguments: argparse.Namespace) -> None:
     from axonem_eval.sandbox import unpickle_confined
     from axonem_eval.skeletons import ImportOptions, import_any, place_on_grid
 
-    require_target(arguments.output)
+    require_target(arguments.output, arguments.skeletons)
     spec = VolumeSpec(arguments.shape, arguments.voxel_size)
     rule = submission_rule(arguments, spec)
     graph = import_any(

@@ -6,9 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from axonem_eval.cli.options import ProgressBar, add_json, float_triple, print_result
+from axonem_eval.cli.options import (
+    ProgressBar,
+    add_json,
+    add_processes,
+    at_least_one,
+    float_triple,
+    person,
+    print_result,
+)
 from axonem_eval.errors import InputError
-from axonem_eval.processes import usable_cores
 
 if TYPE_CHECKING:
     from axonem_eval.workshop import Batches, Decision, SegmentLabel, Workshop
@@ -28,14 +35,17 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     new = action("new", "Measure a segmentation: skeletons, batches of similar segments, likely errors.")
     new.add_argument("labels", metavar="LABELS", help="label file of the segmentation")
     new.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
-    _add_processes(new)
+    new.add_argument(
+        "--trust-voxel-size", action="store_true", help="the size given is right, whatever the file states"
+    )
+    add_processes(new)
     add_json(action("batches", "List the batches, what is labelled in each, and what the rest probably is."))
     label = action("label", "Say what segments are.")
     label.add_argument("label", choices=LABELS, help="what they are")
     which = label.add_mutually_exclusive_group(required=True)
     which.add_argument("--batch", type=int, metavar="N", help="all segments of a batch")
     which.add_argument("--segments", type=_ids, metavar="ID,ID", help="single segments")
-    label.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    label.add_argument("--by", type=person, required=True, metavar="NAME", help="who says so")
     label.add_argument("--settle", action="store_true", help="end a disagreement: overrides all labels before")
     add_json(action("disagreements", "List segments that annotators label differently."))
     candidates = action("candidates", "List likely errors, the most likely first, and what was decided.")
@@ -48,12 +58,14 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
         default="likely",
         help="likely: the surest first (default); gain: those that join or part most, for over-segmentations",
     )
-    candidates.add_argument("--top", type=int, default=50, metavar="N", help="so many of each kind (default 50)")
+    candidates.add_argument(
+        "--top", type=at_least_one, default=50, metavar="N", help="so many of each kind (default 50)"
+    )
     add_json(candidates)
     decide = action("decide", "Accept, reject or postpone a likely error, or undo what was decided.")
     decide.add_argument("candidate", metavar="CANDIDATE", help="its name, as `candidates` lists it")
     decide.add_argument("verdict", choices=tuple(VERDICT_OF))
-    decide.add_argument("--by", required=True, metavar="NAME", help="who decides")
+    decide.add_argument("--by", type=person, required=True, metavar="NAME", help="who decides")
     tables = action("import", "Add labels or decisions from tables, such as those of another workshop.")
     tables.add_argument("--labels", metavar="CSV", help="table of labels (labels.csv)")
     tables.add_argument("--decisions", metavar="CSV", help="table of decisions (decisions.csv)")
@@ -61,13 +73,7 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     apply.add_argument("-o", "--output", required=True, metavar="SEG", help="label file to write (.h5)")
     finalise = action("finalise", "Make a benchmark volume: axons, no-merge mask, skeletons, data sheet.")
     finalise.add_argument("-o", "--output", required=True, metavar="VOLUME", help="new folder to write")
-    _add_processes(finalise)
-
-
-def _add_processes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--processes", type=int, default=usable_cores(), metavar="N", help="number of processes (default: one per core)"
-    )
+    add_processes(finalise)
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -95,7 +101,12 @@ def _new(arguments: argparse.Namespace) -> None:
 
     with closing(ProgressBar()) as bar:
         made = prepare_workshop(
-            arguments.folder, arguments.labels, arguments.voxel_size, processes=arguments.processes, on_progress=bar
+            arguments.folder,
+            arguments.labels,
+            arguments.voxel_size,
+            trust_voxel_size=arguments.trust_voxel_size,
+            processes=arguments.processes,
+            on_progress=bar,
         )
     kinds = [c.correction.kind for c in made.candidates]
     print(f"{len(made.segments):,} segments to identify in {made.batches.count:,} batches")
@@ -216,13 +227,14 @@ def _import(shop: "Workshop", arguments: argparse.Namespace) -> None:
     from axonem_eval.workshop import read_decisions, read_labels
 
     if not (arguments.labels or arguments.decisions):
-        raise InputError.of("no_table", "name a table with --labels or --decisions")
+        arguments.wrong_usage("import needs --labels CSV or --decisions CSV")
     labels: list[SegmentLabel] = read_labels(arguments.labels) if arguments.labels else []
     decisions: list[Decision] = read_decisions(arguments.decisions) if arguments.decisions else []
     # A table that is imported twice changes nothing.
     known_labels, known_decisions = set(shop.labels()), set(shop.decisions())
     labels = [row for row in labels if row not in known_labels]
     decisions = [row for row in decisions if row not in known_decisions]
+    shop.require_known(labels, decisions)
     if labels:
         shop.add_labels(labels)
     if decisions:
@@ -251,6 +263,8 @@ def _finalise(shop: "Workshop", arguments: argparse.Namespace) -> None:
     from axonem_eval.workshop import finalise
 
     folder = Path(arguments.output)
+    if folder.exists() and not folder.is_dir():
+        raise InputError.of("no_folder", f"{folder}: this is a file; name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise InputError.of("folder_exists", f"{folder}: is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.files import require_target
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.skeletons import connected_pieces
@@ -94,8 +95,9 @@ def apply_corrections(
     """Write ``output`` (HDF5, dataset ``main``): the labels of ``path`` with the corrections.
 
     One block is in memory at a time, and the pieces of cut segments as a table. Raises InputError for unreadable labels
-    and where ``output`` cannot be written.
+    and where ``output`` cannot be written or is ``path``.
     """
+    require_target(output, path)
     mergers = [c for c in corrections if c.kind == MERGER]
     splits = [c for c in corrections if c.kind == SPLIT]
     with open_labels(path, dataset) as volume:

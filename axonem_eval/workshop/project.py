@@ -105,6 +105,27 @@ class Workshop:
             )
         return found
 
+    def require_known(self, labels: Sequence[SegmentLabel], decisions: Sequence[Decision]) -> None:
+        """Raise InputError where tables are of another segmentation: other segments, or places outside the volume."""
+        known = set(self.segments.segment.tolist())
+        other = [f"segment {row.segment}" for row in labels if row.segment not in known]
+        places = [(row.segment, row.anchor_zyx) for row in labels]
+        for decision in decisions:
+            c = decision.correction
+            places += [(c.segments[0], zyx) for zyx in (*c.this_side, *c.other_side)]
+        shape = self.skeletons.shape_zyx
+        other += [
+            f"voxel {' '.join(map(str, zyx))} (of segment {segment})"
+            for segment, zyx in places
+            if any(v >= n for v, n in zip(zyx, shape, strict=True))
+        ]
+        if other:
+            raise InputError.of(
+                "other_segmentation",
+                f"{other[0]} ({len(other):,} such) is not in this workshop, of {len(known):,} segments in a volume of "
+                f"{' x '.join(map(str, shape))} voxels; import tables of the same segmentation. Nothing was added",
+            )
+
     def label_rows(self, segments: Sequence[int], label: str, annotator: str, *, settles: bool) -> list[SegmentLabel]:
         """Rows that label segments now. Raises InputError where one of them is not to be identified."""
         row_of = {segment: row for row, segment in enumerate(self.segments.segment.tolist())}
@@ -125,6 +146,7 @@ def prepare_workshop(
     voxel_size_nm_zyx: FloatTriple,
     *,
     dataset: str | None = None,
+    trust_voxel_size: bool = False,
     processes: int = 1,
     on_progress: StageProgress | None = None,
 ) -> Workshop:
@@ -135,11 +157,14 @@ def prepare_workshop(
     folder = Path(folder)
     if (folder / _HEADER).exists():
         raise InputError.of("workshop_exists", f"{folder}: is a workshop already; name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise InputError.of("no_folder", f"{folder}: this is a file; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     graph = skeletonize_labels(
         path,
         voxel_size_nm_zyx,
         rule=FileRule(dataset=dataset or ""),
+        trust_voxel_size=trust_voxel_size,
         processes=processes,
         work_dir=folder / "work",
         on_progress=on_progress,

@@ -78,5 +78,35 @@ def test_a_table_imported_twice_changes_nothing(shop, capsys, tmp_path):
     assert "0 decisions added" in told(capsys, "import", room, "--decisions", table)
 
 
+def test_the_segmentation_is_not_overwritten_by_its_correction(shop, capsys):
+    before = (shop / "labels.h5").read_bytes()
+    assert main(["workshop", "apply", str(shop / "shop"), "-o", str(shop / "labels.h5")]) == 1
+    assert "this file is read" in capsys.readouterr().err
+    assert (shop / "labels.h5").read_bytes() == before
+
+
+def test_a_file_in_place_of_the_folder_is_told(shop, capsys):
+    assert main(["workshop", "new", str(shop / "labels.h5"), str(shop / "shop"), "--voxel-size", "30,30,30"]) == 1
+    assert "this is a file; name a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "  ", "ada\nbob"])
+def test_a_name_that_could_not_be_read_again_is_wrong_usage(shop, name):
+    with pytest.raises(SystemExit) as ended:
+        main(["workshop", "label", str(shop / "shop"), "axon", "--batch", "0", "--by", name])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(("row", "words"), [("999,4 4 4", "segment 999"), ("5,4 4 99999", "voxel 4 4 99999")])
+def test_a_table_of_another_segmentation_is_not_imported(shop, capsys, tmp_path, row, words):
+    (tmp_path / "other.csv").write_text(
+        f"segment,voxel,label,annotator,at,settles\n{row},axon,ada,2026-11-28T16:30:00+00:00,\n"
+    )
+    assert main(["workshop", "import", str(shop / "shop"), "--labels", str(tmp_path / "other.csv")]) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Nothing was added" in said
+
+
 def test_a_folder_that_is_no_workshop_is_told(capsys, tmp_path):
     assert "no workshop of this version" in refused(capsys, "batches", tmp_path)
