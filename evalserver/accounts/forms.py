@@ -8,6 +8,8 @@ from evalserver.accounts.models import ApiToken, Membership, Team, User
 
 
 class ProfileForm(forms.ModelForm):
+    """What an account shows to others."""
+
     class Meta:
         model = User
         fields = ["name", "affiliation"]
@@ -19,6 +21,8 @@ class ProfileForm(forms.ModelForm):
 
 
 class MailForm(forms.ModelForm):
+    """Which mails an account gets."""
+
     class Meta:
         model = User
         fields = ["mail_when_done"]
@@ -46,6 +50,8 @@ class TokenForm(forms.Form):
 
 
 class TeamForm(forms.ModelForm):
+    """The name of a team."""
+
     class Meta:
         model = Team
         fields = ["name"]
@@ -54,6 +60,8 @@ class TeamForm(forms.ModelForm):
 
 
 class InvitationForm(forms.Form):
+    """The address that an invitation to a team goes to."""
+
     email = forms.EmailField(
         label="E-mail address",
         help_text="Whoever follows the link in the mail joins the team. A new account is made if they have none.",
@@ -62,6 +70,8 @@ class InvitationForm(forms.Form):
 
 
 class RoleForm(forms.Form):
+    """The role of a member in a team."""
+
     role = forms.ChoiceField(choices=Membership.Role.choices)
 
 

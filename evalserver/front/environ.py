@@ -59,6 +59,7 @@ def is_streamed(environ: dict[str, Any]) -> bool:
 
 
 def is_form(environ: dict[str, Any]) -> bool:
+    """Whether the body is a form with files."""
     return _content_type(environ) == "multipart/form-data"
 
 
