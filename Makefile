@@ -30,9 +30,9 @@ baselines: $(BASELINES_STAMP)
 test: $(TEST_STAMP) lint types
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# What one runs while writing: no test that is slow, drives a browser or starts a whole server.
+# What one runs while writing: no test that is slow, drives a browser or starts a whole server; few random examples.
 check: $(TEST_STAMP) lint types
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live' --hypothesis-profile quick
 
 # Without those that take long and whose answers do not depend on the database: every page, or every format of file.
 ONCE := image permission_table disclosure embargo submit_formats
