@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from django.utils import timezone
 from axonem_eval.files import write_atomically
 from evalserver import backup_database
 from evalserver.jobs import release_all_leases
+from evalserver.start import OTHERS
 from evalserver.uploads import store
 from evalserver.uploads.models import Upload
 
@@ -54,6 +56,17 @@ class Restored:
     missing: list[str]
 
 
+@contextmanager
+def for_own_user_alone() -> Iterator[None]:
+    """What is written within is for no other user, whatever the umask was."""
+    before = os.umask(OTHERS)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@for_own_user_alone()
 def back_up(folder: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Write a backup into a new folder, while the server runs; its manifest. Raises BackupError."""
     if folder.exists() and any(folder.iterdir()):
@@ -85,6 +98,7 @@ def back_up(folder: Path, say: Callable[[str], object] = lambda line: None) -> d
     return manifest
 
 
+@for_own_user_alone()
 def restore(folder: Path, say: Callable[[str], object] = lambda line: None) -> Restored:
     """Put a backup back into an empty installation whose server does not run. Raises BackupError."""
     manifest = read_manifest(folder)

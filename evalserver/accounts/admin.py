@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 
+from evalserver.accounts.forms import ASSUME_HTTPS
 from evalserver.accounts.models import ApiToken, Membership, Team, User
 from evalserver.accounts.services import confirm_address, give_personal_team, revoke_token
 from evalserver.accounts.teams import TeamError, require_owners, teams_left_without_owner
@@ -83,6 +84,7 @@ class UserAdmin(DjangoUserAdmin):
 class TeamAdmin(admin.ModelAdmin):
     """Teams at /admin/, with their members."""
 
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "is_personal", "created_at"]
     list_filter = ["is_personal"]
     search_fields = ["name", "members__email", "members__name"]

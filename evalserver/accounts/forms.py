@@ -3,8 +3,12 @@
 from typing import Any
 
 from django import forms
+from django.db import models
 
 from evalserver.accounts.models import ApiToken, Membership, Team, User
+
+# A link that is typed without a scheme is one to https.
+ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
 
 
 class ProfileForm(forms.ModelForm):
@@ -49,7 +53,7 @@ class TokenForm(forms.Form):
         return [ApiToken.Scope.READ] if chosen == ApiToken.Scope.READ else [ApiToken.Scope.READ, ApiToken.Scope.SUBMIT]
 
 
-class TeamForm(forms.ModelForm):
+class NewTeamForm(forms.ModelForm):
     """The name of a team."""
 
     class Meta:
@@ -57,6 +61,18 @@ class TeamForm(forms.ModelForm):
         fields = ["name"]
         labels = {"name": "Team name"}
         help_texts = {"name": "Shown on the leaderboard."}
+
+
+class TeamForm(NewTeamForm):
+    """What everybody reads of a team."""
+
+    url = forms.URLField(
+        label="Web page", required=False, assume_scheme="https", help_text="Shown to everybody, like the institution."
+    )
+
+    class Meta(NewTeamForm.Meta):
+        fields = ["name", "institution", "url"]
+        widgets = {"institution": forms.TextInput(attrs={"autocomplete": "organization"})}
 
 
 class InvitationForm(forms.Form):

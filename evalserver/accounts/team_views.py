@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts import teams
-from evalserver.accounts.forms import InvitationForm, RoleForm, TeamForm
+from evalserver.accounts.forms import InvitationForm, NewTeamForm, RoleForm, TeamForm
 from evalserver.accounts.models import Invitation, Membership, Team, User
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.site import mail_folder_to_show
@@ -21,7 +21,7 @@ from evalserver.site import mail_folder_to_show
 @login_required
 def team_list(request: AuthenticatedRequest) -> HttpResponse:
     """The teams of the visitor, and the form that makes one."""
-    form = TeamForm(request.POST or None)
+    form = NewTeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             team = teams.create_team(user=request.user, name=form.cleaned_data["name"])
@@ -57,15 +57,17 @@ def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: st
 
 @require_POST
 @login_required
-def rename(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """Rename a team."""
+def describe(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Change what everybody reads of a team."""
     team = _own_team_or_404(request, pk)
     form = TeamForm(request.POST, instance=team)
     if not form.is_valid():
-        messages.error(request, " ".join(map(str, form.errors["name"])))
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("team", pk=pk)
-    name = form.cleaned_data["name"]
-    return _do(request, team, lambda: teams.rename_team(team=team, name=name), f"The team is called {name} now.")
+    about = form.cleaned_data
+    return _do(
+        request, team, lambda: teams.describe_team(team=team, **about), f"Saved what is said of {about['name']}."
+    )
 
 
 @require_POST

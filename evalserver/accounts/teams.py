@@ -42,11 +42,11 @@ def create_team(*, user: User, name: str) -> Team:
     return team
 
 
-def rename_team(*, team: Team, name: str) -> None:
-    """Raises TeamError where another team has the name."""
+def describe_team(*, team: Team, name: str, institution: str, url: str) -> None:
+    """Change what everybody reads of a team. Raises TeamError when the name is taken."""
     try:
         with transaction.atomic():
-            Team.objects.filter(pk=team.pk).update(name=name.strip())
+            Team.objects.filter(pk=team.pk).update(name=name.strip(), institution=institution.strip(), url=url)
     except IntegrityError:
         raise TeamError("There is a team of this name already.") from None
 

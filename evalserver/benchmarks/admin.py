@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
+from evalserver.accounts.forms import ASSUME_HTTPS
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
 from evalserver.benchmarks.disclosure_rule import hidden_complaint
@@ -80,10 +80,6 @@ class PhaseInline(admin.StackedInline):
         ("submissions_per_day", "submissions_total"),
         ("ranking_hidden_until", "frozen_at"),
     ]
-
-
-# A link that is typed without a scheme is one to https.
-ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
 
 
 class TrainingFileInline(admin.StackedInline):

@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from evalserver.benchmarks.admin import ASSUME_HTTPS, BenchmarkAdmin, GroundTruthAdmin
+from evalserver.accounts.forms import ASSUME_HTTPS
+from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services

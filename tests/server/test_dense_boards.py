@@ -125,6 +125,14 @@ def test_the_comparison_of_two_entries_follows_the_direction(client):
     assert verdict.difference > 0
     assert not verdict.a_is_ahead
     assert verdict.p_words
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(
+        headline_expression="1000 * arand", headline_lower_is_better=True
+    )
+    scaled = dense_verdict(known, result_of(worse), result_of(better))
+    # A figure is told in steps of 0.001, so a thousand times it in steps of 1.
+    assert scaled.low == round(scaled.low)
+    assert scaled.high == round(scaled.high)
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(headline_expression="", headline_lower_is_better=False)
     page = client.get(reverse("compare"), {"a": worse.code, "b": better.code}).content.decode()
     assert "CREMI score (lower is better)" in page
     answer = client.get(f"/api/v1/comparisons/{worse.code}/{better.code}").json()

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.gzip import gzip_page
 
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
@@ -52,6 +53,7 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
     }
 
 
+@gzip_page  # a hundred kB, most of it plots
 def detail(request: HttpRequest, code: str) -> HttpResponse:
     """The page of a result."""
     return render(request, "submissions/detail.html", _detail_context(request, code))
