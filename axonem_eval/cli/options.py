@@ -53,7 +53,9 @@ def add_file_rule(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", default="", metavar="NAME", help="array to read; the same as FILE:NAME")
     parser.add_argument("--file-name", default="", metavar="NAME", help="name that the benchmark asks for")
-    parser.add_argument("--zipped", action="store_true", help="also take a .zip that holds the file of that name alone")
+    parser.add_argument(
+        "--zipped", action="store_true", help="also accept a .zip that holds nothing but the file of that name"
+    )
     parser.add_argument(
         "--offset-nm",
         type=offset_triple,
