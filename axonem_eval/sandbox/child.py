@@ -22,6 +22,7 @@ import numpy as np
 from numba.core.caching import Cache
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sampling import NodeTable
 from axonem_eval.sandbox.confined_volume import serve
@@ -64,10 +65,7 @@ def main() -> None:
 
 def _import_libraries(path: Path) -> None:
     """Import every library that may be needed to read such a file; some open files of their own at import."""
-    of_many_files = path.is_dir()
-    if not of_many_files:
-        with open(path, "rb") as file:
-            of_many_files = file.read(2) == b"PK"
+    of_many_files = path.is_dir() or is_zip(path)
     for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)
