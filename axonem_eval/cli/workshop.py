@@ -14,6 +14,7 @@ from axonem_eval.cli.options import (
     float_triple,
     person,
     print_result,
+    segment_ids,
 )
 from axonem_eval.errors import InputError
 
@@ -44,7 +45,7 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     label.add_argument("label", choices=LABELS, help="what they are")
     which = label.add_mutually_exclusive_group(required=True)
     which.add_argument("--batch", type=int, metavar="N", help="all segments of a batch")
-    which.add_argument("--segments", type=_ids, metavar="ID,ID", help="single segments")
+    which.add_argument("--segments", type=segment_ids, metavar="ID,ID", help="single segments")
     label.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the annotator")
     label.add_argument(
         "--settle", action="store_true", help="end a disagreement: this label overrides all earlier ones"
@@ -76,16 +77,6 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     finalise = action("finalise", "Make a benchmark volume: axons, no-merge mask, skeletons, data sheet.")
     finalise.add_argument("-o", "--output", required=True, metavar="VOLUME", help="new folder to write")
     add_processes(finalise)
-
-
-def _ids(text: str) -> tuple[int, ...]:
-    try:
-        ids = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        ids = ()
-    if not ids or not all(0 < i < 1 << 64 for i in ids):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of segment ids, such as 17,4711")
-    return ids
 
 
 def run_workshop(arguments: argparse.Namespace) -> None:

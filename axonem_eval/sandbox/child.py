@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sandbox.confined_volume import serve
 from axonem_eval.sandbox.process import CODE, GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, OTHER_CODE, TABLE_FILE, Limits
@@ -74,10 +75,7 @@ def main() -> None:
 
 def _import_libraries(path: Path) -> None:
     """Import every library that may be needed to read such a file; some open files of their own at import."""
-    of_many_files = path.is_dir()
-    if not of_many_files:
-        with open(path, "rb") as file:
-            of_many_files = file.read(2) == b"PK"
+    of_many_files = path.is_dir() or is_zip(path)
     for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)
