@@ -29,7 +29,15 @@ from axonem_eval.sandbox.process import CODE, GRAPH_FILE, MAX_COMPLAINT_CHARACTE
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import FileRule
-from axonem_eval.volumes import LabelVolume, ReversedAxes, check_volume, open_for, unpack_single, warm_filters
+from axonem_eval.volumes import (
+    LabelVolume,
+    ReadOptions,
+    ReversedAxes,
+    check_volume,
+    open_for,
+    unpack_single,
+    warm_filters,
+)
 
 _PROGRESS_EVERY_S = 0.25
 # A reply is limited to 65,536 bytes, and a character may take 6 bytes of it.
@@ -147,7 +155,7 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
     rule = FileRule.of_json(request["rule"])
-    with open_for(spec, request["path"], request["dataset"], rule=rule) as opened:
+    with open_for(spec, request["path"], request["dataset"], ReadOptions(rule)) as opened:
         checked = check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))
         # Chunks go over as they are stored: the parent reverses the axes, by the strides.
         is_reversed = isinstance(opened, ReversedAxes)

@@ -1,6 +1,7 @@
 """Skeletons from labels, block by block, by TEASAR. Needs the extra [groundtruth]."""
 
 from axonem_eval.skeletonize.tasks import (
+    SkeletonOptions,
     has_read_block,
     has_skeletonized_batch,
     read_block,
@@ -11,6 +12,7 @@ from axonem_eval.skeletonize.teasar import Teasar
 from axonem_eval.skeletonize.volume import skeletonize_labels
 
 __all__ = [
+    "SkeletonOptions",
     "Teasar",
     "has_read_block",
     "has_skeletonized_batch",

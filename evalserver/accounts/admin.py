@@ -33,6 +33,8 @@ class MembershipFormSet(BaseInlineFormSet):
 
 
 class MembershipInline(admin.TabularInline):
+    """Members on the page of a team, and teams on the page of a user."""
+
     model = Membership
     formset = MembershipFormSet
     extra = 0
@@ -40,6 +42,8 @@ class MembershipInline(admin.TabularInline):
 
 
 class UserCreationForm(AdminUserCreationForm):
+    """A new account: address and name in place of Django's user name."""
+
     class Meta:
         model = User
         fields = ("email", "name")
@@ -47,6 +51,8 @@ class UserCreationForm(AdminUserCreationForm):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    """Accounts at /admin/, with their teams."""
+
     add_form = UserCreationForm
     ordering = ["email"]
     list_display = ["email", "name", "is_staff", "is_active", "date_joined", "last_login"]
@@ -76,6 +82,8 @@ class UserAdmin(DjangoUserAdmin):
 
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
+    """Teams at /admin/, with their members."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "is_personal", "created_at"]
     list_filter = ["is_personal"]

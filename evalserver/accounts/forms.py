@@ -12,6 +12,8 @@ ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URL
 
 
 class ProfileForm(forms.ModelForm):
+    """What an account shows to others."""
+
     class Meta:
         model = User
         fields = ["name", "affiliation"]
@@ -23,6 +25,8 @@ class ProfileForm(forms.ModelForm):
 
 
 class MailForm(forms.ModelForm):
+    """Which mails an account gets."""
+
     class Meta:
         model = User
         fields = ["mail_when_done"]
@@ -50,6 +54,8 @@ class TokenForm(forms.Form):
 
 
 class NewTeamForm(forms.ModelForm):
+    """The name of a team."""
+
     class Meta:
         model = Team
         fields = ["name"]
@@ -70,6 +76,8 @@ class TeamForm(NewTeamForm):
 
 
 class InvitationForm(forms.Form):
+    """The address that an invitation to a team goes to."""
+
     email = forms.EmailField(
         label="E-mail address",
         help_text="Whoever follows the link in the mail joins the team. A new account is made if they have none.",
@@ -78,6 +86,8 @@ class InvitationForm(forms.Form):
 
 
 class RoleForm(forms.Form):
+    """The role of a member in a team."""
+
     role = forms.ChoiceField(choices=Membership.Role.choices)
 
 

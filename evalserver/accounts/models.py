@@ -39,6 +39,8 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
+    """An account. It signs in with its e-mail address; there is no user name."""
+
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
@@ -99,6 +101,8 @@ class Team(models.Model):
 
 
 class Membership(models.Model):
+    """A user in a team. The role decides who may invite, remove and rename."""
+
     class Role(models.TextChoices):
         OWNER = "owner"
         MEMBER = "member"

@@ -20,6 +20,7 @@ from evalserver.site import mail_folder_to_show
 
 @login_required
 def team_list(request: AuthenticatedRequest) -> HttpResponse:
+    """The teams of the visitor, and the form that makes one."""
     form = NewTeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -56,6 +57,7 @@ def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: st
 @require_POST
 @login_required
 def describe(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Change what everybody reads of a team."""
     team = _own_team_or_404(request, pk)
     form = TeamForm(request.POST, instance=team)
     if not form.is_valid():
@@ -70,6 +72,7 @@ def describe(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def invite(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Invite somebody to a team by mail."""
     team = _own_team_or_404(request, pk)
     form = InvitationForm(request.POST)
     if not form.is_valid():
@@ -85,6 +88,7 @@ def invite(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def revoke_invitation(request: AuthenticatedRequest, pk: int, invitation_pk: int) -> HttpResponse:
+    """Withdraw an invitation."""
     team = _own_team_or_404(request, pk)
     invitation = get_object_or_404(Invitation, pk=invitation_pk, team=team)
     return _do(request, team, lambda: teams.revoke_invitation(invitation), "The invitation is withdrawn.")
@@ -93,6 +97,7 @@ def revoke_invitation(request: AuthenticatedRequest, pk: int, invitation_pk: int
 @require_POST
 @login_required
 def remove_member(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
+    """Put a member out of a team."""
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     return _do(request, team, lambda: teams.remove_member(team=team, user=member), f"{member} is out of the team.")
@@ -101,6 +106,7 @@ def remove_member(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpR
 @require_POST
 @login_required
 def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
+    """Make a member an owner, or an owner a member."""
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     form = RoleForm(request.POST)
@@ -114,6 +120,7 @@ def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpRes
 @require_POST
 @login_required
 def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Leave a team."""
     team = get_object_or_404(Team, pk=pk, members=request.user)
     try:
         teams.remove_member(team=team, user=request.user)
@@ -127,6 +134,7 @@ def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def delete(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Delete a team, where nothing belongs to it."""
     team = _own_team_or_404(request, pk)
     try:
         teams.delete_team(team=team)

@@ -32,6 +32,8 @@ from evalserver.jobs import FAILED
 
 
 class VolumeInline(admin.StackedInline):
+    """Volumes on the page of a benchmark."""
+
     model = Volume
     form = VolumeForm
     extra = 0
@@ -59,6 +61,8 @@ class VolumeInline(admin.StackedInline):
 
 
 class PhaseInline(admin.StackedInline):
+    """Phases on the page of a benchmark."""
+
     model = Phase
     form = PhaseForm
     extra = 0
@@ -79,6 +83,8 @@ class PhaseInline(admin.StackedInline):
 
 
 class TrainingFileInline(admin.StackedInline):
+    """Files of the data section on the page of a benchmark."""
+
     model = TrainingFile
     form = TrainingFileForm
     formfield_overrides = ASSUME_HTTPS
@@ -93,6 +99,8 @@ class TrainingFileInline(admin.StackedInline):
 
 
 class PictureInline(admin.TabularInline):
+    """Pictures on the page of a benchmark."""
+
     model = Picture
     extra = 0
     fields = ["position", "file", "words", "source"]
@@ -100,12 +108,16 @@ class PictureInline(admin.TabularInline):
 
 @admin.register(News)
 class NewsAdmin(admin.ModelAdmin):
+    """News of the home page at /admin/."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["published_at", "text"]
 
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    """Benchmarks at /admin/, with all that belongs to them."""
+
     form = BenchmarkForm
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
@@ -314,12 +326,16 @@ class GroundTruthAdmin(admin.ModelAdmin):
 
 
 class PublishedScoreInline(admin.TabularInline):
+    """Printed scores on the page of a published entry."""
+
     model = PublishedScore
     extra = 0
 
 
 @admin.register(PublishedEntry)
 class PublishedEntryAdmin(admin.ModelAdmin):
+    """Results from papers at /admin/."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["method", "benchmark", "source", "is_ground_truth"]
     list_filter = ["benchmark"]

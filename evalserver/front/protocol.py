@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from evalserver.front.environ import network_of
+
 # A reader that takes nothing of its answer for so long is cut off.
 STALLED_READER_S = 60.0
 # Of the descriptors that this process may open: for files, database and Redis.
@@ -31,7 +33,7 @@ class SteadyProtocol(H11Protocol):
         super().connection_made(transport)
         self.timer: asyncio.TimerHandle | None = None
         self.write_timer: asyncio.TimerHandle | None = None
-        self.counted = self.client[0] if self.client and not settings.TRUST_PROXY else ""
+        self.counted = network_of(self.client[0]) if self.client and not settings.TRUST_PROXY else ""
         SteadyProtocol.open_of[self.counted] += 1
         if self.counted and self.open_of[self.counted] > settings.CONNECTIONS_PER_ADDRESS:
             self._refuse(b"429 Too Many Requests", b"Too many connections of your address. Close some.\n")

@@ -251,7 +251,7 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
         pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
         rows = Submission.objects.filter(pk__in=pks).order_by().values_list(*fields, *MARK_FIELDS)
         for pk, code, method, is_reference, command, team, team_id, *marked in rows:
-            marks = marks_of(dict(zip(MARK_FIELDS, marked, strict=True)).__getitem__) if any(marked) else ()
+            marks = marks_of(marked)
             names[pk] = Names(code, method, is_reference, command, team, team_id, marks)
     return names
 

@@ -43,6 +43,8 @@ class Page:
 
 @dataclass(frozen=True)
 class Heading:
+    """A heading of a page, for its table of contents."""
+
     anchor: str
     text: str
 
@@ -83,11 +85,13 @@ def url_of(name: str) -> str:
 
 
 def index(request: HttpRequest) -> HttpResponse:
+    """Lead to the first page."""
     return redirect("docs_page", name=next(iter(SECTIONS.values()))[0].name)
 
 
 @gzip_page
 def page(request: HttpRequest, name: str) -> HttpResponse:
+    """One page of docs/."""
     found = PAGES.get(name)
     if found is None or not found.path.is_file():
         raise Http404
@@ -97,6 +101,7 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def image(request: HttpRequest, name: str) -> FileResponse:
+    """A picture of a page."""
     path = DOCS_DIR / "img" / name
     if not IMAGE_NAME.fullmatch(name) or not path.is_file():
         raise Http404
