@@ -129,6 +129,7 @@ SHOWN = {
         "models",
         "selectors",
         "services",
+        "view_files",
     },
 }
 LONG_MODULES: set[str] = set()

@@ -26,6 +26,7 @@ from axonem_eval.cli.options import (
 from axonem_eval.files import require_target
 from axonem_eval.sizes import size_in_words
 from axonem_eval.spec import VolumeSpec, format_triple
+from axonem_eval.submission_rule import NODE_TABLE
 
 
 def _add_info(info: argparse.ArgumentParser) -> None:
@@ -190,7 +191,7 @@ def run_nodes(arguments: argparse.Namespace) -> None:
     from axonem_eval.scoring import sample_file
     from axonem_eval.skeletons import SkeletonGraph
 
-    require_target(arguments.output, arguments.segmentation, arguments.ground_truth)
+    require_target(arguments.output, arguments.segmentation, arguments.ground_truth, suffixes=(NODE_TABLE,))
     graph = SkeletonGraph.load(arguments.ground_truth)
     with closing(ProgressBar()) as bar:
         sample = sample_file(

@@ -312,11 +312,18 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     write_arrays(_batch_path(work_dir, batch), table)
 
 
-def voxels_of_label(work_dir: str | Path, label: int) -> tuple[NDArray[np.int32], FloatTriple]:
-    """(n, 3) voxels z,y,x of a label above the dust size, downsampled, and their size in nm; after ``make_batches``."""
-    folder, plan = Path(work_dir), Plan.load(work_dir)
-    reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
-    return reader.voxels(label), plan.small_voxel_nm
+class LabelVoxels:
+    """The voxels of single labels above the dust size, downsampled; of a work folder after ``make_batches``."""
+
+    def __init__(self, work_dir: str | Path) -> None:
+        """Read the plan and the index once, for any number of labels."""
+        folder, plan = Path(work_dir), Plan.load(work_dir)
+        self._reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
+        self.voxel_nm_zyx = plan.small_voxel_nm
+
+    def of(self, label: int) -> NDArray[np.int32]:
+        """(n, 3) voxels z,y,x of a label, ascending; their size is ``voxel_nm_zyx``."""
+        return self._reader.voxels(label)
 
 
 def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], plan: Plan) -> Tree:

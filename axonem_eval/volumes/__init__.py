@@ -27,7 +27,7 @@ from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.precomputed_writer import write_precomputed, write_precomputed_image
 from axonem_eval.volumes.read_options import AS_STORED, ReadOptions
 from axonem_eval.volumes.reversed_axes import ReversedAxes
-from axonem_eval.volumes.single_file import is_zip, unpack_single, unpacked
+from axonem_eval.volumes.single_file import unpack_single, unpacked
 from axonem_eval.volumes.store import Store, list_store
 from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
@@ -52,7 +52,6 @@ __all__ = [
     "downsample_block",
     "for_each_chunk",
     "header_complaints",
-    "is_zip",
     "list_store",
     "native_unsigned",
     "near_isotropic_factor",

@@ -1,7 +1,7 @@
 """The ground-truth workshop: identify segments, proofread them, and make a benchmark volume of the axons."""
 
 from axonem_eval.workshop.apply import Applied, apply_corrections
-from axonem_eval.workshop.candidates import ORDERS, Candidate, OpenEnd, find_candidates, of_kind, open_ends
+from axonem_eval.workshop.candidates import Candidate, OpenEnd, find_candidates, of_kind, open_ends
 from axonem_eval.workshop.contacts import Contacts, find_contacts
 from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, VERDICTS, Correction, Cut, Decision, accepted, standing
 from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise
@@ -9,6 +9,7 @@ from axonem_eval.workshop.identify import Batches, Suggestion, make_batches, sug
 from axonem_eval.workshop.labels import CLASSES, Agreement, Consensus, Disagreement, SegmentLabel, agreement, consensus
 from axonem_eval.workshop.project import Workshop, candidate_json, candidate_of_json, now, prepare_workshop
 from axonem_eval.workshop.segments import LONG_UM, Segments, Source, measure_segments
+from axonem_eval.workshop.surroundings import place_of, surroundings
 from axonem_eval.workshop.tables import decisions_csv, labels_csv, read_decisions, read_labels
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "LONG_UM",
     "MASK",
     "MERGER",
-    "ORDERS",
     "SHEET",
     "SPLIT",
     "VERDICTS",
@@ -56,9 +56,11 @@ __all__ = [
     "now",
     "of_kind",
     "open_ends",
+    "place_of",
     "prepare_workshop",
     "read_decisions",
     "read_labels",
     "standing",
     "suggest",
+    "surroundings",
 ]

@@ -43,15 +43,16 @@ def _own_team_or_404(request: AuthenticatedRequest, pk: int) -> Team:
     return team
 
 
-def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str) -> HttpResponse:
-    """Run one change, and show its result on the team's page."""
+def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str, *, then: str = "") -> HttpResponse:
+    """Run one change, and show its result on the team's page, or on the page ``then`` if it was made."""
+    pk = team.pk
     try:
         action()
     except teams.TeamError as refusal:
         messages.error(request, str(refusal))
-    else:
-        messages.success(request, done)
-    return redirect("team", pk=team.pk)
+        return redirect("team", pk=pk)
+    messages.success(request, done)
+    return redirect(then) if then else redirect("team", pk=pk)
 
 
 @require_POST
@@ -122,13 +123,8 @@ def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpRes
 def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Leave a team."""
     team = get_object_or_404(Team, pk=pk, members=request.user)
-    try:
-        teams.remove_member(team=team, user=request.user)
-    except teams.TeamError as refusal:
-        messages.error(request, str(refusal))
-        return redirect("team", pk=pk)
-    messages.success(request, f"You have left {team.name}.")
-    return redirect("teams")
+    done = f"You have left {team.name}."
+    return _do(request, team, lambda: teams.remove_member(team=team, user=request.user), done, then="teams")
 
 
 @require_POST
@@ -136,13 +132,7 @@ def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 def delete(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Delete a team, where nothing belongs to it."""
     team = _own_team_or_404(request, pk)
-    try:
-        teams.delete_team(team=team)
-    except teams.TeamError as refusal:
-        messages.error(request, str(refusal))
-        return redirect("team", pk=pk)
-    messages.success(request, f"{team.name} is deleted.")
-    return redirect("teams")
+    return _do(request, team, lambda: teams.delete_team(team=team), f"{team.name} is deleted.", then="teams")
 
 
 @never_cache

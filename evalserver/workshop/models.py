@@ -24,6 +24,7 @@ class Workshop(Job):
     source_file = models.FileField(upload_to=source_path)
     source_name = models.CharField(max_length=100, editable=False)
     dataset = models.CharField(max_length=200, blank=True)
+    view_files = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, editable=False)
 
@@ -81,6 +82,7 @@ class Candidate(models.Model):
     place = models.PositiveIntegerField()
     score = models.FloatField()
     data = models.JSONField()
+    picture = models.BinaryField(default=bytes)
 
     class Meta:
         ordering = ["kind", "place"]

@@ -85,6 +85,7 @@ def going_on(toml):
     return toml.with_name("second.toml")
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_the_weights_of_another_that_it_makes_first(going_on, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(going_on), "-o", str(out), "--quiet"]) == 0
@@ -96,6 +97,7 @@ def test_a_training_begins_with_the_weights_of_another_that_it_makes_first(going
     assert notes["seconds"]["train start"] > 0
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_without_the_checkpoint_that_it_began_with(toml, going_on, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(toml), "-o", str(tmp_path / "first"), "--quiet"]) == 0
