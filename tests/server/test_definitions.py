@@ -31,7 +31,7 @@ def test_a_benchmark_of_the_field_names_its_rule_its_source_and_its_data(name):
     definition = tomllib.loads((DEFINITIONS / f"{name}.toml").read_text())
     assert definition["scoring_variant"] in VARIANTS
     assert definition["citation"]
-    assert definition["links"]
+    assert all(link["licence"] for link in definition["links"])
     assert definition["published"]
 
 
