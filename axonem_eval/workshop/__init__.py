@@ -9,6 +9,7 @@ from axonem_eval.workshop.identify import Batches, Suggestion, make_batches, sug
 from axonem_eval.workshop.labels import CLASSES, Agreement, Consensus, Disagreement, SegmentLabel, agreement, consensus
 from axonem_eval.workshop.project import Workshop, candidate_json, candidate_of_json, now, prepare_workshop
 from axonem_eval.workshop.segments import LONG_UM, Segments, Source, measure_segments
+from axonem_eval.workshop.surroundings import place_of, surroundings
 from axonem_eval.workshop.tables import decisions_csv, labels_csv, read_decisions, read_labels
 
 __all__ = [
@@ -55,9 +56,11 @@ __all__ = [
     "now",
     "of_kind",
     "open_ends",
+    "place_of",
     "prepare_workshop",
     "read_decisions",
     "read_labels",
     "standing",
     "suggest",
+    "surroundings",
 ]

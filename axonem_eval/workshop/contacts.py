@@ -15,8 +15,11 @@ from axonem_eval.volumes import LabelVolume, blocks, near_isotropic_factor, open
 
 # Contact in neighbouring cells of this size is one patch.
 CELL_NM = 500.0
-# Sums for each cell: area in nm2; by area the position (3), the direction (3) and the products of positions (6).
-_SUMS = 13
+# Sums for each cell: area in nm2; by area the position (3), the direction (3) and the products of positions (6); faces
+# at the rim, and their share of both segments.
+_SUMS = 15
+# Around a face at the rim so many voxels to each side are looked at.
+_RIM_VOXELS = 3
 _PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
@@ -31,6 +34,9 @@ class Contacts:
         Its length is 1 for a flat patch along an axis, and near 0 where one segment surrounds the other.
     depth_nm : (n,) float64, deviation of the faces' centres from the plane through their centre, along the normal: near
         0 for a flat patch, large for one that is bent.
+    rim : (n,) float64, share of the two segments among the voxels around the rim of the patch, where a third one meets
+        them. One half where both lie below one smooth surface, as two parts of one axon do; two thirds where both are
+        round, as three bubbles meet in equal angles. One half where there is no rim.
     """
 
     first: NDArray[np.uint64]
@@ -39,6 +45,7 @@ class Contacts:
     centre_nm_zyx: NDArray[np.float64]
     normal: NDArray[np.float64]
     depth_nm: NDArray[np.float64]
+    rim: NDArray[np.float64]
 
 
 def find_contacts(
@@ -72,16 +79,19 @@ _Rows = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64]]
 def _contacts_of_block(
     volume: LabelVolume, box: tuple[slice, slice, slice], factor: Triple, voxel_size_nm_zyx: FloatTriple
 ) -> _Rows:
-    """Rows (pair (n, 2), cell (n, 3), sums (n, 13)) of the faces that begin in a block; those to the next block too."""
-    wide = tuple(slice(s.start, min(s.stop + f, n)) for s, f, n in zip(box, factor, volume.shape_zyx, strict=True))
+    """Rows (pair (n, 2), cell (n, 3), sums (n, 15)) of the faces that begin in a block; those to the next block too."""
+    low = [max(0, s.start - _RIM_VOXELS * f) for s, f in zip(box, factor, strict=True)]
+    high = [min(s.stop + (_RIM_VOXELS + 1) * f, n) for s, f, n in zip(box, factor, volume.shape_zyx, strict=True)]
+    wide = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     labels = read_small(volume, wide, factor)  # type: ignore[arg-type]
-    own = [-(-(s.stop - s.start) // f) for s, f in zip(box, factor, strict=True)]
-    origin = np.array([s.start // f for s, f in zip(box, factor, strict=True)], np.int64)
+    begin = np.array([(s.start - a) // f for s, a, f in zip(box, low, factor, strict=True)], np.int64)
+    end = begin + [-(-(s.stop - s.start) // f) for s, f in zip(box, factor, strict=True)]
+    origin = np.array([a // f for a, f in zip(low, factor, strict=True)], np.int64)
     size_nm = np.asarray(voxel_size_nm_zyx) * np.asarray(factor)
     ids, index = np.unique(labels, return_inverse=True)
     index = index.reshape(labels.shape).astype(np.int32)
     background = int(ids[0] == 0) - 1  # place of 0 among the ids, or -1
-    a, b, zyx, axis = _faces(index, background, np.array(own, np.int64))
+    a, b, zyx, axis, rim = _faces(index, background, begin, end, _RIM_VOXELS)
     towards = np.where(a < b, 1.0, -1.0)
     low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
     centre = (zyx + origin + 0.5) * size_nm
@@ -95,24 +105,27 @@ def _contacts_of_block(
     area = (size_nm.prod() / size_nm)[axis]
     columns = [area, *(area * centre[:, k] for k in range(3)), *(area * towards * (axis == k) for k in range(3))]
     columns += [area * centre[:, i] * centre[:, j] for i, j in _PRODUCTS]
+    columns += [(rim >= 0).astype(np.float64), np.maximum(rim, 0.0)]
     sums: NDArray[np.float64] = np.stack([sum_by(row, c, len(unique)) for c in columns], axis=1)
     pair = np.stack([ids[low[at]], ids[high[at]]], axis=1).astype(np.uint64)
     return pair, cell[at], sums
 
 
 @numba.njit(nogil=True, cache=True)
-def _faces(index, background, own):  # type: ignore[no-untyped-def]
-    """Faces between voxels of two segments, from voxels of the own part of a block to the next along each axis."""
-    size = index.shape
-    n = 0
+def _faces(index, background, begin, end, reach):  # type: ignore[no-untyped-def]
+    """Faces between voxels of two segments, from voxels of a block (begin to end) to the next along each axis.
+
+    Returns both segments, the voxel, the axis, and the share of both around a face at the rim; -1 at any other.
+    """
+    size, n = index.shape, 0
     for count in (True, False):
         if not count:
             first, second = np.empty(n, np.int32), np.empty(n, np.int32)
-            place, along = np.empty((n, 3), np.int64), np.empty(n, np.int64)
+            place, along, rim = np.empty((n, 3), np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
         n = 0
-        for z in range(min(own[0], size[0])):
-            for y in range(min(own[1], size[1])):
-                for x in range(min(own[2], size[2])):
+        for z in range(begin[0], min(end[0], size[0])):
+            for y in range(begin[1], min(end[1], size[1])):
+                for x in range(begin[2], min(end[2], size[2])):
                     a = index[z, y, x]
                     if a == background:
                         continue
@@ -128,8 +141,35 @@ def _faces(index, background, own):  # type: ignore[no-untyped-def]
                         if not count:
                             first[n], second[n], along[n] = a, b, axis
                             place[n, 0], place[n, 1], place[n, 2] = z, y, x
+                            rim[n] = _share_at_rim(index, a, b, (z, y, x), axis, reach)
                         n += 1
-    return first, second, place, along
+    return first, second, place, along, rim
+
+
+@numba.njit(nogil=True, cache=True)
+def _share_at_rim(index, a, b, at, axis, reach):  # type: ignore[no-untyped-def]
+    """Share of two segments around a face between them that a third one touches; -1 where none does."""
+    size, touched = index.shape, False
+    for other in range(3):
+        for step in (-1, 1):
+            if other == axis:
+                continue
+            z, y, x = at[0] + step * (other == 0), at[1] + step * (other == 1), at[2] + step * (other == 2)
+            if not (0 <= z < size[0] and 0 <= y < size[1] and 0 <= x < size[2]):
+                continue
+            here, there = index[z, y, x], index[z + (axis == 0), y + (axis == 1), x + (axis == 2)]
+            if (here != a and here != b) or (there != a and there != b):
+                touched = True
+    if not touched:
+        return -1.0
+    inside, total = 0, 0
+    for z in range(max(0, at[0] - reach), min(size[0], at[0] + reach + 1 + (axis == 0))):
+        for y in range(max(0, at[1] - reach), min(size[1], at[1] + reach + 1 + (axis == 1))):
+            for x in range(max(0, at[2] - reach), min(size[2], at[2] + reach + 1 + (axis == 2))):
+                total += 1
+                if index[z, y, x] == a or index[z, y, x] == b:
+                    inside += 1
+    return inside / total
 
 
 def _patches(pair: NDArray[np.uint64], cell: NDArray[np.int64], sums: NDArray[np.float64]) -> Contacts:
@@ -162,4 +202,5 @@ def _patches(pair: NDArray[np.uint64], cell: NDArray[np.int64], sums: NDArray[np
         both = unit[:, i] * unit[:, j] * (1 if i == j else 2)
         variance += both * (total[:, 7 + k] / area - mean[:, i] * mean[:, j])
     first, second = pair[one].T
-    return Contacts(first.copy(), second.copy(), area, mean, normal, np.sqrt(np.maximum(variance, 0.0)))
+    rim = np.where(total[:, 13] > 0, total[:, 14] / np.maximum(total[:, 13], 1.0), 0.5)
+    return Contacts(first.copy(), second.copy(), area, mean, normal, np.sqrt(np.maximum(variance, 0.0)), rim)

@@ -49,6 +49,11 @@ class Suggestion:
     label: str
     share: float
 
+    @property
+    def percent(self) -> int:
+        """The share in percent, rounded."""
+        return round(100 * self.share)
+
 
 def scaled_features(segments: Segments) -> NDArray[np.float64]:
     """(n, 3) logarithms of volume, length and width, each with mean 0 and deviation 1.

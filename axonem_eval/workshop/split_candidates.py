@@ -2,7 +2,8 @@
 
 The diagnosis pairs ends of skeletons that face one another. Here the contact of the labels is the evidence as well: two
 parts of an axon touch in one flat patch, as large as the cross-section of both; both come to the patch from opposite
-sides, and neither goes on beside it. So a cut is found where no skeleton ends, too, such as next to a branch.
+sides, and neither goes on beside it; and around the patch both lie below one smooth surface (``Contacts.rim``). So a
+cut is found where no skeleton ends, too, such as next to a branch.
 """
 
 from dataclasses import dataclass
@@ -19,29 +20,36 @@ from axonem_eval.workshop.contacts import Contacts
 # Cable around a contact that tells the direction of an axon there.
 REACH_NM = 1200.0
 # An axon that comes to a patch ends at most so far from it, unless it has no skeleton.
-END_NM = 800.0
+END_NM = 1500.0
 # Keeps skeletons apart in one search tree; larger than any volume in nm.
 _APART_NM = 1e9
 
 # Weights of a logistic regression on cuts planted in cortex labels (benchmarks/scorer/bench_workshop.py tests them on
 # another part of the cortex and on other tissue), by the name of the feature.
 WITH_SKELETONS = {
-    "one_sided_least": 1.354,
-    "one_sided_most": 2.988,
-    "straight": 0.632,
-    "across": 2.404,
-    "radius_ratio": -0.258,
-    "end_um": 0.659,
-    "area_log": -3.301,
-    "depth_log": -8.823,
-    "share_log": -0.468,
+    "one_sided_least": 1.085,
+    "one_sided_most": 3.469,
+    "straight": 0.218,
+    "across": 2.527,
+    "radius_ratio": -0.667,
+    "end_um": -1.553,
+    "area_log": -0.94,
+    "depth_log": -11.658,
+    "share_log": -0.078,
+    "rim": -35.156,
+    "section_thin_log": -0.799,
+    "section_thick_log": -0.637,
 }
-WITH_SKELETONS_BIAS = 14.417
+WITH_SKELETONS_BIAS = 4.866
 # The same for fragments without a skeleton, on over-segmentations with ground truth (gala's examples, SNEMI3D).
 FRAGMENTS = {"area_log": 0.301, "depth_log": 2.115, "share_log": 1.529, "least_share_log": 0.456}
 FRAGMENTS_BIAS = 4.063
+# A fragment wins little, so one that is as likely comes later.
+FRAGMENTS_COUNT = 0.5
 # No patch is flatter than labels of voxels can tell.
 LEAST_DEPTH_NM = 40.0
+# Two that both go on beside the patch were not parted there: mean of ``one_sided`` of both, at least.
+LEAST_ONE_SIDED = 0.3
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class TouchingPairs:
 
     patch : (n,) rows of the contacts.
     score : (n,) 0 to 1, as likely as among the errors that the weights were fitted on; a rank, not a probability.
-    ranked_by : (n,) score / k, falling: the place is the k-th best of its segment.
+    ranked_by : (n,) score / k, falling: the place is the k-th best of its segment; half of it for fragments.
     surface_um2 : (n,) contact surface of the smaller of both segments: how much a join would win.
     """
 
@@ -191,6 +199,8 @@ def touching_pairs(graph: SkeletonGraph, contacts: Contacts) -> TouchingPairs:
     surface = _surfaces_nm2(contacts)[:, patch]
     features = _features(contacts, patch, first, second, surface)
     with_skeletons = _weighted(features, WITH_SKELETONS, WITH_SKELETONS_BIAS)
+    go_on = features["one_sided_least"] + features["one_sided_most"] < 2 * LEAST_ONE_SIDED
+    with_skeletons[go_on] = 0.0
     score = np.where(lacking[patch], _weighted(features, FRAGMENTS, FRAGMENTS_BIAS), with_skeletons)
     keep = np.argsort(-score, kind="stable")
     # Places without an end share number 0.
@@ -201,7 +211,7 @@ def touching_pairs(graph: SkeletonGraph, contacts: Contacts) -> TouchingPairs:
     # One after the other: the place counts among all places of a segment, whichever of the two it is.
     in_turn = row.reshape(2, -1).T.astype(np.int32).reshape(-1)
     rank = rank_in_segment(in_turn).reshape(-1, 2).max(axis=1)
-    ranked_by = score[keep] / rank
+    ranked_by = score[keep] / rank * np.where(lacking[patch[keep]], FRAGMENTS_COUNT, 1.0)
     order = np.argsort(-ranked_by, kind="stable")
     keep = keep[order]
     smaller = surface[:, keep].min(axis=0) / 1e6
@@ -223,6 +233,8 @@ def _features(
     share = contacts.area_nm2[patch] / surface_nm2
     normal, area = contacts.normal[patch], contacts.area_nm2[patch]
     unit = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    depth = np.maximum(contacts.depth_nm[patch], LEAST_DEPTH_NM)
+    thick, thin = (np.maximum(of(first.radius_nm, second.radius_nm), 1.0) for of in (np.fmax, np.fmin))
     return {
         "one_sided_least": np.fmin(first.one_sided, second.one_sided),
         "one_sided_most": np.fmax(first.one_sided, second.one_sided),
@@ -231,9 +243,12 @@ def _features(
         "radius_ratio": np.abs(np.log(np.maximum(first.radius_nm, 1.0) / np.maximum(second.radius_nm, 1.0))),
         "end_um": np.fmin(first.end_nm, second.end_nm) / 1000.0,
         "area_log": np.log(area),
-        "depth_log": np.log(np.maximum(contacts.depth_nm[patch], LEAST_DEPTH_NM) / np.sqrt(area)),
+        "depth_log": np.log(depth / np.sqrt(area)),
         "share_log": np.log(share.max(axis=0)),
         "least_share_log": np.log(share.min(axis=0)),
+        "rim": contacts.rim[patch],
+        "section_thin_log": np.log(area / thin**2),
+        "section_thick_log": np.log(area / thick**2),
     }
 
 

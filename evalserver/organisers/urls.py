@@ -1,6 +1,6 @@
 """Routes of the organisers' pages."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from evalserver.organisers import benchmark_views, people_views, views, workshop_views
 
@@ -47,6 +47,12 @@ urlpatterns = [
     path("workshops/<int:pk>/", workshop_views.workshop, name="organise_workshop"),
     path("workshops/<int:pk>/batch/", workshop_views.batch, name="organise_workshop_batch"),
     path("workshops/<int:pk>/picture/", workshop_views.picture, name="organise_workshop_picture"),
+    path("workshops/<int:pk>/view.json", workshop_views.view_state, name="organise_workshop_view_state"),
+    re_path(
+        r"^workshops/(?P<pk>\d{1,18})/view/(?P<name>.*)$",
+        workshop_views.view_file,
+        name="organise_workshop_view_file",
+    ),
     path("workshops/<int:pk>/label/", workshop_views.label, name="organise_workshop_label"),
     path("workshops/<int:pk>/candidates/", workshop_views.candidates, name="organise_workshop_candidates"),
     path("workshops/<int:pk>/decide/", workshop_views.decide, name="organise_workshop_decide"),

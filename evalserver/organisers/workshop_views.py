@@ -5,18 +5,20 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from axonem_eval.workshop import CLASSES, KINDS, consensus
+from axonem_eval.workshop import CLASSES, KINDS, candidate_of_json, consensus
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks.models import Volume
 from evalserver.benchmarks.roles import benchmarks_with
+from evalserver.benchmarks.selectors import stored_image
 from evalserver.organisers.access import note, organiser
-from evalserver.workshop import selectors, services
-from evalserver.workshop.models import Segment, Workshop
+from evalserver.site import shown_file
+from evalserver.workshop import selectors, services, view_files
+from evalserver.workshop.models import Candidate, Segment, Workshop
 
 MOST_SHOWN = 50
 MAY_SEE = ("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
@@ -46,6 +48,7 @@ def _number(query: QueryDict, name: str) -> int:
 
 @organiser(*MAY_SEE)
 def workshops(request: AuthenticatedRequest) -> HttpResponse:
+    """Workshops that the organiser may see, and the volumes that can have one."""
     benchmarks = benchmarks_with(request.user, *MAY_SEE)
     rows = Workshop.objects.filter(volume__benchmark__in=benchmarks).select_related("volume__benchmark", "created_by")
     volumes = Volume.objects.filter(benchmark__in=benchmarks).select_related("benchmark")
@@ -91,7 +94,7 @@ def workshop(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 def batch(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """The segments of the batch `?n=`: pictures, labels, and buttons with keys."""
     row, number = _workshop(request, pk, *MAY_SEE), _number(request.GET, "n")
-    segments = list(selectors.segments_of(row, number))
+    segments = selectors.with_choice(selectors.segments_of(row, number), request.user)
     if not segments:
         raise Http404
     agreed = consensus(selectors.labels_of(row))
@@ -104,24 +107,74 @@ def batch(request: AuthenticatedRequest, pk: int) -> HttpResponse:
         "segments": segments,
         "suggestion": selectors.suggestions(row, agreed.label).get(number),
         "labels": CLASSES,
+        "view": _viewer(request, row),
     }
     return render(request, "organisers/workshop_batch.html", context)
 
 
 @organiser(*MAY_SEE)
 def picture(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """The picture of the segment `?segment=`."""
+    """The picture of the segment `?segment=`, or of the candidate `?candidate=`."""
     shop = _workshop(request, pk, *MAY_SEE)
-    row = get_object_or_404(Segment, workshop=shop, name=request.GET.get("segment", ""))
+    row = _segment(shop, request.GET) or _candidate(shop, request.GET)
+    if row is None or not row.picture:
+        raise Http404
     answer = HttpResponse(bytes(row.picture), content_type="image/webp")
     answer.headers["Cache-Control"] = "private, max-age=86400"
     return answer
 
 
+def _segment(shop: Workshop, query: QueryDict) -> Segment | None:
+    return get_object_or_404(shop.segments, name=query["segment"]) if "segment" in query else None
+
+
+def _candidate(shop: Workshop, query: QueryDict) -> Candidate | None:
+    return get_object_or_404(shop.candidates, name=query["candidate"]) if "candidate" in query else None
+
+
+def _viewer(request: AuthenticatedRequest, shop: Workshop) -> str:
+    """Address that opens Neuroglancer, up to the query that says on what; empty where there is nothing to open."""
+    if not shop.view_files:
+        return ""
+    state = request.build_absolute_uri(reverse("organise_workshop_view_state", args=[shop.pk]))
+    return f"{reverse('viewer', args=[''])}#!{state}"
+
+
+@organiser(*MAY_SEE)
+def view_state(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Neuroglancer's state for the candidate `?candidate=`, the segment `?segment=`, or the batch `?n=`."""
+    shop = _workshop(request, pk, *MAY_SEE)
+    if not shop.view_files:
+        raise Http404
+    sources = {"segmentation": request.build_absolute_uri(reverse("organise_workshop_view_file", args=[pk, ""]))}
+    image = stored_image(shop.volume, in_viewer=True)
+    if image:
+        path = reverse("image_file", args=[image.benchmark.slug, image.pk, ""])
+        sources["image"] = request.build_absolute_uri(path)
+    segment, candidate = _segment(shop, request.GET), _candidate(shop, request.GET)
+    if candidate:
+        found = candidate_of_json(candidate.data)
+        return JsonResponse(view_files.state(shop, sources, candidate.data["correction"]["segments"], candidate=found))
+    if segment:
+        return JsonResponse(view_files.state(shop, sources, [segment.name], segment.anchor_zyx))
+    members = list(selectors.segments_of(shop, _number(request.GET, "n")).values_list("name", flat=True))
+    return JsonResponse(view_files.state(shop, sources, members))
+
+
+@organiser(*MAY_SEE)
+def view_file(request: AuthenticatedRequest, pk: int, name: str) -> FileResponse:
+    """A file of the segmentation or of its skeletons."""
+    shop = _workshop(request, pk, *MAY_SEE)
+    if not view_files.VIEW_NAME.fullmatch(name):
+        raise Http404
+    kind = "application/json" if name.endswith("info") else "application/octet-stream"
+    return shown_file(f"{view_files.folder_of(shop)}/{name}", kind)
+
+
 @require_POST
 @organiser(MAY_CHANGE)
 def label(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """Store a label of the chosen segments, then show where `next` leads: a batch, or the workshop."""
+    """Store a label of the chosen segments, then show what is left of their `batch`, else `next` or the workshop."""
     row = _workshop(request, pk, MAY_CHANGE)
     try:
         stored = services.label_segments(
@@ -135,9 +188,12 @@ def label(request: AuthenticatedRequest, pk: int) -> HttpResponse:
         messages.error(request, str(refusal))
     else:
         messages.success(request, f"{stored} segments labelled {request.POST.get('label')}.")
-    if request.POST.get("next"):
-        return redirect(f"{reverse('organise_workshop_batch', args=[pk])}?n={_number(request.POST, 'next')}")
-    return redirect("organise_workshop", pk=pk)
+    if "batch" not in request.POST:
+        return redirect("organise_workshop", pk=pk)
+    number = _number(request.POST, "batch")
+    if selectors.is_labelled(row, number, request.user):
+        number = _number(request.POST, "next")
+    return redirect(f"{reverse('organise_workshop_batch', args=[pk])}?n={number}")
 
 
 def _kind(query: QueryDict) -> str:
@@ -157,6 +213,8 @@ def candidates(request: AuthenticatedRequest, pk: int) -> HttpResponse:
         "kind": kind,
         "kinds": KINDS,
         "start": start,
+        "view": _viewer(request, row),
+        "previous": max(0, start - MOST_SHOWN) if start else None,
         "next": start + MOST_SHOWN if found.filter(place__gte=start + MOST_SHOWN).exists() else None,
         "candidates": selectors.with_decision(found[start : start + MOST_SHOWN]),
         "verdicts": [("accept", "y"), ("reject", "n"), ("postpone", "p"), ("undo", "u")],

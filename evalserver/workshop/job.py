@@ -5,22 +5,21 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
 from axonem_eval.errors import InputError
-from axonem_eval.report import render_axons, webp
-from axonem_eval.skeletonize import voxels_of_label
+from axonem_eval.skeletonize import LabelVoxels
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.volumes import LabelVolume, open_labels
 from axonem_eval.workshop import (
     BUNDLE,
+    KINDS,
     MASK,
-    MERGER,
-    SPLIT,
     Source,
     candidate_json,
+    place_of,
     prepare_workshop,
 )
 from axonem_eval.workshop import (
@@ -33,12 +32,22 @@ from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import register_ground_truth
 from evalserver.jobs import Lease, Rejection, run_job, under_own_name
 from evalserver.uploads import local_path, store_as
+from evalserver.workshop import view_files
 from evalserver.workshop.models import Candidate, Finalisation, Segment, Workshop
+from evalserver.workshop.pictures import candidate_picture, segment_picture
 from evalserver.workshop.selectors import decisions_of, labels_of
 
-STAGES = {"read": (0, 10), "skeletonize": (10, 70), "place": (70, 75), "contacts": (75, 85), "draw": (85, 99)}
-# A larger segment is drawn coarser: a picture is small.
-PICTURE_VOXELS, PICTURE_WIDTH = 160, 320
+STAGES = {
+    "read": (0, 10),
+    "skeletonize": (10, 60),
+    "place": (60, 65),
+    "contacts": (65, 70),
+    "draw segments": (70, 80),
+    "draw candidates": (80, 93),
+    "prepare the viewer": (93, 99),
+}
+# Of each kind so many candidates get a picture: nobody looks at more before the list is made anew.
+MOST_DRAWN = 1000
 
 
 def skeletons_name(workshop: Workshop) -> str:
@@ -55,8 +64,8 @@ def prepare(workshop_id: int) -> None:
 def _prepare(lease: Lease) -> None:
     row = Workshop.objects.select_related("volume__benchmark").get(pk=lease.pk)
     folder = Path(settings.SCRATCH_DIR) / f"workshop-{row.pk}"
-    try:
-        with local_path(row.source_file) as path:
+    with local_path(row.source_file) as path:
+        try:
             shop = (
                 LibraryWorkshop.open(folder)
                 if (folder / "workshop.json").exists()  # a worker died after it was written
@@ -70,28 +79,16 @@ def _prepare(lease: Lease) -> None:
                 )
             )
             _require_shape(shop.skeletons, row)
-    except InputError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise _rejection(error, row) from error
-    segments = _segments(lease, row, shop, folder)
+        except InputError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _rejection(error, row) from error
+        segments = _segments(lease, row, shop)
+        with open_labels(path, row.dataset or None) as volume:
+            candidates = _candidates(lease, row, shop, volume)
+            stored = _store_view(lease, row, shop, volume) if view_files.is_shown(row) else 0
     store_as(skeletons_name(row), folder / "skeletons.npz")
-    place = {SPLIT: 0, MERGER: 0}
-    candidates = []
-    for found in shop.candidates:
-        kind = found.correction.kind
-        candidates.append(
-            Candidate(
-                workshop=row,
-                kind=kind,
-                name=found.correction.name,
-                place=place[kind],
-                score=found.score,
-                data=candidate_json(found),
-            )
-        )
-        place[kind] += 1
     with transaction.atomic():
-        lease.finish(Workshop.DONE_STATUS, percent=100, complaints=[])
+        lease.finish(Workshop.DONE_STATUS, percent=100, complaints=[], view_files=stored)
         Segment.objects.bulk_create(segments, batch_size=500)
         Candidate.objects.bulk_create(candidates, batch_size=500)
     shutil.rmtree(folder, ignore_errors=True)
@@ -118,8 +115,9 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{stage.capitalize()}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def _segments(lease: Lease, row: Workshop, shop: LibraryWorkshop, folder: Path) -> list[Segment]:
+def _segments(lease: Lease, row: Workshop, shop: LibraryWorkshop) -> list[Segment]:
     table, batches, found = shop.segments, shop.batches, []
+    voxels = LabelVoxels(shop.folder / "work")
     for position, i in enumerate(batches.order.tolist()):
         name = int(table.segment[i])
         found.append(
@@ -132,23 +130,44 @@ def _segments(lease: Lease, row: Workshop, shop: LibraryWorkshop, folder: Path) 
                 width_nm=float(table.width_nm[i]),
                 volume_um3=float(table.volume_um3[i]),
                 anchor_zyx=table.anchor_zyx[i].tolist(),
-                picture=picture_of(folder / "work", name),
+                picture=segment_picture(voxels.of(name), voxels.voxel_nm_zyx),
             )
         )
-        _report(lease, "draw", position + 1, len(table))
+        _report(lease, "draw segments", position + 1, len(table))
     return found
 
 
-def picture_of(work_dir: Path, label: int) -> bytes:
-    """The surface of a segment as WebP."""
-    zyx, size_nm = voxels_of_label(work_dir, label)
-    low = zyx.min(axis=0)
-    factor = max(1, int(np.ceil((np.ptp(zyx, axis=0) + 1).max() / PICTURE_VOXELS)))
-    place = (zyx - low) // factor
-    box = np.zeros(place.max(axis=0) + 1, np.uint8)
-    box[tuple(place.T)] = 1
-    z, y, x = (size * factor for size in size_nm)
-    return webp(render_axons(box, [1], (z, y, x), width=PICTURE_WIDTH))
+def _candidates(lease: Lease, row: Workshop, shop: LibraryWorkshop, volume: LabelVolume) -> list[Candidate]:
+    rows, place = [], dict.fromkeys(KINDS, 0)
+    for found in shop.candidates:
+        kind = found.correction.kind
+        name = found.correction.name
+        rows.append(
+            Candidate(
+                workshop=row,
+                kind=kind,
+                name=name,
+                place=place[kind],
+                score=found.score,
+                data=candidate_json(found),
+            )
+        )
+        place[kind] += 1
+    # Place after place in the volume, so that neighbours find their chunks decoded.
+    chunk = [
+        [v // n for v, n in zip(place_of(c.correction), volume.chunk_shape_zyx, strict=True)] for c in shop.candidates
+    ]
+    for done, i in enumerate(sorted(range(len(rows)), key=lambda i: chunk[i]), start=1):
+        if rows[i].place < MOST_DRAWN:
+            rows[i].picture = candidate_picture(volume, shop.candidates[i], row.volume.voxel_size_nm_zyx)
+        _report(lease, "draw candidates", done, len(rows))
+    return rows
+
+
+def _store_view(lease: Lease, row: Workshop, shop: LibraryWorkshop, volume: LabelVolume) -> int:
+    folder = shop.folder / "view"
+    shutil.rmtree(folder, ignore_errors=True)  # what a worker that died may have left
+    return view_files.store_view(row, volume, shop.skeletons, folder, partial(_report, lease, "prepare the viewer"))
 
 
 def finalise(finalisation_id: int) -> None:

@@ -1,17 +1,17 @@
 """One workshop: its segments and likely errors, and every label and decision that people gave."""
 
 import secrets
-from pathlib import Path
 
 from django.db import models
 from django.db.models import Q
 
 from evalserver.jobs import RUNNING, WAITING, Job
+from evalserver.uploads import label_suffix
 
 
 def source_path(workshop: "Workshop", filename: str) -> str:
-    suffix = "".join(Path(filename).suffixes[-2:])
-    return f"workshop/{workshop.volume.benchmark.slug}/{secrets.token_hex(8)}{suffix[:16]}"
+    """Where the storage keeps the labels: under a name of our own, which tells nothing."""
+    return f"workshop/{workshop.volume.benchmark.slug}/{secrets.token_hex(8)}{label_suffix(filename)}"
 
 
 class Workshop(Job):
@@ -24,6 +24,7 @@ class Workshop(Job):
     source_file = models.FileField(upload_to=source_path)
     source_name = models.CharField(max_length=100, editable=False)
     dataset = models.CharField(max_length=200, blank=True)
+    view_files = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, editable=False)
 
@@ -81,6 +82,7 @@ class Candidate(models.Model):
     place = models.PositiveIntegerField()
     score = models.FloatField()
     data = models.JSONField()
+    picture = models.BinaryField(default=bytes)
 
     class Meta:
         ordering = ["kind", "place"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from axonem_eval.workshop import (
     Batches,
@@ -18,6 +18,7 @@ from axonem_eval.workshop import (
 from axonem_eval.workshop import (
     Decision as LibraryDecision,
 )
+from evalserver.accounts.models import User
 from evalserver.workshop.models import Candidate, Decision, Label, Segment, Workshop
 
 
@@ -83,6 +84,20 @@ def segments_of(workshop: Workshop, batch: int) -> QuerySet[Segment]:
     return workshop.segments.filter(batch=batch).defer("picture").prefetch_related(labels)
 
 
+def with_choice(segments: Iterable[Segment], user: User) -> list[Segment]:
+    """Segments with `chosen`: whether this annotator has not labelled it yet; all of them where all are labelled."""
+    rows = list(segments)
+    left = [all(label.annotator_id != user.pk for label in row.labels.all()) for row in rows]
+    for row, is_left in zip(rows, left, strict=True):
+        row.chosen = is_left or not any(left)  # type: ignore[attr-defined]
+    return rows
+
+
+def is_labelled(workshop: Workshop, batch: int, user: User) -> bool:
+    """Whether an annotator has labelled all segments of a batch."""
+    return not workshop.segments.filter(batch=batch).exclude(labels__annotator=user).exists()
+
+
 def with_decision(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Candidates with `last`, the decision that holds, and `seen`, the number of the last one."""
     found = []
@@ -98,4 +113,5 @@ def with_decision(candidates: Iterable[Candidate]) -> list[Candidate]:
 def candidates_of(workshop: Workshop, kind: str) -> QuerySet[Candidate]:
     """Likely errors of a kind with their decisions."""
     decisions = Prefetch("decisions", Decision.objects.select_related("author").order_by("number"))
-    return workshop.candidates.filter(kind=kind).order_by("place").prefetch_related(decisions)
+    rows = workshop.candidates.filter(kind=kind).annotate(has_picture=~Q(picture=b"")).defer("picture")
+    return rows.order_by("place").prefetch_related(decisions)

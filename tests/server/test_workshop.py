@@ -80,6 +80,17 @@ def test_two_annotators_label_and_their_disagreement_is_listed_until_it_is_settl
     assert agreed.disagreements == []
 
 
+def test_a_batch_stays_until_its_annotator_has_labelled_all_of_it(client, shop, ada):
+    address = reverse("organise_workshop_label", args=[shop.pk])
+    there = client.post(address, {"segment": "7", "label": "axon", "batch": "0", "next": "4"})
+    assert there.url.endswith("?n=0")
+    page = client.get(there.url).content.decode()
+    assert 'value="7">' in page
+    assert f'value="{2**64 - 1}" checked>' in page
+    there = client.post(address, {"segment": str(2**64 - 1), "label": "glia", "batch": "0", "next": "4"})
+    assert there.url.endswith("?n=4")
+
+
 def test_a_label_that_there_is_not_is_refused(client, shop, ada):
     client.post(reverse("organise_workshop_label", args=[shop.pk]), {"segment": "7", "label": "soma"})
     assert not Label.objects.exists()
@@ -137,9 +148,10 @@ def test_one_worker_makes_ground_truth_of_a_workshop_at_a_time(client, shop, ada
 
 def test_the_batch_shows_its_segments_and_the_list_its_candidates(client, shop, ada):
     page = client.get(reverse("organise_workshop_batch", args=[shop.pk])).content.decode()
-    assert "18446744073709551615: 6.0 µm long" in page
+    assert "Segment 18446744073709551615" in page
+    assert "6.0 µm long" in page
     page = client.get(reverse("organise_workshop_candidates", args=[shop.pk]) + "?kind=split").content.decode()
-    assert "segments 7 and 18446744073709551615 at voxel 1, 2, 3" in page
+    assert "Segments 7 and 18446744073709551615 at voxel 1, 2, 3" in page
     assert client.get(reverse("organise_workshop_candidates", args=[shop.pk]) + "?kind=end").status_code == 404
     assert client.get(reverse("organise_workshop_batch", args=[shop.pk]) + "?n=9").status_code == 404
 
@@ -161,6 +173,16 @@ def test_a_segmentation_becomes_registered_ground_truth(client, ada, settings):
     name = shop.segments.first().name
     picture = client.get(reverse("organise_workshop_picture", args=[shop.pk]) + f"?segment={name}")
     assert picture.content[8:12] == b"WEBP"
+
+    found = shop.candidates.filter(kind=SPLIT).first()
+    picture = client.get(reverse("organise_workshop_picture", args=[shop.pk]) + f"?candidate={found.name}")
+    assert picture.content[8:12] == b"WEBP"
+    state = client.get(reverse("organise_workshop_view_state", args=[shop.pk]) + f"?candidate={found.name}").json()
+    marks, segmentation = state["layers"]
+    assert segmentation["segments"] == found.data["correction"]["segments"]
+    assert len(marks["annotations"]) == 1
+    for file in ("info", f"skeletons/{CUT_COLUMN}"):
+        assert client.get(reverse("organise_workshop_view_file", args=[shop.pk, file])).status_code == 200
 
     names = list(shop.segments.values_list("name", flat=True))
     services.label_segments(workshop=shop, names=names[1:], label="axon", by=ada)
@@ -190,8 +212,9 @@ def test_a_role_in_one_benchmark_opens_no_workshop_of_another(client, shop):
     person = make_user("Rita")
     Role.objects.create(benchmark=other, user=person, name=Role.Name.OWNER)
     client.force_login(person)
-    routes = ("", "_batch", "_picture", "_candidates")
+    routes = ("", "_batch", "_picture", "_candidates", "_view_state")
     assert {client.get(reverse(f"organise_workshop{name}", args=[shop.pk])).status_code for name in routes} == {404}
+    assert client.get(reverse("organise_workshop_view_file", args=[shop.pk, "info"])).status_code == 404
     posts = ("_label", "_decide", "_finalise")
     assert {client.post(reverse(f"organise_workshop{name}", args=[shop.pk])).status_code for name in posts} == {404}
     assert "labels.h5" not in client.get(reverse("organise_workshops")).content.decode()

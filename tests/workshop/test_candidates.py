@@ -71,3 +71,15 @@ def test_open_ends_name_the_longest_segments_first(cut_column):
     lengths = [end.length_um for end in open_ends(graph)]
     assert lengths
     assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(("cut", "share"), [(True, 0.5), (False, 2 / 3)])
+def test_the_rim_tells_a_cut_from_the_touch_of_two_round_ones(tmp_path, cut, share):
+    z, y, x = np.ogrid[:40, :40, :60]
+    if cut:  # one round axon along x, cut across
+        labels = np.where((z - 20) ** 2 + (y - 20) ** 2 < 100, np.where(x < 30, 1, 2), 3)
+    else:  # three that meet along a line in equal angles, as bubbles do
+        angle = np.arctan2(y - 20.5, x - 30.5) % (2 * np.pi)
+        labels = 1 + (angle // (2 * np.pi / 3)).astype(int) + 0 * z
+    found = contacts_of(tmp_path, labels.astype(np.uint8))
+    assert found.rim[(found.first == 1) & (found.second == 2)] == pytest.approx([share], abs=0.06)
