@@ -29,10 +29,19 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from axonem_eval import NodeSample, SkeletonGraph, score_nodes  # noqa: E402
+from axonem_eval import (  # noqa: E402
+    InputError,
+    NodeSample,
+    SkeletonGraph,
+    open_labels,
+    sample_nodes,
+    score_nodes,
+)
 from axonem_eval.scoring import (  # noqa: E402
     VARIANTS,
     DenseRule,
+    DenseScores,
+    OverlapCounter,
     OverlapTable,
     dense_scores,
     figures_of,
@@ -41,12 +50,14 @@ from axonem_eval.scoring import (  # noqa: E402
 )
 from axonem_eval.spec import Region  # noqa: E402
 from axonem_eval.synthetic import Errors, with_errors  # noqa: E402
+from axonem_eval.synthetic import write_labels as write_labels_file  # noqa: E402
 from benchmarks.scorer.em_erl_graph import em_erl_graph  # noqa: E402
 from benchmarks.scorer.foreign_programs import Programs  # noqa: E402
 from tests.fib25_files import centre_lines, write_labels  # noqa: E402
 
 TOLERANCES = (0, 1, 2, 5, 10, 50)
 CORTEX_NM, CORNER = (40.0, 16.0, 16.0), (64, 192, 192)
+CREMI_NM, NO_LABEL = (40.0, 4.0, 4.0), 2**64 - 1
 LIMIT = 1e-9
 Pairs = Iterator[tuple[str, float, float]]
 
@@ -281,22 +292,32 @@ class CremiVolume:
     resolution: tuple[float, float, float] = (40.0, 4.0, 4.0)
 
 
+def counted(labels: NDArray[np.uint64], truth: NDArray[np.uint64], rule: DenseRule) -> DenseScores | None:
+    """Ours, from files; None where the rule leaves no voxel."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("labels.h5", "truth.h5")]
+        for path, array in zip(paths, (labels, truth), strict=True):
+            write_labels_file(path, array, CREMI_NM)
+        with open_labels(paths[0]) as seg, open_labels(paths[1]) as gt:
+            counter = OverlapCounter(seg, gt, rule)
+            sample_nodes(seg, np.empty((0, 3), np.int32), also=counter.add)
+    try:
+        return dense_scores(counter.table())
+    except InputError:
+        return None
+
+
 def dense(programs: Programs, case: Case) -> Pairs:
     """cremi_python with and without its border mask; the ARAND of SNEMI3D, in its own crop."""
-    from axonem_eval.scoring.scored_truth import near_border
-
     truth = case.truth.copy()
-    truth[case.truth == 1] = np.uint64(2**64 - 1)
+    truth[case.truth == 1] = np.uint64(NO_LABEL)
     for border_nm in (0.0, 9.0, 25.0):
-        rule = DenseRule(border_nm=border_nm, background=2**64 - 1)
-        near = np.stack([near_border(section, border_nm / 4) for section in truth]) if border_nm else False
-        scored = np.where((truth == np.uint64(rule.background)) | near, 0, truth + np.uint64(1))
-        if not scored.any():
+        ours = counted(case.labels, truth, DenseRule(border_nm=border_nm, background=NO_LABEL))
+        if ours is None:
             continue
         theirs = programs.cremi().NeuronIds(CremiVolume(truth), border_nm)
         arand = theirs.adapted_rand(CremiVolume(case.labels))
         split, merge = theirs.voi(CremiVolume(case.labels))
-        ours = dense_scores(table(scored, case.labels))
         yield f"cremi, {border_nm:g} nm: cremi_python, ARAND", ours.arand, float(arand)
         yield f"cremi, {border_nm:g} nm: cremi_python, VOI split", ours.voi_split, float(split)
         yield f"cremi, {border_nm:g} nm: cremi_python, VOI merge", ours.voi_merge, float(merge)
@@ -304,9 +325,9 @@ def dense(programs: Programs, case: Case) -> Pairs:
     cropped = container.Snemi3d()
     cropped.input, cropped.ground_truth = case.labels, case.truth
     cropped.slice()
-    ours = dense_scores(table(cropped.ground_truth, cropped.input))
+    mine = dense_scores(table(cropped.ground_truth, cropped.input))
     small = (a.astype(np.int64) for a in (cropped.input, cropped.ground_truth))
-    yield "snemi3d-gc: snemi3d-gc with pytorch_connectomics, ARAND", ours.arand, float(evaluate.adapted_rand(*small))
+    yield "snemi3d-gc: snemi3d-gc with pytorch_connectomics, ARAND", mine.arand, float(evaluate.adapted_rand(*small))
 
 
 def table(truth: NDArray[np.uint64], labels: NDArray[np.uint64]) -> OverlapTable:

@@ -2,7 +2,9 @@
 
 Each board is its shipped definition on small volumes. Ground truth comes in the layout that the field uses. Two entries
 are sent through the form: one splits a neuron, one merges two. The split costs less by every rule, so it is first
-whatever the direction; its figures are worked out here.
+whatever the direction; its figures are worked out here. Takes minutes, so it is a command, not part of the tests:
+
+    SCREENSHOTS=pictures .venv/bin/pytest tests/browser/walk_field.py -q -p no:xdist
 """
 
 import math
