@@ -47,7 +47,7 @@ def organiser(client):
 
 def address(name: str, phase: Phase) -> str:
     """Address of a route, of a real row where it names one."""
-    wanted = ROUTES[name].pattern.converters
+    wanted = ROUTES[name].pattern.regex.groupindex
     volume = phase.volumes.first()
     of_row = {
         "organise_answer": lambda: (
@@ -59,7 +59,7 @@ def address(name: str, phase: Phase) -> str:
     }
     if name.startswith("organise_workshop_") or name == "organise_workshop":
         of_row[name] = lambda: Workshop.objects.create(volume=volume, source_name="labels.h5").pk
-    values = {"slug": phase.benchmark.slug, "volume": volume.slug, "phase": phase.slug}
+    values = {"slug": phase.benchmark.slug, "volume": volume.slug, "phase": phase.slug, "name": "info"}
     return reverse(name, kwargs={key: of_row[name]() if key == "pk" else values[key] for key in wanted})
 
 
