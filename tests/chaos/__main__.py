@@ -124,6 +124,8 @@ class Run:
         calm = Participant(0, self.server.url, made["tokens"][0], made["benchmark"], self.quiet, self.folder)
         kinds = list(segmentations())
         codes = {kind: calm.make_one(kind) for kind in kinds}
+        if self.quiet.gave_up:
+            raise AssertionError(f"the quiet run was refused: {self.quiet.gave_up}")
         names = {kind: name for name, kind in self.quiet.submissions.items()}
         self.quiet.comparisons.clear()
         for a in kinds:
