@@ -27,12 +27,13 @@ baselines: $(BASELINES_STAMP)
 		AXONEM_TOKEN=$$token $(BIN)/baselines reproduce synthetic-shipped --submit --reference \
 		--server http://127.0.0.1:$(PORT)
 
-test: $(TEST_STAMP) lint types
-	$(BIN)/pytest -n 2 --dist loadfile
+# On a fresh clone mypy takes half a minute of one core: the tests begin meanwhile.
+test: $(TEST_STAMP) lint
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
-# What one runs while writing: no test that is slow, drives a browser or starts a whole server.
+# What one runs while writing: no test that is slow, drives a browser or starts a whole server; few random examples.
 check: $(TEST_STAMP) lint types
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live' --hypothesis-profile quick
 
 # Without those that take long and whose answers do not depend on the database: every page, or every format of file.
 ONCE := image permission_table disclosure embargo submit_formats

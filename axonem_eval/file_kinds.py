@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HEAD_BYTES = 2000
+# An archive with files, and one without; both also begin an .npz.
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _WRITE_H5 = "write the labels to HDF5 with h5py, e.g. f.create_dataset('main', data=labels, chunks=(64, 64, 64), "
 _WRITE_H5 += "compression='gzip')"
 _PICTURE = "one picture, no volume; " + _WRITE_H5
@@ -51,7 +53,7 @@ _VOLUMES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"II*\0", "a TIFF image"),
     (b"MM\0*", "a TIFF image"),
-    (b"PK\x03\x04", "a zip archive"),
+    *((magic, "a zip archive") for magic in _ZIP),
 )
 _PAGE = "a web page, such as an error or a login in place of the file"
 _AS_SWC = "save what it holds as SWC, a file for each, for `axonem-eval import`"
@@ -79,6 +81,19 @@ class FileKind:
 
     def __str__(self) -> str:
         return f"it is {self.what}; {self.remedy}"
+
+
+def begins_zip(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a zip archive."""
+    return head.startswith(_ZIP)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does; False for a folder."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return begins_zip(file.read(4))
 
 
 def kind_of_file(path: Path) -> FileKind | None:
@@ -146,5 +161,10 @@ def kind_of_npz(names: list[str]) -> FileKind | None:
         )
     if "node_segment.npy" in names:
         return FileKind("a sample of node labels, not a label volume", "give the segmentation it was made of")
+    if {"label.npy", "nodes_sha256.npy"} <= set(names):
+        return FileKind(
+            "a table of labels at nodes, not a label volume",
+            "submit it as it is where the benchmark takes node tables; here give the label file that it was made from",
+        )
     shown = ", ".join(name.removesuffix(".npy") for name in names[:4])
     return FileKind(f"a NumPy archive (.npz) of {shown}, which is not read as labels", _WRITE_H5)

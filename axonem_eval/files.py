@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
-from axonem_eval.file_kinds import foreign_content
+from axonem_eval.file_kinds import begins_zip, foreign_content
 
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
@@ -47,7 +47,7 @@ def _require_archive(path: Path) -> None:
         raise InputError.of("unreadable", f"{path}: cannot be read ({error.strerror})") from None
     if not head:
         raise InputError.of("empty_file", f"{path}: the file is empty (0 bytes); copy or write it again")
-    if not head.startswith(b"PK"):
+    if not begins_zip(head):
         what = foreign_content(head) or "a file of an unknown kind"
         raise InputError.of(
             "not_npz",
@@ -56,14 +56,18 @@ def _require_archive(path: Path) -> None:
         )
 
 
-def require_target(path: str | Path, *read: str | Path) -> Path:
+def require_target(path: str | Path, *read: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
     """The file to write: ``path``, or what it points at where it is a symbolic link.
 
+    suffixes : endings of its name, of which it must have one, so that other programs know what it holds.
     read : files that are read for it; of one named FILE:DATASET, the file counts.
     Raises InputError where the folder is missing, where a folder or a device such as /dev/null has that name, and
     where it is one of the files that are read.
     """
     target = Path(os.path.realpath(path))
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        words = " or ".join(suffixes)
+        raise InputError.of("wrong_suffix", f"{path}: the file is written as {words}; give a name that ends in it")
     if not target.parent.is_dir():
         raise InputError.of("no_folder", f"{path}: its folder does not exist; make it first")
     if target.exists() and not target.is_file():

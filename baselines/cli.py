@@ -60,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (predict, segment, reproduce):
         _add_cluster(command)
     submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
+    for command in (predict, segment, reproduce, submit):
+        text = "segment this file of grey values as the test volume; once for each volume (default: as configured)"
+        command.add_argument("--em", metavar="VOLUME=FILE", type=_named_file, action="append", default=[], help=text)
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")
         command.add_argument(
@@ -79,6 +82,13 @@ def _add_cluster(command: argparse.ArgumentParser) -> None:
     where.add_argument("--workers", type=_positive, default=0, metavar="N", help=text)
     text = "compute on the workers of a Dask scheduler, tcp://HOST:PORT"
     where.add_argument("--scheduler", default="", metavar="ADDRESS", help=text)
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not VOLUME=FILE; expected the like of a=a-em.h5")
+    return name, Path(path)
 
 
 def _positive(text: str) -> int:
@@ -121,14 +131,20 @@ def find_config(name: str) -> Path:
 
 def _open(options: argparse.Namespace, cluster: "Cluster") -> "tuple[Method[Any], Run[Any]]":
     """The method and the run that the command line names."""
-    from baselines.common.config_file import load_config
+    from baselines.common.config_file import load_config, with_test_files
     from baselines.methods import METHODS
 
     config = load_config(find_config(options.config))
+    files = dict(getattr(options, "em", []))
+    if files:
+        config = with_test_files(config, files)
     folder = options.output or Path("runs") / config.name
     if cluster.scheduler:  # its workers may have another current folder
         folder, config = folder.absolute(), replace(config, folder=str(Path(config.folder).absolute()))
-    command = f"baselines reproduce {options.config}"  # makes it again, whichever stage runs now
+    # Makes it again, whichever stage runs now.
+    command = " ".join(
+        ["baselines reproduce", options.config, *(f"--em {name}={path}" for name, path in files.items())]
+    )
     method = METHODS[config.method]
     run = method.open_run(config, folder, command=command, quiet=options.quiet)
     run.compute_on(cluster)
@@ -211,8 +227,9 @@ def _print_scores(options: argparse.Namespace, run: "Run[Any]", scores: "dict[st
     rows = []
     for name, row in scores.items():
         rows += [(f"{run.config.name}, {name}", row), *published_scores(run, name).items()]
-    print("\n".join(lines(rows)))
-    for name in scores:
+    if rows:
+        print("\n".join(lines(rows)))
+    for name in run.tests:
         print(f"segmentation of {name}: {run.labels(name)}")
     print(f"provenance: {run.provenance.path}")
 

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class EvalserverConfig(AppConfig):
+    """The server as a whole: start-up checks and management commands."""
+
     name = "evalserver"
     verbose_name = "Evaluation server"
 

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ from django.utils import timezone
 from axonem_eval.files import write_atomically
 from evalserver import backup_database
 from evalserver.jobs import release_all_leases
+from evalserver.start import OTHERS
+from evalserver.uploads import store
 from evalserver.uploads.models import Upload
 
 FORMAT = 1
@@ -53,6 +56,17 @@ class Restored:
     missing: list[str]
 
 
+@contextmanager
+def for_own_user_alone() -> Iterator[None]:
+    """What is written within is for no other user, whatever the umask was."""
+    before = os.umask(OTHERS)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@for_own_user_alone()
 def back_up(folder: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Write a backup into a new folder, while the server runs; its manifest. Raises BackupError."""
     if folder.exists() and any(folder.iterdir()):
@@ -84,6 +98,7 @@ def back_up(folder: Path, say: Callable[[str], object] = lambda line: None) -> d
     return manifest
 
 
+@for_own_user_alone()
 def restore(folder: Path, say: Callable[[str], object] = lambda line: None) -> Restored:
     """Put a backup back into an empty installation whose server does not run. Raises BackupError."""
     manifest = read_manifest(folder)
@@ -100,7 +115,7 @@ def restore(folder: Path, say: Callable[[str], object] = lambda line: None) -> R
     backup_database.load(folder / DATABASE)
     say(f"{sum(manifest['rows'].values())} rows")
     release_all_leases()
-    gone = [row.pk for row in Upload.objects.exclude(status=Upload.USED) if not _upload_path(row.code).exists()]
+    gone = [row.pk for row in Upload.objects.exclude(status=Upload.USED) if not store.path_of(row.code).exists()]
     Upload.objects.filter(pk__in=gone).delete()
     known = {name.removeprefix(f"{FILES}/") for name in manifest["files"]}
     missing = sorted(set(_named_files()) - known)
@@ -218,7 +233,7 @@ def _stored_names(folder: str = "") -> Iterator[str]:
 def _put_back(path: Path, name: str) -> None:
     kind, _, own = name.partition("/")
     if kind == UPLOADS:
-        target = _upload_path(own)
+        target = store.path_of(own)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copy2(path, target)
         target.chmod(0o600)
@@ -227,10 +242,6 @@ def _put_back(path: Path, name: str) -> None:
         stored = default_storage.save(own, File(file))
     if stored != own:
         raise BackupError(f"{own} is there already. Restore into an empty VAR_DIR.")
-
-
-def _upload_path(code: str) -> Path:
-    return Path(settings.UPLOAD_DIR) / code
 
 
 def _sha256(path: Path) -> str:

@@ -40,17 +40,20 @@ def name_the_job(task_id: str, **_: Any) -> None:
 
 @task_postrun.connect
 def name_no_job(**_: Any) -> None:
+    """Log lines after a task name no job."""
     job_id.set("")
 
 
 @worker_process_init.connect
 def end_with_the_worker(**_: Any) -> None:
+    """A pool process ends when its worker does."""
     # A pool process whose worker was killed would go on reading a volume that nobody waits for.
     die_with_parent()
 
 
 @worker_init.connect
 def start_worker(**_: Any) -> None:
+    """Check the settings before a worker takes tasks."""
     _prepare("The worker")
     from evalserver.jobs.health import protection_in_words
 
@@ -100,6 +103,7 @@ def _give_back(forgiven: set[str], *, now: bool) -> None:
 
 @beat_init.connect
 def start_timer(**_: Any) -> None:
+    """Check the settings before the timer sends tasks."""
     _prepare("The timer")
 
 

@@ -14,6 +14,7 @@ from evalserver.site import writes_mail_to_files
 
 @register()
 def check_data_folder(**_: Any) -> list[CheckMessage]:
+    """The data folder can be written to."""
     var_dir = Path(settings.VAR_DIR)
     if not os.access(var_dir, os.W_OK):
         return [
@@ -28,6 +29,7 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_secret_key(**_: Any) -> list[CheckMessage]:
+    """Processes on several machines share one secret key."""
     if not settings.EMBEDDED_DATABASE and not os.environ.get("SECRET_KEY"):
         return [
             Warning(
@@ -41,6 +43,7 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_public_hosts(**_: Any) -> list[CheckMessage]:
+    """A server that others reach is not in debug mode, and says where it is reached."""
     public = set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS)
     messages: list[CheckMessage] = []
     if public and settings.DEBUG:
@@ -80,6 +83,7 @@ def check_public_hosts(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_reader_protection(**_: Any) -> list[CheckMessage]:
+    """A server that others reach confines the process that reads uploads."""
     from evalserver.jobs.health import protection_in_words
 
     public = set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS)
@@ -97,6 +101,7 @@ def check_reader_protection(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_private_redis(**_: Any) -> list[CheckMessage]:
+    """There is a redis-server where the server is to start its own."""
     if not settings.EMBEDDED_REDIS:
         return []
     try:

@@ -19,6 +19,7 @@ def env_str(name: str, default: str = "") -> str:
 
 
 def env_bool(name: str, default: bool) -> bool:
+    """A switch. Raises ImproperlyConfigured for another word."""
     raw = env_str(name).lower()
     if not raw:
         return default
@@ -38,6 +39,7 @@ def env_choice(name: str, default: str, choices: set[str]) -> str:
 
 
 def env_int(name: str, default: int, *, minimum: int = 0) -> int:
+    """A whole number. Raises ImproperlyConfigured for anything else, and below the minimum."""
     raw = env_str(name)
     if not raw:
         return default

@@ -8,11 +8,11 @@ from django.views.generic import RedirectView
 from evalserver.api import tus
 from evalserver.api.urls import api, not_found
 from evalserver.benchmarks import views as benchmarks
-from evalserver.leaderboard import feeds, method_views, track_views
+from evalserver.leaderboard import feeds, method_views, team_views, track_views
 from evalserver.leaderboard import views as leaderboard
 from evalserver.site import documentation, metrics, views
 from evalserver.submissions import views as submissions
-from evalserver.submissions.results import compare_views, team_page, viewer_views
+from evalserver.submissions.results import compare_views, viewer_views
 from evalserver.submissions.results import views as results
 from evalserver.uploads import views as uploads
 
@@ -85,7 +85,7 @@ urlpatterns = [
     re_path(r"^viewer/(?:action|state|volume_response|credentials)/", viewer_views.no_python),
     path("submissions/<slug:code>/<slug:action>/", submissions.act, name="submission_action"),
     path("compare/", compare_views.compare, name="compare"),
-    path("teams/<int:pk>/", team_page.team, name="team"),
+    path("teams/<int:pk>/", team_views.team, name="team"),
     path("docs/", documentation.index, name="docs"),
     path("docs/img/<str:name>", documentation.image, name="docs_image"),
     path("docs/<slug:name>/", documentation.page, name="docs_page"),

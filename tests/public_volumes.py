@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 # The first example of a kind may compile a kernel, and machines that run tests are busy: no deadline.
 settings.register_profile("scorer", deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+# Of `make check`: --hypothesis-profile quick.
+settings.register_profile("quick", settings.get_profile("scorer"), max_examples=20)
 settings.load_profile("scorer")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -2,7 +2,7 @@
 
 # From the bottom upwards. Several names in one entry are one floor: they do not import each other.
 ORDER = {
-    "axonem_eval": """errors <
+    "axonem_eval": """errors lazy <
         spec file_kinds processes progress extras sizes union_find <
         files submission_rule <
         volumes <

@@ -1,34 +1,25 @@
 """Conventions that are worth keeping, as tests (docs/style.md, rule 11)."""
 
-import ast
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.source import ROOT, imports_of, text_of
+
 PACKAGES = ("axonem_eval", "evalserver", "baselines")
 
 
-def modules(package: str) -> Iterator[Path]:
-    return (path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts)
-
-
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+@cache
+def modules(package: str) -> tuple[Path, ...]:
+    return tuple(path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts)
 
 
 def tops(path: Path) -> set[str]:
-    return {name.split(".")[0] for name in imports(path)}
+    return {name.split(".")[0] for name in imports_of(path)}
 
 
 def importers_of(name: str, package: str) -> set[str]:
@@ -54,7 +45,7 @@ def test_the_client_is_used_by_baselines_alone():
         users = {
             str(path.relative_to(ROOT))
             for path in modules(package)
-            if any(name.startswith("axonem_eval.client") for name in imports(path))
+            if any(name.startswith("axonem_eval.client") for name in imports_of(path))
         }
         assert {user for user in users if not user.startswith("axonem_eval/client/")} == set()
 
@@ -77,7 +68,7 @@ def test_apps_import_in_one_direction():
             backwards = {
                 str(path.relative_to(ROOT))
                 for path in modules(f"evalserver/{app}")
-                if any(name.startswith(f"evalserver.{later}") for name in imports(path))
+                if any(name.startswith(f"evalserver.{later}") for name in imports_of(path))
                 and "management" not in path.parts
             }
             assert not backwards, f"{app} imports {later} in {backwards}"
@@ -86,11 +77,11 @@ def test_apps_import_in_one_direction():
 def test_pickles_are_read_by_the_restricted_reader_alone():
     """It builds no object of a class that a pickle names, and only the confined child imports it."""
     pattern = re.compile(r"allow_pickle\s*=\s*True|pickle\.loads?\(|\bjoblib\b|import pickle")
-    offenders = {p.name for package in PACKAGES for p in modules(package) if pattern.search(p.read_text())}
+    offenders = {p.name for package in PACKAGES for p in modules(package) if pattern.search(text_of(p))}
     assert offenders == {"restricted_pickle.py"}
     reader = "axonem_eval.sandbox.restricted_pickle"
     importers = {
-        p.name for package in PACKAGES for p in modules(package) if any(n.startswith(reader) for n in imports(p))
+        p.name for package in PACKAGES for p in modules(package) if any(n.startswith(reader) for n in imports_of(p))
     }
     assert importers == {"child_pickle.py"}
 
@@ -100,7 +91,7 @@ def test_no_test_module_imports_another():
     importers = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in modules("tests")
-        for name in imports(path)
+        for name in imports_of(path)
         if any(part.startswith("test_") or part == "conftest" for part in name.split(".")[:-1])
         or (name.startswith("tests.") and name.split(".")[-1].startswith("test_"))
     }
@@ -112,7 +103,7 @@ def test_numba_kernels_are_cached():
         f"{path.name}: {line.strip()}"
         for package in PACKAGES
         for path in modules(package)
-        for line in path.read_text().splitlines()
+        for line in text_of(path).splitlines()
         if re.match(r"\s*@(numba\.)?n?jit\b", line) and "cache=True" not in line and "inline=" not in line
     ]
     assert lacking == []
@@ -120,7 +111,7 @@ def test_numba_kernels_are_cached():
 
 def test_no_page_loads_anything_from_elsewhere():
     pattern = re.compile(r"""(src|href)=["'](https?:)?//[^"']+\.(js|css|woff2?)""")
-    offenders = [str(p) for p in (ROOT / "templates").rglob("*.html") if pattern.search(p.read_text())]
+    offenders = [str(p) for p in (ROOT / "templates").rglob("*.html") if pattern.search(text_of(p))]
     assert offenders == []
 
 
@@ -128,7 +119,7 @@ def test_every_setting_of_the_environment_is_documented():
     documented = (ROOT / ".env.example").read_text()
     used = set()
     for path in modules("evalserver"):
-        used |= set(re.findall(r"""env_\w+\(\s*["']([A-Z][A-Z0-9_]+)["']""", path.read_text()))
+        used |= set(re.findall(r"""env_\w+\(\s*["']([A-Z][A-Z0-9_]+)["']""", text_of(path)))
     assert used
     assert {name for name in used if name not in documented} == set()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.rooms import ORDER
+from tests.source import ROOT, statements_of, text_of
 
-ROOT = Path(__file__).parent.parent
 MODULE_LINES, FUNCTION_LINES = 400, 60  # docs/style.md gives the same numbers
 
 # Rooms whose __init__ names all that others may import. Django imports the __init__ of an app before there are models,
@@ -152,11 +152,13 @@ def known() -> dict[str, Path]:
     return {name: path for package in ORDER for name, path in modules(package).items()}
 
 
+@cache
 def rooms(package: str) -> list[list[str]]:
     """Floors from the bottom upwards, each a list of rooms by dotted name."""
     return [[f"{package}.{room}" for room in floor.split()] for floor in ORDER[package].split("<")]
 
 
+@cache
 def room_of(module: str) -> str:
     """The innermost room that a module lies in; its package where it lies in none."""
     package = module.split(".")[0]
@@ -165,15 +167,19 @@ def room_of(module: str) -> str:
     return max(inside, key=len, default=package)
 
 
-def imported(path: Path) -> Iterator[tuple[str, str | None]]:
+@cache
+def imported(path: Path) -> tuple[tuple[str, str | None], ...]:
     """(module, name) for each import in a file, wherever it stands; name is None where a module is imported."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found: list[tuple[str, str | None]] = []
+    for node in statements_of(path):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names if alias.name in known())
+            found += [(alias.name, None) for alias in node.names if alias.name in known()]
         elif isinstance(node, ast.ImportFrom) and node.module in known():
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield (full, None) if full in known() and full not in shown(node.module) else (node.module, alias.name)
+                is_module = full in known() and full not in shown(node.module)
+                found.append((full, None) if is_module else (node.module, alias.name))
+    return tuple(found)
 
 
 @cache
@@ -184,7 +190,7 @@ def shown(module: str) -> dict[str, str]:
         return {}
     return {
         f"{module}.{alias.asname or alias.name}": node.module
-        for node in ast.parse(path.read_text()).body
+        for node in statements_of(path)
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
         if node.module != module
@@ -194,7 +200,7 @@ def shown(module: str) -> dict[str, str]:
 @cache
 def public(room: str) -> frozenset[str]:
     """`__all__` of a room."""
-    for node in ast.parse(known()[room].read_text()).body:
+    for node in statements_of(known()[room]):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return frozenset(ast.literal_eval(node.value))
     return frozenset()
@@ -287,9 +293,7 @@ def shown_modules() -> dict[str, set[str]]:
 
 
 def long_modules() -> dict[str, int]:
-    lines = {
-        name: len(path.read_text().splitlines()) for name, path in importers() if not name.startswith("benchmarks")
-    }
+    lines = {name: len(text_of(path).splitlines()) for name, path in importers() if not name.startswith("benchmarks")}
     return {name: n for name, n in lines.items() if n > MODULE_LINES}
 
 
@@ -297,7 +301,7 @@ def long_functions() -> dict[str, int]:
     """Lines of each function past the limit, its docstring apart."""
     found = {}
     for module, path in importers():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in statements_of(path):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or module.startswith("benchmarks"):
                 continue
             lines = node.end_lineno - node.lineno + 1
@@ -339,7 +343,7 @@ def test_a_room_imports_all_that_it_names(room):
     imports = {name.removeprefix(f"{room}.") for name in shown(room)}
     own = {name.removeprefix(f"{room}.") for name in known() if name.startswith(f"{room}.")}
     assert public(room) - imports - own == set()
-    assert ast.get_docstring(ast.parse(known()[room].read_text()))
+    assert ast.get_docstring(ast.parse(text_of(known()[room])))
 
 
 def test_modules_are_short():

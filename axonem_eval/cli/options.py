@@ -17,7 +17,8 @@ from axonem_eval.spec import FloatTriple, Region, Triple, VolumeSpec
 from axonem_eval.submission_rule import FileRule, SubmissionRule
 
 if TYPE_CHECKING:
-    from axonem_eval.scoring import ScoringVariant
+    from axonem_eval.scoring import DenseTruth, ScoringVariant
+    from axonem_eval.volumes import ReadOptions
 
 
 def add_labels(parser: argparse.ArgumentParser, name: str = "segmentation", metavar: str = "SEG") -> None:
@@ -52,7 +53,9 @@ def add_file_rule(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", default="", metavar="NAME", help="array to read; the same as FILE:NAME")
     parser.add_argument("--file-name", default="", metavar="NAME", help="name that the benchmark asks for")
-    parser.add_argument("--zipped", action="store_true", help="also take a .zip that holds the file of that name alone")
+    parser.add_argument(
+        "--zipped", action="store_true", help="also accept a .zip that holds nothing but the file of that name"
+    )
     parser.add_argument(
         "--offset-nm",
         type=offset_triple,
@@ -62,8 +65,10 @@ def add_file_rule(parser: argparse.ArgumentParser) -> None:
 
 
 def file_rule(arguments: argparse.Namespace) -> FileRule:
-    """The values of ``add_file_rule``. Raises InputError where they do not go together."""
+    """The values of ``add_file_rule``. Exits with a usage error where they do not go together."""
     given = arguments
+    if given.zipped and not given.file_name:
+        given.wrong_usage("--zipped needs --file-name NAME, the name of the one file in the archive")
     return FileRule(given.axes, given.dataset, given.file_name, given.zipped, given.offset_nm)
 
 
@@ -104,14 +109,11 @@ def region_nm(text: str) -> list[list[float]]:
     return [list(begin), list(end)]
 
 
-def label_options(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_options(arguments: argparse.Namespace) -> "ReadOptions":
     """The values of ``add_label_options``, as the functions that read labels take them."""
-    return {
-        "rule": file_rule(arguments),
-        "background_ids": arguments.background_ids,
-        "trust_voxel_size": arguments.trust_voxel_size,
-        "on_warning": warn,
-    }
+    from axonem_eval.volumes import ReadOptions
+
+    return ReadOptions(file_rule(arguments), arguments.background_ids, arguments.trust_voxel_size, warn)
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +153,13 @@ def id_list(text: str) -> tuple[int, ...]:
     return ids
 
 
+def segment_ids(text: str) -> tuple[int, ...]:
+    """Parse ids as ``id_list`` does, of segments: none is 0 or below."""
+    if min(ids := id_list(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of segment ids, such as 17,4711")
+    return ids
+
+
 def warn(line: str) -> None:
     """Say what may be wrong, on stderr; the command goes on."""
     print(f"axonem-eval: warning: {line}", file=sys.stderr)
@@ -173,8 +182,8 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
         "--variant",
         default="axonem",
         metavar="NAME",
-        help="scoring rule: axonem (default), axonem2021, axonem2024, snemi3d, snemi3d-gc, xpress, nisb, cremi or "
-        "lsd-j0126; docs/metric.md defines them",
+        help="scoring rule: axonem (default), axonem2021, axonem2024, snemi3d, snemi3d-gc, xpress, nisb, cremi, "
+        "ffn-j0126 or lsd-j0126; docs/metric.md defines them",
     )
     parser.add_argument(
         "--tolerance",
@@ -197,6 +206,18 @@ def variant_of(arguments: argparse.Namespace) -> "ScoringVariant":
 
     variant = variant_named(arguments.variant).at_tolerance(arguments.tolerance)
     return variant if arguments.region is None else replace(variant, region=arguments.region)
+
+
+def add_dense_ground_truth(parser: argparse.ArgumentParser, use: str) -> None:
+    """The labels that voxels are counted against."""
+    parser.add_argument("--dense-ground-truth", metavar="LABELS", help=f"label file of the ground truth; {use}")
+
+
+def dense_truth_of(arguments: argparse.Namespace, variant: "ScoringVariant") -> "DenseTruth | None":
+    """The value of ``add_dense_ground_truth``, with the voxels that the variant scores."""
+    from axonem_eval.scoring import DenseTruth
+
+    return DenseTruth(arguments.dense_ground_truth, variant.dense) if arguments.dense_ground_truth else None
 
 
 def region(text: str) -> Region:

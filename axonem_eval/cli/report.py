@@ -8,11 +8,13 @@ from pathlib import Path
 
 from axonem_eval.cli.options import (
     ProgressBar,
+    add_dense_ground_truth,
     add_ground_truth,
     add_json,
     add_label_options,
     add_labels,
-    label_options,
+    dense_truth_of,
+    read_options,
     shown_command,
     variant_of,
 )
@@ -23,9 +25,7 @@ from axonem_eval.errors import InputError
 def _add_report(report: argparse.ArgumentParser) -> None:
     add_labels(report)
     _add_scoring(report)
-    report.add_argument(
-        "--dense-ground-truth", metavar="LABELS", help="label file of the ground truth; adds ARAND and VOI"
-    )
+    add_dense_ground_truth(report, "adds ARAND and VOI")
     report.add_argument("-o", "--output", metavar="HTML", help="page to write (one self-contained file)")
     report.add_argument(
         "--axons", metavar="TABLE", help="also write a table with a row per axon: .csv, .json or .parquet"
@@ -63,12 +63,11 @@ def run_report(arguments: argparse.Namespace) -> None:
         sample, dense = sample_and_count(
             arguments.segmentation,
             graph,
+            read_options(arguments),
             no_merge_mask=arguments.no_merge_mask,
-            dense_ground_truth=arguments.dense_ground_truth,
-            dense_rule=variant.dense,
+            dense=dense_truth_of(arguments, variant),
             threads=arguments.threads,
             on_progress=bar,
-            **label_options(arguments),
         )
     public = not arguments.aggregates_only
     report = full_report(graph, sample, variant=variant, dense=dense, public=public, seed=arguments.seed)
@@ -124,10 +123,10 @@ def run_compare(arguments: argparse.Namespace) -> None:
             sample_file(
                 path,
                 graph,
+                read_options(arguments),
                 no_merge_mask=arguments.no_merge_mask,
                 threads=arguments.threads,
                 on_progress=bar,
-                **label_options(arguments),
             )
             for path in (arguments.a, arguments.b)
         ]

@@ -8,22 +8,25 @@ from typing import Any
 
 from axonem_eval.cli.options import (
     ProgressBar,
+    add_dense_ground_truth,
     add_file_rule,
     add_ground_truth,
     add_json,
     add_label_options,
     add_labels,
+    dense_truth_of,
     file_rule,
     float_triple,
     int_triple,
-    label_options,
     print_result,
+    read_options,
     variant_of,
     warn,
 )
 from axonem_eval.files import require_target
 from axonem_eval.sizes import size_in_words
 from axonem_eval.spec import VolumeSpec, format_triple
+from axonem_eval.submission_rule import NODE_TABLE
 
 
 def _add_info(info: argparse.ArgumentParser) -> None:
@@ -43,12 +46,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
 def _add_score(score: argparse.ArgumentParser) -> None:
     add_labels(score)
     add_ground_truth(score, required=False)
-    score.add_argument(
-        "--dense-ground-truth",
-        metavar="LABELS",
-        help="label file of the ground truth; adds ARAND, VOI and the CREMI score, and is enough for snemi3d-gc and "
-        "cremi",
-    )
+    add_dense_ground_truth(score, "adds ARAND, VOI and the CREMI score, and is enough for snemi3d-gc and cremi")
     _add_sampling(score)
 
 
@@ -146,13 +144,12 @@ def run_score(arguments: argparse.Namespace) -> None:
         sample, dense = sample_and_count(
             arguments.segmentation,
             graph or dense_only(arguments.dense_ground_truth),
+            read_options(arguments),
             no_merge_mask=arguments.no_merge_mask if variant.no_merge_mask else None,
-            dense_ground_truth=arguments.dense_ground_truth,
-            dense_rule=variant.dense,
+            dense=dense_truth_of(arguments, variant),
             threads=arguments.threads,
             on_progress=bar,
             checkpoint=arguments.resume,
-            **label_options(arguments),
         )
     report = nodes = None
     data: dict[str, Any] = {"variant": variant.to_json()}
@@ -194,16 +191,16 @@ def run_nodes(arguments: argparse.Namespace) -> None:
     from axonem_eval.scoring import sample_file
     from axonem_eval.skeletons import SkeletonGraph
 
-    require_target(arguments.output, arguments.segmentation, arguments.ground_truth)
+    require_target(arguments.output, arguments.segmentation, arguments.ground_truth, suffixes=(NODE_TABLE,))
     graph = SkeletonGraph.load(arguments.ground_truth)
     with closing(ProgressBar()) as bar:
         sample = sample_file(
             arguments.segmentation,
             graph,
+            read_options(arguments),
             threads=arguments.threads,
             on_progress=bar,
             checkpoint=arguments.resume,
-            **label_options(arguments),
         )
     table = NodeTable(sample.node_segment, graph.nodes_sha256())
     table.save(arguments.output)

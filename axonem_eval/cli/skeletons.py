@@ -19,9 +19,9 @@ from axonem_eval.cli.options import (
     float_triple,
     id_list,
     int_triple,
-    label_options,
     offset_triple,
     print_result,
+    read_options,
     shown_command,
     submission_rule,
 )
@@ -166,7 +166,7 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
 
 def run_skeletonize(arguments: argparse.Namespace) -> None:
     """`axonem-eval skeletonize`."""
-    from axonem_eval.skeletonize import skeletonize_labels
+    from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
     from axonem_eval.skeletons import place_on_grid
 
     require_target(arguments.output, arguments.labels)
@@ -174,14 +174,16 @@ def run_skeletonize(arguments: argparse.Namespace) -> None:
         skeletons = skeletonize_labels(
             arguments.labels,
             arguments.voxel_size,
-            label_ids=arguments.ids,
-            ends_inside_voxels=max(0, arguments.ends_inside),
-            min_length_um=arguments.min_length_um,
-            target_voxel_nm=arguments.target_voxel_nm,
+            SkeletonOptions(
+                label_ids=arguments.ids,
+                ends_inside_voxels=max(0, arguments.ends_inside),
+                min_length_um=arguments.min_length_um,
+                target_voxel_nm=arguments.target_voxel_nm,
+            ),
+            reading=read_options(arguments),
             processes=arguments.processes,
             work_dir=arguments.work_dir,
             on_progress=bar,
-            **label_options(arguments),
         )
     skeletons = place_on_grid(skeletons, submission_rule(arguments, skeletons.spec))
     skeletons.save(arguments.output)
@@ -266,10 +268,10 @@ def _skeletons_of(arguments: argparse.Namespace) -> "SkeletonGraph":
         skeletons = skeletonize_labels(
             arguments.segmentation,
             arguments.voxel_size or _stated_voxel_size(arguments.segmentation),
+            reading=read_options(arguments),
             processes=arguments.processes,
             work_dir=arguments.work_dir,
             on_progress=bar,
-            **label_options(arguments),
         )
     return skeletons
 
@@ -304,20 +306,18 @@ def run_view(arguments: argparse.Namespace) -> None:
     import webbrowser
 
     from axonem_eval.skeletons import SkeletonGraph
-    from axonem_eval.viewer import open_view
+    from axonem_eval.viewer import Shown, open_view
 
     with closing(ProgressBar()) as bar:
-        view = open_view(
+        shown = Shown(
             arguments.segmentation,
             voxel_size_nm_zyx=arguments.voxel_size,
+            trust_voxel_size=arguments.trust_voxel_size,
             ground_truth=SkeletonGraph.load(arguments.ground_truth) if arguments.ground_truth else None,
             predicted=SkeletonGraph.load(arguments.skeletons) if arguments.skeletons else None,
             raw=arguments.raw,
-            tolerance_nodes=arguments.tolerance,
-            trust_voxel_size=arguments.trust_voxel_size,
-            port=arguments.port,
-            on_progress=bar,
         )
+        view = open_view(shown, tolerance_nodes=arguments.tolerance, port=arguments.port, on_progress=bar)
     ended = threading.Event()
     for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore Ctrl-C unless told
         signal.signal(how, lambda *_: ended.set())

@@ -14,6 +14,7 @@ from axonem_eval.cli.options import (
     float_triple,
     person,
     print_result,
+    segment_ids,
 )
 from axonem_eval.errors import InputError
 
@@ -38,7 +39,7 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     new.add_argument("labels", metavar="LABELS", help="label file of the segmentation")
     new.add_argument("--voxel-size", type=float_triple, required=True, metavar="Z,Y,X", help="voxel size in nm")
     new.add_argument(
-        "--trust-voxel-size", action="store_true", help="the size given is right, whatever the file states"
+        "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"
     )
     add_processes(new)
     add_json(action("batches", "List the batches, what is labelled in each, and what the rest probably is."))
@@ -46,28 +47,30 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     label.add_argument("label", choices=LABELS, help="what they are")
     which = label.add_mutually_exclusive_group(required=True)
     which.add_argument("--batch", type=int, metavar="N", help="all segments of a batch")
-    which.add_argument("--segments", type=_ids, metavar="ID,ID", help="single segments")
-    label.add_argument("--by", type=person, required=True, metavar="NAME", help="who says so")
-    label.add_argument("--settle", action="store_true", help="end a disagreement: overrides all labels before")
+    which.add_argument("--segments", type=segment_ids, metavar="ID,ID", help="single segments")
+    label.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the annotator")
+    label.add_argument(
+        "--settle", action="store_true", help="end a disagreement: this label overrides all earlier ones"
+    )
     add_json(action("disagreements", "List segments that annotators label differently."))
     candidates = action("candidates", "List likely errors, the most likely first, and what was decided.")
     candidates.add_argument(
-        "--kind", choices=("split", "merger", "end"), help="only these; end: ends inside the volume"
+        "--kind", choices=("split", "merger", "end"), help="list only this kind; end: ends inside the volume"
     )
     candidates.add_argument(
         "--order",
         choices=("likely", "gain"),
         default="likely",
-        help="likely: the surest first (default); gain: those that join or part most, for over-segmentations",
+        help="likely: the surest first (default); gain: those first that join or cut most, for over-segmentations",
     )
     candidates.add_argument(
-        "--top", type=at_least_one, default=50, metavar="N", help="so many of each kind (default 50)"
+        "--top", type=at_least_one, default=50, metavar="N", help="number of candidates of each kind (default 50)"
     )
     add_json(candidates)
     decide = action("decide", "Accept, reject or postpone a likely error, or undo what was decided.")
     decide.add_argument("candidate", metavar="CANDIDATE", help="its name, as `candidates` lists it")
-    decide.add_argument("verdict", choices=tuple(VERDICT_OF))
-    decide.add_argument("--by", type=person, required=True, metavar="NAME", help="who decides")
+    decide.add_argument("verdict", choices=tuple(VERDICT_OF), help="what is decided")
+    decide.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the person who decides")
     tables = action("import", "Add labels or decisions from tables, such as those of another workshop.")
     tables.add_argument("--labels", metavar="CSV", help="table of labels (labels.csv)")
     tables.add_argument("--decisions", metavar="CSV", help="table of decisions (decisions.csv)")
@@ -83,16 +86,6 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
         "--against", action="append", default=[], metavar="SKELETONS", help="another volume's skeletons; repeatable"
     )
     analyse.add_argument("-o", "--output", required=True, metavar="FOLDER", help="folder for the pictures")
-
-
-def _ids(text: str) -> tuple[int, ...]:
-    try:
-        ids = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        ids = ()
-    if not ids or not all(0 < i < 1 << 64 for i in ids):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of segment ids, such as 17,4711")
-    return ids
 
 
 def run_workshop(arguments: argparse.Namespace) -> None:

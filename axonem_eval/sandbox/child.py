@@ -16,20 +16,30 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba.core.caching import Cache
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.processes import die_with_parent
-from axonem_eval.sampling import NodeTable
 from axonem_eval.sandbox.confined_volume import serve
 from axonem_eval.sandbox.process import CODE, GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, OTHER_CODE, TABLE_FILE, Limits
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import FileRule
-from axonem_eval.volumes import LabelVolume, ReversedAxes, check_volume, open_for, unpack_single, warm_filters
+from axonem_eval.volumes import (
+    LabelVolume,
+    ReadOptions,
+    ReversedAxes,
+    check_volume,
+    open_for,
+    unpack_single,
+    warm_filters,
+)
+
+if TYPE_CHECKING:
+    from axonem_eval.sampling import NodeTable
 
 _PROGRESS_EVERY_S = 0.25
 # A reply is limited to 65,536 bytes, and a character may take 6 bytes of it.
@@ -47,7 +57,8 @@ def main() -> None:
     if not cache_is_readable():
         warm_filters()
     work = _work_of(request)
-    save_no_kernels()
+    if "numba" in sys.modules:
+        save_no_kernels()
     limits = Limits(**request["limits"])
     # The shared memory is not the child's to waste, so it does not count.
     limits = replace(limits, memory_bytes=limits.memory_bytes + request.get("memory_bytes", 0))
@@ -64,10 +75,7 @@ def main() -> None:
 
 def _import_libraries(path: Path) -> None:
     """Import every library that may be needed to read such a file; some open files of their own at import."""
-    of_many_files = path.is_dir()
-    if not of_many_files:
-        with open(path, "rb") as file:
-            of_many_files = file.read(2) == b"PK"
+    of_many_files = path.is_dir() or is_zip(path)
     for library in ("tensorstore", "tifffile") if of_many_files else ("tifffile",):
         with suppress(ImportError):  # a format whose library is not installed is refused in words
             import_module(library)
@@ -83,8 +91,10 @@ def save_no_kernels() -> None:
     """Make numba save no compiled kernels from here on, and compile those that it may not load.
 
     A confined process may not write to the cache, and may not read it everywhere. It would fail at the first kernel
-    that was not compiled before.
+    that was not compiled before, and at the first module with kernels that is imported behind the walls.
     """
+    from numba.core.caching import Cache, _CacheLocator
+
     load = Cache.load_overload
 
     def load_if_allowed(cache: Any, *key: Any) -> Any:
@@ -95,6 +105,7 @@ def save_no_kernels() -> None:
 
     Cache.load_overload = load_if_allowed
     Cache.save_overload = lambda *_: None
+    _CacheLocator.ensure_cache_path = lambda *_: None  # it looks whether a file can be written
 
 
 def _work_of(request: dict[str, Any]) -> Callable[[], None]:
@@ -102,8 +113,12 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
     if request["work"] == "read":
         memory = mmap.mmap(request["memory"], request["memory_bytes"])
         return partial(_read, request, memoryview(memory))
-    if request["work"] in ("unpack", "table"):
-        return partial(_WORK_OF_FILES[request["work"]], request)
+    if request["work"] == "unpack":
+        return partial(_unpack, request)
+    if request["work"] == "table":
+        from axonem_eval.sampling import NodeTable
+
+        return partial(_read_table, NodeTable, request)
     if request["work"] == "unpickle":
         from axonem_eval.sandbox.child_pickle import rehearse as rehearse_writing
         from axonem_eval.sandbox.child_pickle import write_graph
@@ -129,13 +144,10 @@ def _unpack(request: dict[str, Any]) -> None:
     _say({"done": True})
 
 
-def _read_table(request: dict[str, Any]) -> None:
-    table = NodeTable.load(request["path"])
+def _read_table(tables: "type[NodeTable]", request: dict[str, Any]) -> None:
+    table = tables.load(request["path"])
     table.label.astype("<u8").tofile(TABLE_FILE)
     _say({"done": True, "nodes_sha256": table.nodes_sha256})
-
-
-_WORK_OF_FILES = {"unpack": _unpack, "table": _read_table}
 
 
 def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:
@@ -147,7 +159,9 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
     spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
     rule = FileRule.of_json(request["rule"])
-    with open_for(spec, request["path"], request["dataset"], rule=rule) as opened:
+    with open_for(spec, request["path"], request["dataset"], ReadOptions(rule)) as opened:
+        if "shuffle" in opened.info.compression:
+            save_no_kernels()  # reading it imports numba, which all other files do without
         checked = check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))
         # Chunks go over as they are stored: the parent reverses the axes, by the strides.
         is_reversed = isinstance(opened, ReversedAxes)

@@ -15,7 +15,7 @@ from axonem_eval.progress import StageProgress
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import export_precomputed
 from axonem_eval.submission_rule import FileRule
-from axonem_eval.volumes import open_labels, write_precomputed
+from axonem_eval.volumes import ReadOptions, open_labels, write_precomputed
 
 # Shorter skeletons are not shown in the viewer, where each is a file.
 VIEW_LEAST_UM = 0.5
@@ -40,7 +40,9 @@ def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None
     rule = FileRule.of_json(request["rule"])
     # The name is that of the storage, and an archive was unpacked before.
     rule = replace(rule, dataset=request["dataset"] or rule.dataset, file_name="", zipped=False)
-    skeletons = skeletonize_labels(request["path"], size, rule=rule, work_dir="work", on_progress=on_progress)
+    skeletons = skeletonize_labels(
+        request["path"], size, reading=ReadOptions(rule), work_dir="work", on_progress=on_progress
+    )
     out.mkdir()
     skeletons.save(out / "skeletons.npz")
     if request["view"]:

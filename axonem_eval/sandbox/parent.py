@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.files import read_npz
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
@@ -46,7 +47,7 @@ from axonem_eval.sizes import size_in_words
 from axonem_eval.skeletons import ForeignGraph
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import ANY_FILE, FileRule
-from axonem_eval.volumes import Labels, LabelVolume, ReversedAxes, is_zip, open_labels, split_dataset, warm_filters
+from axonem_eval.volumes import Labels, LabelVolume, ReversedAxes, open_labels, split_dataset, warm_filters
 
 __all__ = [
     "ConfinedCrash",

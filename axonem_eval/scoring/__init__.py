@@ -24,7 +24,7 @@ from axonem_eval.scoring.dense_bootstrap import DenseBootstrap, dense_bootstrap
 from axonem_eval.scoring.erl import METRIC_VERSION, ErlReport, RunTable, run_table, score_nodes
 from axonem_eval.scoring.expression import Expression
 from axonem_eval.scoring.figures import FIGURES, Figure
-from axonem_eval.scoring.files import dense_only, no_skeletons, sample_and_count, sample_file
+from axonem_eval.scoring.files import DenseTruth, dense_only, no_skeletons, sample_and_count, sample_file
 from axonem_eval.scoring.fixed_errors import erl_fixed_nm
 from axonem_eval.scoring.headline import Headline, figures_of, headline, require_ground_truth
 from axonem_eval.scoring.located_errors import COLORS, KINDS, MERGER, LocatedErrors, locate_errors
@@ -56,6 +56,7 @@ __all__ = [
     "DenseBootstrap",
     "DenseRule",
     "DenseScores",
+    "DenseTruth",
     "ErlReport",
     "Expression",
     "Figure",

@@ -88,7 +88,10 @@ class RunTable:
 
 @dataclass(frozen=True)
 class ErlReport:
-    """Result of scoring one volume; lengths in nm, ``to_json`` is what the command line and the server show."""
+    """Result of scoring one volume; lengths in nm, ``to_json`` is what the command line and the server show.
+
+    skeletons, nodes : of the skeletons that have length; the others have no score.
+    """
 
     erl_nm: float
     gt_erl_nm: float
@@ -291,7 +294,7 @@ def score_nodes(
         mean_node_spacing_nm=graph.mean_node_spacing_nm,
         mean_length_nm=table.mean_length_nm,
         skeletons=int((table.skeleton_length_nm > 0).sum()),
-        nodes=graph.n_nodes,
+        nodes=int((table.skeleton_length_nm > 0)[graph.node_skeleton].sum()),
         mergers=len(np.unique(table.segment[merger])),
         edges_nm=edges,
         voxel_size_nm=graph.voxel_size_nm_zyx,

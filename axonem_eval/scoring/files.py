@@ -1,9 +1,8 @@
 """Check, sample and score one segmentation: the whole evaluation of a volume in one call."""
 
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,11 @@ from axonem_eval.scoring.dense import DenseScores, OverlapCounter, dense_scores
 from axonem_eval.scoring.variant import ALL_VOXELS, DenseRule
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.submission_rule import ANY_FILE, FileRule
 from axonem_eval.volumes import (
+    AS_STORED,
     LabelVolume,
     Progress,
+    ReadOptions,
     StageProgress,
     check_volume,
     open_for,
@@ -30,66 +30,77 @@ from axonem_eval.volumes import (
 CORRECT_OR_TRUST = "Correct the file, or give --trust-voxel-size where it is wrong and the ground truth right"
 
 
+@dataclass(frozen=True)
+class DenseTruth:
+    """A label file that voxels are counted against, and the rule for which of them count; all by default."""
+
+    path: str | Path
+    rule: DenseRule = ALL_VOXELS
+
+
 def sample_file(
     path: str | Path,
     graph: SkeletonGraph,
-    **options: Any,
+    reading: ReadOptions = AS_STORED,
+    *,
+    no_merge_mask: str | Path | None = None,
+    threads: int | None = None,
+    on_progress: StageProgress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> NodeSample:
     """Check a label file and read it at the nodes of the ground truth; stages check and sample.
 
-    options : those of ``sample_and_count``.
-    Raises InputError with every complaint about the file.
+    checkpoint : file that lets a killed call go on (see ``sample_nodes``).
+    Raises InputError with every complaint about the file, and for a mask of another shape or voxel size.
     """
-    sample, _ = sample_and_count(path, graph, **options)
+    sample, _ = sample_and_count(
+        path,
+        graph,
+        reading,
+        no_merge_mask=no_merge_mask,
+        threads=threads,
+        on_progress=on_progress,
+        checkpoint=checkpoint,
+    )
     return sample
 
 
 def sample_and_count(
     path: str | Path,
     graph: SkeletonGraph,
+    reading: ReadOptions = AS_STORED,
     *,
     no_merge_mask: str | Path | None = None,
-    dense_ground_truth: str | Path | None = None,
-    dense_rule: DenseRule = ALL_VOXELS,
-    rule: FileRule = ANY_FILE,
-    background_ids: Sequence[int] = (),
-    trust_voxel_size: bool = False,
+    dense: DenseTruth | None = None,
     threads: int | None = None,
     on_progress: StageProgress | None = None,
-    on_warning: Callable[[str], None] | None = None,
     checkpoint: str | Path | None = None,
 ) -> tuple[NodeSample, DenseScores | None]:
     """Like ``sample_file``, and in the same pass ARAND and VOI where there is dense ground truth.
 
-    dense_rule : which voxels of the dense ground truth are scored; all by default.
-    rule : how the segmentation must be stored.
-    background_ids : labels of the segmentation that count as 0.
-    trust_voxel_size : the ground truth's voxel size is right, whatever the files state.
-    on_warning : called with each line about what may be wrong with the file.
-    checkpoint : file that lets a killed call go on (see ``sample_nodes``); not together with dense ground truth.
-    Raises InputError with every complaint about the file, and for a mask or dense ground truth of another shape or
-    voxel size.
+    reading : of the segmentation; trust in the voxel size holds for mask and dense ground truth too.
+    checkpoint : not together with dense ground truth.
+    Raises InputError as ``sample_file``, and for dense ground truth of another shape or voxel size.
     """
+    rule, trust_voxel_size = reading.rule, reading.trust_voxel_size
 
     def report(stage: str) -> Progress:
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as files:
         path = files.enter_context(unpacked(path, rule))
-        volume = files.enter_context(
-            open_for(graph.spec, path, rule=rule, background_ids=background_ids, trust_voxel_size=trust_voxel_size)
-        )
+        volume = files.enter_context(open_for(graph.spec, path, reading=reading))
         info = check_volume(
             volume, graph.spec, rule=rule, trust_voxel_size=trust_voxel_size, on_progress=report("check")
         )
         mask = None if no_merge_mask is None else files.enter_context(open_labels(no_merge_mask, mask=True))
-        truth = None if dense_ground_truth is None else files.enter_context(open_labels(dense_ground_truth))
+        truth = None if dense is None else files.enter_context(open_labels(dense.path))
         warnings = info.warnings
         for other in filter(None, (mask, truth)):
             warnings += other.info.warnings
             if not trust_voxel_size:
                 require_voxel_size(other, graph.voxel_size_nm_zyx, CORRECT_OR_TRUST)
-        counter = OverlapCounter(volume, truth, dense_rule) if truth else None
+        counter = OverlapCounter(volume, truth, dense.rule) if dense and truth else None
         sample = sample_nodes(
             volume,
             graph.node_voxel_zyx,
@@ -99,9 +110,7 @@ def sample_and_count(
             checkpoint=checkpoint,
             also=counter.add if counter else None,
         )
-        if on_warning:
-            for line in (*warnings, *_reserved_at_nodes(volume, sample)):
-                on_warning(line)
+        reading.warn([*warnings, *_reserved_at_nodes(volume, sample)])
         return sample, dense_scores(counter.table()) if counter else None
 
 

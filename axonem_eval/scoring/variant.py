@@ -247,6 +247,7 @@ VARIANTS: dict[str, ScoringVariant] = {
             headline=CREMI_SCORE,
             columns=("cremi_score", *_DENSE_COLUMNS),
         ),
+        replace(_STRICT, name="ffn-j0126", headline=NORMALIZED_ERL, columns=_NODE_VOI_COLUMNS),
         replace(_STRICT, name="lsd-j0126", cut_to_region=True, headline=NORMALIZED_ERL, columns=_NODE_VOI_COLUMNS),
     )
 }

@@ -2,6 +2,7 @@
 
 from axonem_eval.skeletonize.tasks import (
     LabelVoxels,
+    SkeletonOptions,
     has_read_block,
     has_skeletonized_batch,
     read_block,
@@ -12,6 +13,7 @@ from axonem_eval.skeletonize.volume import skeletonize_labels
 
 __all__ = [
     "LabelVoxels",
+    "SkeletonOptions",
     "Teasar",
     "has_read_block",
     "has_skeletonized_batch",

@@ -39,10 +39,12 @@ from axonem_eval.skeletonize.label_runs import (
 from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.submission_rule import ANY_FILE, Axes, FileRule
+from axonem_eval.submission_rule import Axes
 from axonem_eval.volumes import (
+    AS_STORED,
     Box,
     LabelVolume,
+    ReadOptions,
     blocks,
     near_isotropic_factor,
     open_labels,
@@ -62,6 +64,26 @@ LEAST_BATCHES = 50
 # which somata and glia reach and no axon does.
 MAX_VOXELS = 16 << 20
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+
+@dataclass(frozen=True)
+class SkeletonOptions:
+    """Which labels become which skeletons.
+
+    label_ids : the labels that become skeletons; empty: all.
+    ends_inside_voxels : branches end so many of the downsampled voxels from the surface, or as deep as the label is
+        there; 0 leaves ends where TEASAR puts them, which is on the surface.
+    min_length_um : shorter skeletons are left out.
+    target_voxel_nm : labels are downsampled to about this voxel size.
+    """
+
+    label_ids: Sequence[int] = ()
+    ends_inside_voxels: int = 0
+    min_length_um: float = 0.0
+    target_voxel_nm: float = 30.0
+
+
+ALL_LABELS = SkeletonOptions()
 
 
 @dataclass(frozen=True)
@@ -119,19 +141,15 @@ def prepare(
     path: str | Path,
     voxel_size_nm_zyx: FloatTriple,
     work_dir: str | Path,
-    *,
-    rule: FileRule = ANY_FILE,
-    target_voxel_nm: float = 30.0,
-    background_ids: Sequence[int] = (),
-    label_ids: Sequence[int] = (),
-    trust_voxel_size: bool = False,
+    options: SkeletonOptions = ALL_LABELS,
+    reading: ReadOptions = AS_STORED,
 ) -> Plan:
     """Begin or resume in a work folder.
 
-    rule : dataset and order of axes of the file.   label_ids : the labels that become skeletons; empty: all.
     Raises InputError where it holds the work on other labels or parameters, or the labels state another voxel size.
     """
     program()  # said before hours of reading, if kimimaro is not there
+    rule = reading.rule
     with open_labels(path, rule.dataset or None, axes=rule.axes) as volume:
         plan = Plan(
             path=str(volume.path.resolve()),
@@ -140,13 +158,13 @@ def prepare(
             shape=volume.shape_zyx,
             chunk_shape=volume.chunk_shape_zyx,
             voxel_size_nm=voxel_size_nm_zyx,
-            factor=near_isotropic_factor(voxel_size_nm_zyx, target_voxel_nm),
+            factor=near_isotropic_factor(voxel_size_nm_zyx, options.target_voxel_nm),
             teasar=Teasar(),
-            background_ids=tuple(background_ids),
+            background_ids=tuple(reading.background_ids),
             axes=rule.axes,
-            label_ids=tuple(sorted(label_ids)),
+            label_ids=tuple(sorted(options.label_ids)),
         )
-        if not trust_voxel_size:
+        if not reading.trust_voxel_size:
             require_voxel_size(volume, voxel_size_nm_zyx)
     folder = Path(work_dir)
     for part in ("blocks", "skeletons"):

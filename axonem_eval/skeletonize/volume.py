@@ -4,7 +4,7 @@
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -21,8 +21,10 @@ from axonem_eval.processes import die_with_parent
 from axonem_eval.sampling import sample_nodes
 from axonem_eval.skeletonize.ends import end_notes, move_ends_inside
 from axonem_eval.skeletonize.tasks import (
+    ALL_LABELS,
     SKELETON_VERSION,
     Plan,
+    SkeletonOptions,
     collect,
     make_batches,
     prepare,
@@ -33,8 +35,15 @@ from axonem_eval.skeletonize.tasks import (
 from axonem_eval.skeletonize.teasar import program
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.submission_rule import ANY_FILE, FileRule
-from axonem_eval.volumes import LabelVolume, Progress, StageProgress, reserved_id_warnings, unpacked
+from axonem_eval.volumes import (
+    AS_STORED,
+    LabelVolume,
+    Progress,
+    ReadOptions,
+    StageProgress,
+    reserved_id_warnings,
+    unpacked,
+)
 
 # Of positions looked up at once while nodes are placed.
 _MAX_CANDIDATES = 16 << 20
@@ -51,34 +60,23 @@ class Mapper(Protocol):
 def skeletonize_labels(
     path: str | Path,
     voxel_size_nm_zyx: FloatTriple,
+    options: SkeletonOptions = ALL_LABELS,
     *,
-    rule: FileRule = ANY_FILE,
-    label_ids: Sequence[int] = (),
-    ends_inside_voxels: int = 0,
-    min_length_um: float = 0.0,
-    target_voxel_nm: float = 30.0,
+    reading: ReadOptions = AS_STORED,
     processes: int = 1,
     work_dir: str | Path | None = None,
     executor: Mapper | None = None,
-    background_ids: Sequence[int] = (),
-    trust_voxel_size: bool = False,
     on_progress: StageProgress | None = None,
-    on_warning: Callable[[str], None] | None = None,
 ) -> SkeletonGraph:
-    """Skeletonize every label of a volume, with the radius at each node and the volume of each label.
+    """Skeletonize the labels of a volume, with the radius at each node and the volume of each label.
 
-    Labels are downsampled to near-isotropic voxels of about ``target_voxel_nm`` by the most frequent label, because
-    the tolerance counts nodes; nodes are then placed on full-resolution voxels of their own label.
-    rule : how the file is stored.
-    label_ids : the labels that become skeletons; empty: all.
-    ends_inside_voxels : branches end so many of the downsampled voxels from the surface, or as deep as the label is
-        there; 0 leaves ends where TEASAR puts them, which is on the surface.
+    Labels are downsampled to near-isotropic voxels by the most frequent label, because the tolerance counts nodes;
+    nodes are then placed on full-resolution voxels of their own label.
+    reading : how the file is read; warnings come at the start.
     processes : worker processes, unless an ``executor`` is given: anything with ``map(function, numbers)``.
     work_dir : a folder to keep the work in; the same call on it after a kill goes on where it stood. It must be
         reachable by the executor's workers. By default a temporary one.
-    background_ids : labels that count as 0.   trust_voxel_size : the size given is right, whatever the file states.
     on_progress : called with (stage, done, total); stages read, skeletonize, place.
-    on_warning : called at the start with each line about what may be wrong with the labels.
     Raises InputError for unreadable labels, another voxel size in the file, another run's work folder, no skeleton.
     """
 
@@ -86,33 +84,23 @@ def skeletonize_labels(
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as stack:
-        path = stack.enter_context(unpacked(path, rule))
+        path = stack.enter_context(unpacked(path, reading.rule))
         if work_dir is None:
             work_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="axonem-"))
-        plan = prepare(
-            path,
-            voxel_size_nm_zyx,
-            work_dir,
-            rule=rule,
-            label_ids=label_ids,
-            target_voxel_nm=target_voxel_nm,
-            background_ids=background_ids,
-            trust_voxel_size=trust_voxel_size,
-        )
+        plan = prepare(path, voxel_size_nm_zyx, work_dir, options, reading)
         if executor is None and processes > 1:
             executor = stack.enter_context(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
                 ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
             )
         with plan.open_labels() as volume:
-            if on_warning:
-                for line in (*volume.info.warnings, *reserved_id_warnings(volume)):
-                    on_warning(line)
+            if reading.on_warning:
+                reading.warn([*volume.info.warnings, *reserved_id_warnings(volume)])
             read_blocks(plan, volume, work_dir, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
-        skeletons = with_ends(collect(work_dir, provenance(plan, Path(path).name)), plan, ends_inside_voxels)
+        skeletons = with_ends(collect(work_dir, provenance(plan, Path(path).name)), plan, options.ends_inside_voxels)
         with plan.open_labels() as volume:
-            kept = _long_enough(skeletons, min_length_um, volume.path.name)
+            kept = _long_enough(skeletons, options.min_length_um, volume.path.name)
             return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
 
 

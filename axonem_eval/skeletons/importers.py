@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError, raise_all
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.skeletons.em_erl import read_em_erl
 from axonem_eval.skeletons.files import (
     SkeletonFile,
@@ -76,7 +77,7 @@ def import_skeletons(
     if path.is_dir() or _is_archive_of_files(path):
         with closing(SkeletonFolder.of(path)) as folder:
             graph = _from_folder(folder, spec, options)
-    elif path.suffix.lower() == ".npz" or _is_zip(path):
+    elif path.suffix.lower() == ".npz" or is_zip(path):
         graph = from_em_erl(path, spec, unit=unit, anyway=anyway)
     else:
         graph = _from_file(path, spec, options)
@@ -268,14 +269,9 @@ def _long_enough(graph: SkeletonGraph, min_length_um: float) -> SkeletonGraph:
     return kept
 
 
-def _is_zip(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
-
-
 def _is_archive_of_files(path: Path) -> bool:
     """A zip archive that is no .npz: NumPy's hold .npy files alone."""
-    if not _is_zip(path):
+    if not is_zip(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:

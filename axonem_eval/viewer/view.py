@@ -17,7 +17,7 @@ from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
 from axonem_eval.viewer.sources import LazyVolume, graph_skeletons, local_volume, neuroglancer
 from axonem_eval.viewer.state import Mark, State, error_marks, layer, likely_marks, viewer_state
-from axonem_eval.volumes import StageProgress
+from axonem_eval.volumes import ReadOptions, StageProgress
 
 # Of each list at most so many, the worst; and so many skeletons, the longest, drawn from the start.
 MOST_MARKS = 1000
@@ -43,31 +43,39 @@ class View:
             volume.close()
 
 
-def open_view(
-    segmentation: str | Path,
-    *,
-    voxel_size_nm_zyx: FloatTriple | None = None,
-    ground_truth: SkeletonGraph | None = None,
-    predicted: SkeletonGraph | None = None,
-    raw: str | Path | None = None,
-    tolerance_nodes: int = 50,
-    trust_voxel_size: bool = False,
-    port: int = 0,
-    on_progress: StageProgress | None = None,
-) -> View:
-    """Serve a viewer on 127.0.0.1 that shows a segmentation and whatever else is given.
+@dataclass(frozen=True)
+class Shown:
+    """A segmentation and whatever else is shown with it.
 
-    ground_truth : adds its skeletons, and the errors of the segmentation at the tolerance.
+    voxel_size_nm_zyx : where no file states it.
+    trust_voxel_size : the size given is right, whatever the segmentation states.
+    ground_truth : adds its skeletons, and the errors of the segmentation.
     predicted : the segmentation's own skeletons; without ground truth the places that look wrong in them are marked.
     raw : EM of the same shape, an integer volume.
-    trust_voxel_size : the size given is right, whatever the segmentation states.
+    """
+
+    segmentation: str | Path
+    voxel_size_nm_zyx: FloatTriple | None = None
+    trust_voxel_size: bool = False
+    ground_truth: SkeletonGraph | None = None
+    predicted: SkeletonGraph | None = None
+    raw: str | Path | None = None
+
+
+def open_view(
+    shown: Shown, *, tolerance_nodes: int = 50, port: int = 0, on_progress: StageProgress | None = None
+) -> View:
+    """Serve a viewer on 127.0.0.1.
+
+    tolerance_nodes : of the errors that are marked.
     Raises InputError where shapes or voxel sizes differ or nothing states the voxel size.
     """
     ng = neuroglancer()
-    labels = LazyVolume(segmentation)
+    ground_truth, predicted = shown.ground_truth, shown.predicted
+    labels = LazyVolume(shown.segmentation)
     volumes = [labels]
-    spec = VolumeSpec(labels.shape_zyx, _voxel_size(labels, voxel_size_nm_zyx, ground_truth, predicted))
-    if not trust_voxel_size:
+    spec = VolumeSpec(labels.shape_zyx, _voxel_size(labels, shown.voxel_size_nm_zyx, ground_truth, predicted))
+    if not shown.trust_voxel_size:
         labels.require_voxel_size(spec.voxel_size_nm_zyx)
     ng.set_server_bind_address("127.0.0.1", bind_port=port)
     view = View(ng.Viewer(), volumes)
@@ -76,9 +84,9 @@ def open_view(
         return layer(kind, name, view.viewer.volume_manager.register_volume(source), **options)
 
     layers: list[State] = []
-    if raw is not None:
-        volumes.append(LazyVolume(raw))
-        _require_shape(Path(raw).name, volumes[-1].shape_zyx, spec)
+    if shown.raw is not None:
+        volumes.append(LazyVolume(shown.raw))
+        _require_shape(Path(shown.raw).name, volumes[-1].shape_zyx, spec)
         layers.append(layer_of("image", "raw", local_volume(volumes[-1], spec, "image")))
     layers.append(layer_of("segmentation", "segmentation", local_volume(labels, spec, "segmentation")))
     marks: dict[str, list[Mark]] = {}
@@ -87,7 +95,12 @@ def open_view(
             _require_shape(f"the {name}", graph.shape_zyx, spec)
             layers.append(layer_of("segmentation", name, graph_skeletons(graph), segments=_longest(graph)))
     if ground_truth is not None:
-        sample = sample_file(segmentation, ground_truth, trust_voxel_size=trust_voxel_size, on_progress=on_progress)
+        sample = sample_file(
+            shown.segmentation,
+            ground_truth,
+            ReadOptions(trust_voxel_size=shown.trust_voxel_size),
+            on_progress=on_progress,
+        )
         errors = locate_errors(ground_truth, sample, run_table(ground_truth, sample), tolerance_nodes)
         marks = error_marks(_worst_first(errors), MOST_MARKS)
     elif predicted is not None:

@@ -25,12 +25,14 @@ from axonem_eval.volumes.label_volume import (
 from axonem_eval.volumes.native import native_unsigned, read_only
 from axonem_eval.volumes.open import open_labels, split_dataset
 from axonem_eval.volumes.precomputed_writer import write_precomputed, write_precomputed_image
+from axonem_eval.volumes.read_options import AS_STORED, ReadOptions
 from axonem_eval.volumes.reversed_axes import ReversedAxes
-from axonem_eval.volumes.single_file import is_zip, unpack_single, unpacked
+from axonem_eval.volumes.single_file import unpack_single, unpacked
 from axonem_eval.volumes.store import Store, list_store
 from axonem_eval.volumes.threads import for_each_chunk, reading_threads, run_threads
 
 __all__ = [
+    "AS_STORED",
     "MAX_CHUNKS",
     "MAX_CHUNK_BYTES",
     "MEMORY_BUDGET_BYTES",
@@ -39,6 +41,7 @@ __all__ = [
     "LabelVolume",
     "Labels",
     "Progress",
+    "ReadOptions",
     "ReversedAxes",
     "Scratch",
     "StageProgress",
@@ -49,7 +52,6 @@ __all__ = [
     "downsample_block",
     "for_each_chunk",
     "header_complaints",
-    "is_zip",
     "list_store",
     "native_unsigned",
     "near_isotropic_factor",

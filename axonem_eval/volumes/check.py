@@ -3,7 +3,6 @@
 `axonem-eval check` and the server run the same code.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from axonem_eval.volumes.label_info import LabelInfo
 from axonem_eval.volumes.label_volume import LabelVolume
 from axonem_eval.volumes.native import native_unsigned, negative_label
 from axonem_eval.volumes.open import open_labels, split_dataset
+from axonem_eval.volumes.read_options import AS_STORED, ReadOptions
 from axonem_eval.volumes.reversed_axes import reverse
 from axonem_eval.volumes.select_array import NoLabelArray
 from axonem_eval.volumes.single_file import unpacked
@@ -42,7 +42,7 @@ def check_labels(
     may hold a negative label.
     Raises InputError with every complaint found.
     """
-    with unpacked(path, rule) as file, open_for(spec, file, rule=rule) as volume:
+    with unpacked(path, rule) as file, open_for(spec, file, reading=ReadOptions(rule)) as volume:
         return check_volume(volume, spec, rule=rule, on_progress=on_progress)
 
 
@@ -50,20 +50,17 @@ def open_for(
     spec: VolumeSpec,
     path: str | Path,
     dataset: str | None = None,
-    *,
-    rule: FileRule = ANY_FILE,
-    background_ids: Sequence[int] = (),
-    trust_voxel_size: bool = False,
+    reading: ReadOptions = AS_STORED,
 ) -> LabelVolume:
     """Open a label file for this volume. If it has no label array, the error names a wrong shape and voxel size too.
 
     dataset : the array that is read, in place of that of the rule.
-    background_ids : labels that count as 0.   trust_voxel_size : ignore the voxel size that the file states.
     """
+    rule = reading.rule
     try:
-        return open_labels(path, dataset or rule.dataset or None, background_ids=background_ids, axes=rule.axes)
+        return open_labels(path, dataset or rule.dataset or None, background_ids=reading.background_ids, axes=rule.axes)
     except NoLabelArray as error:
-        stated = None if trust_voxel_size else error.stated.voxel_size_nm_zyx
+        stated = None if reading.trust_voxel_size else error.stated.voxel_size_nm_zyx
         complaints = _header_complaints(split_dataset(path)[0].name, error.shape, stated, spec, rule)
         raise InputError([*error.complaints, *complaints]) from None
 

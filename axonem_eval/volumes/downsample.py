@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,43 +37,15 @@ def small_shape(shape_zyx: Triple, factor: Triple) -> Triple:
     return z, y, x
 
 
-@numba.njit(nogil=True, cache=True)
-def _most_frequent(labels, fz, fy, fx, out):  # type: ignore[no-untyped-def]
-    """The most frequent label of each block; a tie goes to a non-zero label, so that thin axons survive."""
-    size_z, size_y, size_x = labels.shape
-    values = np.empty(fz * fy * fx, labels.dtype)
-    counts = np.empty(fz * fy * fx, np.int64)
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            for x in range(out.shape[2]):
-                kinds = 0
-                for i in range(z * fz, min((z + 1) * fz, size_z)):
-                    for j in range(y * fy, min((y + 1) * fy, size_y)):
-                        for k in range(x * fx, min((x + 1) * fx, size_x)):
-                            value = labels[i, j, k]
-                            place = 0
-                            while place < kinds and values[place] != value:
-                                place += 1
-                            if place == kinds:
-                                values[kinds] = value
-                                counts[kinds] = 0
-                                kinds += 1
-                            counts[place] += 1
-                best = 0
-                for place in range(1, kinds):
-                    more = counts[place] > counts[best]
-                    if more or (counts[place] == counts[best] and values[best] == 0):
-                        best = place
-                out[z, y, x] = values[best]
-
-
 def downsample_block(labels: NDArray[Any], factor: Triple) -> NDArray[Any]:
     """(z, y, x) labels by the most frequent one of each ``factor`` block; the last blocks may be smaller."""
     if factor == (1, 1, 1):
         return labels
+    from axonem_eval.volumes.most_frequent import most_frequent  # numba: readers that downsample nothing start sooner
+
     z, y, x = labels.shape
     out = np.empty(small_shape((z, y, x), factor), labels.dtype)
-    _most_frequent(read_only(np.ascontiguousarray(labels)), *factor, out)
+    most_frequent(read_only(np.ascontiguousarray(labels)), *factor, out)
     return out
 
 

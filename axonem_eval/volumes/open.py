@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import begins_zip
 from axonem_eval.submission_rule import Axes
 from axonem_eval.volumes.background_ids import WithoutIds
 from axonem_eval.volumes.hdf5.open import open_hdf5
@@ -18,13 +19,17 @@ from axonem_eval.volumes.store import list_store
 from axonem_eval.volumes.tiff_volume import open_tiff, open_tiff_folder
 from axonem_eval.volumes.zarr_volume import is_zarr, open_zarr
 
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def split_dataset(path: str | Path) -> tuple[Path, str | None]:
-    """``file.h5:volumes/labels`` -> (file.h5, volumes/labels); a colon that belongs to the name is kept."""
+    """``file.h5:volumes/labels`` -> (file.h5, volumes/labels); a colon that belongs to the name is kept.
+
+    A folder without a name of its own, such as ``.``, is told by its full path: complaints name it.
+    """
     text = str(path)
+    if Path(text).name in ("", ".."):
+        return Path(text).resolve(), None
     if os.path.exists(text) or ":" not in text:
         return Path(text), None
     file, _, dataset = text.rpartition(":")
@@ -75,7 +80,7 @@ def _open_file(file: Path, dataset: str | None, mask: bool, axes: Axes) -> Label
         raise InputError.of("empty_file", f"{file.name}: the file is empty (0 bytes); upload it again")
     with open(file, "rb") as opened:
         magic = opened.read(4)
-    if magic in _ZIP:
+    if begins_zip(magic):
         return _open_store(file, dataset, mask, axes)
     if magic in _TIFF:
         return open_tiff(file, mask=mask)

@@ -9,19 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from axonem_eval.errors import InputError
+from axonem_eval.file_kinds import is_zip
 from axonem_eval.sizes import size_in_words
 from axonem_eval.submission_rule import FileRule
 
 MAX_UNPACKED_BYTES = 4 << 30
 _DAMAGED = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError, zlib.error)
-
-
-def is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip archive does."""
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @contextmanager

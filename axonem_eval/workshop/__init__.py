@@ -1,7 +1,7 @@
 """The ground-truth workshop: identify segments, proofread them, and make a benchmark volume of the axons."""
 
 from axonem_eval.workshop.apply import Applied, apply_corrections
-from axonem_eval.workshop.candidates import ORDERS, Candidate, OpenEnd, find_candidates, of_kind, open_ends
+from axonem_eval.workshop.candidates import Candidate, OpenEnd, find_candidates, of_kind, open_ends
 from axonem_eval.workshop.contacts import Contacts, find_contacts
 from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, VERDICTS, Correction, Cut, Decision, accepted, standing
 from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise
@@ -20,7 +20,6 @@ __all__ = [
     "LONG_UM",
     "MASK",
     "MERGER",
-    "ORDERS",
     "SHEET",
     "SPLIT",
     "VERDICTS",

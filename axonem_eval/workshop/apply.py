@@ -97,7 +97,7 @@ def apply_corrections(
     One block is in memory at a time, and the pieces of cut segments as a table. Raises InputError for unreadable labels
     and where ``output`` cannot be written or is ``path``.
     """
-    require_target(output, path)
+    require_target(output, path, suffixes=(".h5", ".hdf5", ".hdf"))
     mergers = [c for c in corrections if c.kind == MERGER]
     splits = [c for c in corrections if c.kind == SPLIT]
     with open_labels(path, dataset) as volume:

@@ -157,9 +157,6 @@ def open_ends(graph: SkeletonGraph, most: int = MOST) -> list[OpenEnd]:
     ]
 
 
-ORDERS = ("likely", "gain")
-
-
 def of_kind(candidates: Sequence[Candidate], kind: str, order: str = "likely") -> list[Candidate]:
     """Candidates of one of KINDS; likely: as they were ranked; gain: the largest gain first."""
     assert kind in KINDS

@@ -97,7 +97,7 @@ def _contacts_of_block(
     centre = (zyx + origin + 0.5) * size_nm
     centre[np.arange(len(axis)), axis] += 0.5 * size_nm[axis]
     cell = (centre // CELL_NM).astype(np.int64)
-    first_cell = cell.min(axis=0, initial=np.iinfo(np.int64).max) if len(cell) else np.zeros(3, np.int64)
+    first_cell = cell.min(axis=0) if len(cell) else np.zeros(3, np.int64)
     span = (cell - first_cell).max(axis=0, initial=0) + 1
     place = ((cell[:, 0] - first_cell[0]) * span[1] + cell[:, 1] - first_cell[1]) * span[2] + cell[:, 2] - first_cell[2]
     key = (low * len(ids) + high) * int(span.prod()) + place

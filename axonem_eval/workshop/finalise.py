@@ -14,7 +14,7 @@ from axonem_eval.errors import Complaint, raise_all
 from axonem_eval.files import write_atomically
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import sample_nodes
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
 from axonem_eval.skeletons import SkeletonGraph, connected_pieces
 from axonem_eval.spec import FloatTriple
 from axonem_eval.volumes import Box, LabelVolume, open_labels, read_small, write_label_blocks
@@ -75,7 +75,11 @@ def finalise(
             _write(volume, folder / AXONS, size, axon, lambda ids: ids, None, on_progress)
             _write(volume, folder / MASK, size, other, np.ones_like, np.dtype(np.uint8), on_progress)
         graph = skeletonize_labels(
-            folder / AXONS, size, min_length_um=LONG_UM, processes=processes, on_progress=on_progress
+            folder / AXONS,
+            size,
+            SkeletonOptions(min_length_um=LONG_UM),
+            processes=processes,
+            on_progress=on_progress,
         )
     finally:
         corrected.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple
 from axonem_eval.submission_rule import FileRule
-from axonem_eval.volumes import open_labels
+from axonem_eval.volumes import ReadOptions, open_labels
 from axonem_eval.workshop.candidates import Candidate, find_candidates
 from axonem_eval.workshop.contacts import find_contacts
 from axonem_eval.workshop.decisions import Correction, Cut, Decision
@@ -166,8 +166,7 @@ def prepare_workshop(
     graph = skeletonize_labels(
         path,
         voxel_size_nm_zyx,
-        rule=FileRule(dataset=dataset or ""),
-        trust_voxel_size=trust_voxel_size,
+        reading=ReadOptions(FileRule(dataset=dataset or ""), trust_voxel_size=trust_voxel_size),
         processes=processes,
         work_dir=folder / _WORK,
         on_progress=on_progress,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +43,6 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.segment)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The table, column by column."""
-        z, y, x = self.anchor_zyx.T
-        names = ("segment", "voxels", "volume_um3", "length_nm", "width_nm")
-        return {name: getattr(self, name) for name in names} | {"z": z, "y": y, "x": x}
 
 
 def measure_segments(graph: SkeletonGraph, min_length_um: float = LONG_UM) -> Segments:

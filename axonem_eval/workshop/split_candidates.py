@@ -172,15 +172,13 @@ def _projected(start, to, length, place, node, at, along):  # type: ignore[no-un
 class TouchingPairs:
     """Patches of contact that may be splits, ranked.
 
-    patch : (n,) rows of the contacts.   first, second : the segments there.
+    patch : (n,) rows of the contacts.
     score : (n,) 0 to 1, as likely as among the errors that the weights were fitted on; a rank, not a probability.
     ranked_by : (n,) score / k, falling: the place is the k-th best of its segment; half of it for fragments.
     surface_um2 : (n,) contact surface of the smaller of both segments: how much a join would win.
     """
 
     patch: NDArray[np.intp]
-    first: Side
-    second: Side
     score: NDArray[np.float64]
     ranked_by: NDArray[np.float64]
     surface_um2: NDArray[np.float64]
@@ -217,7 +215,7 @@ def touching_pairs(graph: SkeletonGraph, contacts: Contacts) -> TouchingPairs:
     order = np.argsort(-ranked_by, kind="stable")
     keep = keep[order]
     smaller = surface[:, keep].min(axis=0) / 1e6
-    return TouchingPairs(patch[keep], _rows(first, keep), _rows(second, keep), score[keep], ranked_by[order], smaller)
+    return TouchingPairs(patch[keep], score[keep], ranked_by[order], smaller)
 
 
 def _surfaces_nm2(contacts: Contacts) -> NDArray[np.float64]:

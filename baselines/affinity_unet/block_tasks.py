@@ -1,4 +1,4 @@
-"""What is done for each block of a volume, and how blocks are put together."""
+"""What segmenting does with each block of a volume, and how blocks are put together. `predict.py` makes affinities."""
 
 from pathlib import Path
 from typing import Any

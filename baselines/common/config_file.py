@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from axonem_eval.errors import Complaint, InputError, raise_all
+from axonem_eval.volumes import split_dataset
 from baselines.affinity_unet.config import UnetConfig
 from baselines.common.config import ExperimentConfig
+from baselines.common.config_data import VolumeConfig
 from baselines.ffn.config import FfnConfig
 
 Place = tuple[int | str, ...]
@@ -40,6 +43,27 @@ def load_config_of(kind: type[Kind], path: str | Path) -> Kind:
         wanted = next(name for name, found in KINDS.items() if found is kind)
         raise InputError.of("other_method", f"{path}: method is {config.method!r}, expected {wanted!r}")
     return config
+
+
+def with_test_files(config: Kind, files: Mapping[str, Path]) -> Kind:
+    """The configuration with these files of grey values as its only test volumes, by name; they have no labels here.
+
+    Raises InputError where the configuration has no test volume of a name, or a file is not there.
+    """
+    known = {spec.name: spec for spec in config.data.test}
+    complaints = []
+    for name, path in files.items():
+        if name not in known:
+            found = f"{config.name}: no test volume {name!r}; it has {', '.join(known) or 'none'}"
+            complaints.append(Complaint("no_volume", found))
+        elif not split_dataset(path)[0].exists():
+            complaints.append(Complaint("no_file", f"{path}: no such file (the EM of test volume {name!r})"))
+    raise_all(complaints)
+    test = tuple(
+        VolumeConfig(name=name, raw=str(path.absolute()), voxel_size_nm=config.voxel_size_of(known[name]))
+        for name, path in files.items()
+    )
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, test=test))
 
 
 def config_from(values: dict[str, Any], *, where: str = "config", folder: str = ".") -> ExperimentConfig:

@@ -41,10 +41,12 @@ def make_truth(
     if not bundle.exists():
         write_labels(file, labels, voxel_size_nm_zyx)
         try:
-            from axonem_eval.skeletonize import skeletonize_labels
+            from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
 
             graph = skeletonize_labels(
-                file, voxel_size_nm_zyx, min_length_um=config.min_length_um, target_voxel_nm=config.target_voxel_nm
+                file,
+                voxel_size_nm_zyx,
+                SkeletonOptions(min_length_um=config.min_length_um, target_voxel_nm=config.target_voxel_nm),
             )
         except ImportError:
             return Truth(labels, None)

@@ -32,12 +32,14 @@ class Example:
 
     image : float32, normalised.   inside : bool, where the object is.   known : bool, where its labels hold.
     shifts : the moves of the movement ``fixed`` in the order in which this example tries them.
+    given : bool, what the network is told of the object before its first step; None for the centre alone.
     """
 
     image: NDArray[np.float32]
     inside: NDArray[np.bool_]
     known: NDArray[np.bool_]
     shifts: tuple[Triple, ...]
+    given: NDArray[np.bool_] | None = None
 
 
 def reach_of(fov_zyx: Triple, deltas_zyx: Triple, moves: int = 1) -> Triple:
@@ -120,6 +122,7 @@ class ExampleOptions:
 
     moves : moves along one axis that fit into an example.   min_voxels : smaller objects count as none.
     grey_mean, grey_std : grey values enter as (value - mean) / std.
+    given_share : of the examples, so many tell the network more of the object than one voxel.
     """
 
     fov_zyx: Triple
@@ -129,6 +132,7 @@ class ExampleOptions:
     grey_mean: float = 128.0
     grey_std: float = 33.0
     isotropic: bool = False
+    given_share: float = 0.0
 
     @property
     def patch_zyx(self) -> Triple:
@@ -172,4 +176,16 @@ class ExampleStream:
         image = (sample.grey * np.float32(255) - np.float32(options.grey_mean)) / np.float32(options.grey_std)
         shifts = shifts_of(options.deltas_zyx)
         order = tuple(shifts[int(i)] for i in rng.permutation(len(shifts)))
-        return Example(image, (sample.labels == at_centre) & (at_centre > 0), sample.mask, order)
+        inside = (sample.labels == at_centre) & (at_centre > 0)
+        given = (
+            inside & _ellipsoid(patch, options.fov_zyx, rng.random()) if rng.random() < options.given_share else None
+        )
+        return Example(image, inside, sample.mask, order, given)
+
+
+def _ellipsoid(shape_zyx: Triple, fov_zyx: Triple, part: float) -> NDArray[np.bool_]:
+    """The middle of an example, up to this part of the half of the field of view along each axis."""
+    grid = np.ogrid[tuple(slice(-(n // 2), n // 2 + 1) for n in shape_zyx)]
+    distance = sum((axis / max(1.0, part * (n // 2))) ** 2 for axis, n in zip(grid, fov_zyx, strict=True))
+    found: NDArray[np.bool_] = np.asarray(distance <= 1)
+    return found

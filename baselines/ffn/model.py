@@ -34,6 +34,10 @@ class ConvStack(nn.Module):
         self.conv_a = nn.ModuleList(nn.Conv3d(2 if i == 0 else features, features, 3, padding=1) for i in range(depth))
         self.conv_b = nn.ModuleList(nn.Conv3d(features, features, 3, padding=1) for _ in range(depth))
         self.last = nn.Conv3d(features, 1, 1)
+        for layer in [*self.conv_a, *self.conv_b, self.last]:
+            # As google/ffn begins. PyTorch's own first weights are smaller by the root of 3.
+            nn.init.xavier_uniform_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, image_BCDHW: Tensor, logit_BCDHW: Tensor) -> Tensor:
         """New logits (B, 1, D, H, W): the old ones plus the network's update.

@@ -136,7 +136,7 @@ def objects_of(config: FfnConfig, volumes: list[Volume], world: int = 1, rank: i
     model, options, inference = config.model, config.train, config.inference
     what = ExampleOptions(
         model.fov, model.deltas, options.fov_moves, options.min_object_voxels, model.grey_mean, model.grey_std,
-        config.isotropic,
+        config.isotropic, options.given_share,
     )  # fmt: skip
     how = FillOptions(
         model.fov, model.deltas, inference.seed_probability, inference.pad_probability, inference.move_probability,
@@ -192,7 +192,7 @@ def _step(learner: nn.Module, training: Training, device: torch.device) -> float
     loss, new = take_step(learner, training.optimizer, fields, config.train.clip, config.compute.precision)
     if not math.isfinite(loss):
         raise RuntimeError(f"loss {loss} at step {training.step}; lower train.learning_rate")
-    training.objects.put(new)
+    training.objects.put(new, last=training.step < config.train.still_steps)
     training.count_step()
     return loss
 

@@ -18,8 +18,12 @@ class FfnTrainConfig:
     movement : ``fixed`` tries all 26 moves by one delta, ``max_pred_moves`` goes where the output is strongest.
     fov_moves : moves along one axis that an example has room for; more than 1 only with ``max_pred_moves``.
     min_object_voxels : smaller objects are no class of examples.
+    given_share : share of the examples that begin with a part of the object around the first voxel, up to the half of
+    the field of view, so that a network learns sooner to follow what it is told. 0, as published: the voxel alone.
     steps, optimizer : those of the published FIB-25 network. On one processor or GPU take ``adam`` and fewer steps.
     clip : each entry of a gradient is cut to this size; 0 for none.
+    still_steps : so many first steps an object has one field of view, without moves. Moves lead through thick objects
+    alone until the network knows thin ones, which it then hardly sees. 0, as published: moves from the beginning.
     average : decay of the running mean of the weights, which inference uses; 0 uses the last weights, as published.
     start : what a new training begins with: a checkpoint of the same network (.pt). Random weights where it is empty.
     workers : threads that make examples ahead; 0 makes each when it is needed.
@@ -35,6 +39,8 @@ class FfnTrainConfig:
     movement: Literal["fixed", "max_pred_moves"] = "fixed"
     fov_moves: Positive = 1
     min_object_voxels: Count = 10_000
+    given_share: Fraction = 0.0
+    still_steps: Count = 0
     average: Fraction = 0.0
     start: str = ""
     workers: Count = 1

@@ -88,6 +88,8 @@ class Slot:
         self._centre: Triple = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
         self._move_logit = logit(options.move_probability)
         self.logits = np.full(shape, logit(options.pad_probability), np.float32)
+        if example.given is not None:
+            self.logits[example.given] = logit(options.seed_probability)
         self.logits[self._centre] = logit(options.seed_probability)
         self.moves = Moves(self._centre, options.deltas_zyx, self._move_logit)
         if not options.follow:
@@ -184,10 +186,15 @@ class Objects:
             _stack(slot.example.known[box].astype(np.float32) for slot, box in parts),
         )
 
-    def put(self, new: Tensor) -> None:
-        """Give each object the logits (B,1,D,H,W) that the network made of what was taken."""
+    def put(self, new: Tensor, *, last: bool = False) -> None:
+        """Give each object the logits (B,1,D,H,W) that the network made of what was taken.
+
+        last : the objects make no further move.
+        """
         for slot, box, logits in zip(self.slots, self._boxes, new.detach().float().cpu().numpy(), strict=True):
             slot.put(box, logits[0])
+            if last:
+                slot.moves.queue.clear()
 
     def close(self) -> None:
         """End the threads."""

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from axonem_eval import NodeSample, SkeletonGraph, score_nodes  # noqa: E402
 from axonem_eval.scoring import VARIANTS, figures_of, headline, node_scores, sample_file  # noqa: E402
-from axonem_eval.skeletonize import skeletonize_labels  # noqa: E402
+from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels  # noqa: E402
 from axonem_eval.synthetic import Errors, with_errors  # noqa: E402
 
 CORTEX_NM = (40.0, 16.0, 16.0)
@@ -51,7 +51,9 @@ def cortex_case(source: Path, work: Path) -> Iterator[Case]:
         packed = gzip.decompress((source / "connectomics.npy.ckl.gz").read_bytes())
         labels = np.asarray(crackle.decompress(packed)).T[:, :CORTEX_PIXELS, :CORTEX_PIXELS]
         write(work / "cortex.h5", labels)
-        skeletonize_labels(work / "cortex.h5", CORTEX_NM, min_length_um=MIN_LENGTH_UM).save(work / "cortex.npz")
+        skeletonize_labels(work / "cortex.h5", CORTEX_NM, SkeletonOptions(min_length_um=MIN_LENGTH_UM)).save(
+            work / "cortex.npz"
+        )
         graph = SkeletonGraph.load(work / "cortex.npz")
         among = graph.skeleton_id.astype(np.int64).tolist()
         errors = Errors(splits=60, merges=20, small_merges=60, holes=200)

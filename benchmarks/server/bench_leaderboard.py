@@ -19,10 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.server.readers import Readers, request  # noqa: E402
+
 BOARD = "/benchmarks/load/leaderboard/"
 COUNT_QUERIES = """
 import os, django
@@ -49,41 +52,11 @@ def states(seed: int = 0) -> list[str]:
     return [BOARD] * len(views) + [BOARD + view for view in views]
 
 
-async def request(host: str, port: int, path: str) -> tuple[int, float]:
-    """Status and seconds until the last byte, over a connection of its own."""
-    started = time.perf_counter()
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        body = await asyncio.wait_for(reader.read(-1), 30)
-    finally:
-        writer.close()
-    return int(body.split(b" ", 2)[1]), time.perf_counter() - started
-
-
-async def load(port: int, rate: float, seconds: float) -> tuple[list[float], Counter[str]]:
-    """Sorted seconds of the requests that were answered with 200, and how many ended in which way."""
-    rng, paths = random.Random(1), states()
-    times: list[float] = []
-    ends: Counter[str] = Counter()
-
-    async def one(path: str) -> None:
-        try:
-            status, taken = await request("127.0.0.1", port, path)
-        except (OSError, TimeoutError, IndexError, ValueError) as error:
-            ends[type(error).__name__] += 1
-            return
-        ends[str(status)] += 1
-        if status == 200:
-            times.append(taken)
-
-    tasks = []
-    started = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-        tasks.append(asyncio.create_task(one(rng.choice(paths))))
-    await asyncio.gather(*tasks)
-    return sorted(times), ends
+def load(port: int, rate: float, seconds: float) -> Readers:
+    """Readers that have asked for pages for so long."""
+    rng, paths, readers = random.Random(1), states(), Readers(port)
+    asyncio.run(readers.read((rng.choice(paths) for _ in range(int(rate * seconds))), rate))
+    return readers
 
 
 def free_port() -> int:
@@ -102,7 +75,7 @@ def start_server(environment: dict[str, str], port: int) -> subprocess.Popen[byt
         if server.poll() is not None:
             sys.exit("the server has ended; see log/ in its folder")
         try:
-            if asyncio.run(request("127.0.0.1", port, "/healthz"))[0] == 200:
+            if asyncio.run(request(port, "/healthz"))[0] == 200:
                 return server
         except (OSError, IndexError, ValueError):
             continue
@@ -134,17 +107,18 @@ def main() -> None:
             print(f"database: {environment.get('DATABASE_URL', 'SQLite').split(':')[0]}")
             uncached = {**environment, "LEADERBOARD_CACHE_SECONDS": "0"}
             subprocess.run([sys.executable, "-c", COUNT_QUERIES], cwd=ROOT, env=uncached, check=True)
-            asyncio.run(load(port, 10, 3))  # each process builds its ranking at its first request
+            load(port, 10, 3)  # each process builds its ranking at its first request
             print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the run")
-            times, ends = asyncio.run(load(port, options.rate, options.seconds))
+            readers = load(port, options.rate, options.seconds)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
     finally:
         if not options.var:
             shutil.rmtree(folder, ignore_errors=True)
+    times = sorted(taken for found in readers.times.values() for taken in found)
     at = {share: 1000 * times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.95, 0.99)}
-    print(f"{options.rate:g} requests/s for {options.seconds:g} s: {dict(ends)}")
+    print(f"{options.rate:g} requests/s for {options.seconds:g} s: {dict(readers.ends)}")
     print("ms  " + "  ".join(f"p{100 * share:g} {value:.1f}" for share, value in at.items()))
 
 

@@ -17,12 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.server.bench_leaderboard import BOARD, ROOT, free_port, request, start_server
+from benchmarks.server.bench_leaderboard import BOARD, ROOT, free_port, start_server
+from benchmarks.server.readers import Readers
 from tests.live.slow_clients import SlowClients
 
 PAGES = ("/healthz", BOARD)
@@ -42,36 +42,21 @@ print(json.dumps(made[:COUNT]))
 """
 
 
-async def load(port: int, seconds: float, rate: float = 10.0) -> tuple[dict[str, list[float]], Counter[str]]:
-    """Sorted seconds of the answers to each page, and how many answers there were of each kind."""
-    times: dict[str, list[float]] = {page: [] for page in PAGES}
-    ends: Counter[str] = Counter()
-
-    async def one(page: str) -> None:
-        try:
-            status, taken = await request("127.0.0.1", port, page)
-        except (OSError, TimeoutError, IndexError, ValueError) as error:
-            ends[type(error).__name__] += 1
-            return
-        ends[str(status)] += 1
-        times[page].append(taken)
-
-    tasks = []
-    started = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-        tasks += [asyncio.create_task(one(page)) for page in PAGES]
-    await asyncio.gather(*tasks)
-    return {page: sorted(found) for page, found in times.items()}, ends
+def load(port: int, seconds: float, rate: float = 10.0) -> Readers:
+    """Readers that have asked for each page so often a second."""
+    readers = Readers(port)
+    asyncio.run(readers.read(PAGES * int(rate * seconds), rate * len(PAGES)))
+    return readers
 
 
 def measure(title: str, port: int, seconds: float) -> None:
-    times, ends = asyncio.run(load(port, seconds))
+    readers = load(port, seconds)
     load_average = os.getloadavg()[0]
-    for page, found in times.items():
+    for page in PAGES:
+        found = sorted(readers.times[page])
         p50, p95 = (1000 * found[int(share * len(found))] for share in (0.5, 0.95))
         print(f"{title}: {page:35s} p50 {p50:5.1f} ms, p95 {p95:6.1f} ms, longest {1000 * found[-1]:6.1f} ms")
-    print(f"{title}: answers {dict(ends)}; load {load_average:.1f} on {os.cpu_count()} cores", flush=True)
+    print(f"{title}: answers {dict(readers.ends)}; load {load_average:.1f} on {os.cpu_count()} cores", flush=True)
 
 
 def main() -> None:
@@ -98,7 +83,7 @@ def main() -> None:
         server = start_server(environment, port)
         try:
             port = options.front or port
-            asyncio.run(load(port, 3))  # each process builds its ranking at its first request
+            load(port, 3)  # each process builds its ranking at its first request
             measure("alone", port, options.seconds)
             with SlowClients(f"http://127.0.0.1:{port}", options.slow, uploads=uploads, addresses=ADDRESSES) as slow:
                 time.sleep(5)

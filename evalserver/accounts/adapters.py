@@ -28,6 +28,8 @@ logger = logging.getLogger("evalserver.accounts")
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    """allauth's mails and links in this server's way."""
+
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: EmailConfirmation) -> str:
         """The link of the mail. It leads on to where the visitor wanted to go: a path of this server, nothing else."""
         link: str = super().get_email_confirmation_url(request, emailconfirmation)

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 
+from evalserver.accounts.forms import ASSUME_HTTPS
 from evalserver.accounts.models import ApiToken, Membership, Team, User
 from evalserver.accounts.services import confirm_address, give_personal_team, revoke_token
 from evalserver.accounts.teams import TeamError, require_owners, teams_left_without_owner
@@ -32,6 +33,8 @@ class MembershipFormSet(BaseInlineFormSet):
 
 
 class MembershipInline(admin.TabularInline):
+    """Members on the page of a team, and teams on the page of a user."""
+
     model = Membership
     formset = MembershipFormSet
     extra = 0
@@ -39,6 +42,8 @@ class MembershipInline(admin.TabularInline):
 
 
 class UserCreationForm(AdminUserCreationForm):
+    """A new account: address and name in place of Django's user name."""
+
     class Meta:
         model = User
         fields = ("email", "name")
@@ -46,6 +51,8 @@ class UserCreationForm(AdminUserCreationForm):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    """Accounts at /admin/, with their teams."""
+
     add_form = UserCreationForm
     ordering = ["email"]
     list_display = ["email", "name", "is_staff", "is_active", "date_joined", "last_login"]
@@ -75,6 +82,9 @@ class UserAdmin(DjangoUserAdmin):
 
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
+    """Teams at /admin/, with their members."""
+
+    formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "is_personal", "created_at"]
     list_filter = ["is_personal"]
     search_fields = ["name", "members__email", "members__name"]

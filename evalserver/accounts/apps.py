@@ -4,5 +4,7 @@ from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
+    """Accounts, teams and API tokens."""
+
     name = "evalserver.accounts"
     verbose_name = "Accounts"

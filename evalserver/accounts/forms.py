@@ -3,11 +3,17 @@
 from typing import Any
 
 from django import forms
+from django.db import models
 
 from evalserver.accounts.models import ApiToken, Membership, Team, User
 
+# A link that is typed without a scheme is one to https.
+ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
+
 
 class ProfileForm(forms.ModelForm):
+    """What an account shows to others."""
+
     class Meta:
         model = User
         fields = ["name", "affiliation"]
@@ -19,6 +25,8 @@ class ProfileForm(forms.ModelForm):
 
 
 class MailForm(forms.ModelForm):
+    """Which mails an account gets."""
+
     class Meta:
         model = User
         fields = ["mail_when_done"]
@@ -45,7 +53,9 @@ class TokenForm(forms.Form):
         return [ApiToken.Scope.READ] if chosen == ApiToken.Scope.READ else [ApiToken.Scope.READ, ApiToken.Scope.SUBMIT]
 
 
-class TeamForm(forms.ModelForm):
+class NewTeamForm(forms.ModelForm):
+    """The name of a team."""
+
     class Meta:
         model = Team
         fields = ["name"]
@@ -53,7 +63,21 @@ class TeamForm(forms.ModelForm):
         help_texts = {"name": "Shown on the leaderboard."}
 
 
+class TeamForm(NewTeamForm):
+    """What everybody reads of a team."""
+
+    url = forms.URLField(
+        label="Web page", required=False, assume_scheme="https", help_text="Shown to everybody, like the institution."
+    )
+
+    class Meta(NewTeamForm.Meta):
+        fields = ["name", "institution", "url"]
+        widgets = {"institution": forms.TextInput(attrs={"autocomplete": "organization"})}
+
+
 class InvitationForm(forms.Form):
+    """The address that an invitation to a team goes to."""
+
     email = forms.EmailField(
         label="E-mail address",
         help_text="Whoever follows the link in the mail joins the team. A new account is made if they have none.",
@@ -62,6 +86,8 @@ class InvitationForm(forms.Form):
 
 
 class RoleForm(forms.Form):
+    """The role of a member in a team."""
+
     role = forms.ChoiceField(choices=Membership.Role.choices)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -38,6 +39,8 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
+    """An account. It signs in with its e-mail address; there is no user name."""
+
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
@@ -75,6 +78,10 @@ class Team(models.Model):
     """The unit that submits and is ranked. Each user has a personal one from the start."""
 
     name = models.CharField(max_length=80)
+    institution = models.CharField(max_length=120, blank=True, default="", db_default="")
+    url = models.URLField(
+        "web page", blank=True, default="", db_default="", validators=[URLValidator(schemes=["http", "https"])]
+    )
     is_personal = models.BooleanField(default=False)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,6 +101,8 @@ class Team(models.Model):
 
 
 class Membership(models.Model):
+    """A user in a team. The role decides who may invite, remove and rename."""
+
     class Role(models.TextChoices):
         OWNER = "owner"
         MEMBER = "member"

@@ -17,6 +17,7 @@ logger = logging.getLogger("evalserver.accounts")
 
 @shared_task(autoretry_for=(OSError, smtplib.SMTPException), retry_backoff=10, max_retries=6)
 def send_mail_task(message: dict[str, object]) -> None:
+    """Send a mail that `as_json` wrote."""
     send_message(message)
 
 

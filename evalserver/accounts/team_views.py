@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from evalserver.accounts import teams
-from evalserver.accounts.forms import InvitationForm, RoleForm, TeamForm
+from evalserver.accounts.forms import InvitationForm, NewTeamForm, RoleForm, TeamForm
 from evalserver.accounts.models import Invitation, Membership, Team, User
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.site import mail_folder_to_show
@@ -20,7 +20,8 @@ from evalserver.site import mail_folder_to_show
 
 @login_required
 def team_list(request: AuthenticatedRequest) -> HttpResponse:
-    form = TeamForm(request.POST or None)
+    """The teams of the visitor, and the form that makes one."""
+    form = NewTeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             team = teams.create_team(user=request.user, name=form.cleaned_data["name"])
@@ -42,32 +43,37 @@ def _own_team_or_404(request: AuthenticatedRequest, pk: int) -> Team:
     return team
 
 
-def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str) -> HttpResponse:
-    """Run one change, and show its result on the team's page."""
+def _do(request: HttpRequest, team: Team, action: Callable[[], object], done: str, *, then: str = "") -> HttpResponse:
+    """Run one change, and show its result on the team's page, or on the page ``then`` if it was made."""
+    pk = team.pk
     try:
         action()
     except teams.TeamError as refusal:
         messages.error(request, str(refusal))
-    else:
-        messages.success(request, done)
-    return redirect("team", pk=team.pk)
+        return redirect("team", pk=pk)
+    messages.success(request, done)
+    return redirect(then) if then else redirect("team", pk=pk)
 
 
 @require_POST
 @login_required
-def rename(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+def describe(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Change what everybody reads of a team."""
     team = _own_team_or_404(request, pk)
     form = TeamForm(request.POST, instance=team)
     if not form.is_valid():
-        messages.error(request, " ".join(map(str, form.errors["name"])))
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("team", pk=pk)
-    name = form.cleaned_data["name"]
-    return _do(request, team, lambda: teams.rename_team(team=team, name=name), f"The team is called {name} now.")
+    about = form.cleaned_data
+    return _do(
+        request, team, lambda: teams.describe_team(team=team, **about), f"Saved what is said of {about['name']}."
+    )
 
 
 @require_POST
 @login_required
 def invite(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Invite somebody to a team by mail."""
     team = _own_team_or_404(request, pk)
     form = InvitationForm(request.POST)
     if not form.is_valid():
@@ -83,6 +89,7 @@ def invite(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def revoke_invitation(request: AuthenticatedRequest, pk: int, invitation_pk: int) -> HttpResponse:
+    """Withdraw an invitation."""
     team = _own_team_or_404(request, pk)
     invitation = get_object_or_404(Invitation, pk=invitation_pk, team=team)
     return _do(request, team, lambda: teams.revoke_invitation(invitation), "The invitation is withdrawn.")
@@ -91,6 +98,7 @@ def revoke_invitation(request: AuthenticatedRequest, pk: int, invitation_pk: int
 @require_POST
 @login_required
 def remove_member(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
+    """Put a member out of a team."""
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     return _do(request, team, lambda: teams.remove_member(team=team, user=member), f"{member} is out of the team.")
@@ -99,6 +107,7 @@ def remove_member(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpR
 @require_POST
 @login_required
 def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpResponse:
+    """Make a member an owner, or an owner a member."""
     team = _own_team_or_404(request, pk)
     member = get_object_or_404(User, pk=user_pk, memberships__team=team)
     form = RoleForm(request.POST)
@@ -112,27 +121,18 @@ def change_role(request: AuthenticatedRequest, pk: int, user_pk: int) -> HttpRes
 @require_POST
 @login_required
 def leave(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Leave a team."""
     team = get_object_or_404(Team, pk=pk, members=request.user)
-    try:
-        teams.remove_member(team=team, user=request.user)
-    except teams.TeamError as refusal:
-        messages.error(request, str(refusal))
-        return redirect("team", pk=pk)
-    messages.success(request, f"You have left {team.name}.")
-    return redirect("teams")
+    done = f"You have left {team.name}."
+    return _do(request, team, lambda: teams.remove_member(team=team, user=request.user), done, then="teams")
 
 
 @require_POST
 @login_required
 def delete(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Delete a team, where nothing belongs to it."""
     team = _own_team_or_404(request, pk)
-    try:
-        teams.delete_team(team=team)
-    except teams.TeamError as refusal:
-        messages.error(request, str(refusal))
-        return redirect("team", pk=pk)
-    messages.success(request, f"{team.name} is deleted.")
-    return redirect("teams")
+    return _do(request, team, lambda: teams.delete_team(team=team), f"{team.name} is deleted.", then="teams")
 
 
 @never_cache

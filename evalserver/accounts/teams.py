@@ -42,15 +42,17 @@ def create_team(*, user: User, name: str) -> Team:
     return team
 
 
-def rename_team(*, team: Team, name: str) -> None:
+def describe_team(*, team: Team, name: str, institution: str, url: str) -> None:
+    """Change what everybody reads of a team. Raises TeamError when the name is taken."""
     try:
         with transaction.atomic():
-            Team.objects.filter(pk=team.pk).update(name=name.strip())
+            Team.objects.filter(pk=team.pk).update(name=name.strip(), institution=institution.strip(), url=url)
     except IntegrityError:
         raise TeamError("There is a team of this name already.") from None
 
 
 def is_owner(user: User, team: Team) -> bool:
+    """Whether the user may manage the team."""
     return Membership.objects.filter(user=user, team=team, role=OWNER).exists()
 
 
@@ -64,6 +66,7 @@ def remove_member(*, team: Team, user: User) -> None:
 
 @transaction.atomic
 def change_role(*, team: Team, user: User, role: str) -> None:
+    """Raises TeamError where the team would be left without an owner."""
     _lock(team)
     if role != OWNER:
         _require_an_owner_besides(team, user)
@@ -119,6 +122,7 @@ def require_owners(*, before: Collection[int], after: Iterable[Membership]) -> N
 
 
 def open_invitations(team: Team) -> QuerySet[Invitation]:
+    """Invitations that somebody can still accept."""
     return team.invitations.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
 
 
@@ -167,6 +171,7 @@ def find_invitation(raw: str) -> Invitation | None:
 
 
 def revoke_invitation(invitation: Invitation) -> bool:
+    """False where it was accepted or revoked before."""
     rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
     return rows.update(revoked_at=timezone.now()) == 1
 

@@ -24,6 +24,7 @@ LAST_USE_RESOLUTION = timedelta(minutes=5)
 
 
 def digest_of(raw: str) -> str:
+    """What is stored of a token: SHA-256, in hex."""
     return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
 
 

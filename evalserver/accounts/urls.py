@@ -19,7 +19,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("teams/", team_views.team_list, name="teams"),
     path("teams/invitations/<slug:key>/", team_views.invitation, name="invitation"),
-    path("teams/<int:pk>/rename/", team_views.rename, name="team_rename"),
+    path("teams/<int:pk>/about/", team_views.describe, name="team_about"),
     path("teams/<int:pk>/invite/", team_views.invite, name="team_invite"),
     path("teams/<int:pk>/leave/", team_views.leave, name="team_leave"),
     path("teams/<int:pk>/delete/", team_views.delete, name="team_delete"),

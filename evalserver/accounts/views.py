@@ -23,6 +23,7 @@ from evalserver.site import documentation
 
 @login_required
 def profile(request: AuthenticatedRequest) -> HttpResponse:
+    """Name, affiliation and what else belongs to the visitor's account."""
     form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -40,6 +41,7 @@ def profile(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @login_required
 def mail_preferences(request: AuthenticatedRequest) -> HttpResponse:
+    """Store which mails the visitor wants."""
     form = MailForm(request.POST, instance=request.user)
     if form.is_valid():
         form.save()
@@ -73,6 +75,7 @@ def tokens(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @login_required
 def revoke_token(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """End a token of the visitor."""
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     if services.revoke_token(token):
         messages.success(request, f"The token “{token.name}” is revoked. Programs that use it no longer have access.")
@@ -82,6 +85,7 @@ def revoke_token(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @reauthentication_required(allow_get=True)
 def delete(request: AuthenticatedRequest) -> HttpResponse:
+    """Delete the visitor's account, after the password was asked again."""
     form = DeleteAccountForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         user = request.user

@@ -4,5 +4,7 @@ from django.apps import AppConfig
 
 
 class ApiConfig(AppConfig):
+    """What programs see, under /api/v1/."""
+
     name = "evalserver.api"
     verbose_name = "API"

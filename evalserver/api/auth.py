@@ -14,7 +14,7 @@ from ninja.throttling import BaseThrottle
 
 from evalserver.accounts.models import User
 from evalserver.api.problems import READ, SUBMIT, check_csrf, token_user
-from evalserver.front import address_of
+from evalserver.front import address_of, network_of
 
 PUBLIC_SECURITY: dict[str, Any] = {"security": [{}, {"Token": []}, {"Session": []}]}
 
@@ -68,7 +68,7 @@ class RequestRate(BaseThrottle):
 
     def allow_request(self, request: HttpRequest) -> bool:
         user = request.user
-        who = f"user-{user.pk}" if user.is_authenticated else f"address-{address_of(request.META)}"
+        who = f"user-{user.pk}" if user.is_authenticated else f"address-{network_of(address_of(request.META))}"
         key = f"api-rate-{who}-{int(time.time() // 60)}"
         try:
             cache.add(key, 0, timeout=120)

@@ -114,6 +114,7 @@ def _board_query(view: BoardView) -> BoardQuery:
 
 
 def benchmark_out(benchmark: Benchmark) -> BenchmarkOut:
+    """A benchmark with its volumes and phases."""
     volumes = list(benchmark.volumes.all())
     current = current_figures(volumes)
     default = benchmark.default_phase

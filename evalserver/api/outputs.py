@@ -86,6 +86,7 @@ def _files_out(submission: Submission) -> list[FileOut]:
 
 
 def headline_out(result: Result | None) -> HeadlineOut | None:
+    """The numbers that rank; None without a result."""
     if result is None:
         return None
     return HeadlineOut(
@@ -99,6 +100,7 @@ def headline_out(result: Result | None) -> HeadlineOut | None:
 
 
 def evaluations_out(submission: Submission) -> EvaluationsOut:
+    """The result of each volume, as the caller may see it."""
     result = result_of(submission)
     return EvaluationsOut(
         submission=submission.code,
@@ -108,6 +110,7 @@ def evaluations_out(submission: Submission) -> EvaluationsOut:
 
 
 def diagnosis_out(submission: Submission, volume_file: VolumeFile, user: Any) -> DiagnosisOut:
+    """A diagnosis; places only where the caller may see them."""
     diagnosis = volume_file.diagnosis
     places = selectors.may_see_places(user, submission, volume_file.volume)
     return DiagnosisOut(
@@ -147,6 +150,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
 
 
 def upload_out(upload: Upload) -> UploadOut:
+    """A resumable upload and how much of it has arrived."""
     return UploadOut(
         code=upload.code,
         tus_url=reverse("tus_upload", args=[upload.code]),

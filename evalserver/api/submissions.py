@@ -84,6 +84,8 @@ def create_submission(request: AuthenticatedRequest, data: SubmissionIn) -> "Sta
             files=files,
         )
     except services.NotAccepted as refusal:
+        # The same request, sent before, may have ended meanwhile: then its submission is the answer.
+        _ready_uploads(request.user, phase, data.files)
         raise Problem(409, "not_accepted", str(refusal)) from None
     finally:
         for file in files.values():

@@ -23,7 +23,7 @@ from django.views.decorators.csrf import csrf_exempt
 from evalserver.accounts.models import Team, User
 from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
-from evalserver.front import BODY_COMES_LATER, TakesBody
+from evalserver.front import BODY_COMES_LATER, TUS_TYPE, TakesBody
 from evalserver.jobs import REJECTED
 from evalserver.submissions.services import refuse_reason
 from evalserver.unavailable import unavailable
@@ -35,7 +35,6 @@ logger = logging.getLogger("evalserver.uploads")
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
-BODY_TYPE = "application/offset+octet-stream"
 # A file of 8 EiB is larger than any, and still fits the database's integer.
 LARGEST = 2**63 - 1
 
@@ -151,7 +150,7 @@ def _create(request: HttpRequest) -> HttpResponse:
     raw = request.headers.get("Upload-Metadata", "")
     metadata = parse_metadata(raw)
     _refuse_what_could_not_be_submitted(request, user, metadata)
-    has_body = request.content_type == BODY_TYPE
+    has_body = request.content_type == TUS_TYPE
     length, checksum = (_body_length(request), _checksum(request)) if has_body else (0, None)
     if has_body and length is not None and length > size:
         raise Problem(413, "past_the_end", f"The request has {length} bytes, the file {size}.")
@@ -188,8 +187,8 @@ def _head(request: HttpRequest, code: str) -> HttpResponse:
 
 def _patch(request: HttpRequest, code: str) -> HttpResponse:
     upload = _own_upload(request, code)
-    if request.content_type != BODY_TYPE:
-        raise Problem(415, "wrong_content_type", f"Send the bytes as Content-Type: {BODY_TYPE}.")
+    if request.content_type != TUS_TYPE:
+        raise Problem(415, "wrong_content_type", f"Send the bytes as Content-Type: {TUS_TYPE}.")
     receiving = Receiving(
         upload,
         offset=_number(request, "Upload-Offset"),

@@ -31,6 +31,7 @@ api.add_router("/me", account.router)
 
 
 def not_found(request: HttpRequest) -> HttpResponse:
+    """The answer at any other address below /api/."""
     return Problem(404, "not_found", "There is nothing at this address. See docs/api.md.").response()
 
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
+from evalserver.accounts.forms import ASSUME_HTTPS
 from evalserver.accounts.models import User
 from evalserver.benchmarks import services
 from evalserver.benchmarks.disclosure_rule import hidden_complaint
@@ -32,6 +32,8 @@ from evalserver.jobs import FAILED
 
 
 class VolumeInline(admin.StackedInline):
+    """Volumes on the page of a benchmark."""
+
     model = Volume
     form = VolumeForm
     extra = 0
@@ -59,6 +61,8 @@ class VolumeInline(admin.StackedInline):
 
 
 class PhaseInline(admin.StackedInline):
+    """Phases on the page of a benchmark."""
+
     model = Phase
     form = PhaseForm
     extra = 0
@@ -78,11 +82,9 @@ class PhaseInline(admin.StackedInline):
     ]
 
 
-# A link that is typed without a scheme is one to https.
-ASSUME_HTTPS: "dict[type[models.Field[Any, Any]], dict[str, Any]]" = {models.URLField: {"assume_scheme": "https"}}
-
-
 class TrainingFileInline(admin.StackedInline):
+    """Files of the data section on the page of a benchmark."""
+
     model = TrainingFile
     form = TrainingFileForm
     formfield_overrides = ASSUME_HTTPS
@@ -97,6 +99,8 @@ class TrainingFileInline(admin.StackedInline):
 
 
 class PictureInline(admin.TabularInline):
+    """Pictures on the page of a benchmark."""
+
     model = Picture
     extra = 0
     fields = ["position", "file", "words", "source"]
@@ -104,12 +108,16 @@ class PictureInline(admin.TabularInline):
 
 @admin.register(News)
 class NewsAdmin(admin.ModelAdmin):
+    """News of the home page at /admin/."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["published_at", "text"]
 
 
 @admin.register(Benchmark)
 class BenchmarkAdmin(admin.ModelAdmin):
+    """Benchmarks at /admin/, with all that belongs to them."""
+
     form = BenchmarkForm
     formfield_overrides = ASSUME_HTTPS
     list_display = ["name", "slug", "is_visible", "requires_approval", "position"]
@@ -318,12 +326,16 @@ class GroundTruthAdmin(admin.ModelAdmin):
 
 
 class PublishedScoreInline(admin.TabularInline):
+    """Printed scores on the page of a published entry."""
+
     model = PublishedScore
     extra = 0
 
 
 @admin.register(PublishedEntry)
 class PublishedEntryAdmin(admin.ModelAdmin):
+    """Results from papers at /admin/."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["method", "benchmark", "source", "is_ground_truth"]
     list_filter = ["benchmark"]

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class BenchmarksConfig(AppConfig):
+    """Benchmarks, their volumes and their ground truth."""
+
     name = "evalserver.benchmarks"
     verbose_name = "Benchmarks"
 

@@ -81,6 +81,7 @@ class ShownAxons:
 
 
 def shows_pictures(volume: Volume) -> bool:
+    """Whether all readers see pictures of axons of the volume's ground truth."""
     return volume.ground_truth_public or volume.axons_shown == AxonsShown.PICTURES
 
 

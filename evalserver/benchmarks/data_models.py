@@ -18,6 +18,7 @@ def _clean_suffix(filename: str) -> str:
 
 
 def training_file_path(training_file: "TrainingFile", filename: str) -> str:
+    """Where the storage keeps a file of the data section."""
     return f"training/{training_file.benchmark.slug}/{secrets.token_hex(8)}{_clean_suffix(filename)}"
 
 
@@ -95,6 +96,7 @@ class ImageView(Job):
 
 
 def picture_path(picture: "Picture", filename: str) -> str:
+    """Where the storage keeps a picture."""
     return f"pictures/{picture.benchmark.slug}/{secrets.token_hex(8)}{_clean_suffix(filename)}"
 
 

@@ -93,11 +93,14 @@ class Benchmark(models.Model):
     @property
     def variant(self) -> ScoringVariant:
         """The rule that scores and ranks; each volume has its own tolerance."""
-        variant = variant_named(self.scoring_variant)
-        if self.further_columns:
-            variant = variant.with_columns(self.further_columns.replace(",", " ").split())
+        variant = variant_named(self.scoring_variant).with_columns(self.further_column_names)
         own = self.own_headline
         return variant if own is None else replace(variant, headline=own)
+
+    @property
+    def further_column_names(self) -> list[str]:
+        """Names of the figures that are shown besides those of the rule."""
+        return self.further_columns.replace(",", " ").split()
 
     @property
     def own_headline(self) -> HeadlineRule | None:

@@ -31,6 +31,7 @@ def make_preview(graph: SkeletonGraph) -> dict[str, Any]:
 
 
 def store_preview(ground_truth: GroundTruth, values: dict[str, Any]) -> GroundTruthPreview:
+    """Store the preview of a ground truth, in place of an earlier one."""
     row, _ = GroundTruthPreview.objects.update_or_create(ground_truth=ground_truth, defaults=values)
     return row
 

@@ -23,7 +23,7 @@ from axonem_eval.skeletons import (
 )
 from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.submission_rule import ANY_FILE, FileRule
-from axonem_eval.volumes import for_each_chunk, header_complaints, open_labels
+from axonem_eval.volumes import ReadOptions, for_each_chunk, header_complaints, open_labels
 from evalserver.benchmarks.axons import draw_axons
 from evalserver.benchmarks.dense_truth import register_dense
 from evalserver.benchmarks.models import GroundTruth, Volume
@@ -106,7 +106,7 @@ def read_skeletons(lease: Lease, ground_truth: GroundTruth, path: Path, *, drop_
 def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path, stored: FileRule) -> SkeletonGraph:
     """In processes of this worker, or as tasks for many. A worker that takes over goes on where the other died."""
     # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
-    from axonem_eval.skeletonize import skeletonize_labels
+    from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
 
     volume = ground_truth.volume
     work_dir = Path(settings.SCRATCH_DIR) / f"skeletons-{ground_truth.pk}"
@@ -114,11 +114,13 @@ def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path, stored: Fil
         graph = skeletonize_labels(
             path,
             volume.voxel_size_nm_zyx,
-            rule=stored,
-            label_ids=volume.axon_ids,
-            ends_inside_voxels=volume.ends_inside_voxels,
-            min_length_um=volume.min_length_um,
-            target_voxel_nm=volume.target_voxel_nm,
+            SkeletonOptions(
+                label_ids=volume.axon_ids,
+                ends_inside_voxels=volume.ends_inside_voxels,
+                min_length_um=volume.min_length_um,
+                target_voxel_nm=volume.target_voxel_nm,
+            ),
+            reading=ReadOptions(stored),
             processes=settings.SKELETONIZE_PROCESSES,
             work_dir=work_dir,
             executor=WorkerMapper(lease.check) if settings.SKELETONIZE_QUEUE else None,

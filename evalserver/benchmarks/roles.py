@@ -59,6 +59,7 @@ def benchmarks_with(user: Any, *permissions: str) -> QuerySet[Benchmark]:
 
 
 def may(user: Any, benchmark_id: int, *permissions: str) -> bool:
+    """Whether the user has all these permissions in one benchmark."""
     return everywhere(user, *permissions) or benchmarks_with(user, *permissions).filter(pk=benchmark_id).exists()
 
 

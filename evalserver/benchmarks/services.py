@@ -194,7 +194,7 @@ def require_rule(asked: Benchmark, known: Benchmark | None) -> None:
 
     asked : holds the columns OF_THE_RULE.   known : the benchmark as it is stored.
     """
-    variant_named(asked.scoring_variant).with_columns(asked.further_columns.replace(",", " ").split())
+    variant_named(asked.scoring_variant).with_columns(asked.further_column_names)
     own = asked.own_headline
     if known is None:
         return
@@ -340,4 +340,5 @@ def freeze_phase(*, phase: Phase) -> bool:
 
 
 def unfreeze_phase(*, phase: Phase) -> bool:
+    """False where it was not frozen."""
     return Phase.objects.filter(pk=phase.pk).exclude(frozen_at=None).update(frozen_at=None) == 1

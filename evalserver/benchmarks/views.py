@@ -19,6 +19,7 @@ from evalserver.site import file_in_parts, opened, shown_file, site_url
 
 
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page of a benchmark."""
     benchmark = visible_benchmark_or_404(request, slug)
     volumes = list(benchmark.volumes.all())
     current = current_figures(volumes)

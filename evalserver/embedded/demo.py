@@ -44,10 +44,12 @@ class DemoEntry:
 
 
 def write_copy(path: Path, tissue: Tissue) -> None:
+    """A perfect segmentation."""
     write_labels(path, tissue.labels, tissue.voxel_size_nm_zyx)
 
 
 def write_few_errors(path: Path, tissue: Tissue) -> None:
+    """A good segmentation."""
     labels, _ = with_errors(
         tissue.labels, tissue.voxel_size_nm_zyx,
         Errors(splits=25, merges=4, small_merges=6, holes=10, random_ids=True), seed=1, candidates=tissue.axon_ids,
@@ -56,6 +58,7 @@ def write_few_errors(path: Path, tissue: Tissue) -> None:
 
 
 def write_many_errors(path: Path, tissue: Tissue) -> None:
+    """A poor segmentation."""
     labels, _ = with_errors(
         tissue.labels, tissue.voxel_size_nm_zyx,
         Errors(splits=150, merges=25, holes=60, erode_pixels=1, shift_sections=[31], drop_sections=[50]),
@@ -161,6 +164,7 @@ class _Tissues:
 
 
 def write_em(path: Path, tissue: Tissue) -> None:
+    """The grey values."""
     write_labels(path, tissue.raw, tissue.voxel_size_nm_zyx)
 
 

@@ -28,6 +28,7 @@ def socket_path(var_dir: Path) -> Path:
 
 
 def private_redis_url(var_dir: Path) -> str:
+    """Address of the Redis that `up` starts."""
     return f"redis+socket://{socket_path(var_dir)}"
 
 

@@ -31,10 +31,12 @@ class Restarts:
 
 
 def restarts_file(var_dir: Path) -> Path:
+    """Where the restarts are written down."""
     return var_dir / "restarts.json"
 
 
 def write_restarts(path: Path, rows: list[Restarts]) -> None:
+    """Write down how often each program was started again."""
     text = json.dumps([asdict(row) for row in rows])
     write_atomically(path, lambda draft: draft.write(text.encode()), mode=0o600)
 

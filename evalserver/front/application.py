@@ -22,7 +22,15 @@ from django.urls import set_script_prefix
 
 from evalserver.front.body import SMALL_BYTES, Body, BodyForThread, Gone, Message, Receive, Send, TooLarge, TooSlow
 from evalserver.front.counts import Counts
-from evalserver.front.environ import address_of, content_length, environ_of, is_form, is_streamed, who_asks
+from evalserver.front.environ import (
+    account_of,
+    address_of,
+    content_length,
+    environ_of,
+    is_streamed,
+    takes_files,
+    who_asks,
+)
 from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
 from evalserver.log_format import request_id
@@ -64,7 +72,7 @@ class Workplace:
         count = settings.WEB_THREADS
         self.requests = ThreadPoolExecutor(count, "request")
         self.turns = Turns(threads=count, each=max(1, count // 2), most_waiting=MOST_WAITING)
-        # Forms with files that a client sends at its own speed.
+        # Forms with files that a client sends at its own speed: a thread reads each while it comes.
         self.forms = ThreadPoolExecutor(FORM_THREADS, "form")
         self.form_turns = Turns(threads=FORM_THREADS, each=1, most_waiting=2)
         # Pieces of uploads and of downloads: short, and bound to the disk.
@@ -120,21 +128,21 @@ class Application:
     async def _respond(self, environ: dict[str, Any], receive: Receive) -> HttpResponseBase:
         """The answer. Raises Gone."""
         streamed, length = is_streamed(environ), content_length(environ)
+        small = length is None or length <= SMALL_BYTES
         window_s = settings.UPLOAD_STALL_SECONDS if streamed else settings.BODY_SECONDS
-        body = Body(receive, window_s=window_s, least_bytes_per_s=settings.LEAST_BYTES_PER_SECOND)
+        least = settings.LEAST_BYTES_PER_SECOND if streamed or small else settings.LEAST_FORM_BYTES_PER_SECOND
+        body = Body(receive, window_s=window_s, least_bytes_per_s=least)
         try:
             if streamed:
                 environ[BODY_COMES_LATER] = True
                 response = await self._run_django(environ)
                 return await self._feed(response, body) if isinstance(response, TakesBody) else response
-            if length is None or length <= SMALL_BYTES:
+            if small:
                 content = await body.whole()
                 environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(content), str(len(content))
                 return await self._run_django(environ)
-            if is_form(environ):
-                environ["wsgi.input"] = BodyForThread(body, self.place.loop)
-                async with self.place.form_turns.turn(*who_asks(environ)):
-                    return await self.place.run(self.place.forms, self._django, environ)
+            if takes_files(environ):
+                return await self._run_form(environ, body)
         except TooSlow:
             return refusal(environ, 408, "too_slow", "The request came too slowly. Try again on a better line.")
         except Busy:
@@ -149,6 +157,17 @@ class Application:
             return await self.place.run(self.place.health, self._django, environ)
         async with self.place.turns.turn(*who_asks(environ)):
             return await self.place.run(self.place.requests, self._django, environ)
+
+    async def _run_form(self, environ: dict[str, Any], body: Body) -> HttpResponseBase:
+        """A form whose files are read as they come. Who has not logged in is answered before. Raises Busy."""
+        async with self.place.turns.turn(*who_asks(environ)):
+            account = await self.place.run(self.place.requests, account_of, environ)
+        if not account:
+            return await self._run_django(environ)
+        environ["wsgi.input"] = BodyForThread(body, self.place.loop)
+        # Not by the session: an account may have many.
+        async with self.place.form_turns.turn(who_asks(environ)[0], account):
+            return await self.place.run(self.place.forms, self._django, environ)
 
     def _django(self, environ: dict[str, Any]) -> HttpResponseBase:
         """In a thread."""

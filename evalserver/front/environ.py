@@ -1,15 +1,27 @@
 """A request of the event loop in the words of WSGI, which Django's own handler reads."""
 
+import re
 import sys
+from importlib import import_module
+from io import BytesIO
+from ipaddress import IPv6Network, ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
+from django.contrib.auth import get_user
+from django.core.handlers.wsgi import WSGIRequest
 
 from evalserver.front.body import Message
 
 TUS_PREFIX = "/api/v1/uploads/"
 TUS_TYPE = "application/offset+octet-stream"
+# Pages whose forms have files; deploy/nginx.conf names the same.
+FORMS_WITH_FILES = re.compile(
+    r"^/(benchmarks/[-\w]+/submit/|organise/benchmarks/[-\w]+/volumes/[-\w]+/(ground-truth|workshop)/|admin/.+)$"
+)
+# A provider gives each customer as many IPv6 addresses at least.
+IPV6_PREFIX = 64
 
 
 def environ_of(scope: Message) -> dict[str, Any]:
@@ -58,8 +70,10 @@ def is_streamed(environ: dict[str, Any]) -> bool:
     return str(environ["PATH_INFO"]).startswith(TUS_PREFIX) and _content_type(environ) == TUS_TYPE
 
 
-def is_form(environ: dict[str, Any]) -> bool:
-    return _content_type(environ) == "multipart/form-data"
+def takes_files(environ: dict[str, Any]) -> bool:
+    """Whether it is a form with files, at an address that takes them."""
+    is_form = _content_type(environ) == "multipart/form-data"
+    return is_form and FORMS_WITH_FILES.match(str(environ["PATH_INFO"])) is not None
 
 
 def _content_type(environ: dict[str, Any]) -> str:
@@ -72,9 +86,22 @@ def address_of(environ: dict[str, Any]) -> str:
     return forwarded.rpartition(",")[2].strip() or environ.get("REMOTE_ADDR", "")
 
 
+def network_of(address: str) -> str:
+    """What an address is counted as: itself, of IPv6 the network /64, of which one caller has all addresses."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((int(found), IPV6_PREFIX), strict=False))
+
+
 def who_asks(environ: dict[str, Any]) -> list[str]:
     """Names that share threads: the address, and the token or session if there is one."""
-    names = [f"address {address_of(environ)}"]
+    names = [f"address {network_of(address_of(environ))}"]
     if token := environ.get("HTTP_AUTHORIZATION", ""):
         return [*names, f"token {hash(token)}"]
     for pair in environ.get("HTTP_COOKIE", "").split(";"):
@@ -82,3 +109,12 @@ def who_asks(environ: dict[str, Any]) -> list[str]:
         if name == settings.SESSION_COOKIE_NAME:
             return [*names, f"session {hash(value)}"]
     return names
+
+
+def account_of(environ: dict[str, Any]) -> str:
+    """In a thread: it reads the database. The account of the request's session, however many it has; else empty."""
+    request: Any = WSGIRequest({**environ, "wsgi.input": BytesIO()})  # the body is still to come
+    engine = import_module(settings.SESSION_ENGINE)
+    request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    user = get_user(request)
+    return f"account {user.pk}" if user.is_authenticated else ""

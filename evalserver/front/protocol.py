@@ -7,8 +7,12 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from evalserver.front.environ import network_of
+
 # A reader that takes nothing of its answer for so long is cut off.
 STALLED_READER_S = 60.0
+# A connection that we end is read for so long: closed with bytes unread it is reset, and what we said last is lost.
+LINGER_S = 2.0
 # Of the descriptors that this process may open: for files, database and Redis.
 RESERVED_DESCRIPTORS = 200
 
@@ -16,6 +20,31 @@ REFUSAL = (
     b"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n"
     b"Retry-After: 10\r\n\r\n%s"
 )
+
+
+class LingeringTransport:
+    """A transport whose `close` says at once that nothing more comes, and reads on until the client has seen it."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop, self._ends = transport, loop, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._ends or self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        if not self._ends:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        self._ends = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._loop.call_later(LINGER_S, self._transport.close)
 
 
 class SteadyProtocol(H11Protocol):
@@ -28,10 +57,10 @@ class SteadyProtocol(H11Protocol):
     most_connections = 1_000_000
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]
         self.timer: asyncio.TimerHandle | None = None
         self.write_timer: asyncio.TimerHandle | None = None
-        self.counted = self.client[0] if self.client and not settings.TRUST_PROXY else ""
+        self.counted = network_of(self.client[0]) if self.client and not settings.TRUST_PROXY else ""
         SteadyProtocol.open_of[self.counted] += 1
         if self.counted and self.open_of[self.counted] > settings.CONNECTIONS_PER_ADDRESS:
             self._refuse(b"429 Too Many Requests", b"Too many connections of your address. Close some.\n")
@@ -49,6 +78,8 @@ class SteadyProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
             self._expect_head()

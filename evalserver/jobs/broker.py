@@ -22,6 +22,7 @@ LAST_SWEEP_KEY = "evalserver:last-sweep"
 
 
 def redis_client() -> "redis.Redis":
+    """A connection to Redis that gives up after seconds."""
     url = settings.REDIS_URL.replace("redis+socket://", "unix://", 1)
     return redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=5)
 

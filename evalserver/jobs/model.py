@@ -246,6 +246,7 @@ class Lease:
 
 
 def new_incident_id() -> str:
+    """What a user quotes and an organiser finds in the log."""
     return secrets.token_hex(5)
 
 

@@ -4,5 +4,7 @@ from django.apps import AppConfig
 
 
 class LeaderboardConfig(AppConfig):
+    """The ranking of each phase."""
+
     name = "evalserver.leaderboard"
     verbose_name = "Leaderboard"

@@ -85,6 +85,7 @@ def _feed(name: str, page: str, own: str, entries: QuerySet[Submission]) -> Http
 @cache_control(public=True, max_age=FEED_SECONDS)
 @conditional_page
 def site_feed(request: HttpRequest) -> HttpResponse:
+    """New entries of all benchmarks, as Atom."""
     return _feed(settings.SITE_NAME, reverse("home"), reverse("feed"), public_entries())
 
 

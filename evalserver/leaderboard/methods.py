@@ -1,4 +1,4 @@
-"""A method: all public entries of a team that carry one name, or that replace each other."""
+"""A method: all public entries of a team that carry one name, or that replace each other; and all methods of a team."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
+from evalserver.accounts.models import Team
 from evalserver.benchmarks.models import Phase
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import Record
@@ -36,8 +37,8 @@ class Version:
 
 
 @dataclass(frozen=True)
-class MethodBoard:
-    """A method's entries in one phase, newest first. total : entries of the phase that have a rank."""
+class PhaseEntries:
+    """A method's or a team's entries in one phase, newest first. total : entries of the phase that have a rank."""
 
     phase: Phase
     versions: list[Version]
@@ -85,7 +86,7 @@ class Method:
 
     newest: Submission
     oldest: Submission
-    boards: list[MethodBoard]
+    boards: list[PhaseEntries]
 
     @property
     def earlier_names(self) -> list[str]:
@@ -117,39 +118,80 @@ def _tex(text: str) -> str:
     return "".join(BIBTEX_ESCAPES.get(character, character) for character in text)
 
 
+@dataclass(frozen=True)
+class TeamMethod:
+    """A method in the list of its team. newest : its last entry, which names it."""
+
+    newest: Submission
+    entries: int
+    benchmarks: list[str]
+
+
+@dataclass(frozen=True)
+class TeamEntries:
+    """What everybody may know of a team's entries. entries : newest first.   boards : a phase each."""
+
+    entries: list[Submission]
+    boards: list[PhaseEntries]
+    methods: list[TeamMethod]
+
+
+def _seen_by(user: Any) -> QuerySet[Submission]:
+    """Public entries; organisers see those under embargo and of hidden benchmarks as well."""
+    return Submission.objects.filter(LISTED) if may_read_all(user) else public_entries()
+
+
 def method_of(code: str, user: Any) -> Method | None:
     """The method that an entry is a version of, made of its public entries; None where the entry is not public.
 
-    Organisers see entries under embargo and of hidden benchmarks as well. The number of queries depends on the number
-    of phases alone.
+    The number of queries depends on the number of phases alone.
     """
-    seen = Submission.objects.filter(LISTED) if may_read_all(user) else public_entries()
+    seen = _seen_by(user)
     asked = seen.filter(code=code).values_list("pk", "team_id").first()
     if asked is None:
         return None
-    pks = _versions(seen.filter(team=asked[1]), asked[0])
+    ties = seen.filter(team=asked[1]).values_list("pk", "supersedes_id", "method_name")
+    pks = next(method for method in _grouped(ties) if asked[0] in method)
     rows = list(seen.filter(pk__in=pks[:MAX_VERSIONS]).select_related("team", "phase__benchmark"))
     return Method(rows[0], rows[-1], _boards(rows))
 
 
-def _versions(entries: "QuerySet[Submission]", pk: int) -> list[int]:
-    """Ids of the entries that names and replacements connect with one, newest first."""
-    ties = {
-        key: {f"entry {key}", f"entry {replaced or key}", f"name {' '.join(name.casefold().split())}"}
-        for key, replaced, name in entries.values_list("pk", "supersedes_id", "method_name")
-    }
-    found, known, before = {pk}, set(ties[pk]), 0
-    while len(found) > before:
-        before = len(found)
-        # Newest first, so that a chain of replacements is followed in one pass.
-        for key, names in ties.items():
-            if key not in found and names & known:
-                found.add(key)
-                known |= names
-    return [key for key in ties if key in found]
+def entries_of(team: Team, user: Any) -> TeamEntries:
+    """A team's public entries, at most ``MAX_VERSIONS``, by benchmark and by method."""
+    rows = list(_seen_by(user).filter(team=team).select_related("team", "phase__benchmark")[:MAX_VERSIONS])
+    by_pk = {row.pk: row for row in rows}
+    methods = []
+    for pks in _grouped((row.pk, row.supersedes_id, row.method_name) for row in rows):
+        names = dict.fromkeys(by_pk[pk].phase.benchmark.name for pk in pks)
+        methods.append(TeamMethod(by_pk[pks[0]], len(pks), list(names)))
+    return TeamEntries(rows, _boards(rows), methods)
 
 
-def _boards(rows: Iterable[Submission]) -> list[MethodBoard]:
+def _grouped(entries: Iterable[tuple[int, int | None, str]]) -> list[list[int]]:
+    """Ids of entries (id, id that it replaces, name) by method: those that names and replacements connect.
+
+    Methods, and the entries of each, stand in the order of ``entries``.
+    """
+    above: dict[str, str] = {}  # a forest: each tree is a method
+
+    def top(tie: str) -> str:
+        while above.setdefault(tie, tie) != tie:
+            above[tie] = above[above[tie]]  # halves the way for the next
+            tie = above[tie]
+        return tie
+
+    keys = []
+    for key, replaced, name in entries:
+        keys.append(key)
+        for tie in (f"entry {replaced or key}", f"name {' '.join(name.casefold().split())}"):
+            above[top(f"entry {key}")] = top(tie)
+    methods: dict[str, list[int]] = defaultdict(list)
+    for key in keys:
+        methods[top(f"entry {key}")].append(key)
+    return list(methods.values())
+
+
+def _boards(rows: Iterable[Submission]) -> list[PhaseEntries]:
     """rows : newest first."""
     results = results_of(rows, reports=False)
     by_phase: dict[Phase, list[Submission]] = defaultdict(list)
@@ -163,5 +205,5 @@ def _boards(rows: Iterable[Submission]) -> list[MethodBoard]:
             Version(row, results[row.pk].headline, results[row.pk].is_current, places.get(row.run_of_id or row.pk))
             for row in entries
         ]
-        boards.append(MethodBoard(phase, versions, total))
+        boards.append(PhaseEntries(phase, versions, total))
     return sorted(boards, key=lambda board: (board.phase.benchmark.position, board.phase.benchmark.name))

@@ -43,6 +43,7 @@ class Row:
     code: str
     method: str
     team: str
+    team_id: int
     is_reference: bool
     reproduce_command: str
     mean_erl_nm: float | None

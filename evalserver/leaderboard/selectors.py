@@ -238,20 +238,21 @@ class Names:
     is_reference: bool
     reproduce_command: str
     team: str
+    team_id: int
     marks: tuple[Mark, ...]
 
 
 def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
     """What rows of the ranking are called, by submission id."""
     names: dict[int, Names] = {}
-    fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name")
+    fields = ("pk", "code", "method_name", "is_reference", "reproduce_command", "team__name", "team_id")
     for start in range(0, len(indices), NAMED_AT_ONCE):
         part = list(indices[start : start + NAMED_AT_ONCE])
         pks = {*ranked.submission[part].tolist(), *ranked.same_files[part].tolist()}
         rows = Submission.objects.filter(pk__in=pks).order_by().values_list(*fields, *MARK_FIELDS)
-        for pk, code, method, is_reference, command, team, *marked in rows:
-            marks = marks_of(dict(zip(MARK_FIELDS, marked, strict=True)).__getitem__) if any(marked) else ()
-            names[pk] = Names(code, method, is_reference, command, team, marks)
+        for pk, code, method, is_reference, command, team, team_id, *marked in rows:
+            marks = marks_of(marked)
+            names[pk] = Names(code, method, is_reference, command, team, team_id, marks)
     return names
 
 
@@ -270,6 +271,7 @@ def _rows(
             code=named[pk].code,
             method=named[pk].method,
             team=named[pk].team,
+            team_id=named[pk].team_id,
             is_reference=named[pk].is_reference,
             # Only organisers' entries tell readers what to run.
             reproduce_command=named[pk].reproduce_command if named[pk].is_reference else "",

@@ -4,7 +4,7 @@ A method is what one team submits under one name; its cell is its best entry in 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ def _ranked_rows(phases: Sequence[Phase], rule: HeadlineRule) -> list[TrackRow]:
             cells = found.setdefault(key, {})
             if column not in cells:  # best first
                 cells[column] = Cell(cell.value, cell.half, code, cell.runs, cell.is_best)
-                own = marks_of(dict(zip(MARK_FIELDS, marked, strict=True)).__getitem__)
+                own = marks_of(marked)
                 marks[key] = tuple(dict.fromkeys((*marks.get(key, ()), *own)))
     rows = []
     for key, by_column in found.items():
@@ -160,7 +160,7 @@ def _with_ranks(rows: Sequence[TrackRow], rule: HeadlineRule) -> list[TrackRow]:
         rank = None
         if row.mean is not None:
             rank = last.rank if last and last.mean == row.mean else len(ordered) + 1
-        ordered.append(TrackRow(row.method, row.team, row.cells, row.mean, rank, marks=row.marks))
+        ordered.append(replace(row, rank=rank))
     return ordered
 
 

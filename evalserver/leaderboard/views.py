@@ -42,6 +42,7 @@ def _state(request: HttpRequest, benchmark: Benchmark, phase: Phase) -> selector
 
 @anonymous_cache
 def table(request: HttpRequest, slug: str) -> HttpResponse:
+    """The ranking of a phase."""
     benchmark, phase = _asked_for(request, slug)
     if benchmark.phases_are_tracks and not request.GET.get("phase"):
         return redirect("tracks", slug=slug)

@@ -26,12 +26,14 @@ READ_TRUTHS = ("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
 
 @organiser(*READ_BENCHMARKS)
 def benchmarks(request: AuthenticatedRequest) -> HttpResponse:
+    """Benchmarks that the organiser may see."""
     rows = selectors.benchmarks(benchmarks_with(request.user, *READ_BENCHMARKS))
     return render(request, "organisers/benchmarks.html", {"benchmarks": rows})
 
 
 @organiser(*READ_BENCHMARKS)
 def benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """One benchmark with volumes, phases and ground truth."""
     row = get_object_or_404(selectors.benchmarks(Benchmark.objects.all()), slug=slug)
     context = {
         "benchmark": row,
@@ -64,17 +66,20 @@ def _edit(
 
 @organiser("benchmarks.add_benchmark")
 def add_benchmark(request: AuthenticatedRequest) -> HttpResponse:
+    """Make a benchmark."""
     return _edit(request, BenchmarkForm(request.POST or None), "New benchmark", None)
 
 
 @organiser("benchmarks.change_benchmark")
 def edit_benchmark(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """Change a benchmark."""
     row = get_object_or_404(Benchmark, slug=slug)
     return _edit(request, BenchmarkForm(request.POST or None, instance=row), f"Edit {row.name}", row)
 
 
 @organiser("benchmarks.add_volume")
 def add_volume(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """Add a volume to a benchmark."""
     owner = get_object_or_404(Benchmark, slug=slug)
     new = Volume(benchmark=owner, position=owner.volumes.count())
     return _edit(request, VolumeForm(request.POST or None, instance=new), "New volume", owner)
@@ -82,6 +87,7 @@ def add_volume(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 @organiser("benchmarks.change_volume")
 def edit_volume(request: AuthenticatedRequest, slug: str, volume: str) -> HttpResponse:
+    """Change a volume."""
     owner = get_object_or_404(Benchmark, slug=slug)
     row = get_object_or_404(owner.volumes, slug=volume)
     return _edit(request, VolumeForm(request.POST or None, instance=row), f"Edit {row.name}", owner)
@@ -89,12 +95,14 @@ def edit_volume(request: AuthenticatedRequest, slug: str, volume: str) -> HttpRe
 
 @organiser("benchmarks.add_phase")
 def add_phase(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """Add a phase to a benchmark."""
     owner = get_object_or_404(Benchmark, slug=slug)
     return _edit(request, PhaseForm(request.POST or None, instance=Phase(benchmark=owner)), "New phase", owner)
 
 
 @organiser("benchmarks.change_phase")
 def edit_phase(request: AuthenticatedRequest, slug: str, phase: str) -> HttpResponse:
+    """Change a phase."""
     owner = get_object_or_404(Benchmark, slug=slug)
     row = get_object_or_404(owner.phases, slug=phase)
     return _edit(request, PhaseForm(request.POST or None, instance=row), f"Edit {row.name}", owner)
@@ -133,6 +141,7 @@ def rescore(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 @organiser(*READ_TRUTHS)
 def ground_truths(request: AuthenticatedRequest) -> HttpResponse:
+    """All versions of ground truth, and volumes that have none."""
     mine = benchmarks_with(request.user, *READ_TRUTHS)
     rows = GroundTruth.objects.filter(volume__benchmark__in=mine).select_related("volume__benchmark", "created_by")
     without = Volume.objects.filter(benchmark__in=benchmarks_with(request.user, "benchmarks.add_groundtruth"))

@@ -32,6 +32,7 @@ PAGE_SIZE = 50
 
 @organiser(any_role=True)
 def dashboard(request: AuthenticatedRequest) -> HttpResponse:
+    """What waits for the organiser."""
     return render(request, "organisers/dashboard.html", selectors.overview(request.user))
 
 
@@ -45,6 +46,7 @@ READ_SUBMISSIONS = ("submissions.view_submission", "submissions.change_submissio
 
 @organiser(*READ_REQUESTS)
 def requests(request: AuthenticatedRequest) -> HttpResponse:
+    """Teams that ask to take part."""
     rows = Participation.objects.filter(benchmark__in=benchmarks_with(request.user, *READ_REQUESTS))
     rows = rows.select_related("team", "benchmark", "decided_by")
     waiting = Participation.Status.REQUESTED
@@ -76,6 +78,7 @@ def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 
 @organiser(*READ_SUBMISSIONS)
 def submissions(request: AuthenticatedRequest) -> HttpResponse:
+    """Submissions of all teams, with a search."""
     asked = {name: request.GET.get(name, "") for name in ("q", "status", "benchmark")}
     mine = benchmarks_with(request.user, *READ_SUBMISSIONS)
     rows = selectors.submissions(mine, text=asked["q"], status=asked["status"], benchmark=asked["benchmark"])
@@ -149,6 +152,7 @@ def stop_job(request: AuthenticatedRequest) -> HttpResponse:
 
 @organiser("admin.view_logentry")
 def audit_log(request: AuthenticatedRequest) -> HttpResponse:
+    """Who changed what."""
     text = request.GET.get("q", "")
     return render(
         request, "organisers/audit_log.html", {"page": _page(request, selectors.audit_log(text)), "text": text}

@@ -48,6 +48,7 @@ def _number(query: QueryDict, name: str) -> int:
 
 @organiser(*MAY_SEE)
 def workshops(request: AuthenticatedRequest) -> HttpResponse:
+    """Workshops that the organiser may see, and the volumes that can have one."""
     benchmarks = benchmarks_with(request.user, *MAY_SEE)
     rows = Workshop.objects.filter(volume__benchmark__in=benchmarks).select_related("volume__benchmark", "created_by")
     volumes = Volume.objects.filter(benchmark__in=benchmarks).select_related("benchmark")

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.views.decorators.gzip import gzip_page
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from evalserver.site.markup import own_markup
 
 DOCS_DIR = Path(settings.BASE_DIR) / "docs"
+# Markdown has no table without a head.
+EMPTY_HEAD = re.compile(r"<thead>\s*<tr>\s*(<th[^>]*></th>\s*)+</tr>\s*</thead>")
 IMAGE_NAME = re.compile(r"[\w-]+\.(png|jpg|svg|webp)")
 
 
@@ -40,6 +43,8 @@ class Page:
 
 @dataclass(frozen=True)
 class Heading:
+    """A heading of a page, for its table of contents."""
+
     anchor: str
     text: str
 
@@ -80,10 +85,13 @@ def url_of(name: str) -> str:
 
 
 def index(request: HttpRequest) -> HttpResponse:
+    """Lead to the first page."""
     return redirect("docs_page", name=next(iter(SECTIONS.values()))[0].name)
 
 
+@gzip_page
 def page(request: HttpRequest, name: str) -> HttpResponse:
+    """One page of docs/."""
     found = PAGES.get(name)
     if found is None or not found.path.is_file():
         raise Http404
@@ -93,6 +101,7 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def image(request: HttpRequest, name: str) -> FileResponse:
+    """A picture of a page."""
     path = DOCS_DIR / "img" / name
     if not IMAGE_NAME.fullmatch(name) or not path.is_file():
         raise Http404
@@ -114,8 +123,11 @@ def render_markdown(path: Path, mtime_ns: int) -> tuple[SafeString, tuple[Headin
         for child in token.children or []:
             _resolve_link(child)
     html = markdown.renderer.render(tokens, markdown.options, {})
-    # Tables scroll by themselves on narrow screens, and so must be reachable by keyboard.
-    html = html.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
+    html = EMPTY_HEAD.sub("", html)
+    # Tables scroll by themselves on narrow screens, and so must be reachable by keyboard, each by a name of its own.
+    number = count(1)
+    scroll = '<div class="scroll" role="region" aria-label="Table {}" tabindex="0"><table>'
+    html = re.sub("<table>", lambda _: scroll.format(next(number)), html)
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
     return own_markup(_sanitised(html)), tuple(headings)
 

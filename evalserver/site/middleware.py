@@ -100,6 +100,7 @@ def upload_gate(get_response: GetResponse) -> GetResponse:
 
 
 def site_context(request: HttpRequest) -> dict[str, object]:
+    """What every template knows of the site."""
     return {
         "site_name": settings.SITE_NAME,
         "sign_in_providers": list(settings.SOCIALACCOUNT_PROVIDERS),

@@ -35,6 +35,7 @@ class Card:
 
 @anonymous_cache
 def home(request: HttpRequest) -> HttpResponse:
+    """The home page."""
     # Organisers see the best entry of what is hidden, so its entries are counted for them too.
     seen = LISTED if may_read_all(request.user) else shown_to_all()
     listed = Submission.objects.filter(seen, phase__benchmark=OuterRef("pk")).order_by()

@@ -1,5 +1,13 @@
 // Reading values off a plot by mouse, finger and keyboard. Shapes carry their value as <title>; here it also stands in
-// a line below the plot. With the keyboard a plot is one stop: the arrow keys go from value to value.
+// a line below the plot. With the keyboard a plot is one stop: the arrow keys go from value to value. A finger need not
+// hit a dot: the nearest within reach is read, and follows as the finger moves.
+const REACH_PX = { mouse: 12, pen: 16, touch: 28 };
+
+function distancePx(shape, x, y) {
+  const box = shape.getBoundingClientRect();
+  return Math.hypot(Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom));
+}
+
 function makeReadable(plot) {
   const shapes = [...plot.querySelectorAll("title")].map((title) => title.parentNode);
   if (!shapes.length) return;
@@ -12,6 +20,7 @@ function makeReadable(plot) {
   let place = -1;
 
   const show = (i) => {
+    if (i === place) return;
     shapes[place]?.classList.remove("read");
     place = i;
     shapes[place].classList.add("read");
@@ -25,10 +34,13 @@ function makeReadable(plot) {
     event.preventDefault();
     show((Math.max(place, step > 0 ? -1 : 0) + step + shapes.length) % shapes.length);
   });
-  for (const event of ["pointerover", "click"]) {
-    plot.addEventListener(event, ({ target }) => {
-      const i = shapes.findIndex((shape) => shape.contains(target));
-      if (i >= 0) show(i);
+  for (const event of ["pointermove", "pointerdown"]) {
+    plot.addEventListener(event, ({ target, clientX, clientY, pointerType }) => {
+      const hit = shapes.findIndex((shape) => shape.contains(target));
+      if (hit >= 0) return show(hit);
+      const distances = shapes.map((shape) => distancePx(shape, clientX, clientY));
+      const nearest = distances.indexOf(Math.min(...distances));
+      if (distances[nearest] <= (REACH_PX[pointerType] ?? REACH_PX.mouse)) show(nearest);
     });
   }
 }

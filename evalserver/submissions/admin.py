@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from evalserver.benchmarks.admin import ASSUME_HTTPS, BenchmarkAdmin, GroundTruthAdmin
+from evalserver.accounts.forms import ASSUME_HTTPS
+from evalserver.benchmarks.admin import BenchmarkAdmin, GroundTruthAdmin
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.services import NotPossible, make_current
 from evalserver.submissions import services
@@ -57,6 +58,8 @@ admin.site.unregister(GroundTruth)
 
 @admin.register(GroundTruth)
 class RescoringGroundTruthAdmin(GroundTruthAdmin):
+    """Ground truth at /admin/; what is made current is scored with at once."""
+
     actions = ["make_current", *GroundTruthAdmin.actions]
 
     @admin.action(description="Make current and re-score: rank with this version")
@@ -77,6 +80,8 @@ class RescoringGroundTruthAdmin(GroundTruthAdmin):
 
 
 class VolumeFileInline(ReadOnly, admin.TabularInline):
+    """Files on the page of a submission."""
+
     model = VolumeFile
     fields = ["volume", "original_name", "size_bytes", "sha256"]
     extra = 0
@@ -87,6 +92,8 @@ CHANGEABLE = {*EDITABLE, "is_reference", "reproduce_command", "provenance"} - {"
 
 @admin.register(Submission)
 class SubmissionAdmin(admin.ModelAdmin):
+    """Submissions at /admin/."""
+
     formfield_overrides = ASSUME_HTTPS
     list_display = ["code", "method_name", "team", "phase", "state", "headline", "visibility", "created_at"]
     list_filter = ["status", "phase", *MARK_FIELDS, ("published_at", admin.EmptyFieldListFilter), "created_at"]
@@ -180,6 +187,8 @@ class SubmissionAdmin(admin.ModelAdmin):
 
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnly, admin.ModelAdmin):
+    """Results of single volumes at /admin/, to read."""
+
     list_display = [
         *["submission", "volume", "erl_um", "percent", "metric_version", "tolerance_nodes"],
         *["ground_truth", "created_at"],

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class SubmissionsConfig(AppConfig):
+    """Submissions, and the jobs that belong to them."""
+
     name = "evalserver.submissions"
     verbose_name = "Submissions"
 

@@ -3,8 +3,9 @@
 A team declares them and an organiser may change them. Boards show them in words, and readers filter by them.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,6 @@ MARKS = (EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH)
 MARK_FIELDS = tuple(mark.field for mark in MARKS)
 
 
-def marks_of(value_of: Callable[[str], bool]) -> tuple[Mark, ...]:
-    """The marks whose field is set. value_of : gives the value of a field."""
-    return tuple(mark for mark in MARKS if value_of(mark.field))
+def marks_of(values: Iterable[Any]) -> tuple[Mark, ...]:
+    """The marks that are set. values : of MARK_FIELDS, in their order."""
+    return tuple(mark for mark, is_set in zip(MARKS, values, strict=True) if is_set)

@@ -14,7 +14,7 @@ from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import GroundTruth, Phase, Volume
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Job, under_own_name
-from evalserver.submissions.marks import EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH, Mark, marks_of
+from evalserver.submissions.marks import EXTRA_DATA, FIXED_BY_HAND, MADE_GROUND_TRUTH, MARK_FIELDS, Mark, marks_of
 
 # Django finds an app's models here.
 from evalserver.submissions.worker_models import ErrorPictures as ErrorPictures
@@ -149,7 +149,7 @@ class Submission(Job):
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        return marks_of(lambda field: bool(getattr(self, field)))
+        return marks_of(getattr(self, field) for field in MARK_FIELDS)
 
     @property
     def is_listed(self) -> bool:

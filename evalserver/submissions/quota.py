@@ -15,10 +15,12 @@ class QuotaExceeded(Exception):
 
 
 def today() -> date:
+    """The day that the limit counts: it begins at midnight UTC."""
     return datetime.now(UTC).date()
 
 
 def slots_left(*, team: Team, phase: Phase) -> int:
+    """How many submissions the team may still send today."""
     today_taken = QuotaSlot.objects.filter(team=team, phase=phase, day=today()).count()
     left = phase.submissions_per_day - today_taken
     if phase.submissions_total is not None:

@@ -43,6 +43,7 @@ def public_entries() -> QuerySet[Submission]:
 
 
 def may_manage(user: Any, submission: Submission) -> bool:
+    """Whether the user may change the submission: any member of its team."""
     return user.is_authenticated and submission.team.members.filter(pk=user.pk).exists()
 
 
@@ -98,4 +99,5 @@ def current_evaluations() -> QuerySet[Evaluation]:
 
 
 def files_of(submission: Submission) -> QuerySet[VolumeFile]:
+    """The files of a submission, with their volumes."""
     return submission.files.select_related("volume")

@@ -138,6 +138,7 @@ def publish_submission(submission: Submission) -> bool:
 
 
 def unpublish_submission(submission: Submission) -> bool:
+    """Take an entry off the leaderboard; its team can publish it again."""
     return _set(submission, published_at=None, publish_when_scored=False)
 
 
@@ -152,6 +153,7 @@ def hide_submission(submission: Submission) -> bool:
 
 
 def show_submission(submission: Submission) -> bool:
+    """Show again what an organiser hid. False where it was not hidden."""
     return Submission.objects.filter(pk=submission.pk, hidden_at__isnull=False).update(hidden_at=None) == 1
 
 

@@ -17,6 +17,7 @@ from evalserver.submissions.models import Submission
 
 @login_required
 def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """The submit form of a phase."""
     benchmark = visible_benchmark_or_404(request, slug)
     phase = phase_or_404(benchmark, request.GET.get("phase"))
     teams = list(Team.objects.filter(members=request.user))

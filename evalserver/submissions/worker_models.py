@@ -26,6 +26,7 @@ class ErrorPictures(Job):
 
 
 def export_path(export: "Export", filename: str) -> str:
+    """Where the storage keeps an archive."""
     return f"exports/{export.pk}.zip"
 
 

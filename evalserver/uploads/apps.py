@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class UploadsConfig(AppConfig):
+    """Resumable uploads."""
+
     name = "evalserver.uploads"
     verbose_name = "Uploads"
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from evalserver.uploads import store
 from evalserver.uploads.models import Upload
-from evalserver.uploads.services import CHECKSUMS, UploadRefused, expiry, finish, note, settle_locked
+from evalserver.uploads.services import CHECKSUMS, LOCK_WAIT_S, UploadRefused, expiry, finish, note, settle_locked
 
-LOCK_WAIT_S = 1.0
 # How often the row learns of what has come: soon while much comes, seldom on a slow line.
 NOTE_S, NOTE_BYTES, SLOW_NOTE_S = 1.0, 2**20, 10.0
 

@@ -24,5 +24,6 @@ class Uploads:
 
 
 def uploads_of(user: User) -> Uploads:
+    """Uploads of a user that no submission has taken."""
     rows = list(Upload.objects.filter(user=user).exclude(status=Upload.USED)[:100])
     return Uploads(rows, services.stored_bytes(user) if rows else 0, settings.UPLOAD_QUOTA_BYTES)

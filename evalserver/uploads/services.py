@@ -42,6 +42,7 @@ class UploadRefused(Exception):
 
 
 def expiry() -> Any:
+    """When an upload that is touched now expires."""
     return timezone.now() + timedelta(hours=settings.UPLOAD_EXPIRE_HOURS)
 
 

@@ -31,10 +31,12 @@ class CutOff(Exception):
 
 
 def folder() -> Path:
+    """Where the bytes lie."""
     return Path(settings.UPLOAD_DIR)
 
 
 def path_of(code: str) -> Path:
+    """The file of an upload."""
     return folder() / code
 
 
@@ -44,6 +46,7 @@ def create(code: str) -> None:
 
 
 def remove(code: str) -> None:
+    """Delete the file, where there is one."""
     path_of(code).unlink(missing_ok=True)
 
 

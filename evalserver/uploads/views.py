@@ -23,6 +23,7 @@ def my_uploads(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @login_required
 def remove(request: AuthenticatedRequest, code: str) -> HttpResponse:
+    """Remove an upload that no submission has taken."""
     upload = get_object_or_404(Upload, user=request.user, code=code)
     try:
         services.remove_upload(upload)

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class WorkshopConfig(AppConfig):
+    """Where ground truth is made."""
+
     name = "evalserver.workshop"
     verbose_name = "Ground-truth workshop"
 

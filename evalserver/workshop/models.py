@@ -1,17 +1,17 @@
 """One workshop: its segments and likely errors, and every label and decision that people gave."""
 
 import secrets
-from pathlib import Path
 
 from django.db import models
 from django.db.models import Q
 
 from evalserver.jobs import RUNNING, WAITING, Job
+from evalserver.uploads import label_suffix
 
 
 def source_path(workshop: "Workshop", filename: str) -> str:
-    suffix = "".join(Path(filename).suffixes[-2:])
-    return f"workshop/{workshop.volume.benchmark.slug}/{secrets.token_hex(8)}{suffix[:16]}"
+    """Where the storage keeps the labels: under a name of our own, which tells nothing."""
+    return f"workshop/{workshop.volume.benchmark.slug}/{secrets.token_hex(8)}{label_suffix(filename)}"
 
 
 class Workshop(Job):

@@ -7,9 +7,11 @@ from evalserver.workshop import job
 
 @shared_task
 def prepare_workshop_task(workshop_id: int) -> None:
+    """Measure a segmentation."""
     job.prepare(workshop_id)
 
 
 @shared_task
 def finalise_workshop_task(finalisation_id: int) -> None:
+    """Write the ground truth."""
     job.finalise(finalisation_id)

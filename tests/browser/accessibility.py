@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1.min.js"
-SERIOUS = ("serious", "critical")
+SERIOUS = ("moderate", "serious", "critical")
 WIDTHS = {"wide": 1280, "phone": 390}
 
 
 def issues(page: Any) -> list[str]:
-    """Serious and critical findings: rule, element, and what is wrong."""
+    """Findings that are more than minor: rule, element, and what is wrong."""
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [

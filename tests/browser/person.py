@@ -22,7 +22,9 @@ def mails_to(var: Path, address: str) -> list[str]:
 
 
 def link_in(text: str) -> str:
-    return re.search(r"http://127\.0\.0\.1:\d+/\S+", text).group(0)
+    found = re.search(r"http://127\.0\.0\.1:\d+/\S+", text)
+    assert found, text
+    return found[0]
 
 
 class Person:

@@ -43,5 +43,10 @@ def test_the_arrow_keys_go_from_value_to_value(page):
 def test_a_pointer_and_a_finger_read_what_they_touch(page):
     page.locator("svg.wide rect.split").first.hover()
     assert reading(page).startswith("lost to splits")
-    page.locator("svg.wide rect.omitted").first.tap()
+    omitted = page.locator("svg.wide rect.omitted").first
+    omitted.tap()
+    assert reading(page).startswith("lost to omissions")
+    box = omitted.bounding_box()
+    page.locator("svg.wide rect.split").first.tap()
+    page.touchscreen.tap(box["x"] + box["width"] + 15, box["y"] + 5)  # beside it, as fingers do
     assert reading(page).startswith("lost to omissions")

@@ -106,11 +106,12 @@ def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, 
 
 def test_axonem_eval_view_shows_the_segmentation_beside_marks(page, screenshots, tmp_path):
     pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
-    from axonem_eval.viewer import open_view
+    from axonem_eval.viewer import Shown, open_view
 
     labels = tiny_labels()
     labels[:, :, 40:][labels[:, :, 40:] == 1] = 101
-    view = open_view(write_h5(tmp_path / "seg.h5", labels, voxel_size_nm=VOXEL_NM), ground_truth=tiny_graph())
+    segmentation = write_h5(tmp_path / "seg.h5", labels, voxel_size_nm=VOXEL_NM)
+    view = open_view(Shown(segmentation, ground_truth=tiny_graph()))
     try:
         page.goto(view.url)
         page.wait_for_timeout(5000)

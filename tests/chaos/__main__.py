@@ -48,7 +48,7 @@ def main() -> int:
 
 def inside(options: argparse.Namespace, run: type["Run"], program: str = "tests.chaos") -> int:
     """Start the installation in namespaces of its own, beside a PostgreSQL where it needs one; what the run returns."""
-    if options.shape == "production" and "DATABASE_URL" not in os.environ:
+    if options.shape != "embedded" and "DATABASE_URL" not in os.environ:
         script = [str(ROOT / "tests" / "with_postgres.py"), sys.executable, "-m", program, *sys.argv[1:]]
         os.execv(sys.executable, [sys.executable, *script])
     namespaces.enter(program)
@@ -124,6 +124,8 @@ class Run:
         calm = Participant(0, self.server.url, made["tokens"][0], made["benchmark"], self.quiet, self.folder)
         kinds = list(segmentations())
         codes = {kind: calm.make_one(kind) for kind in kinds}
+        if self.quiet.gave_up:
+            raise AssertionError(f"the quiet run was refused: {self.quiet.gave_up}")
         names = {kind: name for name, kind in self.quiet.submissions.items()}
         self.quiet.comparisons.clear()
         for a in kinds:

@@ -16,6 +16,7 @@ import httpx
 import redis
 
 from evalserver.embedded import Child, Family, private_redis_url, redis_binary
+from tests.browser.running_server import STARTS_WITHIN_S
 from tests.chaos.namespaces import Machine, mount_small_disk
 from tests.live.live_server import children, command_line
 from tests.live.slow_line import SlowLine
@@ -87,7 +88,7 @@ class Installation:
         host, port = self.web_address()
         self.line = SlowLine(port, LINE_BYTES_PER_S, host=host)
         self.url = self.line.url
-        self.wait_until_healthy(120)
+        self.wait_until_healthy(STARTS_WITHIN_S)
         self._watcher = threading.Thread(target=self._start_again, daemon=True)
         self._watcher.start()
         return self
@@ -114,7 +115,7 @@ class Installation:
     def start_again(self) -> None:
         with self._lock:
             self.start_programs()
-        self.wait_until_healthy(300)
+        self.wait_until_healthy(STARTS_WITHIN_S)
 
     def manage(self, *arguments: str) -> str:
         command = self.there(sys.executable, "manage.py", *arguments)
@@ -192,6 +193,7 @@ class Production(Installation):
     """In parts, on a machine of their own: PostgreSQL, Redis and the bucket are reached over a network."""
 
     lines = ("services", "front")
+    web_bind = f"0.0.0.0:{PORT}"
 
     def start_services(self) -> None:
         self.machine = Machine(self.lines)
@@ -247,7 +249,7 @@ class Production(Installation):
         self.start("timer", *python, "celery", "-A", "evalserver", "beat", "--schedule", str(self.logs / "beat"))
         self.start(
             "web", *python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi",
-            "--bind", f"0.0.0.0:{PORT}",
+            "--bind", self.web_bind,
         )  # fmt: skip
 
     def redis_client(self) -> redis.Redis:
@@ -260,6 +262,34 @@ class Production(Installation):
         super().__exit__(*arguments)
         self.bucket_server.stop()
         self.machine.close()
+
+
+class Proxied(Production):
+    """The same with nginx in front, as compose.yaml has it."""
+
+    extra = {"TRUST_PROXY": "1"}
+    web_bind = "127.0.0.1:8001"
+
+    def start_programs(self) -> None:
+        super().start_programs()
+        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        for here, there in {
+            "server web:8000": f"server {self.web_bind}",
+            "listen 8080": f"listen {PORT}",
+            "/tmp/nginx": f"{self.logs}/nginx",
+        }.items():
+            assert here in text
+            text = text.replace(here, there)
+        path = self.logs / "nginx.conf"
+        path.write_text(text)
+        self.start("nginx", *self.there(nginx_binary(), "-c", str(path), "-g", "daemon off;"))
+
+
+def nginx_binary() -> str:
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if found is None:
+        raise FileNotFoundError("nginx is not installed (apt-get install nginx-light)")
+    return found
 
 
 def _socket_of_postgres() -> str:
@@ -288,4 +318,4 @@ def _client_of(server):
     )  # fmt: skip
 
 
-SHAPES: dict[str, type[Installation]] = {"embedded": Embedded, "production": Production}
+SHAPES: dict[str, type[Installation]] = {"embedded": Embedded, "production": Production, "proxied": Proxied}

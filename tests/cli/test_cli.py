@@ -59,10 +59,28 @@ def test_check_accepts_what_the_ground_truth_demands(files, capsys):
 
 
 def test_wrong_usage_exits_2(files):
-    for arguments in (["score"], ["check", files["seg"]], ["check", files["seg"], "--shape", "1,2"], ["nonsense"]):
+    zipped = ["check", files["seg"], "--ground-truth", files["gt"], "--zipped"]  # of which file?
+    short = ["check", files["seg"], "--shape", "1,2"]
+    for arguments in (["score"], ["check", files["seg"]], short, ["nonsense"], zipped):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert stopped.value.code == 2
+
+
+def test_a_node_table_is_written_as_npz_and_named_where_labels_are_expected(files, capsys):
+    nodes = ["nodes", files["seg"], "--ground-truth", files["gt"], "-o"]
+    table = str(files["folder"] / "table.npz")
+    assert (main([*nodes, str(files["folder"] / "x.h5")]), main([*nodes, table])) == (1, 0)
+    assert "give a name that ends in it" in capsys.readouterr().err
+    for command in ("check", "score"):
+        assert main([command, table, "--ground-truth", files["gt"]]) == 1
+        assert "submit it as it is where the benchmark takes node tables" in capsys.readouterr().err
+
+
+def test_the_current_folder_is_told_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", "."]) == 1
+    assert f"{tmp_path.name}: it holds neither" in capsys.readouterr().err
 
 
 def test_info_says_what_is_in_the_file(files, capsys):

@@ -93,6 +93,8 @@ def test_the_segmentation_is_not_overwritten_by_its_correction(shop, capsys):
     assert main(["workshop", "apply", str(shop / "shop"), "-o", str(shop / "labels.h5")]) == 1
     assert "this file is read" in capsys.readouterr().err
     assert (shop / "labels.h5").read_bytes() == before
+    assert main(["workshop", "apply", str(shop / "shop"), "-o", str(shop / "out.tif")]) == 1
+    assert "written as .h5 or .hdf5 or .hdf" in capsys.readouterr().err
 
 
 def test_a_file_in_place_of_the_folder_is_told(shop, capsys):

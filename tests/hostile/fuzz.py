@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -132,6 +133,7 @@ def in_a_fork(path: Path, seen: Seen) -> tuple[str, set[str]]:
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.alarm(HANGS_AFTER_S)
         os.close(read_end)
         confine([path], [], Limits().for_file(path.stat().st_size))
@@ -171,8 +173,17 @@ def by_the_server(path: Path) -> str:
 
 
 def fuzz(files: int, *, seed: int, folder: Path, formats: list[str], seconds: float, keep: Path | None) -> Seen:
-    """Read so many changed files, or as many as fit into the time."""
-    dice, seen = random.Random(seed), Seen()
+    """Read so many changed files, or as many as fit into the time; Ctrl-C ends it with what was seen so far."""
+    seen = Seen()
+    with suppress(KeyboardInterrupt):
+        _fuzz(seen, files, seed=seed, folder=folder, formats=formats, seconds=seconds, keep=keep)
+    return seen
+
+
+def _fuzz(
+    seen: Seen, files: int, *, seed: int, folder: Path, formats: list[str], seconds: float, keep: Path | None
+) -> None:
+    dice = random.Random(seed)
     with h5py.File(folder / "canary.h5", "w") as file:
         file["main"] = np.full(SHAPE, CANARY, np.uint64)
         file["main"].attrs["note"] = SECRET
@@ -197,12 +208,12 @@ def fuzz(files: int, *, seed: int, folder: Path, formats: list[str], seconds: fl
             fault = by_the_server(path)
         if fault:
             seen.faults.append(f"file {number} ({name}): {kind}: {fault}")
+            print(seen.faults[-1], flush=True)
         if keep and (fault or kind.startswith(("crash", "unforeseen"))):
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{number}-{name}-{kind.replace(' ', '-')}").write_bytes(content)
         if number % 500 == 499:
             print(f"{number + 1} files, {len(seen.reached)} lines of the readers", flush=True)
-    return seen
 
 
 def main() -> int:

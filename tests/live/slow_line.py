@@ -10,12 +10,19 @@ class SlowLine:
     """Relays to a port, or to the socket of that name.
 
     bytes_per_s : limit of each direction of each connection.   host : of the port.   listen : our own address.
+    source : the address that the server sees.
     """
 
     def __init__(
-        self, target: int | str, bytes_per_s: float, *, host: str = "127.0.0.1", listen: str = "127.0.0.1"
+        self,
+        target: int | str,
+        bytes_per_s: float,
+        *,
+        host: str = "127.0.0.1",
+        listen: str = "127.0.0.1",
+        source: str = "",
     ) -> None:
-        self.target, self.host, self.bytes_per_s = target, host, bytes_per_s
+        self.target, self.host, self.bytes_per_s, self.source = target, host, bytes_per_s, source
         self.open: list[socket.socket] = []
         self.dead: list[socket.socket] = []
         self.down = False
@@ -43,7 +50,7 @@ class SlowLine:
 
     def _connect(self) -> socket.socket:
         if isinstance(self.target, int):
-            return socket.create_connection((self.host, self.target), timeout=None)
+            return socket.create_connection((self.host, self.target), timeout=None, source_address=(self.source, 0))
         server = socket.socket(socket.AF_UNIX)
         server.connect(self.target)
         return server

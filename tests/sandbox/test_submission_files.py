@@ -18,7 +18,7 @@ from axonem_eval.scoring import sample_file
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import FileRule
-from axonem_eval.volumes import check_labels
+from axonem_eval.volumes import ReadOptions, check_labels
 from tests.label_files import write_h5
 
 VOXEL_NM = (30.0, 10.0, 20.0)
@@ -62,7 +62,7 @@ def xyz_file(kind, tmp_path, stored):
 def test_an_array_in_x_y_z_gives_the_labels_of_its_transpose(tmp_path, kind):
     path, nodes = xyz_file(kind, tmp_path, labels().transpose(2, 1, 0).copy()), graph()
     expected = labels()[tuple(nodes.node_voxel_zyx.T)]
-    assert (sample_file(path, nodes, rule=XYZ).node_segment == expected).all()
+    assert (sample_file(path, nodes, ReadOptions(XYZ)).node_segment == expected).all()
     assert (sample_confined(path, SPEC, nodes.node_voxel_zyx, rule=XYZ).node_segment == expected).all()
 
 
@@ -107,7 +107,7 @@ def test_a_file_of_the_asked_name_is_taken_as_it_is_and_in_an_archive(tmp_path, 
     path = zipped(tmp_path, "folder/submission.h5") if is_zipped else path
     nodes = graph()
     expected = labels()[tuple(nodes.node_voxel_zyx.T)]
-    assert (sample_file(path, nodes, rule=XPRESS).node_segment == expected).all()
+    assert (sample_file(path, nodes, ReadOptions(XPRESS)).node_segment == expected).all()
     assert (sample_confined(path, SPEC, nodes.node_voxel_zyx, rule=XPRESS).node_segment == expected).all()
 
 

@@ -139,6 +139,17 @@ def test_a_piece_that_reenters_the_region_merges_with_the_first():
         assert (report.skeletons, report.mergers, report.erl_nm) == (2, 1, 0)
 
 
+def test_a_neuron_of_two_pieces_is_one_for_ffn_and_two_for_lsd():
+    # the edge in the middle is missing: pieces of 1 um each, both in segment 7
+    whole = chains(4)
+    graph = dataclasses.replace(
+        whole, edge_u=whole.edge_u[[0, 2]], edge_v=whole.edge_v[[0, 2]], edge_length_nm=whole.edge_length_nm[[0, 2]]
+    )
+    by_ffn, by_lsd = (score_nodes(graph, u64(7, 7, 7, 7), variant=VARIANTS[f"{name}-j0126"]) for name in ("ffn", "lsd"))
+    assert (by_ffn.skeletons, by_ffn.mergers, by_ffn.normalized_erl) == (1, 0, 1)
+    assert (by_lsd.skeletons, by_lsd.mergers, by_lsd.normalized_erl) == (2, 1, 0)
+
+
 def test_xpress_numbers_background_by_voxel():
     # two pieces on background in one voxel share its number: a merger. Edges on background are split
     graph = chains(2, 2)

@@ -1,8 +1,10 @@
 """Fixtures of server tests: files in a folder of their own, a real Redis, and real workers where asked for."""
 
+import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -23,6 +25,7 @@ from evalserver.jobs.broker import JOB_QUEUE, QUEUES
 from evalserver.submissions.evaluation.scoring import code_version
 
 LEASE_SECONDS = 2
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -78,11 +81,43 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir) -> None:
+def migrated_before() -> Path:
+    """Where an earlier run has left its database, fresh from these migrations; no file if none has."""
+    digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+    for path in sorted((ROOT / "evalserver").glob("**/migrations/*.py")):
+        digest.update(path.read_bytes())
+    return ROOT / ".pytest_cache" / f"migrated-{digest.hexdigest()[:16]}.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir, migrated_before) -> None:
     """SQLite in a file: a worker is another process and must see the same rows."""
-    database = django_settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
+    if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(var_dir / "test.sqlite3")
+        if migrated_before.is_file():
+            shutil.copyfile(migrated_before, var_dir / "test.sqlite3")
+            connection.settings_dict["TEST"]["MIGRATE"] = False
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb, django_db_modify_db_settings) -> bool:
+    return django_db_keepdb or not connection.settings_dict["TEST"]["MIGRATE"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker, migrated_before) -> None:
+    """Migrating takes seconds: the next run begins with a copy of what they made."""
+    if connection.vendor != "sqlite" or migrated_before.exists():
+        return
+    migrated_before.parent.mkdir(exist_ok=True)
+    for outdated in migrated_before.parent.glob("migrated-*.sqlite3"):
+        outdated.unlink(missing_ok=True)
+    with django_db_blocker.unblock(), tempfile.TemporaryDirectory(dir=migrated_before.parent) as folder:
+        connection.ensure_connection()
+        copy = sqlite3.connect(Path(folder) / "copy")
+        connection.connection.backup(copy)
+        copy.close()
+        os.replace(Path(folder) / "copy", migrated_before)
 
 
 @pytest.fixture

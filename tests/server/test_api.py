@@ -8,6 +8,7 @@ from jsonschema_rs import meta
 
 from evalserver.api.auth import rate
 from evalserver.benchmarks.services import freeze_phase
+from evalserver.submissions import services
 from evalserver.submissions.models import Submission
 from evalserver.uploads.services import create_upload
 from tests.factories import make_benchmark, make_scored, make_submission, make_team, make_user
@@ -141,6 +142,25 @@ def test_a_submission_is_made_from_ready_uploads(caller, empty_queue):
     assert answer["files"][0]["sha256"] == row.sha256
     again = assert_problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
     assert again["details"]["used_by"] == {"a": answer["code"]}
+
+
+@pytest.mark.parametrize("per_day", [1, 5])
+def test_a_request_sent_again_while_the_first_runs_learns_its_submission(caller, empty_queue, monkeypatch, per_day):
+    phase = make_benchmark(per_day=per_day)
+    row = sent(caller.user, phase)
+    body = {"benchmark": phase.benchmark.slug, "method": "U-Net", "files": {"a": row.code}}
+    create, made = services.create_submission, []
+
+    def overtaken(**asked):
+        # The first request ends here: it found the upload ready, as this one did.
+        monkeypatch.setattr(services, "create_submission", create)
+        made.append(caller.send("POST", "/submissions", body).json()["code"])
+        return create(**asked)
+
+    monkeypatch.setattr(services, "create_submission", overtaken)
+    again = assert_problem(caller.send("POST", "/submissions", body), 409, "upload_not_ready")
+    assert again["details"]["used_by"] == {"a": made[0]}
+    assert Submission.objects.count() == 1
 
 
 def test_an_upload_that_is_not_ready_is_named(caller, empty_queue):

@@ -1,6 +1,7 @@
 """A backup, everything deleted, the backup put back: every row and every file is as before."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -59,7 +60,12 @@ def installation(empty_queue):
 
 def test_what_was_deleted_comes_back_to_the_last_row_and_byte(installation, tmp_path):
     before, stored = rows(), files()
-    call_command("backup", tmp_path / "b", verbosity=0)
+    umask = os.umask(0)
+    try:
+        call_command("backup", tmp_path / "b", verbosity=0)
+    finally:
+        os.umask(umask)
+    assert not any(path.stat().st_mode & 0o077 for path in (tmp_path / "b", *(tmp_path / "b").rglob("*")))
     delete_everything()
     assert not User.objects.exists()
     call_command("restore", tmp_path / "b", verbosity=0)

@@ -15,6 +15,7 @@ from tests.factories import add_ground_truth
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_the_demo_is_made_again_beside_a_phase_that_an_organiser_added():
     call_command("load_benchmark", "demo", verbosity=0)
     benchmark = Benchmark.objects.get(slug="demo")

@@ -6,7 +6,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from axonem_eval import InputError
-from axonem_eval.scoring import FIGURES, VARIANTS, sample_and_count
+from axonem_eval.scoring import FIGURES, VARIANTS, DenseTruth, sample_and_count
 from evalserver.benchmarks import registration, services
 from evalserver.benchmarks.models import Benchmark, GroundTruth
 from evalserver.benchmarks.selectors import closed_reason, current_ruler
@@ -82,8 +82,7 @@ def test_a_cremi_board_ranks_the_lowest_mean_score_first_everywhere(client, tmp_
     _, at_home = sample_and_count(
         write_h5(tmp_path / "seg.h5", some_splits()),
         tiny_graph(),
-        dense_ground_truth=write_h5(tmp_path / "gt.h5", dense_labels()),
-        dense_rule=VARIANTS["cremi"].dense,
+        dense=DenseTruth(write_h5(tmp_path / "gt.h5", dense_labels()), VARIANTS["cremi"].dense),
     )
     assert better.scores.get().headline == pytest.approx(at_home.cremi_score, rel=1e-12)
     figures = Evaluation.objects.filter(volume_file__submission=better).first().figures
@@ -126,6 +125,14 @@ def test_the_comparison_of_two_entries_follows_the_direction(client):
     assert verdict.difference > 0
     assert not verdict.a_is_ahead
     assert verdict.p_words
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(
+        headline_expression="1000 * arand", headline_lower_is_better=True
+    )
+    scaled = dense_verdict(known, result_of(worse), result_of(better))
+    # A figure is told in steps of 0.001, so a thousand times it in steps of 1.
+    assert scaled.low == round(scaled.low)
+    assert scaled.high == round(scaled.high)
+    Benchmark.objects.filter(pk=phase.benchmark_id).update(headline_expression="", headline_lower_is_better=False)
     page = client.get(reverse("compare"), {"a": worse.code, "b": better.code}).content.decode()
     assert "CREMI score (lower is better)" in page
     answer = client.get(f"/api/v1/comparisons/{worse.code}/{better.code}").json()

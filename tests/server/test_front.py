@@ -1,12 +1,26 @@
 """What happens to a request before Django sees it: the least speed of a body, turns, the words of WSGI."""
 
 import asyncio
+import inspect
+import re
 
 import pytest
+from django.conf import settings as configured
+from django.test import Client
+from django.urls import get_resolver
 
 from evalserver.front.body import Body, Gone, TooLarge, TooSlow
-from evalserver.front.environ import address_of, environ_of, who_asks
+from evalserver.front.environ import (
+    FORMS_WITH_FILES,
+    account_of,
+    address_of,
+    environ_of,
+    network_of,
+    takes_files,
+    who_asks,
+)
 from evalserver.front.turns import Busy, Turns
+from tests.factories import make_user
 
 
 def body(pieces: list[tuple[float, bytes]], **limits: float) -> Body:
@@ -121,3 +135,60 @@ def test_a_session_and_a_token_share_threads_beside_their_address(settings):
     assert plain == session[:1] == token[:1] == ["address 10.0.0.7"]
     assert len(session) == len(token) == 2
     assert session[1] != token[1]
+
+
+@pytest.mark.django_db
+def test_sessions_of_one_account_count_as_one(settings):
+    user, found = make_user(), []
+    for _ in range(2):
+        client = Client()
+        client.force_login(user)
+        pair = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+        environ = environ_of(scope((b"cookie", pair.encode())))
+        found.append(account_of(environ))
+    assert found == [f"account {user.pk}"] * 2
+    assert account_of(environ_of(scope((b"cookie", b"sessionid=made-up")))) == ""
+
+
+def test_only_pages_that_read_files_take_a_form_with_files():
+    def views(patterns, before=""):
+        for pattern in patterns:
+            address = before + str(pattern.pattern)
+            if hasattr(pattern, "url_patterns"):
+                yield from views(pattern.url_patterns, address)
+            elif getattr(pattern.callback, "__module__", "").startswith("evalserver."):
+                yield address, inspect.getsource(inspect.unwrap(pattern.callback))
+
+    taken = {}
+    for address, source in views(get_resolver().url_patterns):
+        path = "/" + re.sub(r"<[^>]*>|\(\?P[^)]*\)", "1", address).strip("^$")
+        taken[path] = "request.FILES" in source
+        if not path.startswith("/admin/"):  # Django's views read files where the model has some
+            assert (FORMS_WITH_FILES.match(path) is not None) == taken[path], path
+    assert sum(taken.values()) >= 3
+
+
+def test_the_proxy_lets_the_same_forms_pass():
+    nginx = (configured.BASE_DIR / "deploy" / "nginx.conf").read_text()
+    assert f"location ~ {FORMS_WITH_FILES.pattern} {{" in nginx
+
+
+def test_a_form_without_files_is_not_told_apart_by_its_address_alone():
+    environ = {"PATH_INFO": "/benchmarks/a/submit/", "CONTENT_TYPE": "multipart/form-data; boundary=x"}
+    assert takes_files(environ)
+    assert not takes_files({**environ, "CONTENT_TYPE": "application/x-www-form-urlencoded"})
+    assert not takes_files({**environ, "PATH_INFO": "/accounts/login/"})
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("", ""),
+    ],
+)
+def test_ipv6_is_counted_by_the_network_that_one_caller_has(address, counted):
+    assert network_of(address) == counted

@@ -227,3 +227,33 @@ def test_a_result_page_shows_how_to_embed_the_badge_once_it_is_public(phase, cli
     Submission.objects.update(published_at=None)
     client.force_login(entry.team.members.get())
     assert "badge.svg" not in client.get(address).content.decode()
+
+
+def test_a_team_page_shows_its_best_entry_of_each_benchmark_and_its_methods(phase, client):
+    team, second = make_team(), make_benchmark()
+    Benchmark.objects.filter(pk=second.benchmark_id).update(name="Second")
+    second.volumes.update(ground_truth_public=True)
+    make_scored(phase, 9000)
+    make_scored(phase, 1000, team=team, method_name="FFN")
+    best = make_scored(phase, 8640, team=team, method_name="FFN")
+    make_scored(second, 7310, team=team, method_name="U-Net")
+    make_scored(phase, 9990, team=team, method_name="Secret", published_at=None)
+    text = client.get(reverse("team", args=[team.pk])).content.decode()
+    assert "3 published entries of 2 methods" in text
+    assert "2 of 3" in text
+    assert "1 of 1" in text
+    assert f'{reverse("submission", args=[best.code])}">FFN' in text
+    assert "Secret" not in text
+    assert "All submissions" not in text
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_entries_are_grouped_alike_in_whatever_order_they_come(phase, client, order):
+    """One method by a name that two share, and by a replacement under a new name that comes between them."""
+    team = make_team()
+    made = {}
+    for place in order:
+        made[place] = make_scored(phase, 1000 + place, team=team, method_name=["FFN", "ffn ", "FFN 2", "U-Net"][place])
+    Submission.objects.filter(pk=made[2].pk).update(supersedes=made[1])
+    text = client.get(reverse("team", args=[team.pk])).content.decode()
+    assert "4 published entries of 2 methods" in text

@@ -169,6 +169,28 @@ def test_plain_pages(client, path):
     assert "<h1>" in answer.content.decode()
 
 
+def test_the_foot_of_a_page_says_where_software_organisers_and_imprint_are(client, settings):
+    settings.SITE_CONTACT, settings.IMPRINT_URL = "organisers@example.org", "https://example.org/imprint"
+    settings.SOFTWARE_URL = "https://example.org/axonem"
+    foot = client.get("/metric/").content.decode().partition("<footer")[2]
+    for address in ("mailto:organisers@example.org", "https://example.org/imprint", "https://example.org/axonem"):
+        assert f'href="{address}"' in foot
+
+
+def test_without_an_address_of_the_software_the_foot_leads_to_how_it_is_installed(client, settings):
+    settings.SOFTWARE_URL = ""
+    foot = client.get("/metric/").content.decode().partition("<footer")[2]
+    assert 'href="/docs/participants/#install">Software' in foot
+
+
+def test_a_reproducible_entry_says_where_its_command_comes_from(client):
+    entry = make_scored(make_benchmark(), 1000, is_reference=True, reproduce_command="baselines reproduce fib25")
+    for path in ("submission", "method"):
+        page = client.get(reverse(path, args=[entry.code])).content.decode()
+        assert "baselines reproduce fib25" in page
+        assert "The commands come with the package" in page
+
+
 def test_a_benchmark_without_ground_truth_is_shown(client):
     phase = make_benchmark(ready=False)
     page = client.get(reverse("benchmark", args=[phase.benchmark.slug]))

@@ -1,6 +1,7 @@
 """The page and the files of a result: what public ground truth allows, and what hidden ground truth keeps back."""
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -99,6 +100,16 @@ def test_the_page_says_in_words_what_costs_and_what_fixing_the_worst_gives(clien
     assert "Splits cost 0.94 µm of 2.85." in page
     assert "Fixing the two worst errors would raise the ERL from 1.91 to 2.85." in page
     assert "#against-splits" in page
+
+
+def test_the_page_travels_compressed(client, public):
+    """Most of it is plots, each drawn for a desk and for a phone."""
+    address = reverse("submission", args=[score_for_real(public, split_axons()).code])
+    whole = client.get(address).content
+    answer = client.get(address, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(answer.content) < len(whole) / 3
+    assert b"Where the score is lost" in gzip.decompress(answer.content)
 
 
 def test_what_fixing_would_give_is_not_told_of_hidden_ground_truth(client, phase):

@@ -17,6 +17,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.sampling import NodeTable
 from axonem_eval.scoring import sample_file, score_nodes
 from axonem_eval.skeletons import ForeignGraph, ImportOptions, SkeletonGraph, foreign_graph
+from axonem_eval.volumes import ReadOptions
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.registration import register_ground_truth as run_registration
 from evalserver.benchmarks.services import load_benchmark, register_ground_truth
@@ -124,7 +125,7 @@ def test_an_archive_of_one_file_scores_as_at_home(xpress, tmp_path):
     assert submission.status == "scored", submission.complaints
     (tmp_path / "entry.zip").write_bytes(content)
     graph, volume = bundle(row), benchmark.volumes.get()
-    sample = sample_file(tmp_path / "entry.zip", graph, rule=volume.rule.file)
+    sample = sample_file(tmp_path / "entry.zip", graph, ReadOptions(volume.rule.file))
     at_home = score_nodes(graph, sample, variant=volume.variant)
     assert Evaluation.objects.get().erl_nm == at_home.erl_nm
     assert 0 < at_home.erl_nm < at_home.gt_erl_nm

@@ -45,6 +45,7 @@ def test_the_form_takes_zarr_and_tiff(worker, ended, tmp_path):
     assert [f.file.name.rpartition("/")[2] for f in submission.files.all()] == ["a.zip", "b.tif"]
 
 
+@pytest.mark.slow
 def test_the_api_takes_zarr_under_any_name(worker, ended, tmp_path):
     caller, phase = Caller(), make_benchmark()
     row = sent(caller.user, phase, content=zarr_zip(tmp_path))  # as “seg.h5”

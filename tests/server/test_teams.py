@@ -56,7 +56,7 @@ def test_names_differ_by_more_than_case(lab):
 @pytest.mark.parametrize(
     ("path", "data"),
     [
-        ("rename/", {"name": "Mine"}),
+        ("about/", {"name": "Mine"}),
         ("invite/", {"email": "x@example.org"}),
         ("delete/", {}),
         ("members/{ada}/remove/", {}),
@@ -75,21 +75,33 @@ def test_members_and_strangers_cannot_do_what_owners_do(lab, path, data):
     assert not lab.invitations.exists()
 
 
-@pytest.mark.parametrize("action", ["rename", "invite", "leave", "delete"])
+@pytest.mark.parametrize("action", ["about", "invite", "leave", "delete"])
 def test_nothing_is_changed_by_following_a_link(lab, action):
     assert browser("ada").get(f"/teams/{lab.pk}/{action}/").status_code == 405
 
 
-def test_an_owner_renames(lab):
-    browser("ada").post(f"/teams/{lab.pk}/rename/", {"name": "Big lab"})
+def test_an_owner_says_what_everybody_reads_of_the_team(lab):
+    browser("ada").post(
+        f"/teams/{lab.pk}/about/",
+        {"name": "Big lab", "institution": "Institute of Axons", "url": "https://lab.example.org/"},
+    )
+    make_scored(make_benchmark(), 1_000.0, team=lab)
+    page = FormClient().get(f"/teams/{lab.pk}/").content.decode()
+    assert "<h1>Big lab</h1>" in page
+    assert "Institute of Axons" in page
+    assert 'href="https://lab.example.org/" rel="nofollow' in page
+
+
+def test_the_page_of_a_team_is_a_web_page_and_no_script(lab):
+    browser("ada").post(f"/teams/{lab.pk}/about/", {"name": "Lab", "url": "javascript:alert(1)"})
     lab.refresh_from_db()
-    assert lab.name == "Big lab"
+    assert lab.url == ""
 
 
 def test_a_name_that_is_taken_is_refused_and_the_old_one_stays(lab):
     teams.create_team(user=user("bob"), name="Other")
     with pytest.raises(teams.TeamError, match="of this name already"):
-        teams.rename_team(team=lab, name="other")
+        teams.describe_team(team=lab, name="other", institution="", url="")
     lab.refresh_from_db()
     assert lab.name == "Lab"
 
@@ -170,7 +182,7 @@ def test_members_see_all_its_submissions_and_one_another(lab):
     page = browser("bob").get(f"/teams/{lab.pk}/").content.decode()
     assert "Hidden one" in page
     assert "ada@example.org" in page
-    assert "/rename/" not in page  # for owners
+    assert f"/teams/{lab.pk}/about/" not in page  # for owners
 
 
 def test_somebody_in_several_teams_chooses_one_when_submitting(lab):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
 from axonem_eval.skeletonize.ends import move_ends_inside, share_at_surface
 from axonem_eval.skeletons import SkeletonGraph
 from tests.label_files import write_h5
@@ -48,8 +48,8 @@ def test_a_skeleton_keeps_an_edge():
 
 
 def test_skeletons_of_chosen_labels_end_inside_and_say_how_many_end_at_a_surface(tmp_path):
-    plain = skeletonize_labels(bar(tmp_path), NM, label_ids=[4, 77])
-    inside = skeletonize_labels(bar(tmp_path), NM, label_ids=[4], ends_inside_voxels=2)
+    plain = skeletonize_labels(bar(tmp_path), NM, SkeletonOptions(label_ids=[4, 77]))
+    inside = skeletonize_labels(bar(tmp_path), NM, SkeletonOptions(label_ids=[4], ends_inside_voxels=2))
     assert plain.skeleton_id.tolist() == inside.skeleton_id.tolist() == [4]
     assert share_at_surface(plain, NM) == 1.0
     assert "100.0% of the ends of branches lie within one voxel" in plain.notes[0]

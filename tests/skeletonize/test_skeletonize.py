@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletonize import skeletonize_labels, tasks
+from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels, tasks
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import make_tissue, write_labels
 from axonem_eval.volumes import open_labels
@@ -154,7 +154,7 @@ def test_measures_stay_with_their_skeletons_when_short_ones_go(tmp_path):
     labels[:20, 3:10, 3:10] = 1
     labels[:, 2:11, 18:27] = 2
     write_labels(tmp_path / "two.h5", labels, TUBE_NM)
-    measured = skeletonize_labels(tmp_path / "two.h5", TUBE_NM, min_length_um=1.0)
+    measured = skeletonize_labels(tmp_path / "two.h5", TUBE_NM, SkeletonOptions(min_length_um=1.0))
     assert measured.skeleton_id.tolist() == [2]
     assert measured.volume_um3.tolist() == pytest.approx([60 * 81 * 0.03**3])
     assert set(measured.node_radius_nm.tolist()) == {150.0}
@@ -216,7 +216,7 @@ def test_a_giant_at_twice_the_voxel_keeps_length_and_place(tmp_path, monkeypatch
 
 def test_nothing_long_enough_is_said_with_what_there_is(tmp_path):
     with pytest.raises(InputError, match=r"no skeleton of at least 5 um; the longest of 1 is 1\.77 um"):
-        skeletonize_labels(tubes(tmp_path, 1), TUBE_NM, min_length_um=5.0)
+        skeletonize_labels(tubes(tmp_path, 1), TUBE_NM, SkeletonOptions(min_length_um=5.0))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from axonem_eval.skeletonize import Teasar, skeletonize_labels
+from axonem_eval.skeletonize import SkeletonOptions, Teasar, skeletonize_labels
 from axonem_eval.skeletonize.teasar import coarsen, face_targets, find_voxels, trace
 from axonem_eval.synthetic import make_tissue
 
@@ -106,7 +106,7 @@ def assert_as_on_the_whole_volume(folder, labels, voxel_nm):
     expected = {int(i): s.cable_length() for i, s in found.items() if len(s.edges)}
     with h5py.File(folder / "labels.h5", "w") as file:
         file.create_dataset("main", data=labels, chunks=(8, 16, 16))
-    graph = skeletonize_labels(folder / "labels.h5", voxel_nm, target_voxel_nm=max(voxel_nm))
+    graph = skeletonize_labels(folder / "labels.h5", voxel_nm, SkeletonOptions(target_voxel_nm=max(voxel_nm)))
     assert dict(zip(graph.skeleton_id.tolist(), graph.skeleton_length_nm, strict=True)) == pytest.approx(expected)
 
 

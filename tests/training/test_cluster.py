@@ -94,6 +94,7 @@ def test_an_address_where_no_scheduler_is_gives_a_message(ledger, tmp_path, monk
         run_tasks(partial(cluster_tasks.square, tmp_path), ITEMS, ledger, Cluster(scheduler="tcp://127.0.0.1:9"))
 
 
+@pytest.mark.slow
 def test_a_second_process_in_the_folder_is_refused_until_the_first_is_dead(ledger, tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from baselines.common.blockwise import Ledger\n"

@@ -1,5 +1,8 @@
 """An experiment's TOML: what it accepts, and that it tells everything that is wrong at once."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from axonem_eval.errors import InputError
@@ -116,3 +119,29 @@ def test_shipped_weights_are_small_and_fit_their_configuration():
     assert shipped.data.test == trained.data.test
     assert shipped.resolve(shipped.checkpoint).stat().st_size < 2_000_000
     assert sum(p.numel() for p in load_model(shipped, shipped.resolve(shipped.checkpoint)).parameters()) > 1e5
+
+
+def test_one_step_of_the_shipped_flood_filling_network_finds_the_object_of_its_seed():
+    pytest.importorskip("torch")
+    from baselines.common.data import load_one
+    from baselines.ffn.evaluator import Evaluator
+    from baselines.ffn.examples import fill_classes
+    from baselines.ffn.fill import normalised
+    from baselines.ffn.flood import logit
+    from baselines.ffn.networks import load_network
+
+    config = load_config(SHIPPED / "ffn-synthetic-shipped.toml")
+    volume = load_one(config, replace(config.data.test[0], shape=(24, 96, 96), seed=9, axons_only=False))
+    image, fov = normalised(volume.raw, config), config.model.fov
+    step = Evaluator(load_network(config, config.resolve(config.checkpoint)), precision="float32").step
+    classes = fill_classes(volume.labels, tuple(n // 2 for n in fov), 1000)
+    found = right = wanted = 0
+    for place in np.random.default_rng(0).permutation(np.argwhere((classes > 5) & (classes < 11)))[:30]:
+        box = tuple(slice(p - n // 2, p + n // 2 + 1) for p, n in zip(place, fov, strict=True))
+        start = np.full(fov, logit(config.inference.pad_probability), np.float32)
+        start[tuple(n // 2 for n in fov)] = logit(config.inference.seed_probability)
+        filled = step(image[box], start) >= logit(config.inference.move_probability)
+        inside = volume.labels[box] == volume.labels[tuple(place)]
+        found, right, wanted = found + filled.sum(), right + (filled & inside).sum(), wanted + inside.sum()
+    assert right > 0.9 * found
+    assert right > 0.4 * wanted

@@ -150,6 +150,20 @@ def test_defects_of_sections_change_the_image_and_not_the_object(defect):
     assert sum(not np.array_equal(a.image, b.image) for a, b in pairs) >= 8
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_the_examples_tells_more_of_the_object_than_its_centre(share):
+    stream = ExampleStream([volume()], replace(OPTIONS, given_share=share), PLAIN, seed=2)
+    known_more = 0
+    for example in (stream[k] for k in range(40)):
+        assert (example.given is not None) == (share > 0)
+        if example.given is not None:
+            assert not (example.given & ~example.inside).any()
+            z, y, x = (np.abs(p - n // 2) for p, n in zip(np.nonzero(example.given), example.inside.shape, strict=True))
+            assert all(max(offset) <= n // 2 for offset, n in zip((z, y, x), FOV, strict=True))
+            known_more += np.count_nonzero(example.given) > 1
+    assert known_more >= 20 * share
+
+
 # ---- moves -----------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +263,24 @@ def test_what_a_move_wrote_is_what_the_next_one_sees():
         outside[axis] = slice(FOV[axis] - d, None) if d > 0 else slice(0, -d)
         expected[tuple(outside)] = False
     assert np.array_equal(seen, expected)
+
+
+def test_the_network_is_told_the_given_part_of_an_object_before_its_first_step():
+    given = np.zeros(OPTIONS.patch_zyx, bool)
+    given[3, 4:7, 5] = True
+    fields = Objects(Same(replace(whole_object(), given=given)), FILL, 1).take()
+    box = (slice(1, 6), slice(2, 9), slice(2, 9))
+    expected = np.where(given[box], logit(0.95), logit(0.05))
+    expected[2, 3, 3] = logit(0.95)
+    np.testing.assert_array_equal(fields.logits[0, 0].numpy(), expected.astype(np.float32))
+
+
+def test_an_object_makes_no_further_move_where_that_was_its_last():
+    objects = Objects(Same(whole_object()), FILL, 2)
+    for number in range(3):
+        fields = objects.take()
+        assert [slot.number for slot in objects.slots] == [2 * number, 2 * number + 1]
+        objects.put(everything(fields), last=True)
 
 
 def test_targets_are_soft_and_unknown_voxels_weigh_nothing():

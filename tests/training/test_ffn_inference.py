@@ -61,6 +61,7 @@ def test_labels_are_exported_for_neuroglancer(tmp_path, capsys):
         assert volume.info.voxel_size_nm_zyx == (100, 100, 100)
 
 
+@pytest.mark.slow
 def test_pieces_give_the_objects_of_the_whole(tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "pieces").mkdir()

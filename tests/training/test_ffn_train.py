@@ -132,6 +132,7 @@ def test_momentum_carries_a_step_into_the_next(config):
 @pytest.mark.slow
 def test_a_tiny_network_learns_to_fill_tubes(config, tmp_path):
     options = {"steps": 800, "batch": 4, "learning_rate": 3e-3, "average": 0.95, "log_every": 100}
+    options |= {"given_share": 0.5}
     config = with_train(config, **options, checkpoint_every=800, schedule=ScheduleConfig("cosine"))
     path = train(config, load_volumes(config, config.data.train), tmp_path / "run", quiet=True)
     accuracy = [row["train/accuracy"] for row in log_of(tmp_path / "run") if "train/accuracy" in row]
@@ -146,7 +147,10 @@ def test_a_tiny_network_learns_to_fill_tubes(config, tmp_path):
         assert (filled & tube).sum() > 0.7 * max(filled.sum(), tube.sum())
 
 
-@pytest.mark.parametrize("options", [{}, {"average": 0.9}, {"movement": "max_pred_moves"}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"average": 0.9, "still_steps": 3}, {"movement": "max_pred_moves", "given_share": 0.5}, {"optimizer": "sgd"}],
+)
 def test_a_stopped_training_ends_bit_for_bit_like_an_undisturbed_one(config, tmp_path, options):
     config = with_train(config, **options)
     volumes = load_volumes(config, config.data.train)

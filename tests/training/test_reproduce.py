@@ -13,10 +13,10 @@ from baselines.affinity_unet.inference import hierarchy_of  # noqa: E402
 from baselines.affinity_unet.networks import export_weights  # noqa: E402
 from baselines.affinity_unet.run import open_run  # noqa: E402
 from baselines.affinity_unet.threshold import choose_threshold, sweep  # noqa: E402
-from baselines.cli import main  # noqa: E402
+from baselines.cli import find_config, main  # noqa: E402
 from baselines.common import evaluate  # noqa: E402
 from baselines.common.checkpoint import load_checkpoint  # noqa: E402
-from baselines.common.config_file import load_config  # noqa: E402
+from baselines.common.config_file import load_config, with_test_files  # noqa: E402
 from baselines.common.provenance import file_checksum  # noqa: E402
 from tests.training.cells import SMALL, write_experiment  # noqa: E402
 
@@ -85,6 +85,7 @@ def going_on(toml):
     return toml.with_name("second.toml")
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_the_weights_of_another_that_it_makes_first(going_on, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(going_on), "-o", str(out), "--quiet"]) == 0
@@ -96,6 +97,7 @@ def test_a_training_begins_with_the_weights_of_another_that_it_makes_first(going
     assert notes["seconds"]["train start"] > 0
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_without_the_checkpoint_that_it_began_with(toml, going_on, tmp_path):
     out = tmp_path / "run"
     assert main(["train", str(toml), "-o", str(tmp_path / "first"), "--quiet"]) == 0
@@ -118,6 +120,26 @@ def test_mistakes_are_told_in_one_line_each_and_exit_with_one(tmp_path, capsys):
     (tmp_path / "bad.toml").write_text('name = "x"\nvoxel_size_nm = [1, 1, 1]\nsteps = 5\n')
     assert main(["train", str(tmp_path / "bad.toml")]) == 1
     assert "unknown key 'steps'" in capsys.readouterr().err
+
+
+def test_files_named_with_em_are_the_only_test_volumes(tmp_path):
+    (tmp_path / "b-em.h5").touch()
+    config = with_test_files(load_config(find_config("synthetic-shipped")), {"b": tmp_path / "b-em.h5"})
+    (spec,) = config.data.test
+    assert (spec.kind, spec.name, spec.raw) == ("pair", "b", str(tmp_path / "b-em.h5"))
+    assert config.voxel_size_of(spec) == (30, 12, 12)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("c=a-em.h5", "synthetic-shipped: no test volume 'c'; it has a, b"),
+        ("a=none.h5", "none.h5: no such file (the EM of test volume 'a')"),
+    ],
+)
+def test_a_file_named_with_em_that_cannot_be_used_is_told(given, told, capsys):
+    assert main(["predict", "synthetic-shipped", "--em", given]) == 1
+    assert told in capsys.readouterr().err
 
 
 def test_the_method_page_is_one_that_the_client_reads(tmp_path):

@@ -70,6 +70,7 @@ def test_a_kill_loses_at_most_the_steps_since_the_checkpoint(cells_config, tmp_p
     assert same_weights(load_checkpoint(tmp_path / "killed" / "last.pt")["model"], whole["model"])
 
 
+@pytest.mark.slow
 def test_a_few_steps_learn_the_walls(cells_config, tmp_path):
     options = replace(cells_config.train, steps=60, learning_rate=1e-2, log_every=1, patch=(4, 24, 24))
     augmentation = replace(cells_config.augment, misalign=0, missing=0, box=0, blur=0, warp=0, grey=0)

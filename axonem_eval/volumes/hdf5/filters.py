@@ -11,7 +11,6 @@ from typing import Any
 
 import h5py
 import imagecodecs
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -123,41 +122,15 @@ def _verified(data: Buffer) -> Buffer:
 
 
 def _unshuffle(planes: Buffer, out: Buffer, itemsize: int) -> None:
-    usable = len(out) // itemsize * itemsize
-    kernel = {2: _unshuffle2, 4: _unshuffle4, 8: _unshuffle8}[itemsize]
-    kernel(planes[:usable], out[:usable].view(f"u{itemsize}"))
-    out[usable:] = planes[usable:]
+    # Numba takes longer to import than all else that a reader needs, and few files are shuffled.
+    from axonem_eval.volumes.hdf5.unshuffle import unshuffle
 
-
-@numba.njit(nogil=True, cache=True)
-def _unshuffle2(planes, out):  # type: ignore[no-untyped-def]
-    n = len(out)
-    for i in range(n):
-        out[i] = np.uint16(planes[i]) | (np.uint16(planes[n + i]) << np.uint16(8))
-
-
-@numba.njit(nogil=True, cache=True)
-def _unshuffle4(planes, out):  # type: ignore[no-untyped-def]
-    n = len(out)
-    for i in range(n):
-        low = np.uint32(planes[i]) | (np.uint32(planes[n + i]) << np.uint32(8))
-        high = np.uint32(planes[2 * n + i]) | (np.uint32(planes[3 * n + i]) << np.uint32(8))
-        out[i] = low | (high << np.uint32(16))
-
-
-@numba.njit(nogil=True, cache=True)
-def _unshuffle8(planes, out):  # type: ignore[no-untyped-def]
-    n = len(out)
-    for i in range(n):
-        value = np.uint64(planes[i])
-        for k in range(1, 8):
-            value |= np.uint64(planes[k * n + i]) << np.uint64(8 * k)
-        out[i] = value
+    unshuffle(planes, out, itemsize)
 
 
 @cache
 def warm_filters() -> None:
-    """Compile, or load from the cache, the kernels above; once in a process."""
+    """Compile, or load from the cache, the kernels that filters need; once in a process."""
     for itemsize in (2, 4, 8):
         planes = np.zeros(itemsize, np.uint8)
         _unshuffle(planes, np.empty(itemsize, np.uint8), itemsize)

@@ -8,6 +8,8 @@ from evalserver.api.schemas.common import ComplaintOut
 
 
 class TeamOut(Schema):
+    """A team of the caller."""
+
     id: int
     name: str
 
@@ -36,6 +38,8 @@ class UploadOut(Schema):
 
 
 class UploadList(Schema):
+    """Open uploads of the caller, and the room that is left."""
+
     count: int
     stored_bytes: int
     limit_bytes: int
@@ -44,6 +48,8 @@ class UploadList(Schema):
 
 
 class TokenOut(Schema):
+    """The token that the request came with."""
+
     name: str
     scopes: list[str]
     expires_at: datetime | None

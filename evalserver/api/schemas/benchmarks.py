@@ -39,6 +39,8 @@ class SubmissionRuleOut(Schema):
 
 
 class VolumeOut(Schema):
+    """A volume, and what a submission for it must be."""
+
     slug: str
     name: str
     tissue: str
@@ -52,6 +54,8 @@ class VolumeOut(Schema):
 
 
 class PhaseOut(Schema):
+    """A phase, and when it takes submissions."""
+
     slug: str
     name: str
     kind: str
@@ -63,6 +67,8 @@ class PhaseOut(Schema):
 
 
 class BenchmarkOut(Schema):
+    """A benchmark with its volumes and phases."""
+
     slug: str
     name: str
     summary: str
@@ -74,6 +80,8 @@ class BenchmarkOut(Schema):
 
 
 class BenchmarkPage(Schema):
+    """The visible benchmarks."""
+
     count: int
     items: list[BenchmarkOut]
 

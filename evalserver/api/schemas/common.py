@@ -40,6 +40,8 @@ PROBLEMS = frozenset({400, 401, 403, 404, 409, 422, 429})
 
 
 class ComplaintOut(Schema):
+    """One thing that is wrong with a submission; volume is empty where it concerns all."""
+
     volume: str = ""
     code: str
     message: str

@@ -72,6 +72,8 @@ class SubmissionOut(Schema):
 
 
 class SubmissionPage(Schema):
+    """One page of submissions, the newest first."""
+
     count: int
     page: int
     pages: int

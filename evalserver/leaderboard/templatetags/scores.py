@@ -123,6 +123,7 @@ def size(n_bytes: int) -> str:
 
 @register.filter
 def pretty_json(value: Any) -> str:
+    """JSON for people."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 

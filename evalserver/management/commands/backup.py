@@ -9,6 +9,8 @@ from evalserver.backup import BackupError, back_up
 
 
 class Command(BaseCommand):
+    """`manage.py backup`."""
+
     help = "Write database, files and secret key into a new folder. The server may run meanwhile."
 
     def add_arguments(self, parser: CommandParser) -> None:

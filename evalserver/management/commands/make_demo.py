@@ -10,6 +10,8 @@ from evalserver.embedded import demo
 
 
 class Command(BaseCommand):
+    """`manage.py make_demo`."""
+
     help = "Make the demo benchmark and its entries. It needs a running worker. A second run does only what is missing."
 
     def handle(self, *args: Any, **options: Any) -> None:

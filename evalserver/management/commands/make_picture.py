@@ -13,6 +13,8 @@ DRAWN = 18
 
 
 class Command(BaseCommand):
+    """`manage.py make_picture`."""
+
     help = "Draw the picture of the home page: the largest axons of the demo's first volume, in 3-D."
 
     def handle(self, *args: Any, **options: Any) -> None:

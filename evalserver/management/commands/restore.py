@@ -9,6 +9,8 @@ from evalserver.backup import BackupError, restore
 
 
 class Command(BaseCommand):
+    """`manage.py restore`."""
+
     help = "Put a backup back into an empty database and an empty VAR_DIR. The server must not run."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -46,6 +46,8 @@ def free_port(host: str, wanted: int) -> int:
 
 
 class Command(BaseCommand):
+    """`manage.py up`."""
+
     help = (
         "Run everything with one command: Redis, migrations, web server, workers and timer. A program that ends by "
         "itself is started again. Ctrl-C stops all of it."

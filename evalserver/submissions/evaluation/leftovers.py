@@ -72,6 +72,7 @@ def remove_leftovers() -> list[Leftover]:
 
 
 def last_summary() -> Summary | None:
+    """What the timer found last; None before its first look."""
     found = cache.get(SUMMARY_KEY)
     return found if isinstance(found, Summary) else None
 

@@ -72,6 +72,7 @@ def load_graph(ground_truth: GroundTruth) -> SkeletonGraph:
 
 
 def load_sample(labels: NodeLabels) -> NodeSample:
+    """The labels at the nodes, from the storage."""
     with local_path(labels.file) as path:
         return NodeSample.load(path)
 

@@ -66,6 +66,7 @@ def no_python(request: HttpRequest) -> HttpResponse:
 
 
 def state(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    """The state that Neuroglancer opens with."""
     _, found = volume_result(request, code, volume)
     if not found.has_view:
         raise Http404

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.gzip import gzip_page
 
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.csv_text import csv_file
@@ -25,6 +26,7 @@ TABLES = ("axons", "errors")
 
 @login_required
 def my_submissions(request: AuthenticatedRequest) -> HttpResponse:
+    """Submissions and uploads of the visitor's teams."""
     context = {
         "submissions": with_headlines(selectors.team_submissions(request.user)[:200]),
         "uploads": uploads_of(request.user),
@@ -51,7 +53,9 @@ def _detail_context(request: HttpRequest, code: str) -> dict[str, Any]:
     }
 
 
+@gzip_page  # a hundred kB, most of it plots
 def detail(request: HttpRequest, code: str) -> HttpResponse:
+    """The page of a result."""
     return render(request, "submissions/detail.html", _detail_context(request, code))
 
 
@@ -62,6 +66,7 @@ def progress(request: HttpRequest, code: str) -> HttpResponse:
 
 @login_required
 def edit(request: AuthenticatedRequest, code: str) -> HttpResponse:
+    """Change what a submission says of itself; its result stays."""
     submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
     if not selectors.may_manage(request.user, submission):
         raise Http404
@@ -100,10 +105,12 @@ def _diagnosed(request: HttpRequest, code: str, volume: str) -> tuple[Submission
 
 
 def result_json(request: HttpRequest, code: str) -> HttpResponse:
+    """The result as JSON."""
     return JsonResponse(downloads.result_json(*_visible_result(request, code)))
 
 
 def result_csv(request: HttpRequest, code: str) -> HttpResponse:
+    """The result as a table."""
     return csv_file(downloads.result_csv(downloads.result_json(*_visible_result(request, code))), code)
 
 
@@ -147,6 +154,7 @@ def diagnosis(request: HttpRequest, code: str, volume: str) -> HttpResponse:
 
 
 def diagnosis_json(request: HttpRequest, code: str, volume: str) -> HttpResponse:
+    """The diagnosis of a volume; places only for those who may see them."""
     submission, found, job = _diagnosed(request, code, volume)
     places = selectors.may_see_places(request.user, submission, found.volume)
     return JsonResponse(downloads.diagnosis_json(job, places=places))

@@ -11,6 +11,8 @@ from evalserver.accounts.services import create_token
 
 
 class Command(BaseCommand):
+    """`manage.py make_token`."""
+
     help = "Print a new API token of an account, for a program on this machine. It is shown only once."
 
     def add_arguments(self, parser: CommandParser) -> None:

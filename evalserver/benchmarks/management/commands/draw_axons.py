@@ -12,6 +12,8 @@ from evalserver.uploads import local_path
 
 
 class Command(BaseCommand):
+    """`manage.py draw_axons`."""
+
     help = (
         "Draw the axons of a benchmark's current ground truth again, with figures and preview. Registration draws "
         "them; this is for ground truth that was registered before it did."

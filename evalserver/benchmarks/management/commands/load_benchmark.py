@@ -13,6 +13,8 @@ DEFINITIONS = Path(__file__).parents[2] / "definitions"
 
 
 class Command(BaseCommand):
+    """`manage.py load_benchmark`."""
+
     help = "Create or update benchmarks from their TOML definitions (a path, or the name of one that is shipped)."
 
     def add_arguments(self, parser: CommandParser) -> None:

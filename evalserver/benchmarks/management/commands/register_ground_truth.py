@@ -13,6 +13,8 @@ from evalserver.benchmarks.models import GroundTruth, Volume
 
 
 class Command(BaseCommand):
+    """`manage.py register_ground_truth`."""
+
     help = (
         "Store the ground truth of a volume as its next version; a worker registers it, as from the organisers' page."
     )

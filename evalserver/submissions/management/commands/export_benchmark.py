@@ -10,6 +10,8 @@ from evalserver.submissions.results.archive import export_benchmark
 
 
 class Command(BaseCommand):
+    """`manage.py export_benchmark`."""
+
     help = "Write a benchmark's records (no ground truth, no uploads) as JSON and CSV into a zip archive."
 
     def add_arguments(self, parser: CommandParser) -> None:

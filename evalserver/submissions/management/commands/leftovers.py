@@ -9,6 +9,8 @@ from evalserver.submissions.evaluation.leftovers import leftovers, remove_leftov
 
 
 class Command(BaseCommand):
+    """`manage.py leftovers`."""
+
     help = "List stored files and working folders that no row of the database names. The timer removes old ones."
 
     def add_arguments(self, parser: CommandParser) -> None:

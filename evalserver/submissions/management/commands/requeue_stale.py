@@ -8,6 +8,8 @@ from evalserver.submissions.evaluation.reconciler import requeue_stale
 
 
 class Command(BaseCommand):
+    """`manage.py requeue_stale`."""
+
     help = "Run the reconciler once: send jobs again whose task or worker is lost."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -9,6 +9,8 @@ from evalserver.submissions.evaluation.rescore import rescore_benchmark
 
 
 class Command(BaseCommand):
+    """`manage.py rescore_benchmark`."""
+
     help = (
         "Score every scored submission of a benchmark with the current metric, ground truth and tolerance. "
         "Earlier evaluations are kept. Files are read again only if the ground truth changed."

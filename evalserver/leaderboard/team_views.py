@@ -2,16 +2,18 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 
 from evalserver.accounts import teams
 from evalserver.accounts.forms import InvitationForm, TeamForm
 from evalserver.accounts.models import Membership, Team
+from evalserver.leaderboard.methods import entries_of
 from evalserver.submissions import selectors
 from evalserver.submissions.results.selectors import with_headlines
 
 
 def team(request: HttpRequest, pk: int) -> HttpResponse:
-    """A team's submissions, as far as one may see them; for its members the members, for its owners the controls.
+    """A team's public entries; for its members all submissions and the members, for its owners the controls.
 
     Others see a team once it has published something.
     """
@@ -24,15 +26,20 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     if not is_member and not reads_all and not submissions.exists():
         raise Http404
     owns = membership is not None and membership.role == Membership.Role.OWNER
+    public = entries_of(team, request.user)
+    now = timezone.now()
+    plots = [(board, board.plot(now)) for board in public.boards]
     context = {
         "team": team,
+        "public": public,
+        "plots": [(board, plot) for board, plot in plots if plot],
         "submissions": with_headlines(shown),
         "is_member": is_member,
         "is_owner": owns,
-        "shows_members": is_member or reads_all,
+        "reads_all": reads_all,
         "memberships": team.memberships.select_related("user").order_by("-role", "user__name"),
         "invitations": teams.open_invitations(team) if owns else [],
         "team_form": TeamForm(instance=team),
         "invitation_form": InvitationForm(),
     }
-    return render(request, "submissions/team.html", context)
+    return render(request, "leaderboard/team.html", context)
