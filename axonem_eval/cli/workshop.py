@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from axonem_eval.workshop import Batches, Decision, SegmentLabel, Workshop
 
 LABELS = ("axon", "dendrite", "glia", "uncertain")
+ANALYSE = "Draw how long the axons of a volume are, against other volumes, and the longest and shortest of them."
+DRAWN = 6
 VERDICT_OF = {"accept": "accepted", "reject": "rejected", "postpone": "postponed", "undo": "undone"}
 
 
@@ -77,12 +79,19 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     finalise = action("finalise", "Make a benchmark volume: axons, no-merge mask, skeletons, data sheet.")
     finalise.add_argument("-o", "--output", required=True, metavar="VOLUME", help="new folder to write")
     add_processes(finalise)
+    analyse = actions.add_parser("analyse", help=ANALYSE, description=ANALYSE)
+    analyse.add_argument("skeletons", metavar="SKELETONS", help="skeletons of the axons (.npz)")
+    analyse.add_argument("--labels", metavar="SEG", help="label file of the axons: adds pictures of some of them")
+    analyse.add_argument(
+        "--against", action="append", default=[], metavar="SKELETONS", help="another volume's skeletons; repeatable"
+    )
+    analyse.add_argument("-o", "--output", required=True, metavar="FOLDER", help="folder for the pictures")
 
 
 def run_workshop(arguments: argparse.Namespace) -> None:
     """`axonem-eval workshop`."""
-    if arguments.action == "new":
-        _new(arguments)
+    if arguments.action in _WITHOUT_WORKSHOP:
+        _WITHOUT_WORKSHOP[arguments.action](arguments)
         return
     from axonem_eval.workshop import Workshop
 
@@ -260,17 +269,23 @@ def _finalise(shop: "Workshop", arguments: argparse.Namespace) -> None:
         raise InputError.of("no_folder", f"{folder}: this is a file; name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise InputError.of("folder_exists", f"{folder}: is not empty; name a new folder")
+    was_there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(ProgressBar()) as bar:
-        made = finalise(
-            shop.source,
-            shop.skeletons,
-            shop.labels(),
-            shop.decisions(),
-            folder,
-            processes=arguments.processes,
-            on_progress=bar,
-        )
+    try:
+        with closing(ProgressBar()) as bar:
+            made = finalise(
+                shop.source,
+                shop.skeletons,
+                shop.labels(),
+                shop.decisions(),
+                folder,
+                processes=arguments.processes,
+                on_progress=bar,
+            )
+    except InputError:
+        if not was_there and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
     graph = made.skeletons
     print(f"{graph.n_skeletons:,} axons, {graph.skeleton_length_nm.sum() / 1000:,.1f} um of cable")
     print(f"ground-truth ERL {graph.gt_erl_nm / 1000:.3f} um; written to {folder}")
@@ -278,6 +293,35 @@ def _finalise(shop: "Workshop", arguments: argparse.Namespace) -> None:
         print(f"{name} has no effect: {why}")
 
 
+def _analyse(arguments: argparse.Namespace) -> None:
+    from axonem_eval.files import write_atomically
+    from axonem_eval.report import MOST_VOLUMES, axons_picture, lengths_figure, webp
+    from axonem_eval.skeletons import SkeletonGraph
+
+    if len(arguments.against) >= MOST_VOLUMES:
+        arguments.wrong_usage(f"a figure has room for {MOST_VOLUMES} volumes, that is {MOST_VOLUMES - 1} --against")
+    folder = Path(arguments.output)
+    if folder.exists() and not folder.is_dir():
+        raise InputError.of("no_folder", f"{folder}: this is a file; name a folder")
+    graphs = [SkeletonGraph.load(path) for path in (arguments.skeletons, *arguments.against)]
+    names = [
+        f"{Path(path).resolve().parent.name}/{Path(path).stem}" for path in (arguments.skeletons, *arguments.against)
+    ]
+    pictures = {}
+    order = graphs[0].skeleton_length_nm.argsort(kind="stable")
+    if arguments.labels:
+        for name, chosen in (("longest.webp", order[::-1][:DRAWN]), ("shortest.webp", order[:DRAWN])):
+            ids = graphs[0].skeleton_id[chosen].tolist()
+            pictures[name] = webp(axons_picture(arguments.labels, ids, graphs[0].voxel_size_nm_zyx))
+    lengths = {name: graph.skeleton_length_nm / 1000 for name, graph in zip(names, graphs, strict=True)}
+    pictures["lengths.svg"] = lengths_figure(lengths).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in pictures.items():
+        write_atomically(folder / name, lambda file, content=content: file.write(content))
+        print(f"written {folder / name}")
+
+
+_WITHOUT_WORKSHOP = {"new": _new, "analyse": _analyse}
 _ACTIONS = {
     "batches": _batches,
     "label": _label,

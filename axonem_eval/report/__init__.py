@@ -10,17 +10,21 @@ from axonem_eval.report.plots import bin_name
 from axonem_eval.report.score_page import render_report
 from axonem_eval.report.skeleton_pictures import render_skeleton
 from axonem_eval.report.views import ReportViews
+from axonem_eval.report.volume_figures import MOST_VOLUMES, axons_picture, lengths_figure
 
 __all__ = [
+    "MOST_VOLUMES",
     "PALETTE",
     "MetricExample",
     "ReportViews",
     "Window",
+    "axons_picture",
     "bin_name",
     "close_up_picture",
     "dense_report",
     "diagnosis_page",
     "full_report",
+    "lengths_figure",
     "metric_file",
     "metric_svg",
     "plots",

@@ -22,22 +22,34 @@ PALETTE = np.array(
 LIGHT_ZYX = np.array([0.6, -0.55, -0.58])
 # Drawn so many times larger and averaged, against jagged edges.
 FINER = 2
+# What has fewer voxels across is drawn smaller than the picture: a voxel covers few pixels, however few there are.
+LEAST_VOXELS = 40
 
 
 def render_axons(
-    labels: NDArray[Any], ids: Sequence[int], voxel_size_nm_zyx: FloatTriple, *, width: int = 1200, turn: float = 0.6
+    labels: NDArray[Any],
+    ids: Sequence[int],
+    voxel_size_nm_zyx: FloatTriple,
+    *,
+    width: int = 1200,
+    most_height: float = np.inf,
+    turn: float = 0.6,
 ) -> Pixels:
     """The surfaces of some labels, seen from the front and turned about the y axis.
 
-    labels : (z, y, x).   width : of the picture in pixels.   turn : radians.
+    labels : (z, y, x).   width : of the picture in pixels; less where it would be higher than ``most_height``, or where
+    so few voxels lie across that each would be large.   turn : radians.
     Returns (h, w, 4) uint8, transparent where there is nothing.
     """
     parts = zip(*_surfaces(labels, ids, voxel_size_nm_zyx), strict=True)
     points, normals, colours = (np.concatenate(part) for part in parts)
+    if not len(points):  # thinner than smoothing leaves anything of
+        return np.zeros((1, 1, 4), np.uint8)
     spin, tilt = _rotation(turn, 0), _rotation(0.45, 1)
     points, normals = points @ spin.T @ tilt.T, normals @ spin.T @ tilt.T
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
-    scale = FINER * width / extent[2]
+    room = np.maximum(extent, LEAST_VOXELS * max(voxel_size_nm_zyx))
+    scale = FINER * float(min(width / room[2], most_height / room[1]))
     voxel = min(voxel_size_nm_zyx) * scale
     pixel = np.floor((points - low)[:, 1:] * scale).astype(np.int64)
     high, wide = int(extent[1] * scale) + 2, int(extent[2] * scale) + 2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.spec import FloatTriple, Triple
-from axonem_eval.union_find import join, root
+from axonem_eval.union_find import join, numbered, root
 from axonem_eval.volumes import Box, LabelVolume, blocks, read_small
 from axonem_eval.workshop.decisions import Cut
 
@@ -204,13 +204,13 @@ def _pieces(index, origin, start, point, normal, radius, voxel, ahead):  # type:
 @numba.njit(nogil=True, cache=True)
 def _numbered(index, parent):  # type: ignore[no-untyped-def]
     """Flat numbers of the pieces from 1 in the order of their first voxels, and the segment of each; -1 of number 0."""
-    flat, number, segments = index.reshape(-1), np.zeros(index.size, np.uint32), [np.int32(-1)]
+    flat = index.reshape(-1)
     for i in range(index.size):
-        if flat[i] >= 0:
-            first = root(parent, i + 1)
-            if first == i + 1:  # the root of a piece is its first voxel
-                number[i] = len(segments)
-                segments.append(flat[i])
-            else:
-                number[i] = number[first - 1]
-    return number, np.array(segments)
+        if flat[i] < 0:
+            parent[i + 1] = 0  # no piece: joins the set of number 0
+    number, count = numbered(parent)
+    segments = np.full(count + 1, -1, np.int32)
+    for i in range(index.size):
+        segments[number[i + 1]] = flat[i]
+    segments[0] = -1
+    return number[1:], segments

@@ -1,6 +1,7 @@
 """A folder with all of one workshop: what was measured, what annotators said and what was decided.
 
-workshop.json      the segmentation that it is about, with its checksum
+workshop.json      the segmentation that it is about: file, dataset and voxel size
+work/              what the skeletons were made from, with the checksum of the file; `new` goes on from it
 skeletons.npz      skeletons of its segments
 batches.npz        group and batch of each segment of ``LONG_UM`` and longer
 candidates.json    likely errors with the corrections that they propose
@@ -36,7 +37,7 @@ from axonem_eval.workshop.tables import decisions_csv, labels_csv, read_decision
 
 VERSION = 1
 _HEADER, _SKELETONS, _BATCHES, _CANDIDATES = "workshop.json", "skeletons.npz", "batches.npz", "candidates.json"
-_LABELS, _DECISIONS = "labels.csv", "decisions.csv"
+_LABELS, _DECISIONS, _WORK = "labels.csv", "decisions.csv", "work"
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,15 @@ def prepare_workshop(
         raise InputError.of("workshop_exists", f"{folder}: is a workshop already; name a new folder")
     if folder.exists() and not folder.is_dir():
         raise InputError.of("no_folder", f"{folder}: this is a file; name a new folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / _WORK).is_dir():
+        raise InputError.of("folder_exists", f"{folder}: is not empty and no workshop; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     graph = skeletonize_labels(
         path,
         voxel_size_nm_zyx,
         reading=ReadOptions(FileRule(dataset=dataset or ""), trust_voxel_size=trust_voxel_size),
         processes=processes,
-        work_dir=folder / "work",
+        work_dir=folder / _WORK,
         on_progress=on_progress,
     )
     graph.save(folder / _SKELETONS)

@@ -47,7 +47,7 @@ STAGES = {
     "prepare the viewer": (93, 99),
 }
 # Of each kind so many candidates get a picture: nobody looks at more before the list is made anew.
-MOST_DRAWN = 1000
+MOST_DRAWN = 500
 
 
 def skeletons_name(workshop: Workshop) -> str:

@@ -34,8 +34,4 @@ def candidate_picture(volume: LabelVolume, candidate: Candidate, voxel_size_nm_z
 
 
 def _rendered(labels: NDArray[np.uint8], ids: Sequence[int], voxel_nm: FloatTriple, width: int) -> bytes:
-    picture = render_axons(labels, ids, voxel_nm, width=width)
-    high = picture.shape[0]
-    if high > MOST_HEIGHT:
-        picture = render_axons(labels, ids, voxel_nm, width=max(16, width * MOST_HEIGHT // high))
-    return webp(picture)
+    return webp(render_axons(labels, ids, voxel_nm, width=width, most_height=MOST_HEIGHT))

@@ -37,6 +37,8 @@ def refused(capsys, *words):
 def test_a_segmentation_becomes_a_benchmark_volume(shop, capsys):
     folder = shop
     room = folder / "shop"
+    refused(capsys, "finalise", room, "-o", folder / "refused")
+    assert not (folder / "refused").exists()
     batches = json.loads(told(capsys, "batches", room, "--json"))["batches"]
     ids = [i for batch in batches for i in batch["segments"]]
     assert "have no label" in refused(capsys, "finalise", room, "-o", folder / "volume")
@@ -67,6 +69,14 @@ def test_a_segmentation_becomes_a_benchmark_volume(shop, capsys):
     assert OTHER_HALF not in bundle.skeleton_id
     with h5py.File(folder / "volume" / "no_merge_mask.h5") as mask, h5py.File(folder / "labels.h5") as labels:
         assert (mask["main"][:] == (labels["main"][:] == int(ids[0]))).all()
+
+    volume = folder / "volume"
+    figures = ["--labels", volume / "axons.h5", "--against", room / "skeletons.npz", "-o", folder / "figures"]
+    told(capsys, "analyse", volume / "skeletons.npz", *figures)
+    assert (folder / "figures" / "longest.webp").read_bytes()[8:12] == b"WEBP"
+    lengths = (folder / "figures" / "lengths.svg").read_text()
+    assert f"volume/skeletons: {bundle.n_skeletons} axons" in lengths
+    assert lengths.count("<polyline") == 2
 
 
 def test_a_table_imported_twice_changes_nothing(shop, capsys, tmp_path):
@@ -108,6 +118,12 @@ def test_a_table_of_another_segmentation_is_not_imported(shop, capsys, tmp_path,
     said = capsys.readouterr().err
     assert words in said
     assert "Nothing was added" in said
+
+
+def test_a_folder_with_other_files_becomes_no_workshop(shop, capsys, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "is not empty" in refused(capsys, "new", tmp_path, shop / "labels.h5", "--voxel-size", "30,30,30")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_folder_that_is_no_workshop_is_told(capsys, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from axonem_eval import NodeSample
 from axonem_eval.cli import main
 from axonem_eval.diagnosis import diagnose, diagnosis_json
-from axonem_eval.report import ReportViews, full_report, render_diagnosis, render_report
+from axonem_eval.report import ReportViews, full_report, render_axons, render_diagnosis, render_report
 from axonem_eval.report.axons import error_words
 from axonem_eval.report.plots import um
 from axonem_eval.report.score_page import verdict
@@ -301,3 +301,17 @@ def test_names_with_markup_come_out_as_text_in_the_diagnosis():
 
 def test_text_in_a_plot_is_escaped_unless_it_is_markup():
     assert tag("g", tag("title", "a < b") + "<i>") == "<g><title>a &lt; b</title>&lt;i&gt;</g>"
+
+
+def test_what_is_few_voxels_across_is_drawn_small():
+    labels = np.zeros((60, 60, 3), np.uint8)
+    labels[:, 20:40] = 1  # at the width asked for, each voxel would be 90 pixels large
+    picture = render_axons(labels, [1], (50.0, 50.0, 50.0), width=280, most_height=200)
+    assert picture.shape[0] <= 201
+    assert picture[..., 3].any()
+
+
+def test_what_is_too_thin_to_be_drawn_is_an_empty_picture():
+    labels = np.zeros((9, 9, 9), np.uint8)
+    labels[:, 4, 4] = 1
+    assert not render_axons(labels, [1], (50.0, 50.0, 50.0), width=280).any()
