@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ import httpx
 import numpy as np
 from tusclient.client import TusClient
 
+from benchmarks.server.readers import Readers
 from tests.browser.running_server import free_port
 from tests.live.live_server import LiveServer
 from tests.live.slow_clients import SlowClients
 from tests.live.slow_line import SlowLine
 
-TIMEOUT_S = 30
 STATED = {"200", "429", "503"}
 SCORERS = 2
 UPLOADS_LAST = 0.8  # of a part
@@ -136,40 +136,6 @@ def _until(api: httpx.Client, path: str, name: str, moving: tuple[str, ...]) -> 
         time.sleep(1)
 
 
-class Readers:
-    """Requests of readers without an account. times : seconds of those answered with 200, by address."""
-
-    def __init__(self, port: int, paths: list[str], rate: float) -> None:
-        self.port, self.paths, self.rate = port, paths, rate
-        self.times: dict[str, list[float]] = {path: [] for path in paths}
-        self.ends: Counter[str] = Counter()
-
-    async def read(self, enough: "asyncio.Event") -> None:
-        tasks, number, began = [], 0, time.perf_counter()
-        dice = random.Random(1)
-        while not enough.is_set():
-            await asyncio.sleep(max(0.0, began + number / self.rate - time.perf_counter()))
-            address = f"127.0.3.{1 + number % 200}"
-            tasks.append(asyncio.create_task(self._one(dice.choice(self.paths), address)))
-            number += 1
-        await asyncio.gather(*tasks)
-
-    async def _one(self, path: str, address: str) -> None:
-        began = time.perf_counter()
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-            answer = await asyncio.wait_for(reader.read(-1), TIMEOUT_S)
-            writer.close()
-            status = answer.split(b" ", 2)[1].decode()
-        except (OSError, TimeoutError, IndexError) as error:
-            self.ends[type(error).__name__] += 1
-            return
-        self.ends[status] += 1
-        if status == "200":
-            self.times[path].append(time.perf_counter() - began)
-
-
 def memory_mb(server: LiveServer) -> list[float]:
     """Resident memory of each web process."""
     pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in server.web_workers()]
@@ -181,31 +147,41 @@ async def _end_after(enough: asyncio.Event, seconds: float) -> None:
     enough.set()
 
 
+def _pages_until(enough: asyncio.Event, paths: Sequence[str]) -> Iterator[str]:
+    dice = random.Random(1)
+    while not enough.is_set():
+        yield dice.choice(paths)
+
+
 async def _watch(server: LiveServer, enough: asyncio.Event, seen: list[list[float]], pause_s: float) -> None:
     while not enough.is_set():
         seen.append(memory_mb(server))
         await asyncio.sleep(pause_s)
 
 
-async def _read_for(server: LiveServer, readers: Readers, seconds: float) -> list[list[float]]:
+async def _read_for(
+    server: LiveServer, readers: Readers, pages: Sequence[str], rate: float, seconds: float
+) -> list[list[float]]:
     enough = asyncio.Event()
     seen: list[list[float]] = []
     # Ten times, and once at the end.
     watching = _watch(server, enough, seen, seconds / 10)
-    await asyncio.gather(readers.read(enough), _end_after(enough, seconds), watching)
+    reading = readers.read(_pages_until(enough, pages), rate)
+    await asyncio.gather(reading, _end_after(enough, seconds), watching)
     return [*seen, memory_mb(server)]
 
 
 def measure(server: LiveServer, load: Load, options: argparse.Namespace, title: str) -> bool:
     """Read for the time, and print what came of it; whether nothing but stated refusals did, and all was scored."""
-    readers = Readers(server.port, ["/healthz", "/", f"/benchmarks/{server.benchmark}/leaderboard/"], options.rate)
+    readers = Readers(server.port, [f"127.0.3.{number}" for number in range(1, 201)])
+    pages = ["/healthz", "/", f"/benchmarks/{server.benchmark}/leaderboard/"]
     people = threading.Thread(target=load.run, daemon=True)
     people.start()
-    memory = asyncio.run(_read_for(server, readers, options.seconds))
+    memory = asyncio.run(_read_for(server, readers, pages, options.rate, options.seconds))
     load.over.set()
     print(f"{title}: {dict(readers.ends)}")
-    for path, times in readers.times.items():
-        if times:
+    for path in pages:
+        if times := readers.times[path]:
             p50, p95, p99 = (1000 * float(q) for q in np.quantile(times, (0.5, 0.95, 0.99)))
             print(f"  {path:45} {len(times):6} p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  p99 {p99:7.1f} ms")
     print(f"  memory of the web processes in MB: {memory}", flush=True)

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from evalserver.benchmarks.published_models import PublishedScore
+
 
 class AxonsShown(models.TextChoices):
     """What readers see of the axons of hidden ground truth."""
@@ -28,3 +30,9 @@ class GroundTruthPreview(models.Model):
 
     def __str__(self) -> str:
         return f"preview of {self.ground_truth}"
+
+    @property
+    def published(self) -> models.QuerySet[PublishedScore]:
+        """What papers give as the ground truth's own ERL on this volume, to compare with."""
+        rows = PublishedScore.objects.filter(volume=self.ground_truth.volume_id, erl_um__isnull=False)
+        return rows.filter(entry__is_ground_truth=True).select_related("entry")

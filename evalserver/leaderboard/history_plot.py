@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 
+import numpy as np
 from django.utils.safestring import SafeString
 
 from axonem_eval.report.svg import Frame, figure, tag, ticks, tip
@@ -13,6 +15,11 @@ from evalserver.submissions.results.headline import value_in_words
 
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
+# Between two marks of the time axis; each is less than three times the one before, so that a mark is always there.
+STEPS_S = (
+    *(hours * HOUR_S for hours in (1, 2, 3, 6, 12)),
+    *(days * DAY_S for days in (1, 2, 4, 7, 14, 30, 61, 91, 182, 365, 730, 1826)),
+)
 
 
 def history_plot(
@@ -67,7 +74,8 @@ def history_plot(
 
 
 def _dates(first: float, end: float, count: int) -> list[tuple[float, str]]:
-    """Evenly spaced times, labelled by day, or by time of day if all lie within two days."""
-    form = "%Y-%m-%d" if end - first > 2 * DAY_S else "%m-%d %H:%M"
-    step = (end - first) / count
-    return [(step * (i + 0.5), f"{datetime.fromtimestamp(first + step * (i + 0.5), UTC):{form}}") for i in range(count)]
+    """Full hours or days, `count` at most, as seconds after the first; labelled by day, or by time of day too."""
+    step = next((step for step in STEPS_S if (end - first) / step <= count), STEPS_S[-1])
+    form = "%m-%d %H:%M" if step < DAY_S else "%Y-%m-%d"
+    times = np.arange(ceil(first / step) * step, end + 1, step)[:count].tolist()
+    return [(at - first, f"{datetime.fromtimestamp(at, UTC):{form}}") for at in times]

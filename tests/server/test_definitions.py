@@ -31,7 +31,7 @@ def test_a_benchmark_of_the_field_names_its_rule_its_source_and_its_data(name):
     definition = tomllib.loads((DEFINITIONS / f"{name}.toml").read_text())
     assert definition["scoring_variant"] in VARIANTS
     assert definition["citation"]
-    assert definition["links"]
+    assert all(link["licence"] for link in definition["links"])
     assert definition["published"]
 
 
@@ -59,3 +59,9 @@ def test_nisb_has_nine_settings_with_the_published_share_of_each(client):
 def test_the_axonem_board_says_that_its_ffn_row_was_withdrawn(client):
     call_command("load_benchmark", "axonem")
     assert "has withdrawn this baseline" in client.get(reverse("leaderboard", args=["axonem"])).content.decode()
+
+
+def test_the_xpress_baseline_has_the_score_of_its_readme(client):
+    call_command("load_benchmark", "xpress")
+    (row,) = client.get(reverse("leaderboard", args=["xpress"])).context["board"].published
+    assert row.headline == pytest.approx(0.74995625, abs=1e-8)

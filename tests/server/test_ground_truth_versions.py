@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.models import GroundTruth, PublishedEntry, PublishedScore
 from evalserver.benchmarks.registration import register_ground_truth as run_registration
 from evalserver.benchmarks.services import NotPossible, freeze_phase, make_current, register_ground_truth
 from evalserver.submissions.models import Score
@@ -101,7 +101,12 @@ def test_the_ground_truth_of_a_frozen_ranking_stays(organiser, tmp_path):
 
 def test_an_organiser_sees_figures_and_pictures_of_a_version(organiser, tmp_path):
     row = registered(make_benchmark(ready=False).volumes.get(), tmp_path)
+    entry = PublishedEntry.objects.create(
+        benchmark=row.volume.benchmark, method="Ground truth", source="A paper", is_ground_truth=True
+    )
+    PublishedScore.objects.create(entry=entry, volume=row.volume, erl_um=2.84)
     page = organiser.get(reverse("admin:benchmarks_groundtruth_change", args=[row.pk])).content.decode()
+    assert "<td>2.85 µm; published: 2.84 µm (A paper)</td>" in page
     assert "A later one waits until an organiser" in page
     assert "<td>8.55 µm</td>" in page  # three axons of 95 edges of 30 nm
     assert 'aria-label="Axons by length: 2–5 µm: 3."' in page

@@ -149,6 +149,7 @@ def test_the_history_of_the_first_hour_shows_no_moment_to_come():
     moments = re.findall(r">(\d\d-\d\d \d\d:\d\d)<", history_plot([record], [], until, AXONEM.headline))
     assert moments
     assert max(moments) <= "11-23 18:30"
+    assert all(moment.endswith(":00") for moment in moments)
 
 
 def test_the_history_is_the_same_at_all_times_of_an_hour():

@@ -2,7 +2,9 @@
 
 Each board is its shipped definition on small volumes. Ground truth comes in the layout that the field uses. Two entries
 are sent through the form: one splits a neuron, one merges two. The split costs less by every rule, so it is first
-whatever the direction; its figures are worked out here.
+whatever the direction; its figures are worked out here. Takes minutes, so it is a command, not part of the tests:
+
+    SCREENSHOTS=pictures .venv/bin/pytest tests/browser/walk_field.py -q -p no:xdist
 """
 
 import math
@@ -133,7 +135,7 @@ def submit(pia: Person, benchmark: str, method: str, files: dict[str, Path], pha
 def board(pia: Person, benchmark: str, phase: str = "") -> list[tuple[str, str]]:
     """(rank, text) of each ranked entry of the leaderboard, from above."""
     pia.page.goto(f"/benchmarks/{benchmark}/leaderboard/" + (f"?phase={phase}" if phase else ""))
-    rows = pia.page.locator("main table tbody:not(.published) tr").all()
+    rows = pia.page.locator("table.board tbody:not(.published) tr").all()
     return [(row.locator("td").first.inner_text(), row.inner_text()) for row in rows]
 
 
@@ -284,7 +286,7 @@ def test_nisb_ranks_nine_settings_in_one_matrix(olga, pia, server, files):
     ranked_right(board(pia, "nisb", "base"), f"{100 * split / length:.1f}%", f"{100 * merged / length:.1f}%")
     picture(pia, "nisb-base")
     pia.page.goto("/benchmarks/nisb/leaderboard/")
-    rows = [row.inner_text() for row in pia.page.locator("main table tbody:not(.published) tr").all()]
+    rows = [row.inner_text() for row in pia.page.locator("table.board tbody:not(.published) tr").all()]
     assert SPLIT in rows[0]
     assert rows[0].count(f"{100 * split / length:.1f}") == 1 + len(SETTINGS)  # its mean, and nine settings
     assert "1 of 9" in rows[1]
