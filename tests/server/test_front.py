@@ -6,9 +6,12 @@ import re
 
 import pytest
 from django.conf import settings as configured
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connections
 from django.test import Client
 from django.urls import get_resolver
 
+from evalserver.front import Application
 from evalserver.front.body import Body, Gone, TooLarge, TooSlow
 from evalserver.front.environ import (
     FORMS_WITH_FILES,
@@ -192,3 +195,44 @@ def test_a_form_without_files_is_not_told_apart_by_its_address_alone():
 )
 def test_ipv6_is_counted_by_the_network_that_one_caller_has(address, counted):
     assert network_of(address) == counted
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("path", "status", "pieces_left"), [("/benchmarks/a/submit/", 403, 0), ("/accounts/login/", 413, 20)]
+)
+def test_a_large_form_is_read_where_it_may_have_files(settings, path, status, pieces_left):
+    client, sent = Client(), []
+    client.force_login(make_user())
+    cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+    cookie += f"; {settings.CSRF_COOKIE_NAME}={'a' * 32}"
+    head = b'--x\r\nContent-Disposition: form-data; name="file_a"; filename="a.h5"\r\n\r\n'
+    coming = [head, *[b"x" * 100_000] * 18, b"\r\n--x--\r\n"]
+    length = str(sum(map(len, coming))).encode()
+    headers = [
+        (b"cookie", cookie.encode()),
+        (b"content-type", b"multipart/form-data; boundary=x"),
+        (b"host", b"testserver"),
+    ]
+    asked = {
+        **scope(*headers, (b"content-length", length)),
+        "type": "http",
+        "method": "POST",
+        "raw_path": path.encode(),
+    }
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def scene() -> None:
+        application = Application(WSGIHandler())
+        await application(asked, receive, send)
+        for pool in (application.place.requests, application.place.forms):
+            pool.submit(connections.close_all).result()
+
+    asyncio.run(scene())
+    assert sent[0]["status"] == status  # 403: the form was read, and has no token against forged requests
+    assert len(coming) == pieces_left
