@@ -3,8 +3,9 @@
 import argparse
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from axonem_eval.cli.options import (
     ProgressBar,
@@ -317,8 +318,12 @@ def _analyse(arguments: argparse.Namespace) -> None:
     pictures["lengths.svg"] = lengths_figure(lengths).encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pictures.items():
-        write_atomically(folder / name, lambda file, content=content: file.write(content))
+        write_atomically(folder / name, partial(_write, content))
         print(f"written {folder / name}")
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
 
 
 _WITHOUT_WORKSHOP = {"new": _new, "analyse": _analyse}
