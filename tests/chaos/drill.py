@@ -42,8 +42,9 @@ class Drill(Run):
         self.wait_until_idle(time.monotonic())
         after = {(label, pk): row for (label, pk), row in all_rows().items() if (label, pk) in before}
         wrong = [f"{label} {pk}" for (label, pk), row in before.items() if after.get((label, pk)) != row]
-        now = {row["code"]: row for row in self.leaderboard()}
-        wrong += [f"leaderboard: {row['code']}" for row in board if _kept(now.get(row["code"])) != _kept(row)]
+        now = {row["submission"]: row for row in self.leaderboard()}
+        then = {row["submission"]: row for row in board}
+        wrong += [f"leaderboard: {code}" for code, row in then.items() if _kept(now.get(code)) != _kept(row)]
         print(f"{len(before)} rows and {len(board)} ranked entries from before the backup; {came} were begun in all")
         print(f"{len(wrong)} differ", *wrong[:20], sep="\n", flush=True)
         return int(bool(wrong or self.stuck))
