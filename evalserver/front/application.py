@@ -45,6 +45,9 @@ NAME = re.compile(r"[-\w]{1,64}")
 
 # Requests that wait for a thread, of one address or account; then 503.
 MOST_WAITING = 200
+# Seconds in which a request begins, or 503: most programs give up after 30.
+LONGEST_WAIT_S = 20
+LONGEST_FORM_WAIT_S = 120
 BLOCK_BYTES = 2**18
 FORM_THREADS = 4
 WRITE_THREADS = 4
@@ -71,10 +74,12 @@ class Workplace:
         self.loop = asyncio.get_running_loop()
         count = settings.WEB_THREADS
         self.requests = ThreadPoolExecutor(count, "request")
-        self.turns = Turns(threads=count, each=max(1, count // 2), most_waiting=MOST_WAITING)
+        self.turns = Turns(
+            threads=count, each=max(1, count // 2), most_waiting=MOST_WAITING, longest_wait_s=LONGEST_WAIT_S
+        )
         # Forms with files that a client sends at its own speed: a thread reads each while it comes.
         self.forms = ThreadPoolExecutor(FORM_THREADS, "form")
-        self.form_turns = Turns(threads=FORM_THREADS, each=1, most_waiting=2)
+        self.form_turns = Turns(threads=FORM_THREADS, each=1, most_waiting=2, longest_wait_s=LONGEST_FORM_WAIT_S)
         # Pieces of uploads and of downloads: short, and bound to the disk.
         self.files = ThreadPoolExecutor(WRITE_THREADS, "file")
         # Whoever watches the server is answered also when every other thread is taken.

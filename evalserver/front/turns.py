@@ -6,17 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 
 class Busy(Exception):
-    """Too many requests wait already."""
+    """Too many requests wait already, or this one has waited too long."""
 
 
 class Turns:
     """threads : requests that run at once; each : of these, of one address or one account.
 
     most_waiting : requests of one address or account that may wait; further ones are refused.
+    longest_wait_s : whoever has not begun by then is refused: it is better told so than left until it gives up.
     """
 
-    def __init__(self, *, threads: int, each: int, most_waiting: int) -> None:
-        self.each, self.most_waiting = each, most_waiting
+    def __init__(self, *, threads: int, each: int, most_waiting: int, longest_wait_s: float) -> None:
+        self.each, self.most_waiting, self.longest_wait_s = each, most_waiting, longest_wait_s
         self.all = asyncio.Semaphore(threads)
         self.of: dict[str, asyncio.Semaphore] = {}
         self.waiting: dict[str, int] = {}
@@ -25,9 +26,13 @@ class Turns:
     async def turn(self, *who: str) -> AsyncIterator[None]:
         """Wait for a thread, on behalf of an address and perhaps of an account. Raises Busy."""
         async with AsyncExitStack() as held:
-            for name in who:
-                await held.enter_async_context(self._turn_of(name))
-            await held.enter_async_context(self.all)
+            try:
+                async with asyncio.timeout(self.longest_wait_s):
+                    for name in who:
+                        await held.enter_async_context(self._turn_of(name))
+                    await held.enter_async_context(self.all)
+            except TimeoutError:
+                raise Busy from None
             yield
 
     @asynccontextmanager

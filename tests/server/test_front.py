@@ -79,7 +79,7 @@ def test_a_body_too_large_for_memory_is_refused_and_one_that_breaks_off_is_told_
 
 def test_one_address_leaves_threads_to_the_others():
     async def scene() -> list[str]:
-        turns, served = Turns(threads=4, each=2, most_waiting=10), []
+        turns, served = Turns(threads=4, each=2, most_waiting=10, longest_wait_s=60), []
         enough = asyncio.Event()
 
         async def request(who: str) -> None:
@@ -102,13 +102,27 @@ def test_one_address_leaves_threads_to_the_others():
 
 def test_who_has_too_many_requests_waiting_is_refused():
     async def scene() -> None:
-        turns = Turns(threads=4, each=1, most_waiting=1)
+        turns = Turns(threads=4, each=1, most_waiting=1, longest_wait_s=60)
         async with turns.turn("a"):
             waiting = asyncio.create_task(turns.turn("a").__aenter__())
             await asyncio.sleep(0)
             with pytest.raises(Busy):
                 await turns.turn("a").__aenter__()
             waiting.cancel()
+
+    asyncio.run(scene())
+
+
+def test_who_waits_longer_than_a_client_does_is_refused_whoever_holds_the_threads():
+    async def scene() -> None:
+        turns = Turns(threads=1, each=1, most_waiting=5, longest_wait_s=0.01)
+        async with turns.turn("a"):
+            for name in ("a", "b"):
+                with pytest.raises(Busy):
+                    await turns.turn(name).__aenter__()
+        async with turns.turn("b", "c"):
+            assert turns.waiting == {"b": 1, "c": 1}
+        assert turns.waiting == turns.of == {}
 
     asyncio.run(scene())
 
