@@ -35,7 +35,7 @@ class Contacts:
     depth_nm : (n,) float64, deviation of the faces' centres from the plane through their centre, along the normal: near
         0 for a flat patch, large for one that is bent.
     rim : (n,) float64, share of the two segments among the voxels around the rim of the patch, where a third one meets
-        them. One half where both lie below one smooth surface, as two parts of one axon do; two thirds where both are
+        them. One half where both lie below one smooth surface, as two parts of one axon do; about 0.7 where both are
         round, as three bubbles meet in equal angles. One half where there is no rim.
     """
 

@@ -159,7 +159,7 @@ def test_a_share_of_the_examples_tells_more_of_the_object_than_its_centre(share)
         if example.given is not None:
             assert not (example.given & ~example.inside).any()
             z, y, x = (np.abs(p - n // 2) for p, n in zip(np.nonzero(example.given), example.inside.shape, strict=True))
-            assert all(max(offset) <= n // 2 for offset, n in zip((z, y, x), FOV, strict=True))
+            assert all(max(offset, default=0) <= n // 2 for offset, n in zip((z, y, x), FOV, strict=True))
             known_more += np.count_nonzero(example.given) > 1
     assert known_more >= 20 * share
 

@@ -73,7 +73,7 @@ def test_open_ends_name_the_longest_segments_first(cut_column):
     assert lengths == sorted(lengths, reverse=True)
 
 
-@pytest.mark.parametrize(("cut", "share"), [(True, 0.5), (False, 2 / 3)])
+@pytest.mark.parametrize(("cut", "share"), [(True, 0.5), (False, 0.7)])
 def test_the_rim_tells_a_cut_from_the_touch_of_two_round_ones(tmp_path, cut, share):
     z, y, x = np.ogrid[:40, :40, :60]
     if cut:  # one round axon along x, cut across

@@ -22,7 +22,7 @@ def volume(tmp_path):
 
 def test_both_segments_of_a_split_are_shown_and_nothing_else(volume):
     found, voxel_nm = surroundings(volume, Correction(SPLIT, (7, 9), ((99, 20, 20),), ((100, 20, 20),)), VOXEL_NM)
-    assert voxel_nm == (40.0, 40.0, 40.0)
+    assert voxel_nm == (40.0, 60.0, 60.0)
     assert np.ptp(np.argwhere(found)[:, 0]) * 40 == pytest.approx(2 * 2000, abs=80)
     z = np.argwhere(found == 1)[:, 0].max()
     assert np.unique(found[: z + 1]).tolist() == [0, 1]
