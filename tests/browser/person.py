@@ -30,9 +30,10 @@ def link_in(text: str) -> str:
 class Person:
     """Every page they see is looked at; `found` collects what axe and the console say."""
 
-    def __init__(self, browser, server, screenshots):
+    def __init__(self, browser, server, screenshots, timeout_s: float = 30):
         self.context = browser.new_context(base_url=server.url, reduced_motion="reduce")
         self.page = self.context.new_page()
+        self.page.set_default_timeout(1000 * timeout_s)
         self.server, self.screenshots = server, screenshots
         self.found: list[str] = []
         self.page.on("console", self._console)

@@ -76,8 +76,7 @@ def server(tmp_path_factory, files) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def olga(browser, server, screenshots) -> Person:
     """The organiser."""
-    olga = Person(browser, server, screenshots)
-    olga.page.set_default_timeout(90_000)
+    olga = Person(browser, server, screenshots, timeout_s=90)
     olga.log_in(ORGANISER, ORGANISERS_PASSWORD)
     return olga
 
@@ -85,9 +84,7 @@ def olga(browser, server, screenshots) -> Person:
 @pytest.fixture(scope="module")
 def pia(browser, server, screenshots) -> Person:
     """A new participant."""
-    pia = Person(browser, server, screenshots)
-    pia.page.set_default_timeout(90_000)
-    return pia
+    return Person(browser, server, screenshots, timeout_s=90)
 
 
 def test_01_the_organiser_registers_the_volume_from_labels(olga, server, files):

@@ -73,8 +73,7 @@ def files(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def olga(browser, server, screenshots) -> Person:
     """The organiser."""
-    olga = Person(browser, server, screenshots)
-    olga.page.set_default_timeout(300_000)
+    olga = Person(browser, server, screenshots, timeout_s=300)
     olga.log_in(ORGANISER, ORGANISERS_PASSWORD)
     return olga
 
@@ -82,8 +81,7 @@ def olga(browser, server, screenshots) -> Person:
 @pytest.fixture(scope="module")
 def pia(browser, server, screenshots) -> Person:
     """A participant."""
-    pia = Person(browser, server, screenshots)
-    pia.page.set_default_timeout(300_000)
+    pia = Person(browser, server, screenshots, timeout_s=300)
     pia.page.goto("/accounts/signup/")
     pia.sign_up("Pia Participant", "pia@example.org", "Axon walkers")
     pia.page.get_by_role("button", name="Log out").wait_for()
