@@ -5,6 +5,7 @@ Progress goes to stderr, results to stdout. Exit status: 0 success, 1 a fault in
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -142,9 +143,8 @@ def _open(options: argparse.Namespace, cluster: "Cluster") -> "tuple[Method[Any]
     if cluster.scheduler:  # its workers may have another current folder
         folder, config = folder.absolute(), replace(config, folder=str(Path(config.folder).absolute()))
     # Makes it again, whichever stage runs now.
-    command = " ".join(
-        ["baselines reproduce", options.config, *(f"--em {name}={path}" for name, path in files.items())]
-    )
+    given = [word for name, path in files.items() for word in ("--em", f"{name}={path}")]
+    command = shlex.join(["baselines", "reproduce", options.config, *given])
     method = METHODS[config.method]
     run = method.open_run(config, folder, command=command, quiet=options.quiet)
     run.compute_on(cluster)
