@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from axonem_eval.report.svg import svg, tag, text
+from axonem_eval.report.svg import standalone, svg, tag, text
 from axonem_eval.sampling import NodeSample
 from axonem_eval.scoring import ErlReport, RunTable, score_nodes
 from axonem_eval.skeletons import SkeletonGraph
@@ -184,6 +184,4 @@ def _mark(kind: str, x: float, y: float, is_shown: bool, anchor: str = "middle",
 def metric_file(example: MetricExample) -> str:
     """The picture as a file of its own, with its colours, light and dark."""
     css = (Path(__file__).parent / "static" / "metric.css").read_text(encoding="utf-8")
-    picture = metric_svg(example)
-    head, body = str(picture).split(">", 1)
-    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{css}</style>{body}\n'
+    return standalone(str(metric_svg(example)), css)

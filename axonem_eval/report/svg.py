@@ -148,6 +148,12 @@ def svg(width: int, height: int, content: str, description: str, class_: str = "
     )
 
 
+def standalone(picture: str, css: str) -> str:
+    """A picture of ``svg`` as a file of its own, with its style."""
+    head, body = picture.split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{css}</style>{body}\n'
+
+
 def figure(draw: Callable[[int], tuple[int, str]], description: str) -> Markup:
     """A plot for both kinds of screen. ``draw(width)`` returns (height, markup)."""
     parts = []

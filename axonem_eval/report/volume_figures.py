@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.report.pictures import Pixels, render_axons
-from axonem_eval.report.svg import Frame, svg, text, ticks
+from axonem_eval.report.svg import Frame, standalone, svg, text, ticks
 from axonem_eval.spec import FloatTriple
 from axonem_eval.volumes import blocks, near_isotropic_factor, open_labels, read_small
 
@@ -18,10 +18,10 @@ FIRST_UM, RATIO = 5.0, 1.5
 MOST_VOLUMES = 4
 # Voxels along the longest side of the volume that a picture of axons is drawn from.
 PICTURE_VOXELS = 320
-STYLE = """<style>text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
+STYLE = """text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
 polyline{fill:none;stroke-width:2.5}.v0{stroke:#0072b2}.v1{stroke:#d55e00;stroke-dasharray:7 3}.v2{stroke:#009e73;
 stroke-dasharray:2 3}.v3{stroke:#777;stroke-dasharray:9 3 2 3}.t0{fill:#0072b2}.t1{fill:#b54a00}.t2{fill:#007a58}
-.t3{fill:#555}</style>"""
+.t3{fill:#555}"""
 
 
 def lengths_figure(length_um: Mapping[str, NDArray[np.float64]]) -> str:
@@ -45,8 +45,7 @@ def lengths_figure(length_um: Mapping[str, NDArray[np.float64]]) -> str:
         content += frame.line([i + 0.5 for i in range(classes)], share.tolist(), f"v{number}")
         words = f"{name}: {len(length_um[name]):,} axons, median {np.median(length_um[name]):.1f} µm"
         content += text(WIDTH - 16, 44 + 18 * number, words, f"t{number}", "end")
-    picture = str(svg(WIDTH, HEIGHT, content, "Axons by length"))
-    return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
+    return standalone(str(svg(WIDTH, HEIGHT, content, "Axons by length")), STYLE)
 
 
 def axons_picture(

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from axonem_eval.report.svg import Frame, svg, tag, text, ticks
+from axonem_eval.report.svg import Frame, standalone, svg, tag, text, ticks
 
 WIDTH, HEIGHT = 600, 250
 COLOURS = {"a": "#2563a8", "b": "#b4530a", "c": "#3c8541"}
@@ -45,14 +45,13 @@ def main() -> None:
          "validation volume"),
     ]  # fmt: skip
     end = max(row["step"] for row in rows)
-    parts, top = [tag("style", STYLE)], 0
+    parts, top = [], 0
     for values, names, label in panels:
         if values:
             parts.append(tag("g", _panel(values, names, label, end), transform=f"translate(0 {top})"))
             top += HEIGHT
-    picture = str(svg(WIDTH + 20, top, Markup().join(parts), f"Curves of the training in {options.log.name}"))
-    head, body = picture.split(">", 1)
-    options.target.write_text(f'{head} xmlns="http://www.w3.org/2000/svg">{body}\n')
+    picture = svg(WIDTH + 20, top, Markup().join(parts), f"Curves of the training in {options.log.name}")
+    options.target.write_text(standalone(str(picture), STYLE))
 
 
 def _means(rows: list[dict[str, float]], window: int) -> list[dict[str, float]]:

@@ -34,9 +34,9 @@ from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
 
 LONG_UM = 5.0
 DEPTHS = (10, 15, 20, 30, 60, 100, 200)
-STYLE = """<style>text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
+STYLE = """text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
 polyline{fill:none;stroke-width:2.5}.a{stroke:#0072b2}.b{stroke:#d55e00}.c{stroke:#999;stroke-dasharray:5 4}
-.ta{fill:#0072b2}.tb{fill:#d55e00}.tc{fill:#777}</style>"""
+.ta{fill:#0072b2}.tb{fill:#d55e00}.tc{fill:#777}"""
 
 
 def skeletons(labels: Path, made: Path, voxel_nm) -> SkeletonGraph:
@@ -198,9 +198,8 @@ def draw(path: str, y_label: str, x_label: str, x_high: float, curves: dict) -> 
         class_ = "abc"[place]
         content += frame.line(xs, ys, class_)
         content += svg.text(460, 250 - 18 * place, name, f"t{class_}")
-    picture = str(svg.svg(600, 320, content, f"{y_label} by {x_label}"))
-    picture = picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
-    Path(path).write_text(picture)
+    picture = svg.svg(600, 320, content, f"{y_label} by {x_label}")
+    Path(path).write_text(svg.standalone(str(picture), STYLE))
 
 
 def main() -> None:
