@@ -8,11 +8,16 @@ scripts, pictures apart. LCP is Chromium's largest contentful paint; the machine
 
 import argparse
 import os
-import shutil
 import statistics
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.browser.chromium import chromium
 
 SCREENS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
@@ -66,9 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     cores, busy = os.cpu_count() or 1, os.getloadavg()[0]
     print(f"load of this machine: {busy:.1f} on {cores} cores{'' if busy < 0.3 * cores else ': NOT FREE'}")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as browser:
         for page in options.pages:
             for screen in SCREENS:
                 loads = [load(browser, options.server + page, screen) for _ in range(options.loads)]
@@ -76,7 +79,6 @@ def main() -> None:
                 times = f"{statistics.median(paints):.0f} ms (best {min(paints):.0f})" if paints else "not told"
                 text, pictures = loads[-1].text_bytes / 1000, loads[-1].picture_bytes / 1000
                 print(f"{page}  {screen}: {text:.1f} kB and {pictures:.1f} kB of pictures, LCP {times}", flush=True)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -10,22 +10,21 @@ colours; what axe and the browser's console say is printed at the end.
 
 import argparse
 import re
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from axonem_eval.skeletonize import skeletonize_labels
 from axonem_eval.synthetic import Errors, with_errors, write_labels
 from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube, shape_of
+from tests.browser.chromium import chromium
 from tests.browser.person import Person
 from tests.browser.running_server import ORGANISER, PASSWORD, RunningServer, free_port
-from tests.conftest import CHROMIUM_ARGUMENTS
 
 DEFINITION = """
 slug = "cortex"
@@ -208,11 +207,10 @@ def main() -> None:
     write_labels(work / "planted.h5", planted, VOXEL_NM_ZYX)
     truth = Truth(clean, planted)
     server = RunningServer(work / f"var-{int(time.time())}", free_port())
-    with server, sync_playwright() as playwright:
+    with server, chromium() as browser:
         definition = server.var / "cortex.toml"
         definition.write_text(DEFINITION.format(shape=list(clean.shape), voxel_nm=list(VOXEL_NM_ZYX)))
         server.manage("load_benchmark", str(definition))
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGUMENTS)
         olga = Person(browser, server, work, timeout_s=120)
         olga.log_in(ORGANISER, PASSWORD)
         begin(olga, work / "planted.h5")

@@ -8,14 +8,14 @@ Prints the seconds of each step; the folder has the files and a picture of each 
 """
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tests.browser.chromium import chromium
 from tests.browser.person import PASSWORD, link_in, mails_to
 
 METHOD = "My first U-Net"
@@ -97,9 +97,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("walk"), help="folder for files and pictures")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_context(base_url=options.server).new_page()
         page.set_default_timeout(300_000)
         walk = Walk(page, options.output)
@@ -107,7 +105,6 @@ def main() -> int:
         segment(walk)
         sign_up(walk, options.mail)
         submit(walk)
-        browser.close()
     return 0
 
 
