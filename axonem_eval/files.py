@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.file_kinds import begins_zip, foreign_content
+from axonem_eval.sizes import size_in_words
+
+# Of all arrays of an .npz, which are held in memory: a small archive may unpack to any size.
+MAX_NPZ_BYTES = 2**33
 
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
@@ -22,6 +26,12 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
+            if (size := sum(member.file_size for member in file.zip.infolist())) > MAX_NPZ_BYTES:
+                raise InputError.of(
+                    "huge_arrays",
+                    f"{path}: its arrays take {size_in_words(size)} unpacked; at most {size_in_words(MAX_NPZ_BYTES)} "
+                    "are read, because they are held in memory. Write fewer nodes into one file",
+                )
             return {name: file[name] for name in file.files}
     except (InputError, MemoryError):
         raise
