@@ -1,13 +1,20 @@
-"""The one browser of a test run.
+"""What all tests share: the public volumes, and a browser.
 
-Playwright allows no second one in a process, and Django no query while one is there: it ends with its module.
+Playwright allows no second browser in a process, and Django no query while one is there: it ends with its module.
 """
+
+import gc
 
 import pytest
 
 from tests.browser.chromium import chromium, find_chromium
 
 pytest_plugins = ["tests.public_volumes"]
+
+
+def pytest_collection_finish() -> None:
+    """Millions of objects of libraries and collected tests stay to the end: the collector need not look at them."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")
