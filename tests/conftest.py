@@ -4,6 +4,9 @@ Playwright allows no second browser in a process, and Django no query while one 
 """
 
 import gc
+import os
+from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -15,6 +18,13 @@ pytest_plugins = ["tests.public_volumes"]
 def pytest_collection_finish() -> None:
     """Millions of objects of libraries and collected tests stay to the end: the collector need not look at them."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disks_keep_up() -> Iterator[None]:
+    """No test cuts the power, so none waits until what it writes is on the disk."""
+    with patch.object(os, "fsync", lambda _: None):
+        yield
 
 
 @pytest.fixture(scope="module")
