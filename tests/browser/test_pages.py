@@ -17,6 +17,7 @@ FILL = "from tests.browser.sample_site import fill; fill()"
 FOR_EVERYBODY = {
     "home": "/",
     "benchmark": "/benchmarks/{benchmark}/",
+    "axons": "/benchmarks/{benchmark}/a/axons/?against={volume}",
     "benchmark-not-ready": "/benchmarks/{empty}/",
     "leaderboard": "/benchmarks/{benchmark}/leaderboard/",
     "leaderboard-superseded": "/benchmarks/{benchmark}/leaderboard/?superseded=1&sort=-mean",
