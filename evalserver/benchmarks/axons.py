@@ -111,7 +111,8 @@ def shows_pictures(volume: Volume) -> bool:
 def shown_axons(volumes: Sequence[Volume]) -> list[ShownAxons]:
     """Of each volume whose axons are shown; exact where the ground truth is public, else by the rule of disclosure."""
     rows = GroundTruthPreview.objects.filter(ground_truth__is_current=True, ground_truth__volume__in=volumes)
-    previews = {row.ground_truth.volume_id: row for row in rows.select_related("ground_truth")}
+    rows = rows.select_related("ground_truth").defer("lengths_svg", "projection_svg")
+    previews = {row.ground_truth.volume_id: row for row in rows}
     shown = []
     for volume in volumes:
         preview = previews.get(volume.pk)
