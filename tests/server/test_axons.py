@@ -137,3 +137,4 @@ def test_hidden_axons_have_a_page_only_where_organisers_choose_so_and_never_thei
         assert '<th scope="row">1–2</th><td class="num">30</td>' in page
         assert courses_of(client, benchmark).status_code == 404
     assert "Median length" not in page
+    assert "is hidden: numbers are rounded" in page
