@@ -202,16 +202,6 @@ def _trace_box(
     return Tree(node, edges, np.asarray(skeleton.radii, np.float32).reshape(-1)[: len(node)])
 
 
-def coarsen(zyx: NDArray[np.int32], factor: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Voxels ``factor`` times as large that hold at least one of the given, ascending, and one of the given for each.
-
-    One is enough, so that a thin process of a large cell stays whole.
-    """
-    large = zyx // factor
-    _, first = np.unique(_flat(large, large.max(axis=0).astype(np.int64) + 1), return_index=True)
-    return large[first].astype(np.int32), zyx[first]
-
-
 def find_voxels(zyx: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.intp]:
     """The places in ``zyx`` (sorted by z, y, x) of voxels, or where they would be."""
     span = np.maximum(zyx.max(axis=0), wanted.max(axis=0, initial=0)).astype(np.int64) + 1

@@ -19,9 +19,9 @@ def field(shape, values, seed):
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], np.linspace(1, 9e4, 1000)], ids=["many ties", "few ties"])
 def test_the_path_is_the_one_that_dijkstra3d_finds(values):
-    for shape in ((9, 12, 16), (12, 9, 16), (30, 20, 25)):
+    for shape in ((9, 12, 16), (16, 20, 15)):
         weight = field(shape, values, seed=len(values))
-        for start in np.argwhere(np.isfinite(weight))[::37].tolist():
+        for start in np.argwhere(np.isfinite(weight))[::71].tolist():
             assert path_to_rail(weight, start).tolist() == dijkstra3d.railroad(weight, start).tolist()
 
 
