@@ -3,7 +3,8 @@
 import os
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,10 +90,11 @@ def require_target(path: str | Path, *read: str | Path, suffixes: tuple[str, ...
     return target
 
 
-def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
-    """Write a file that appears under its name only when it is whole and on disk.
+@contextmanager
+def whole_file(path: str | Path, *, mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """An open draft of a file that appears under its name when the block ends, whole and on disk; not after an error.
 
-    write : fills the open draft it is given; ``draft.name`` is its path, for libraries that open files by name.
+    ``draft.name`` is the draft's path, for libraries that open files by name.
     mode : permissions, of which the process's umask takes some away.
     Raises InputError as ``require_target`` does.
     """
@@ -100,10 +102,16 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, 
     draft = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         with open(draft, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
+    """As ``whole_file``. write : fills the draft that it is given."""
+    with whole_file(path, mode=mode) as draft:
+        write(draft)
