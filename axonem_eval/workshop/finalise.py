@@ -207,5 +207,6 @@ def data_sheet(
         "median_length_nm": float(np.median(length)),
         "longest_nm": float(length.max()),
         "gt_erl_nm": graph.gt_erl_nm,
+        "traced_coarsely": graph.traced_coarsely,
         "skeletons_sha256": graph.checksum(),
     }

@@ -220,7 +220,7 @@ def test_json_is_plain_and_names_its_schema():
     assert data["longest_segments"][0]["volume_um3"] is None
     assert set(data) == {
         *("schema", "schema_version", "voxel_size_nm", "shape", "skeletons_sha256", "settings", "segments"),
-        *("length_histogram", "end_points", "likely_splits", "likely_mergers", "longest_segments"),
+        *("length_histogram", "end_points", "likely_splits", "likely_mergers", "longest_segments", "traced_coarsely"),
     }
 
 

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from axonem_eval import workshop as library
 from evalserver.accounts.models import Team
 from evalserver.benchmarks import axons, images
-from evalserver.benchmarks.models import AxonsShown, Benchmark, Role, TrainingFile, Volume
+from evalserver.benchmarks.models import AxonsShown, Benchmark, GroundTruthPreview, Role, TrainingFile, Volume
 from evalserver.submissions.evaluation import error_pictures
 from evalserver.submissions.evaluation import view_files as result_files
 from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation, Export
@@ -19,7 +19,7 @@ from tests.factories import make_benchmark, make_scored
 
 INFO = b'{"scales": [{"size": [1, 1, 1], "resolution": [8, 8, 30]}]}'
 REPORT = {"longest_segments": [], "likely_splits": {"places": []}, "likely_mergers": {"places": []}}
-PUBLIC = ("skeleton_file", "axon_picture", "ground_truth_bundle")
+PUBLIC = ("skeleton_file", "axon_picture", "volume_axons", "axon_courses", "ground_truth_bundle")
 OF_RESULT = ("view_state", "view_file", "diagnosis", "diagnosis_json", "diagnosis_skeletons", "error_picture")
 
 
@@ -68,6 +68,8 @@ def private_result_on_public_truth(team: Team, roles: Iterable[Role]) -> dict[st
     truth = volume.ground_truths.get()
     _store(f"{result_files.ground_truth_folder(truth)}/info")
     _store(axons.picture_file(truth, "longest", 1))
+    _store(axons.courses_file(truth))
+    GroundTruthPreview.objects.filter(ground_truth=truth).update(class_counts=[3])
     entry = make_scored(phase, 3000, team=team, published_at=None)
     file = entry.files.get()
     file.file.save("segmentation.h5", ContentFile(b"x"))
