@@ -245,7 +245,7 @@ VOXEL_NM = (40.0, 16.0, 16.0)
 
 @pytest.fixture(scope="module")
 def tissue():
-    return make_tissue((60, 200, 200), VOXEL_NM, seed=1)
+    return make_tissue((60, 200, 200), VOXEL_NM, seed=1, grey=False)
 
 
 def diagnosed(labels, folder):

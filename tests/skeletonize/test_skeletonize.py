@@ -24,7 +24,7 @@ TUBE_NM = (30.0, 30.0, 30.0)
 def tissue(tmp_path_factory):
     """A label file that several blocks and batches share, and its skeletons made in one go."""
     path = tmp_path_factory.mktemp("tissue") / "labels.h5"
-    write_labels(path, make_tissue((40, 140, 140), VOXEL_NM, seed=2).labels, VOXEL_NM)
+    write_labels(path, make_tissue((40, 140, 140), VOXEL_NM, seed=2, grey=False).labels, VOXEL_NM)
     return path, skeletonize_labels(path, VOXEL_NM)
 
 

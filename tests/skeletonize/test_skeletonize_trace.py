@@ -112,7 +112,7 @@ def assert_as_on_the_whole_volume(folder, labels, voxel_nm):
 
 @pytest.mark.slow
 def test_synthetic_tissue_is_traced_as_on_the_whole_volume(tmp_path):
-    labels = make_tissue((40, 90, 90), (40.0, 32.0, 32.0), seed=4).labels
+    labels = make_tissue((40, 90, 90), (40.0, 32.0, 32.0), seed=4, grey=False).labels
     assert_as_on_the_whole_volume(tmp_path, labels, (40.0, 32.0, 32.0))
 
 
