@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 
 import h5py
 import numpy as np
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from axonem_eval.diagnosis import diagnose  # noqa: E402
-from axonem_eval.skeletonize import Teasar, giants, skeletonize_labels, teasar  # noqa: E402
+from axonem_eval.skeletonize import Teasar, skeletonize_labels  # noqa: E402
 from axonem_eval.skeletons import SkeletonGraph  # noqa: E402
 from axonem_eval.volumes import downsample_block, near_isotropic_factor  # noqa: E402
 from benchmarks.data.tiles import AXONEM_SHAPE_ZYX, CUBE, VOXEL_NM_ZYX, load_cube  # noqa: E402
@@ -69,9 +70,9 @@ def run_ours(labels: Path, out: Path, variant: str) -> None:
     if variant == "before":
         import kimimaro
 
-        vars(teasar)["_tracer"] = lambda: kimimaro.trace
+        vars(resolve_name("axonem_eval.skeletonize.teasar"))["_tracer"] = lambda: kimimaro.trace
     if variant == "coarse":
-        giants.MAX_VOXELS = COARSE_VOXELS
+        vars(resolve_name("axonem_eval.skeletonize.giants"))["MAX_VOXELS"] = COARSE_VOXELS
     ended = {"": time.process_time()}
 
     def on_progress(stage: str, *_: int) -> None:
