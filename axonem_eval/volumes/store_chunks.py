@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks
 from axonem_eval.volumes.store import Store
+from axonem_eval.volumes.zarr_metadata import ZarrArray, ZarrStorage
 
 _PRECOMPUTED = re.compile(r"(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+")
 # Beyond 18 digits no chunk is meant, and int() would take long.
@@ -63,22 +64,21 @@ class ChunkFiles:
 
 
 def zarr_chunk_files(
-    store: Store, folder: str, metadata: dict[str, Any], sharded: bool, axes: Sequence[int]
+    store: Store, folder: str, array: ZarrArray, storage: ZarrStorage, axes: Sequence[int]
 ) -> ChunkFiles:
     """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
-    shape, chunk, before, separator = _zarr_keys(metadata)
-    extent = tuple(shape[i] for i in axes)
-    covered = cut_to_volume([chunk[i] for i in axes], extent)
+    extent = tuple(array.shape[i] for i in axes)
+    covered = cut_to_volume([storage.file_shape[i] for i in axes], extent)
     names = list(store.names_below(folder))
-    places = _zarr_places(names, before, separator, len(shape))
+    places = _zarr_places(names, storage.prefix, storage.separator, len(array.shape))
     first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
     present = _marked(store, [[p[i] for i in axes] for p in first], covered, extent)
     return ChunkFiles(
         covered,
         present,
-        before + separator.join("0" * len(shape)),
-        "" if places else _zarr_others(names, metadata, before, separator),
-        "shards" if sharded else "chunks",
+        storage.prefix + storage.separator.join("0" * len(array.shape)),
+        "" if places else _zarr_others(names, array, storage),
+        "shards" if storage.sharded else "chunks",
     )
 
 
@@ -87,14 +87,13 @@ def _zarr_places(names: Iterable[str], before: str, separator: str, n_axes: int)
     return [[int(n) for n in match.groups()] for match in map(pattern.fullmatch, names) if match]
 
 
-def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separator: str) -> str:
+def _zarr_others(names: list[str], array: ZarrArray, storage: ZarrStorage) -> str:
     """What lies there instead, and how to change the metadata so that they name it."""
     if not names:
         return ""
-    n_axes = len(metadata["shape"])
-    version = 3 if metadata.get("zarr_format") == 3 else 2
+    n_axes, version = len(array.shape), array.version
     for prefix, other in (("", "/"), ("", "."), ("c/", "/"), ("c.", ".")):
-        if (prefix, other) == (before, separator) or not _zarr_places(names, prefix, other, n_axes):
+        if (prefix, other) == (storage.prefix, storage.separator) or not _zarr_places(names, prefix, other, n_axes):
             continue
         if version == 2 and prefix:
             remedy = "the names are those of Zarr v3: write the array again, or rename them"
@@ -109,19 +108,6 @@ def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separa
 
 def _some(names: Iterable[str]) -> str:
     return ", ".join(islice(names, 3))
-
-
-def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
-    """Shape of the array and of one file, the prefix of a file's name, and the separator between its numbers."""
-    shape = tuple(metadata["shape"])
-    if metadata.get("zarr_format") != 3:
-        return shape, tuple(metadata["chunks"]), "", str(metadata.get("dimension_separator") or ".")
-    chunk = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
-    encoding = metadata.get("chunk_key_encoding") or {}
-    name = encoding.get("name", "default") if isinstance(encoding, dict) else str(encoding)
-    configuration = (encoding.get("configuration") if isinstance(encoding, dict) else None) or {}
-    separator = str(configuration.get("separator") or ("." if name == "v2" else "/"))
-    return shape, chunk, "" if name == "v2" else f"c{separator}", separator
 
 
 def precomputed_chunk_files(
