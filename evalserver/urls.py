@@ -36,6 +36,8 @@ urlpatterns = [
         benchmarks.axon_picture,
         name="axon_picture",
     ),
+    path("benchmarks/<slug:slug>/<slug:volume>/axons/courses.json", benchmarks.axon_courses, name="axon_courses"),
+    path("benchmarks/<slug:slug>/<slug:volume>/axons/", benchmarks.volume_axons, name="volume_axons"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     path("benchmarks/<slug:slug>/tracks/", track_views.tracks, name="tracks"),
     re_path(r"^benchmarks/(?P<slug>[-\w]+)/tracks\.(?P<form>csv|json)$", track_views.download, name="tracks_download"),

@@ -105,10 +105,12 @@ def skeletonize_labels(
 
 
 def with_ends(graph: SkeletonGraph, plan: Plan, ends_inside_voxels: int) -> SkeletonGraph:
-    """The skeletons with their ends moved inside, and a note on how many ends lie at a surface."""
+    """The skeletons with their ends moved inside, and notes on ends at a surface, giants and missing ids."""
     if ends_inside_voxels:
         graph = move_ends_inside(graph, ends_inside_voxels * max(plan.small_voxel_nm))
     notes = [*graph.notes, *end_notes(graph, plan.small_voxel_nm)]
+    if graph.traced_coarsely:
+        notes.append(graph.traced_coarsely["words"])
     if missing := sorted(set(plan.label_ids) - set(graph.skeleton_id.tolist())):
         listed = ", ".join(map(str, missing[:10]))
         notes.append(f"{len(missing):,} of {len(plan.label_ids):,} ids have no skeleton, such as {listed}")

@@ -1,6 +1,7 @@
 """Which chunks of an array have a file in its folder or archive, found by the names alone.
 
-Zarr and precomputed volumes read a chunk without a file as background, whether it was left out on purpose or lost.
+Nothing is decoded here; `tensorstore_volume.py` does that. Zarr and precomputed volumes read a chunk without a file as
+background, whether it was left out on purpose or lost.
 """
 
 import math

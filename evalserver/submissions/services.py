@@ -1,4 +1,4 @@
-"""Changes of submissions."""
+"""Changes of submissions. The status of each changes by `change_status` (`jobs/model.py`) alone."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

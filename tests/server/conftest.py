@@ -14,6 +14,9 @@ from unittest.mock import patch
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.management.commands import flush
 from django.db import connection
 from django.test import override_settings
 
@@ -93,6 +96,7 @@ def migrated_before() -> Path:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir, migrated_before) -> None:
     """SQLite in a file: a worker is another process and must see the same rows."""
     if connection.vendor == "sqlite":
+        connection.settings_dict["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
         connection.settings_dict["TEST"]["NAME"] = str(var_dir / "test.sqlite3")
         if migrated_before.is_file():
             shutil.copyfile(migrated_before, var_dir / "test.sqlite3")
@@ -118,6 +122,19 @@ def django_db_setup(django_db_setup, django_db_blocker, migrated_before) -> None
         connection.connection.backup(copy)
         copy.close()
         os.replace(Path(folder) / "copy", migrated_before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def permissions_stay() -> Iterator[None]:
+    """A test that commits empties the database. Content types and permissions are left: making them takes 25 ms."""
+    kept = {ContentType._meta.db_table, Permission._meta.db_table}
+
+    def sql_of_others(style, connection, **options):
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        return connection.ops.sql_flush(style, [table for table in tables if table not in kept], **options)
+
+    with patch.object(flush, "sql_flush", sql_of_others), patch.object(flush, "emit_post_migrate_signal"):
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from axonem_eval.client.output import result_table
 from axonem_eval.scoring import erl_interval, score_nodes
 from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 from evalserver.site import render_markdown
@@ -65,7 +66,9 @@ def test_no_hidden_number_of_errors_is_told_as_none(client, phase):
     assert Evaluation.objects.get().report["mergers"] == 1
     assert "fewer than 20 mergers" in page
     assert not re.search(r"\b0 mergers", page)
-    losses = re.search(r"<caption>Part of the ground truth.*?</table>", page, re.S)[0]
+    evaluation = client.get(f"/api/v1/submissions/{submission.code}/evaluations").json()["evaluations"][0]
+    assert re.search(r"\s<20$", result_table([evaluation], None), re.M)
+    losses = re.search(r"<caption>How much ERL each kind of error costs.*?</table>", page, re.S)[0]
     assert losses.count("fewer than 20") == 3
     assert not re.search(r"<td[^>]*>0</td>", losses)
 
@@ -183,7 +186,7 @@ def test_a_result_from_before_details_were_stored_still_has_its_page(client, pha
     submission = make_scored(phase, 5000)
     page = page_of(client, submission)
     assert "5.00" in page
-    assert "The next re-scoring adds them" in page
+    assert "Re-scoring adds them" in page
     assert client.get(reverse("result_json", args=[submission.code])).status_code == 200
 
 

@@ -26,6 +26,15 @@ def test_each_label_is_read_back_from_its_blocks_in_order(tmp_path, labels):
         assert np.array_equal(reader.voxels(int(label)), np.argwhere(labels == label))
 
 
+def test_larger_voxels_hold_any_of_a_label_and_name_its_first(tmp_path, labels):
+    index, _ = index_blocks(written(tmp_path, labels, cut=3), 2, 0)
+    zyx = np.argwhere(labels == 1)
+    expected, first = np.unique(zyx // 2, axis=0, return_index=True)
+    large, of_label = LabelRunReader(tmp_path, index, labels.shape).coarse_voxels(1, 2)
+    assert np.array_equal(large, expected)
+    assert np.array_equal(of_label, zyx[first])
+
+
 def test_voxels_are_counted_over_all_blocks(tmp_path, labels):
     index, voxels = index_blocks(written(tmp_path, labels), 2, 0)
     found = dict(zip(index.label.tolist(), voxels.tolist(), strict=True))
