@@ -111,17 +111,28 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(islice(names, 3))
 
 
+@dataclass(frozen=True)
+class PrecomputedGrid:
+    """Where the chunks of one scale lie, in the order x, y, z of its info file.   key : the folder of its files."""
+
+    key: str
+    shape_xyz: tuple[int, ...]
+    chunk_xyz: tuple[int, ...]
+    offset_xyz: tuple[int, ...]
+    sharded: bool
+
+
 def precomputed_chunk_files(
-    store: Store, folder: str, scale: dict[str, Any], other_keys: Container[str] = ()
+    store: Store, folder: str, grid: PrecomputedGrid, other_keys: Container[str] = ()
 ) -> ChunkFiles:
     """The chunk files of one scale of a precomputed volume; for shards only whether any exists.
 
     other_keys : keys of its other scales.
     """
-    shape = tuple(scale["size"][::-1])
+    shape = grid.shape_xyz[::-1]
     names = list(store.names_below(folder))
-    inside = f"{scale['key']}/"
-    if scale.get("sharding"):
+    inside = f"{grid.key}/"
+    if grid.sharded:
         there = any(name.endswith(".shard") for name in names)
         return ChunkFiles(
             _triple(shape),
@@ -130,8 +141,7 @@ def precomputed_chunk_files(
             "" if there else _precomputed_others(store, names, inside, other_keys),
             "shards",
         )
-    chunk = cut_to_volume(scale["chunk_sizes"][0][::-1], shape)
-    offset = [int(o) for o in scale.get("voxel_offset") or (0, 0, 0)]
+    chunk, offset = cut_to_volume(grid.chunk_xyz[::-1], shape), grid.offset_xyz
     places = []
     for name in names:
         match = _PRECOMPUTED.fullmatch(name)
@@ -148,7 +158,7 @@ def precomputed_chunk_files(
     )
 
 
-def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: list[int]) -> str:
+def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: tuple[int, ...]) -> str:
     """The name of a chunk's file; all in the order x, y, z."""
     axes = zip(place, chunk, shape, offset, strict=True)
     return "_".join(f"{p * c + o}-{min((p + 1) * c, n) + o}" for p, c, n, o in axes)

@@ -1,4 +1,4 @@
-"""Metadata of Zarr in which any value is another one: read, or refused in words that name the place."""
+"""Metadata of Zarr and precomputed in which any value is another: read, or refused in words that name the place."""
 
 import copy
 import json
@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from axonem_eval import InputError, VolumeSpec, open_labels
 from axonem_eval.volumes import check_labels
 from tests.hostile.case import LABELS, SHAPE
+from tests.hostile.precomputed_files import INFO, SCALE, chunk_files
 from tests.hostile.zarr_files import CHUNK, SIZE, V2, V3, archive, chunks, regular, shard_index
 from tests.volumes.written_labels import assert_refused
 
 SPEC = VolumeSpec(SHAPE, (30.0, 8.0, 8.0))
-SCALE = [{"type": "scale", "scale": [30.0, 8.0, 8.0]}]
+TO_NM = [{"type": "scale", "scale": [30.0, 8.0, 8.0]}]
 AXES = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
 PYRAMID = {
-    "multiscales": [{"axes": AXES, "datasets": [{"path": "0", "coordinateTransformations": SCALE}], "name": "labels"}]
+    "multiscales": [{"axes": AXES, "datasets": [{"path": "0", "coordinateTransformations": TO_NM}], "name": "labels"}]
 }
 ATTRIBUTES = {"voxel_size_nm": [30, 8, 8], "units": ["nm", "nm", "nm"], "offset": [0, 0, 0]}
 SHARDED = {
@@ -44,6 +45,7 @@ STORES: list[tuple[dict[str, Any], dict[str, bytes]]] = [
         {"zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": {"ome": PYRAMID}}, "0/zarr.json": V3},
         chunks("/", "0/c/"),
     ),
+    ({"info": INFO}, chunk_files()),
 ]
 NUMBERS = st.one_of(
     st.integers(-3, 40),
@@ -66,9 +68,10 @@ def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def changed_stores(draw) -> dict[str, bytes]:
-    """The files of a store of which one or two values of one metadata file are others, or are left out."""
-    metadata, data = copy.deepcopy(draw(st.sampled_from(STORES)))
+def changed_metadata(draw) -> tuple[int, dict[str, str]]:
+    """Which store, and its metadata files; one or two values of one of them are others, or are left out."""
+    number = draw(st.integers(0, len(STORES) - 1))
+    metadata = copy.deepcopy(STORES[number][0])
     name = draw(st.sampled_from(sorted(metadata)))
     for _ in range(draw(st.integers(1, 2))):
         *above, last = draw(st.sampled_from(places(metadata[name]) or [(None,)]))
@@ -79,7 +82,11 @@ def changed_stores(draw) -> dict[str, bytes]:
             node[last] = draw(VALUES)
         elif isinstance(node, dict):
             node.pop(last, None)
-    return {**{name: json.dumps(content) for name, content in metadata.items()}, **data}
+    return number, texts(metadata)
+
+
+def texts(metadata: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(content) for name, content in metadata.items()}
 
 
 def reads(path) -> np.ndarray:
@@ -100,19 +107,20 @@ def complaint(path) -> str:
 @pytest.mark.parametrize("store", STORES)
 def test_the_stores_are_read_as_long_as_nothing_is_changed(tmp_path, store):
     metadata, data = store
-    archive(tmp_path / "a.zip", {**{name: json.dumps(content) for name, content in metadata.items()}, **data})
+    archive(tmp_path / "a.zip", {**texts(metadata), **data})
     np.testing.assert_array_equal(reads(tmp_path / "a.zip"), LABELS)
 
 
-@given(files=changed_stores())
+@given(changed=changed_metadata())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the same path anew
-def test_any_value_that_is_another_gives_labels_or_a_complaint_in_words(tmp_path, files):
+def test_any_value_that_is_another_gives_labels_or_a_complaint_in_words(tmp_path, changed):
+    number, metadata = changed
     path = tmp_path / "a.zip"
-    archive(path, files)
+    archive(path, {**metadata, **STORES[number][1]})
     said = complaint(path)
     assert not re.search(r"\w+(Error|Exception)\b", said), "what Python said, in place of what is wrong"
     if said.startswith("bad_metadata"):
-        assert any(f"in {name}, " in said for name in files)
+        assert any(name in said for name in metadata)
         assert "expected" in said
         assert len(said) < 600
 
@@ -137,6 +145,26 @@ def test_any_value_that_is_another_gives_labels_or_a_complaint_in_words(tmp_path
 def test_a_complaint_says_where_what_and_what_was_expected(tmp_path, changes, code, said):
     archive(tmp_path / "a.zip", {".zarray": json.dumps({**V2, **changes}), **chunks(".")})
     assert said in assert_refused(tmp_path / "a.zip", code)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"size": [32, 32]}, "in info, scales[0].size is [32, 32]; expected a list of 3 integers, one for each axis"),
+        (
+            {"chunk_sizes": [[16, 16]]},
+            "scales[0].chunk_sizes is [[16, 16]]; expected a list of chunk sizes, each three",
+        ),
+        ({"chunk_sizes": []}, "expected at least one chunk size"),
+        ({"voxel_offset": [0, 0, "0"]}, "scales[0].voxel_offset is [0, 0, '0']; expected three integers x, y, z"),
+        ({"sharding": "x"}, "scales[0].sharding is 'x'; expected a JSON object"),
+        ({"encoding": None}, "scales[0].encoding is None; expected a text"),
+    ],
+)
+def test_so_does_one_about_an_info_file(tmp_path, changes, said):
+    info = {**INFO, "scales": [{**SCALE, **changes}]}
+    archive(tmp_path / "a.zip", {"info": json.dumps(info), **chunk_files()})
+    assert said in assert_refused(tmp_path / "a.zip", "bad_metadata")
 
 
 def test_a_fill_value_with_a_fraction_of_zero_is_that_integer(tmp_path):
