@@ -60,7 +60,9 @@ def test_a_reader_compares_only_what_they_may_see(client, pair, phase):
     private = score_for_real(phase, published_at=None)
     assert client.get(address(pair[0], private)).status_code == 404
     client.force_login(private.team.members.get())
-    assert client.get(address(pair[0], private)).status_code == 200
+    for sides in ((pair[0], private), (private, pair[0])):
+        page = client.get(address(*sides)).content.decode()
+        assert re.findall(r'value="(\w+)" selected', page) == [entry.code for entry in sides]
 
 
 def test_entries_of_two_phases_are_not_compared(client, pair):
