@@ -1,15 +1,16 @@
 """What comes after the score: the segmentation's own skeletons, and the viewer of results on public ground truth."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from django.urls import reverse
 from django.utils.html import escape
 
-from evalserver.jobs import redis_client
+from evalserver.jobs import Lease, redis_client
 from evalserver.jobs.broker import DIAGNOSIS_QUEUE
-from evalserver.submissions.evaluation.diagnosis import request_diagnoses
+from evalserver.submissions.evaluation.diagnosis import diagnose, request_diagnoses
 from evalserver.submissions.evaluation.reconciler import requeue_stale
 from evalserver.submissions.models import Diagnosis
 from tests.factories import make_benchmark, make_user, upload
@@ -143,6 +144,30 @@ def test_a_worker_that_dies_is_replaced_and_the_diagnosis_is_made(workers, ended
     requeue_stale()
     workers.start(queue=DIAGNOSIS_QUEUE)
     assert ended(diagnosis).status == "ready"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_share_the_tracing_of_a_large_file_for_the_same_diagnosis(workers, settings, monkeypatch):
+    pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
+    phase = make_benchmark()
+    phase.volumes.update(ground_truth_public=True)
+    submission = score_for_real(phase, split_axons())
+    reports, progress = [], []
+    for queue in ("", "skeletons"):
+        settings.SKELETONIZE_QUEUE = queue
+        job = Diagnosis.objects.create(volume_file=submission.files.get())
+        diagnose(job.pk)
+        job.refresh_from_db()
+        assert job.status == "ready", job.complaints
+        reports.append(job.report)
+        job.delete()
+        monkeypatch.setattr("axonem_eval.sandbox.parent.SHARE_VOXELS", split_axons().size // 2)
+        monkeypatch.setattr(Lease, "progress", lambda _, words, percent: progress.append(percent))
+        workers.start(queue="skeletons")
+    assert reports[0] == reports[1]
+    assert 50 < progress[np.searchsorted(progress, 50)] < 80  # one of two shares was done
+    assert progress == sorted(progress)
+    assert not list(Path(settings.SCRATCH_DIR).glob("diagnosis-*"))
 
 
 @pytest.mark.django_db

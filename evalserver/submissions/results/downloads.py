@@ -96,7 +96,7 @@ def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
     if places or not report:
         return report
     without = {name: {**report[name], "places": []} for name in ("end_points", "likely_splits", "likely_mergers")}
-    return {**report, **without, "longest_segments": []}
+    return {**report, **without, "longest_segments": [], "traced_coarsely": {}}
 
 
 def volume_table(evaluation: Evaluation, table: str) -> str:
