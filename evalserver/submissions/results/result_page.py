@@ -37,8 +37,8 @@ ADVICE = {
         "against-splits",
     ),
     "merged": (
-        "Join less readily. A merger strikes whole runs in every axon that it touches, so a single wrong join can cost "
-        "more than many splits.",
+        "Join fragments less readily. A merger costs whole runs in every axon that it touches, so one wrong join can "
+        "cost more than many splits.",
         "against-mergers",
     ),
     "omitted": (
