@@ -79,11 +79,16 @@ def info_key(client, layer):
 def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
     submission, diagnosis = diagnosed(public=False)
     assert (diagnosis.status, diagnosis.view_files) == ("ready", 0)
+    assert diagnosis.report["traced_coarsely"] == {}
+    diagnosis.report["traced_coarsely"] = {"words": "1 segment is larger: 7", "segments": [{"segment": "7"}]}
+    diagnosis.save(update_fields=["report"])
     assert client.get(address("view_state", submission)).status_code == 404
     assert client.get(address("view_file", submission, "info")).status_code == 404
     slug = submission.phase.benchmark.slug
     assert client.get(reverse("skeleton_file", args=[slug, "a", "info"])).status_code == 404
-    assert client.get(address("diagnosis_json", submission)).json()["longest_segments"] == []
+    assert "1 segment is larger" not in client.get(address("diagnosis", submission)).content.decode()
+    report = client.get(address("diagnosis_json", submission)).json()
+    assert (report["longest_segments"], report["traced_coarsely"]) == ([], {})
     (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
     assert (row["volume"], row["status"], row["report"]["longest_segments"]) == ("a", "ready", [])
     assert row["report"]["segments"] == diagnosis.report["segments"]
@@ -91,6 +96,7 @@ def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
     client.force_login(submission.team.members.first())
     report = client.get(address("diagnosis_json", submission)).json()
     assert report == diagnosis.report
+    assert "Note: 1 segment is larger: 7." in client.get(address("diagnosis", submission)).content.decode()
     (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
     assert row["report"] == diagnosis.report
 
