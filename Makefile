@@ -39,8 +39,9 @@ check: $(TEST_STAMP) lint
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live' --hypothesis-profile quick; \
 		tests=$$?; wait $$types && exit $$tests
 
-# Without those that take long and whose answers do not depend on the database: every page, or every format of file.
-ONCE := image permission_table disclosure embargo submit_formats
+# Without those that take long and whose answers do not depend on the database: every page, every format of
+# file, the proxy before it.
+ONCE := image permission_table disclosure embargo submit_formats damaged_registration docs_site nginx
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server \
 		$(ONCE:%=--ignore tests/server/test_%.py) || [ $$? -eq 77 ]

@@ -6,6 +6,7 @@ only, not for its box or the volume. A block's file appears whole or not at all,
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from axonem_eval.files import write_atomically
 from axonem_eval.spec import Triple
 
 _RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index into the volume
+MOST_OPEN = 32
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class LabelRunReader:
         """Read from the blocks in a folder, of a volume of that shape."""
         self._folder, self._index = folder, index
         self._shape = np.asarray(shape_zyx)
-        self._maps: dict[int, NDArray[Any]] = {}
+        # Each is an open file, and a confined process may have 128.
+        self._runs = lru_cache(MOST_OPEN)(self._open_runs)
 
     def voxels(self, label: int) -> NDArray[np.int32]:
         """(n, 3) int32 voxels z,y,x of a label, ascending."""
@@ -191,10 +194,9 @@ class LabelRunReader:
         for i in range(low, high):
             yield self._runs(int(self._index.block[i]))[self._index.first[i] : self._index.end[i]]
 
-    def _runs(self, block: int) -> NDArray[Any]:
-        if block not in self._maps:
-            self._maps[block] = np.load(_runs_path(self._folder, block), mmap_mode="r")
-        return self._maps[block]
+    def _open_runs(self, block: int) -> NDArray[Any]:
+        runs: NDArray[Any] = np.load(_runs_path(self._folder, block), mmap_mode="r")
+        return runs
 
 
 @numba.njit(nogil=True, cache=True)

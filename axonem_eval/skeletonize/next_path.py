@@ -50,6 +50,11 @@ def _arrays(size: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     return kept
 
 
+def free_arrays() -> None:
+    """Give back the memory of this thread's last box."""
+    _of_thread.arrays = None
+
+
 @numba.njit(nogil=True, cache=True)
 def _search(weight, shape, start, distance, came_by):  # type: ignore[no-untyped-def]
     offset = _NEIGHBOURS[:, 0] + shape[0] * (_NEIGHBOURS[:, 1] + shape[1] * _NEIGHBOURS[:, 2])

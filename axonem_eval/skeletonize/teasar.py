@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.skeletonize.connected_components import components, cut_in_two
-from axonem_eval.skeletonize.next_path import path_to_rail
+from axonem_eval.skeletonize.next_path import free_arrays, path_to_rail
 from axonem_eval.spec import FloatTriple, Triple
 
 # kimimaro needs some 30 bytes for each voxel of a component's box, and fills an array of its size for each path.
@@ -116,6 +116,7 @@ def trace(
         if len(component) > parameters.dust_voxels:
             exits = [target for target, inside in zip(targets, holds(component, targets), strict=True) if inside]
             trees.append(_trace_component(component, shape_zyx, voxel_size_nm_zyx, parameters, exits))
+    free_arrays()
     return join(trees)
 
 

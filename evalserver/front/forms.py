@@ -8,6 +8,8 @@ from evalserver.front.body import Body
 from evalserver.front.turns import Turns
 
 THREADS = 4
+# Colleagues share an address: one slow form must not keep out all others behind it.
+OF_ONE = 2
 LONGEST_WAIT_S = 120
 
 
@@ -16,7 +18,7 @@ class Forms:
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(THREADS, "form")
-        self.turns = Turns(threads=THREADS, each=1, most_waiting=2, longest_wait_s=LONGEST_WAIT_S)
+        self.turns = Turns(threads=THREADS, each=OF_ONE, most_waiting=2, longest_wait_s=LONGEST_WAIT_S)
         self.read: list[Body] = []
 
     @asynccontextmanager

@@ -150,7 +150,7 @@ def test_form_and_benchmark_page_explain_the_file_and_its_check(xpress):
     client.force_login(make_user())
     for address in ("upload", "benchmark"):
         page = client.get(reverse(address, args=["b"])).content.decode()
-        assert "Each voxel stands for 3\u00a0×\u00a03\u00a0×\u00a03 voxels of the image" in page
+        assert "Each voxel covers 3\u00a0×\u00a03\u00a0×\u00a03 voxels of the image" in page
         assert "--shape 10,10,30 --voxel-size 99,99,99 --dataset submission --offset-nm 396,396,396" in page
         assert "--file-name submission.h5 --zipped" in page
 

@@ -73,7 +73,7 @@ def test_two_annotators_label_and_their_disagreement_is_listed_until_it_is_settl
     services.label_segments(workshop=shop, names=["7"], label="glia", by=ben)
     page = client.get(reverse("organise_workshop", args=[shop.pk])).content.decode()
     assert f"{ada.email} says axon" in page
-    assert "1 segments are left" in page
+    assert "1 segment has no label yet" in page
     client.post(address, {"segment": "7", "label": "glia", "settles": "yes"})
     agreed = consensus(labels_of(shop))
     assert agreed.label == {7: "glia", 2**64 - 1: "axon"}

@@ -18,7 +18,7 @@ from axonem_eval.file_kinds import kind_of_file
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
 from axonem_eval.volumes.hdf5.dataset import Hdf5ByLibrary, Hdf5Dataset, OpenDataset, first_line
-from axonem_eval.volumes.hdf5.filters import FilterPipeline
+from axonem_eval.volumes.hdf5.filters import FILTER_NAMES, FilterPipeline
 from axonem_eval.volumes.hdf5.index import StoredChunks, written_chunks
 from axonem_eval.volumes.hdf5.own import own_member, require_own_data
 from axonem_eval.volumes.hdf5.slabs import Hdf5Slabs, streamable
@@ -136,6 +136,12 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) 
     pipeline = FilterPipeline.of(dataset)
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     ours = min(dataset.shape) > 0 and pipeline.known and _plain_integers(dataset)
+    if pipeline.unread:
+        raise InputError.of(
+            "codec",
+            f"{path.name}: dataset {dataset.name!r} is compressed with {pipeline.unread}; expected one of "
+            f"{', '.join(FILTER_NAMES.values())}. Write the labels again, from their source, with compression='gzip'",
+        )
     if pipeline.repeated:
         raise InputError.of(
             "repeated_filter",
