@@ -4,7 +4,7 @@ from axonem_eval.workshop.apply import Applied, apply_corrections
 from axonem_eval.workshop.candidates import Candidate, OpenEnd, find_candidates, of_kind, open_ends
 from axonem_eval.workshop.contacts import Contacts, find_contacts
 from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, VERDICTS, Correction, Cut, Decision, accepted, standing
-from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise
+from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise, long_joins
 from axonem_eval.workshop.identify import Batches, Suggestion, make_batches, suggest
 from axonem_eval.workshop.labels import CLASSES, Agreement, Consensus, Disagreement, SegmentLabel, agreement, consensus
 from axonem_eval.workshop.project import Workshop, candidate_json, candidate_of_json, now, prepare_workshop
@@ -51,6 +51,7 @@ __all__ = [
     "find_candidates",
     "find_contacts",
     "labels_csv",
+    "long_joins",
     "make_batches",
     "measure_segments",
     "now",

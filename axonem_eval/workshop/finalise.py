@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,24 +101,32 @@ def _open_work(segments: Segments, label_of: dict[int, str], disagreements: int)
     return complaints
 
 
+def long_joins(
+    corrections: Iterable[Correction], length_nm: Mapping[int, float], min_length_um: float = LONG_UM
+) -> list[list[int]]:
+    """The segments of each group that joins make long, by its smallest segment.
+
+    length_nm : of each segment's skeleton; a segment without one has no length.
+    """
+    pairs = np.array([c.segments for c in corrections if c.kind == SPLIT], np.uint64).reshape(-1, 2)
+    ids, place = np.unique(pairs, return_inverse=True)
+    group = connected_pieces(len(ids), *place.reshape(-1, 2).T)
+    total_nm = np.bincount(group, weights=[length_nm.get(i, 0.0) for i in ids.tolist()])
+    return [ids[group == i].tolist() for i in np.flatnonzero(total_nm >= min_length_um * 1000)]
+
+
 def _unlabelled_joins(
     measured: SkeletonGraph, label_of: dict[int, str], corrections: Sequence[Correction]
 ) -> list[Complaint]:
     """Joined segments that are long only together, so that nobody was asked what they are."""
-    pairs = np.array([c.segments for c in corrections if c.kind == SPLIT], np.uint64).reshape(-1, 2)
-    ids, place = np.unique(pairs, return_inverse=True)
-    a, b = place.reshape(-1, 2).T
-    group = connected_pieces(len(ids), a, b)
-    length = dict(zip(measured.skeleton_id.tolist(), measured.skeleton_length_nm.tolist(), strict=True))
-    total = np.bincount(group, weights=[length.get(i, 0.0) for i in ids.tolist()])
-    named = np.bincount(group, weights=[i in label_of for i in ids.tolist()])
-    found = np.flatnonzero((total >= LONG_UM * 1000) & (named == 0))
-    if not len(found):
+    length_nm = dict(zip(measured.skeleton_id.tolist(), measured.skeleton_length_nm.tolist(), strict=True))
+    found = [group for group in long_joins(corrections, length_nm) if label_of.keys().isdisjoint(group)]
+    if not found:
         return []
-    example = " and ".join(map(str, ids[group == found[0]].tolist()[:3]))
+    example = " and ".join(map(str, found[0][:3]))
     words = (
-        f"{len(found):,} joined segments of {LONG_UM:g} um and longer have no label, such as that of {example}; write "
-        "the corrected labels (`axonem-eval workshop apply`) and begin a new workshop on them"
+        f"{len(found):,} joined segments of {LONG_UM:g} um and longer have no label, such as that of {example}; label "
+        "one segment of each"
     )
     return [Complaint("unlabelled_join", words)]
 

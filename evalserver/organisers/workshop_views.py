@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Max
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -83,6 +84,7 @@ def workshop(request: AuthenticatedRequest, pk: int) -> HttpResponse:
             "batches": batches,
             "left": sum(batch["left"] for batch in batches),
             "disagreements": agreed.disagreements[:MOST_SHOWN],
+            "joins": selectors.unlabelled_joins(row, agreed)[:MOST_SHOWN],
             "counts": [(kind, row.candidates.filter(kind=kind).count()) for kind in KINDS],
             "finalisation": row.finalisations.select_related("ground_truth").first(),
             "labels": CLASSES,
@@ -98,7 +100,7 @@ def batch(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     if not segments:
         raise Http404
     agreed = consensus(selectors.labels_of(row))
-    last = row.segments.order_by("-batch").values_list("batch", flat=True)[0]
+    last = row.segments.aggregate(last=Max("batch"))["last"]
     context = {
         "workshop": row,
         "batch": number,

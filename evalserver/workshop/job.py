@@ -17,8 +17,10 @@ from axonem_eval.workshop import (
     BUNDLE,
     KINDS,
     MASK,
+    SPLIT,
     Source,
     candidate_json,
+    measure_segments,
     place_of,
     prepare_workshop,
 )
@@ -116,24 +118,30 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
 
 
 def _segments(lease: Lease, row: Workshop, shop: LibraryWorkshop) -> list[Segment]:
-    table, batches, found = shop.segments, shop.batches, []
-    voxels = LabelVoxels(shop.folder / "work")
-    for position, i in enumerate(batches.order.tolist()):
-        name = int(table.segment[i])
+    """Those of the batches in their order, then the short ones that a candidate would join."""
+    joined = {name for found in shop.candidates if found.correction.kind == SPLIT for name in found.correction.segments}
+    measured = measure_segments(shop.skeletons, min_length_um=0.0)
+    place = {name: i for i, name in enumerate(measured.segment.tolist())}
+    order = shop.batches.order
+    batch_of = dict(zip(shop.segments.segment[order].tolist(), shop.batches.batch[order].tolist(), strict=True))
+    names = [*batch_of, *sorted((joined & place.keys()) - batch_of.keys())]
+    found, voxels = [], LabelVoxels(shop.folder / "work")
+    for position, name in enumerate(names):
+        i = place[name]
         found.append(
             Segment(
                 workshop=row,
                 name=str(name),
-                batch=int(batches.batch[i]),
+                batch=batch_of.get(name),
                 position=position,
-                length_um=float(table.length_nm[i]) / 1000.0,
-                width_nm=float(table.width_nm[i]),
-                volume_um3=float(table.volume_um3[i]),
-                anchor_zyx=table.anchor_zyx[i].tolist(),
+                length_um=float(measured.length_nm[i]) / 1000.0,
+                width_nm=float(measured.width_nm[i]),
+                volume_um3=float(measured.volume_um3[i]),
+                anchor_zyx=measured.anchor_zyx[i].tolist(),
                 picture=segment_picture(voxels.of(name), voxels.voxel_nm_zyx),
             )
         )
-        _report(lease, "draw segments", position + 1, len(table))
+        _report(lease, "draw segments", position + 1, len(names))
     return found
 
 

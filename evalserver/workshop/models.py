@@ -36,11 +36,14 @@ class Workshop(Job):
 
 
 class Segment(models.Model):
-    """A segment to identify. name : its id in decimal; databases have no unsigned 64-bit numbers."""
+    """A segment to identify. name : its id in decimal; databases have no unsigned 64-bit numbers.
+
+    batch : None for a segment that is too short by itself, and is asked about only where it is joined to others.
+    """
 
     workshop = models.ForeignKey(Workshop, on_delete=models.CASCADE, related_name="segments")
     name = models.CharField(max_length=20)
-    batch = models.PositiveIntegerField()
+    batch = models.PositiveIntegerField(null=True)
     position = models.PositiveIntegerField()
     length_um = models.FloatField()
     width_nm = models.FloatField()

@@ -12,7 +12,9 @@ from axonem_eval.workshop import (
     SegmentLabel,
     Segments,
     Suggestion,
+    accepted,
     candidate_of_json,
+    long_joins,
     suggest,
 )
 from axonem_eval.workshop import (
@@ -52,7 +54,7 @@ def decisions_of(workshop: Workshop) -> list[LibraryDecision]:
 def suggestions(workshop: Workshop, label_of: dict[int, str]) -> dict[int, Suggestion]:
     """What each batch probably is, from what is labelled."""
     columns = ("name", "batch", "volume_um3", "length_um", "width_nm")
-    rows = list(workshop.segments.order_by("position").values_list(*columns))
+    rows = list(workshop.segments.exclude(batch=None).order_by("position").values_list(*columns))
     if not rows:
         return {}
     name, batch, volume, length, width = zip(*rows, strict=True)
@@ -72,6 +74,8 @@ def batch_rows(workshop: Workshop, agreed: Consensus) -> list[dict[str, Any]]:
     """Each batch: number, segments, and how many of them have no agreed label."""
     rows: dict[int, dict[str, Any]] = {}
     for batch, name in workshop.segments.order_by("batch").values_list("batch", "name"):
+        if batch is None:
+            continue
         row = rows.setdefault(batch, {"batch": batch, "segments": 0, "left": 0})
         row["segments"] += 1
         row["left"] += int(name) not in agreed.label
@@ -82,6 +86,17 @@ def segments_of(workshop: Workshop, batch: int) -> QuerySet[Segment]:
     """The segments of a batch with their labels, without the pictures."""
     labels = Prefetch("labels", Label.objects.select_related("annotator"))
     return workshop.segments.filter(batch=batch).defer("picture").prefetch_related(labels)
+
+
+def unlabelled_joins(workshop: Workshop, agreed: Consensus) -> list[dict[str, Any]]:
+    """Segments that are long only since they were joined, none of which has a label: `segments` and `length_um`."""
+    corrections = accepted(decisions_of(workshop))
+    names = {str(name) for correction in corrections for name in correction.segments}
+    rows = {int(row.name): row for row in workshop.segments.filter(name__in=names).defer("picture")}
+    groups = long_joins(corrections, {name: row.length_um * 1000 for name, row in rows.items()})
+    answered = agreed.label.keys() | {row.segment for row in agreed.disagreements}
+    found = [[rows[name] for name in group if name in rows] for group in groups if answered.isdisjoint(group)]
+    return [{"segments": group, "length_um": sum(row.length_um for row in group)} for group in found if group]
 
 
 def with_choice(segments: Iterable[Segment], user: User) -> list[Segment]:

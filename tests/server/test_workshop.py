@@ -184,7 +184,7 @@ def test_a_segmentation_becomes_registered_ground_truth(client, ada, settings):
     for file in ("info", f"skeletons/{CUT_COLUMN}"):
         assert client.get(reverse("organise_workshop_view_file", args=[shop.pk, file])).getvalue()
 
-    names = list(shop.segments.values_list("name", flat=True))
+    names = list(shop.segments.exclude(batch=None).values_list("name", flat=True))
     services.label_segments(workshop=shop, names=names[1:], label="axon", by=ada)
     failed = services.request_finalisation(workshop=shop, by=ada)
     job.finalise(failed.pk)
@@ -212,3 +212,20 @@ def test_a_role_in_one_benchmark_lists_no_workshop_of_another(client, shop):
     Role.objects.create(benchmark=make_benchmark().benchmark, user=person, name=Role.Name.OWNER)
     client.force_login(person)
     assert "labels.h5" not in client.get(reverse("organise_workshops")).content.decode()
+
+
+def test_short_segments_are_asked_about_once_they_are_joined_to_a_long_one(client, ada, shop):
+    """Nobody was asked what they are, so ground truth could not be made of them."""
+    shop.segments.update(batch=None, length_um=3.0)
+    services.decide(candidate=shop.candidates.get(), verdict="accept", seen=0, by=ada)
+    page = reverse("organise_workshop", args=[shop.pk])
+    assert "Joined segments to label" in client.get(page).content.decode()
+    client.post(reverse("organise_workshop_label", args=[shop.pk]), {"segment": "7", "label": "axon"})
+    assert Label.objects.get().segment.name == "7"
+    assert "Joined segments to label" not in client.get(page).content.decode()
+
+
+def test_segments_that_stay_short_together_are_not_asked_about(client, ada, shop):
+    shop.segments.update(batch=None, length_um=2.0)
+    services.decide(candidate=shop.candidates.get(), verdict="accept", seen=0, by=ada)
+    assert "Joined segments" not in client.get(reverse("organise_workshop", args=[shop.pk])).content.decode()
