@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.diagnosis import diagnose
+from axonem_eval.diagnosis import Diagnosis, diagnose
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import Triple
 from axonem_eval.volumes import LabelVolume, open_labels, read_small
@@ -24,7 +24,11 @@ NEAR_NM = (80.0, 250.0, 700.0)
 # A plane acts so far around the middle of a face, and over twice the deviation of its voxels more.
 CUT_RADIUS_NM = 300.0
 # Of each side of a cut so many voxels are named, at least so far from the plane where there are such.
-ANCHORS, CLEAR_NM = 6, 100.0
+ANCHORS, CLEAR_NM = 2, 100.0
+# The same at a crossing, and over half of a bridge or shared stretch more.
+CROSSING_RADIUS_NM = 1200.0
+# Points on each arm of a crossing that the plane is to part.
+_POINTS = np.linspace(0.2, 1.0, 5)
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,7 @@ def find_candidates(
     graph : skeletons of all segments, with radii.   contacts : of the same labels.
     """
     with open_labels(path, dataset) as volume:
-        mergers = merger_places(graph, find_fragments(volume, graph), most)
-        return [*_splits(volume, graph, contacts, most), *_mergers(graph, mergers)]
+        return [*_splits(volume, graph, contacts, most), *_mergers(volume, graph, most)]
 
 
 def _splits(volume: LabelVolume, graph: SkeletonGraph, contacts: Contacts, most: int) -> list[Candidate]:
@@ -109,7 +112,16 @@ def _voxel_near(
     return None
 
 
-def _mergers(graph: SkeletonGraph, places: MergerPlaces) -> list[Candidate]:
+def _mergers(volume: LabelVolume, graph: SkeletonGraph, most: int) -> list[Candidate]:
+    """Grooves and crossings in turn, two of the first to one of the second: they name different mergers."""
+    grooves = _grooves(graph, merger_places(graph, find_fragments(volume, graph), most))
+    crossings = _crossings(diagnose(graph), most)
+    turn = [*((i // 2, 0, c) for i, c in enumerate(grooves)), *((i, 1, c) for i, c in enumerate(crossings))]
+    listed = {c.correction.name: c for _, _, c in sorted(turn, key=lambda of: of[:2])}
+    return list(listed.values())[:most]
+
+
+def _grooves(graph: SkeletonGraph, places: MergerPlaces) -> list[Candidate]:
     candidates = []
     for i, (skeleton, (one, other)) in enumerate(zip(places.skeleton.tolist(), places.nodes, strict=True)):
         centre, normal = places.centre_nm_zyx[i], places.normal[i]
@@ -138,6 +150,44 @@ def _anchors(
     order = np.argsort(away @ main[0], kind="stable")
     chosen = np.unique(np.linspace(0, len(order) - 1, ANCHORS).round().astype(np.int64))
     return tuple(dict.fromkeys(_triple(voxel) for voxel in graph.node_voxel_zyx[nodes[order[chosen]]]))
+
+
+def _crossings(diagnosis: Diagnosis, most: int) -> list[Candidate]:
+    found, graph = diagnosis.mergers, diagnosis.graph
+    candidates = []
+    for i in range(min(most, len(found.node))):
+        to = graph.node_voxel_zyx[found.line_to[i]]
+        sides = [tuple(_triple(voxel) for voxel in to[arms]) for arms in (slice(0, 2), slice(2, 4))]
+        if set(sides[0]) & set(sides[1]):
+            continue  # both lines end on one voxel: nothing tells them apart
+        cut = _plane(graph, int(found.node[i]), found.line_from[i], found.line_to[i], float(found.spread_nm[i]))
+        segment = int(graph.skeleton_id[graph.node_skeleton[found.node[i]]])
+        correction = Correction(MERGER, (segment,), sides[0], sides[1], cut)
+        score, shorter_um = float(found.score[i]), float(found.shorter_nm[i]) / 1000.0
+        candidates.append(Candidate(correction, score, float(found.ranked_by[i]), score * shorter_um))
+    return candidates
+
+
+def _plane(
+    graph: SkeletonGraph, node: int, line_from: NDArray[np.int32], line_to: NDArray[np.int32], spread_nm: float
+) -> Cut:
+    """The plane that best parts two lines: Fisher's linear discriminant of points on their arms."""
+    begin, end = graph.centre_nm_zyx(line_from), graph.centre_nm_zyx(line_to)
+    points = begin[:, None] + (end - begin)[:, None] * _POINTS[None, :, None]
+    one, other = points[:2].reshape(-1, 3), points[2:].reshape(-1, 3)
+    size = np.asarray(graph.voxel_size_nm_zyx)
+    # Lines are no finer than voxels: without this, points in one plane would have no inverse.
+    within = np.cov(one.T) + np.cov(other.T) + np.diag(size**2)
+    normal = np.linalg.solve(within, one.mean(axis=0) - other.mean(axis=0))
+    length = np.linalg.norm(normal)
+    normal = normal / length if length else np.array([1.0, 0.0, 0.0])
+    middle = graph.centre_nm_zyx(node)
+    between = (one.mean(axis=0) + other.mean(axis=0)) / 2
+    at = middle + normal * ((between - middle) @ normal)
+    voxel = np.clip(np.floor(at / size), 0, np.asarray(graph.shape_zyx) - 1)
+    return Cut(
+        _triple(voxel), (float(normal[0]), float(normal[1]), float(normal[2])), CROSSING_RADIUS_NM + spread_nm / 2
+    )
 
 
 def open_ends(graph: SkeletonGraph, most: int = MOST) -> list[OpenEnd]:

@@ -106,7 +106,7 @@ def _row_of(names: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.i
 def _joined(names: NDArray[np.int64], pair: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which pairs of names are both known, and the rows of those."""
     rows = _row_of(names, pair.reshape(-1)).reshape(-1, 2)
-    known: NDArray[np.bool_] = (rows >= 0).all(axis=1)
+    known = (rows[:, 0] >= 0) & (rows[:, 1] >= 0)
     return known, rows[known]
 
 
@@ -175,7 +175,8 @@ class _Block:
     def _names(self, summit: NDArray[np.integer]) -> NDArray[np.int64]:
         """The place of summits in the volume, flat."""
         zyx = np.stack(np.unravel_index(summit, self.label.shape), axis=1) + self.origin
-        return np.ravel_multi_index(tuple(zyx.T), self.whole).astype(np.int64)
+        names: NDArray[np.int64] = np.ravel_multi_index(tuple(zyx.T), self.whole).astype(np.int64)
+        return names
 
     def _own(self) -> tuple[slice, ...]:
         return tuple(slice(int(a), int(b)) for a, b in zip(self.begin, self.end, strict=True))

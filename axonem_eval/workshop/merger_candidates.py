@@ -38,7 +38,8 @@ FACE_MARGIN_NM = 300.0
 # Keeps a logarithm of an arm's length finite.
 _ARM_NM = 100.0
 
-# Weights of a logistic regression on mergers planted in another part of the cortex, by the name of the feature.
+# Weights of a logistic regression on mergers planted in another part of the cortex, by the name of the feature: the
+# groove, the face, the cable of the shorter side, the third longest of the four arms, and how often a side leaves.
 WEIGHTS = {"rim": 10.9, "area_log": -0.8, "cable_log": 0.45, "third_arm_log": 0.45, "exits_most": 0.2}
 BIAS = -7.1
 
@@ -201,7 +202,8 @@ def possible_cuts(graph: SkeletonGraph, fragments: Fragments) -> tuple[Joins, ND
     centre = joins.sums[row, PLACE] / joins.sums[row][:, [AREA]]
     place = graph.centre_nm_zyx()
     if not len(row) or not len(known):
-        return joins, row[:0], Near(*(np.empty(0, np.int64) for _ in range(2)), np.empty((0, 3)), np.empty(0))
+        none = np.empty(0, np.int64)
+        return joins, row[:0], Near(none, none, np.empty((0, 3)), np.empty(0))
     ball = cKDTree(place[known]).query_ball_point(centre, REACH_NM)
     of = np.repeat(np.arange(len(row)), [len(nodes) for nodes in ball])
     node = known[np.concatenate(ball).astype(np.int64)]
