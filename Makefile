@@ -27,16 +27,21 @@ baselines: $(BASELINES_STAMP)
 		AXONEM_TOKEN=$$token $(BIN)/baselines reproduce synthetic-shipped --submit --reference \
 		--server http://127.0.0.1:$(PORT)
 
+# A run starts hundreds of programs, and each would compile all its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # On a fresh clone mypy takes half a minute of one core: the tests begin meanwhile.
 test: $(TEST_STAMP) lint
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
 # What one runs while writing: no test that is slow, drives a browser or starts a whole server; few random examples.
-check: $(TEST_STAMP) lint types
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live' --hypothesis-profile quick
+check: $(TEST_STAMP) lint
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not browser and not live' --hypothesis-profile quick; \
+		tests=$$?; wait $$types && exit $$tests
 
-# Without those that take long and whose answers do not depend on the database: every page, or every format of file.
-ONCE := image permission_table disclosure embargo submit_formats
+# Without those that take long and whose answers do not depend on the database: every page, every format of
+# file, the proxy before it.
+ONCE := image permission_table disclosure embargo submit_formats damaged_registration docs_site nginx
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server \
 		$(ONCE:%=--ignore tests/server/test_%.py) || [ $$? -eq 77 ]

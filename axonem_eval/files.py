@@ -3,7 +3,8 @@
 import os
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.file_kinds import begins_zip, foreign_content
+from axonem_eval.sizes import size_in_words
+
+# Of all arrays of an .npz, which are held in memory: a small archive may unpack to any size.
+MAX_NPZ_BYTES = 2**33
 
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
@@ -22,6 +27,12 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise InputError.of("not_npz", f"{path}: a single array, expected an .npz archive of several")
+            if (size := sum(member.file_size for member in file.zip.infolist())) > MAX_NPZ_BYTES:
+                raise InputError.of(
+                    "huge_arrays",
+                    f"{path}: its arrays take {size_in_words(size)} unpacked; at most {size_in_words(MAX_NPZ_BYTES)} "
+                    "are read, because they are held in memory. Write fewer nodes into one file",
+                )
             return {name: file[name] for name in file.files}
     except (InputError, MemoryError):
         raise
@@ -79,10 +90,11 @@ def require_target(path: str | Path, *read: str | Path, suffixes: tuple[str, ...
     return target
 
 
-def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
-    """Write a file that appears under its name only when it is whole and on disk.
+@contextmanager
+def whole_file(path: str | Path, *, mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """An open draft of a file that appears under its name when the block ends, whole and on disk; not after an error.
 
-    write : fills the open draft it is given; ``draft.name`` is its path, for libraries that open files by name.
+    ``draft.name`` is the draft's path, for libraries that open files by name.
     mode : permissions, of which the process's umask takes some away.
     Raises InputError as ``require_target`` does.
     """
@@ -90,10 +102,16 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, 
     draft = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         with open(draft, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o666) -> None:
+    """As ``whole_file``. write : fills the draft that it is given."""
+    with whole_file(path, mode=mode) as draft:
+        write(draft)

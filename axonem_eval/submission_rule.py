@@ -4,8 +4,11 @@ A benchmark's definition states it (docs/organisers.md, "What participants submi
 `axonem-eval` check files by the same object.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Literal
 
 from axonem_eval.errors import InputError
@@ -17,6 +20,8 @@ AXES: tuple[Axes, ...] = ("zyx", "xyz")
 NODE_TABLE = ".npz"
 # Of a voxel, in nm that a definition states and that must be whole voxels.
 _WHOLE = 1e-6
+# Of a path that leads elsewhere, or that a system reads as one; and what no terminal should be shown.
+_NO_NAME = re.compile(r"[/\\\x00-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class FileRule:
         """Raises InputError for another order of axes."""
         if self.axes not in AXES:
             raise InputError.of("bad_rule", f"axes = {self.axes!r}; expected one of {', '.join(AXES)}")
+        if self.file_name and (_NO_NAME.search(self.file_name) or self.file_name in (".", "..")):
+            raise InputError.of("bad_rule", f"file_name = {self.file_name!r}; expected a name without a folder")
         if self.zipped and not self.file_name:
             raise InputError.of("bad_rule", "zipped needs file_name: the name of the one file in the archive")
 
@@ -158,10 +165,14 @@ class SubmissionRule:
         return [f"--shape {shape}", f"--voxel-size {size}", *self.file_options()]
 
     def file_options(self) -> list[str]:
-        """Options of all commands of `axonem-eval` that read such a file; none for the usual form."""
-        told = [f"--axes {self.axes}"] * (self.axes != "zyx") + [f"--dataset {self.dataset}"] * bool(self.dataset)
+        """Options of all commands of `axonem-eval` that read such a file; none for the usual form.
+
+        Participants copy them into a shell, so names are quoted.
+        """
+        told = [f"--axes {self.axes}"] * (self.axes != "zyx")
+        told += [f"--dataset {quote(self.dataset)}"] * bool(self.dataset)
         told += [f"--offset-nm {_comma(self.offset_nm_zyx)}"] * (self.region is not None)
-        return told + [f"--file-name {self.file_name}"] * bool(self.file_name) + ["--zipped"] * self.zipped
+        return told + [f"--file-name {quote(self.file_name)}"] * bool(self.file_name) + ["--zipped"] * self.zipped
 
     @classmethod
     def parse(cls, image: VolumeSpec, stated: Mapping[str, Any]) -> "SubmissionRule":
@@ -170,6 +181,8 @@ class SubmissionRule:
         region_nm_zyx : [begin, end] of what is submitted, in nm from the corner of the image.
         Raises InputError for another key, a value of another kind, and a grid that does not fit the image.
         """
+        if not isinstance(stated, Mapping):
+            raise InputError.of("bad_rule", f"submission = {stated!r}; expected {{}}, or some of {', '.join(KEYS)}")
         unknown = sorted(set(stated) - set(KEYS))
         if unknown:
             raise InputError.of("bad_rule", f"submission has no key {', '.join(unknown)}; it has {', '.join(KEYS)}")
@@ -203,16 +216,20 @@ def _comma(values: tuple[float, ...] | tuple[int, ...]) -> str:
 
 
 def _whole_numbers(values: Any) -> Triple:
-    if len(values) != 3 or not all(isinstance(v, int) for v in values):
+    if len(values) != 3 or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
         raise InputError.of("bad_rule", f"submission: factor_zyx = {values!r}; expected {KEYS['factor_zyx'][1]}")
     z, y, x = values
     return z, y, x
 
 
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _region(image: VolumeSpec, stated: Any) -> Region:
     ends: list[Triple] = []
     for end in stated:
-        if len(stated) != 2 or not isinstance(end, list | tuple) or len(end) != 3:
+        if len(stated) != 2 or not isinstance(end, list | tuple) or len(end) != 3 or not all(map(_is_length, end)):
             raise InputError.of("bad_rule", f"region_nm_zyx = {stated!r}; expected {KEYS['region_nm_zyx'][1]}")
         voxel = [nm / size for nm, size in zip(end, image.voxel_size_nm_zyx, strict=True)]
         if any(abs(v - round(v)) > _WHOLE for v in voxel):

@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_cluster(command)
     submit = add("submit", "Submit the labels as any participant does. Log in first with `axonem login`.")
     for command in (predict, segment, reproduce, submit):
-        text = "segment this file of grey values as the test volume; once for each volume (default: as configured)"
+        text = "file of grey values to segment as this test volume; repeatable (default: the configured volumes)"
         command.add_argument("--em", metavar="VOLUME=FILE", type=_named_file, action="append", default=[], help=text)
     for command in (reproduce, submit):
         command.add_argument("--server", help="address of the server (default: that of the last login)")

@@ -24,6 +24,7 @@ handler500 = "evalserver.site.errors.answer_to_exception"
 urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("healthz", views.health, name="health"),
     path("metrics", metrics.metrics, name="metrics"),
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),
@@ -36,6 +37,8 @@ urlpatterns = [
         benchmarks.axon_picture,
         name="axon_picture",
     ),
+    path("benchmarks/<slug:slug>/<slug:volume>/axons/courses.json", benchmarks.axon_courses, name="axon_courses"),
+    path("benchmarks/<slug:slug>/<slug:volume>/axons/", benchmarks.volume_axons, name="volume_axons"),
     path("benchmarks/<slug:slug>/leaderboard/", leaderboard.table, name="leaderboard"),
     path("benchmarks/<slug:slug>/tracks/", track_views.tracks, name="tracks"),
     re_path(r"^benchmarks/(?P<slug>[-\w]+)/tracks\.(?P<form>csv|json)$", track_views.download, name="tracks_download"),

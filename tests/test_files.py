@@ -1,12 +1,15 @@
-"""A file of ours is written whole or not at all."""
+"""A file of ours is written whole or not at all, and read as far as memory goes."""
 
+import io
 import os
 import stat
+import zipfile
 
+import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.files import require_target, write_atomically
+from axonem_eval.files import read_npz, require_target, write_atomically
 
 
 def write_half(file) -> None:
@@ -79,3 +82,13 @@ def test_permissions_follow_the_umask_unless_fewer_are_asked_for(tmp_path):
 def test_a_missing_folder_is_the_callers_fault(tmp_path):
     with pytest.raises(InputError, match="its folder does not exist"):
         write_atomically(tmp_path / "none" / "a", lambda file: None)
+
+
+def test_an_npz_that_unpacks_to_more_than_memory_holds_is_refused_before_it_is_unpacked(tmp_path):
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", array.getvalue())
+        archive.getinfo("a.npy").file_size = 2**40
+    with pytest.raises(InputError, match=r"a\.npz: its arrays take 1\.1 TB unpacked; at most 8\.59 GB"):
+        read_npz(tmp_path / "a.npz")

@@ -81,6 +81,7 @@ SHOWN = {
         "roles",
         "selectors",
         "services",
+        "skeleton_workers",
     },
     "evalserver.leaderboard": {
         "query",

@@ -31,6 +31,12 @@ def test_a_rule_that_states_nothing_is_the_image():
         ({"factor_zyx": [0, 1, 1]}, "expected whole numbers from 1 on"),
         ({"region_nm_zyx": [[0, 0, 0], [100, 99, 99]]}, "100, 99, 99] nm is no whole number of voxels"),
         ({"region_nm_zyx": [[0, 0, 0], [39633, 33, 33]]}, "the volume has 1200 x 1200 x 1200"),
+        ({"region_nm_zyx": [[0, 0, 0], ["99", 99, 99]]}, "expected [[z, y, x], [z, y, x]]"),
+        ({"region_nm_zyx": [[0, 0, 0], [float("nan"), 99, 99]]}, "expected [[z, y, x], [z, y, x]]"),
+        ({"file_name": "../../truth.h5"}, "expected a name without a folder"),
+        ({"file_name": ".."}, "expected a name without a folder"),
+        ([], "expected {}, or some of factor_zyx"),
+        (None, "expected {}, or some of factor_zyx"),
     ],
 )
 def test_a_rule_that_does_not_fit_is_refused_with_what_is_wrong(stated, words):
@@ -44,3 +50,8 @@ def test_a_fixed_name_is_asked_for_and_an_archive_only_where_the_rule_takes_one(
     assert "wants submission.h5. Rename it" in rule.name_complaint("seg.h5")
     assert rule.name_complaint("a.zip")
     assert not FileRule(file_name="submission.h5", zipped=True).name_complaint("a.zip")
+
+
+def test_names_in_options_that_participants_copy_into_a_shell_are_quoted():
+    rule = SubmissionRule.parse(XPRESS, {"file_name": "a.h5;reboot", "dataset": "$(reboot)"})
+    assert rule.file_options() == ["--dataset '$(reboot)'", "--file-name 'a.h5;reboot'"]

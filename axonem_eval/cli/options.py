@@ -60,7 +60,7 @@ def add_file_rule(parser: argparse.ArgumentParser) -> None:
         "--offset-nm",
         type=offset_triple,
         metavar="Z,Y,X",
-        help="where the submitted region begins; a file that states another offset is refused",
+        help="corner of the submitted region, in nm; a file that states another offset is refused",
     )
 
 
@@ -189,7 +189,7 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
         "--tolerance",
         type=int,
         metavar="NODES",
-        help="merge tolerance (default: the variant's; 50 for axonem; 1 is the strict ERL)",
+        help="merge tolerance (default: that of the variant, 50 for axonem; 1 is the strict ERL)",
     )
     parser.add_argument(
         "--region",

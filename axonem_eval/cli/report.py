@@ -31,9 +31,7 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         "--axons", metavar="TABLE", help="also write a table with a row per axon: .csv, .json or .parquet"
     )
     report.add_argument("--errors", metavar="TABLE", help="also write a table with a row per error and its position")
-    report.add_argument(
-        "--aggregates-only", action="store_true", help="leave out everything about single axons, and all positions"
-    )
+    report.add_argument("--aggregates-only", action="store_true", help="leave out all single axons and all positions")
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:

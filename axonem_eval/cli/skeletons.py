@@ -53,7 +53,7 @@ def _add_skeletonize(skeletonize: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="VOXELS",
-        help="let branches end so many downsampled voxels inside the label, not at its surface (default 0)",
+        help="let branches end this many (downsampled) voxels below the surface of the label (default 0)",
     )
     add_grid(skeletonize)
     _add_work_options(skeletonize)
@@ -84,7 +84,7 @@ def _add_import(importer: argparse.ArgumentParser) -> None:
         "--offset",
         type=offset_triple,
         metavar="Z,Y,X",
-        help="where the volume begins, in nm, in the coordinates of a pickle or HDF5 file",
+        help="corner of the volume in the coordinates of a pickle or HDF5 file, in nm",
     )
     importer.add_argument(
         "--drop-outside",
@@ -134,7 +134,9 @@ def _add_view(view: argparse.ArgumentParser) -> None:
         "--ground-truth", metavar="GT", help="bundle of ground-truth skeletons; marks splits, omissions and mergers"
     )
     view.add_argument("--skeletons", metavar="BUNDLE", help="skeletons of the segmentation; marks likely errors")
-    view.add_argument("--raw", metavar="EM", help="integer volume of the same shape, shown below the labels")
+    view.add_argument(
+        "--raw", metavar="EM", help="grey values to show below the labels: an integer volume of the same shape"
+    )
     view.add_argument("--voxel-size", type=float_triple, metavar="Z,Y,X", help="voxel size in nm, if no file states it")
     view.add_argument(
         "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"

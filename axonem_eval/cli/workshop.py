@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from axonem_eval.workshop import Batches, Decision, SegmentLabel, Workshop
 
 LABELS = ("axon", "dendrite", "glia", "uncertain")
-ANALYSE = "Draw how long the axons of a volume are, against other volumes, and the longest and shortest of them."
+ANALYSE = "Draw the lengths of the axons of a volume, compared with other volumes, and the longest and shortest axons."
 DRAWN = 6
 VERDICT_OF = {"accept": "accepted", "reject": "rejected", "postpone": "postponed", "undo": "undone"}
 
@@ -43,9 +43,9 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
         "--trust-voxel-size", action="store_true", help="continue although the file states another voxel size"
     )
     add_processes(new)
-    add_json(action("batches", "List the batches, what is labelled in each, and what the rest probably is."))
+    add_json(action("batches", "List the batches: how many segments lack a label, and which they probably need."))
     label = action("label", "Say what segments are.")
-    label.add_argument("label", choices=LABELS, help="what they are")
+    label.add_argument("label", choices=LABELS, help="label of the segments")
     which = label.add_mutually_exclusive_group(required=True)
     which.add_argument("--batch", type=int, metavar="N", help="all segments of a batch")
     which.add_argument("--segments", type=segment_ids, metavar="ID,ID", help="single segments")
@@ -62,15 +62,15 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
         "--order",
         choices=("likely", "gain"),
         default="likely",
-        help="likely: the surest first (default); gain: those first that join or cut most, for over-segmentations",
+        help="likely: the most likely first (default); gain: the largest changes first, for over-segmentations",
     )
     candidates.add_argument(
         "--top", type=at_least_one, default=50, metavar="N", help="number of candidates of each kind (default 50)"
     )
     add_json(candidates)
     decide = action("decide", "Accept, reject or postpone a likely error, or undo what was decided.")
-    decide.add_argument("candidate", metavar="CANDIDATE", help="its name, as `candidates` lists it")
-    decide.add_argument("verdict", choices=tuple(VERDICT_OF), help="what is decided")
+    decide.add_argument("candidate", metavar="CANDIDATE", help="name of the candidate, as `candidates` lists it")
+    decide.add_argument("verdict", choices=tuple(VERDICT_OF), help="the decision")
     decide.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the person who decides")
     tables = action("import", "Add labels or decisions from tables, such as those of another workshop.")
     tables.add_argument("--labels", metavar="CSV", help="table of labels (labels.csv)")

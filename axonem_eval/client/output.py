@@ -35,8 +35,7 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
     for e in evaluations:
         edges = e["edges_nm"] or {}
         shares = [percent(edges[k] / edges["total"] if edges.get("total") else None) for k in head[3:7]]
-        mergers = "-" if e["mergers"] is None else str(e["mergers"])
-        rows.append([e["volume"], um(e["erl_nm"]), percent(e["normalized_erl"]), *shares, mergers])
+        rows.append([e["volume"], um(e["erl_nm"]), percent(e["normalized_erl"]), *shares, _mergers(e)])
     if headline:
         mean = [um(headline["mean_erl_nm"]), percent(headline["mean_normalized_erl"])]
         rows.append(["mean", *mean, "", "", "", "", ""])
@@ -47,7 +46,18 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
     for e in evaluations:
         if e.get("withheld"):
             text += f"\n{e['volume']}: {e['withheld']}"
+        elif e["erl_nm"] is not None and (step := e.get("rounded_to")):
+            text += f"\n{e['volume']}: hidden ground truth. The server rounds the ERL to {um(step['erl_nm'])} um"
+            text += f" and numbers of errors to {step['count']:,.0f}"
     return text
+
+
+def _mergers(evaluation: dict[str, Any]) -> str:
+    """The number of mergers. A number that the server has rounded to 0 need not be 0."""
+    if evaluation["mergers"] is None:
+        return "-"
+    step = (evaluation.get("rounded_to") or {}).get("count")
+    return f"<{step:,.0f}" if step and not evaluation["mergers"] else f"{evaluation['mergers']:,}"
 
 
 def submissions_table(items: Sequence[dict[str, Any]]) -> str:

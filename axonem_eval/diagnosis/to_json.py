@@ -30,6 +30,7 @@ def diagnosis_json(d: Diagnosis, top: int = 100) -> dict[str, Any]:
         "likely_splits": {"count": len(d.splits.score), "places": _splits(d, top)},
         "likely_mergers": {"count": len(d.mergers.score), "places": _mergers(d, top)},
         "longest_segments": _longest(d, top),
+        "traced_coarsely": d.graph.traced_coarsely,
     }
 
 
@@ -152,6 +153,7 @@ def summary_lines(d: Diagnosis, top: int = 5) -> list[str]:
         f"expected run length {segments['expected_run_length_nm'] / 1e3:,.2f} um",
         f"{ends['interior_count']:,} of {ends['count']:,} end points lie inside the volume, "
         f"{ends['interior_per_mm']:,.0f} per mm of cable",
+        *(["note: " + data["traced_coarsely"]["words"]] if data["traced_coarsely"] else []),
         "",
         "length um      segments     cable um",
     ]

@@ -8,6 +8,7 @@ from axonem_eval.report.metric_figure import MetricExample, metric_file, metric_
 from axonem_eval.report.pictures import PALETTE, render_axons, section_picture, webp
 from axonem_eval.report.plots import bin_name
 from axonem_eval.report.score_page import render_report
+from axonem_eval.report.skeleton_courses import skeleton_courses
 from axonem_eval.report.skeleton_pictures import render_skeleton
 from axonem_eval.report.views import ReportViews
 from axonem_eval.report.volume_figures import MOST_VOLUMES, axons_picture, lengths_figure
@@ -33,6 +34,7 @@ __all__ = [
     "render_report",
     "render_skeleton",
     "section_picture",
+    "skeleton_courses",
     "svg",
     "webp",
 ]

@@ -91,6 +91,7 @@ def _header(data: dict[str, Any], title: str) -> str:
         + heading(title)
         + paragraph(meaning, "lead")
         + cards(figures)
+        + (paragraph(f"Note: {coarse['words']}.") if (coarse := data.get("traced_coarsely")) else "")
     )
 
 

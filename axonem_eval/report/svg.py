@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDE, NARROW = 600, 344
+TICK_CHARACTER_PX = 6.5  # at most, on average
 TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -94,7 +95,8 @@ class Frame:
         for value, name in places:
             x = self.x(value)
             parts.append(tag("line", x1=x, x2=x, y1=base, y2=base + 4, class_="axis"))
-            parts.append(text(x, base + 17, name, "tick", "middle"))
+            inside = min(x, self.width - len(name) * TICK_CHARACTER_PX / 2)
+            parts.append(text(inside, base + 17, name, "tick", "middle"))
         parts.append(text((self.x.start + self.x.stop) / 2, base + 36, label, "label", "middle"))
         return Markup().join(parts)
 

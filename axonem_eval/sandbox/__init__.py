@@ -8,11 +8,14 @@ if TYPE_CHECKING:
     from axonem_eval.sandbox.parent import (
         Limits,
         OtherCode,
+        SharedTracing,
         counting_seconds,
         diagnose_confined,
+        has_traced_share,
         node_table_confined,
         open_confined,
         sample_confined,
+        trace_share_confined,
         unpickle_confined,
     )
     from axonem_eval.sandbox.protection import Wall, walls
@@ -20,12 +23,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Limits",
     "OtherCode",
+    "SharedTracing",
     "Wall",
     "counting_seconds",
     "diagnose_confined",
+    "has_traced_share",
     "node_table_confined",
     "open_confined",
     "sample_confined",
+    "trace_share_confined",
     "unpickle_confined",
     "walls",
 ]

@@ -126,11 +126,11 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
         rehearse_writing(Path("."))
         return partial(_unpickle, write_graph, request)
     from axonem_eval.sampling import warm_kernels
-    from axonem_eval.sandbox.child_diagnosis import rehearse, write_diagnosis
+    from axonem_eval.sandbox.child_diagnosis import STEPS, rehearse
 
     warm_kernels()
     rehearse()
-    return partial(_diagnose, write_diagnosis, request)
+    return partial(_diagnose, STEPS[request["step"]], request)
 
 
 def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None:
@@ -150,8 +150,8 @@ def _read_table(tables: "type[NodeTable]", request: dict[str, Any]) -> None:
     _say({"done": True, "nodes_sha256": table.nodes_sha256})
 
 
-def _diagnose(write_diagnosis: Callable[..., None], request: dict[str, Any]) -> None:
-    write_diagnosis(request, _Reporter())
+def _diagnose(step: Callable[..., None], request: dict[str, Any]) -> None:
+    step(request, _Reporter())
     _say({"done": True})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from axonem_eval.diagnosis import diagnose, diagnosis_json
 from axonem_eval.progress import StageProgress
-from axonem_eval.skeletonize import skeletonize_labels
+from axonem_eval.skeletonize import read_labels, skeletonize_labels, skeletonize_share
 from axonem_eval.skeletons import export_precomputed
 from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import ReadOptions, open_labels, write_precomputed
@@ -34,14 +34,27 @@ def rehearse() -> None:
             diagnose(skeletonize_labels(path, (30.0, 30.0, 15.0)))
 
 
+def read_for_shares(request: dict[str, Any], on_progress: StageProgress) -> None:
+    """Read the labels into the folder ``shared``, so that other children can trace them in shares."""
+    read_labels(
+        request["path"],
+        tuple(request["voxel_size_nm_zyx"]),
+        request["shared"],
+        ReadOptions(_rule(request)),
+        on_progress,
+    )
+
+
+def trace_share(request: dict[str, Any], _: StageProgress) -> None:
+    """Trace one share of the labels of the folder ``shared``."""
+    skeletonize_share(request["shared"], request["share"], request["of"])
+
+
 def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None:
     """Write skeletons, diagnosis and the files for the viewer into the folder ``out``."""
-    size, out = tuple(request["voxel_size_nm_zyx"]), Path("out")
-    rule = FileRule.of_json(request["rule"])
-    # The name is that of the storage, and an archive was unpacked before.
-    rule = replace(rule, dataset=request["dataset"] or rule.dataset, file_name="", zipped=False)
+    size, out, rule = tuple(request["voxel_size_nm_zyx"]), Path("out"), _rule(request)
     skeletons = skeletonize_labels(
-        request["path"], size, reading=ReadOptions(rule), work_dir="work", on_progress=on_progress
+        request["path"], size, reading=ReadOptions(rule), work_dir=request["shared"] or "work", on_progress=on_progress
     )
     out.mkdir()
     skeletons.save(out / "skeletons.npz")
@@ -51,3 +64,12 @@ def write_diagnosis(request: dict[str, Any], on_progress: StageProgress) -> None
             progress = partial(on_progress, "view")
             write_precomputed(volume, out / "view", size, skeletons="skeletons", on_progress=progress)
     (out / "diagnosis.json").write_text(json.dumps(diagnosis_json(diagnose(skeletons))))
+
+
+def _rule(request: dict[str, Any]) -> FileRule:
+    rule = FileRule.of_json(request["rule"])
+    # The name is that of the storage, and an archive was unpacked before.
+    return replace(rule, dataset=request["dataset"] or rule.dataset, file_name="", zipped=False)
+
+
+STEPS = {"read": read_for_shares, "trace": trace_share, "diagnose": write_diagnosis}

@@ -3,7 +3,8 @@
 Definition: docs/metric.md, after Januszewski et al. 2018 (expected run length) and Wei et al., AxonEM,
 MICCAI 2021 (tolerance of 50 nodes). Everything here follows from one table with a row for each pair
 (skeleton, segment): its nodes and the length of its unbroken edges. Mergers only strike rows out, so ERL at
-any tolerance is a sum over that table and needs neither nodes nor voxels again.
+any tolerance is a sum over that table and needs neither nodes nor voxels again. The tolerance is applied in
+`_merger_up_to` (once, for all tolerances) and `RunTable.is_merger` (for one).
 """
 
 from dataclasses import dataclass, field

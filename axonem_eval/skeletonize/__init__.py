@@ -9,15 +9,18 @@ from axonem_eval.skeletonize.tasks import (
     skeletonize_batch,
 )
 from axonem_eval.skeletonize.teasar import Teasar
-from axonem_eval.skeletonize.volume import skeletonize_labels
+from axonem_eval.skeletonize.volume import Mapper, read_labels, skeletonize_labels, skeletonize_share
 
 __all__ = [
     "LabelVoxels",
+    "Mapper",
     "SkeletonOptions",
     "Teasar",
     "has_read_block",
     "has_skeletonized_batch",
     "read_block",
+    "read_labels",
     "skeletonize_batch",
     "skeletonize_labels",
+    "skeletonize_share",
 ]

@@ -4,8 +4,9 @@ A label's voxels are then read alone, wherever in the volume they lie: what need
 only, not for its box or the volume. A block's file appears whole or not at all, and writing it again changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from axonem_eval.files import write_atomically
 from axonem_eval.spec import Triple
 
 _RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index into the volume
+MOST_OPEN = 32
 
 
 @dataclass(frozen=True)
@@ -155,22 +157,46 @@ class LabelRunReader:
         """Read from the blocks in a folder, of a volume of that shape."""
         self._folder, self._index = folder, index
         self._shape = np.asarray(shape_zyx)
-        self._maps: dict[int, NDArray[Any]] = {}
+        # Each is an open file, and a confined process may have 128.
+        self._runs = lru_cache(MOST_OPEN)(self._open_runs)
 
     def voxels(self, label: int) -> NDArray[np.int32]:
         """(n, 3) int32 voxels z,y,x of a label, ascending."""
-        low, high = (int(np.searchsorted(self._index.label, np.uint64(label), side=s)) for s in ("left", "right"))
-        parts = [
-            self._runs(int(self._index.block[i]))[self._index.first[i] : self._index.end[i]] for i in range(low, high)
-        ]
-        runs = np.concatenate([np.empty(0, _RUN), *parts])
+        runs = np.concatenate([np.empty(0, _RUN), *self._parts(label)])
         order = np.argsort(runs["start"], kind="stable")
         return _expand(runs["start"][order], runs["length"][order], self._shape)  # type: ignore[no-any-return]
 
-    def _runs(self, block: int) -> NDArray[Any]:
-        if block not in self._maps:
-            self._maps[block] = np.load(_runs_path(self._folder, block), mmap_mode="r")
-        return self._maps[block]
+    def coarse_voxels(self, label: int, factor: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Voxels ``factor`` times as large that hold at least one of a label's, and the first of the label's in each.
+
+        Both (n, 3) int32 z,y,x, ascending by the large ones. One is enough, so that a thin process of a large cell
+        stays whole. The label is read block by block and never held whole.
+        """
+        cells, members = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for part in self._parts(label):
+            cell, member = _coarse_cells(part["start"], part["length"], self._shape, factor)
+            found, first = np.unique(cell, return_index=True)  # runs of a block ascend, and so do a cell's members
+            cells.append(found)
+            members.append(member[first])
+        cell, member = np.concatenate(cells), np.concatenate(members)
+        order = np.lexsort((member, cell))
+        cell, first = np.unique(cell[order], return_index=True)
+        large_shape = -(-self._shape // factor)
+        large, of_label = (
+            np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int32)
+            for flat, shape in ((cell, large_shape), (member[order][first], self._shape))
+        )
+        return large, of_label
+
+    def _parts(self, label: int) -> Iterator[NDArray[Any]]:
+        """A label's runs in each block."""
+        low, high = (int(np.searchsorted(self._index.label, np.uint64(label), side=s)) for s in ("left", "right"))
+        for i in range(low, high):
+            yield self._runs(int(self._index.block[i]))[self._index.first[i] : self._index.end[i]]
+
+    def _open_runs(self, block: int) -> NDArray[Any]:
+        runs: NDArray[Any] = np.load(_runs_path(self._folder, block), mmap_mode="r")
+        return runs
 
 
 @numba.njit(nogil=True, cache=True)
@@ -183,3 +209,22 @@ def _expand(start, length, shape):  # type: ignore[no-untyped-def]
             out[n, 0], out[n, 1], out[n, 2] = row // shape[1], row % shape[1], x + k
             n += 1
     return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _coarse_cells(start, length, shape, factor):  # type: ignore[no-untyped-def]
+    """Flat indices: the large voxels that each run crosses, and the first voxel of the run in each of them."""
+    rows, columns = -(-shape[1] // factor), -(-shape[2] // factor)
+    n = 0
+    for r in range(len(start)):
+        x = start[r] % shape[2]
+        n += (x + length[r] - 1) // factor - x // factor + 1
+    cell, member = np.empty(n, np.int64), np.empty(n, np.int64)
+    n = 0
+    for r in range(len(start)):
+        row, x = start[r] // shape[2], start[r] % shape[2]
+        first = (row // shape[1] // factor * rows + row % shape[1] // factor) * columns
+        for column in range(x // factor, (x + length[r] - 1) // factor + 1):
+            cell[n], member[n] = first + column, row * shape[2] + max(x, column * factor)
+            n += 1
+    return cell, member

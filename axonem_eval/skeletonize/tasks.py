@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.files import write_atomically
+from axonem_eval.skeletonize.giants import coarse_factor, giants_json, trace_giant
 from axonem_eval.skeletonize.label_runs import (
     LabelRunIndex,
     LabelRunReader,
@@ -36,7 +37,7 @@ from axonem_eval.skeletonize.label_runs import (
     write_arrays,
     write_block,
 )
-from axonem_eval.skeletonize.teasar import Teasar, Tree, coarsen, face_targets, find_voxels, program, trace
+from axonem_eval.skeletonize.teasar import Teasar, Tree, face_targets, program, trace
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.submission_rule import Axes
@@ -60,9 +61,6 @@ BATCH_VOXELS = 4 << 20
 BATCH_LABELS = 20_000
 # A small volume has less than one such batch: it is shared out more finely, so that its progress moves.
 LEAST_BATCHES = 50
-# A label with more voxels is skeletonized at twice the voxel size, again until it fits. At 30 nm these are 430 um3,
-# which somata and glia reach and no axon does.
-MAX_VOXELS = 16 << 20
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -297,9 +295,9 @@ def skeletonize_batch(work_dir: str | Path, batch: int) -> None:
     reader = LabelRunReader(folder / "blocks", LabelRunIndex.load(folder / "index.npz"), plan.small_shape)
     exits = read_arrays(folder / "targets.npz")
     trees = []
-    for label in batches["label"][mine]:
+    for label, voxels in zip(batches["label"][mine], batches["voxels"][mine].tolist(), strict=True):
         own = slice(*(int(np.searchsorted(exits["label"], label, side=side)) for side in _SIDES))
-        trees.append(skeletonize_voxels(reader.voxels(int(label)), exits["zyx"][own], plan))
+        trees.append(_skeletonize_label(reader, int(label), coarse_factor(voxels), exits["zyx"][own], plan))
     table = {
         "label": batches["label"][mine],
         "voxels": batches["voxels"][mine],
@@ -326,29 +324,27 @@ class LabelVoxels:
         return self._reader.voxels(label)
 
 
-def skeletonize_voxels(zyx: NDArray[np.int32], exits_zyx: NDArray[np.int32], plan: Plan) -> Tree:
-    """Skeleton of one label from its voxels and its places on the volume's faces; a giant's at a coarser voxel."""
+def _skeletonize_label(
+    reader: LabelRunReader, label: int, factor: int, exits_zyx: NDArray[np.int32], plan: Plan
+) -> Tree:
+    """Skeleton of one label from its voxels and its places on the volume's faces."""
     shape, size, parameters = plan.small_shape, plan.small_voxel_nm, plan.teasar
-    factor = 1
-    while len(zyx) > MAX_VOXELS * factor**3:
-        factor *= 2
-    exits = [(z, y, x) for z, y, x in (exits_zyx // factor).tolist()]
-    if factor == 1:
-        return trace(zyx, shape, size, parameters, exits)
-    coarse, member = coarsen(zyx, factor)
-    z, y, x = (v * factor for v in size)
-    tree = trace(coarse, small_shape(shape, (factor,) * 3), (z, y, x), parameters, exits)
-    return Tree(member[find_voxels(coarse, tree.node_zyx)], tree.edges, tree.radius_nm)
+    if factor > 1:
+        return trace_giant(reader, label, factor, exits_zyx, (shape, size, parameters))
+    exits = [(z, y, x) for z, y, x in exits_zyx.tolist()]
+    return trace(reader.voxels(label), shape, size, parameters, exits)
 
 
 def collect(work_dir: str | Path, provenance: dict[str, Any]) -> SkeletonGraph:
     """The skeletons of all batches, ascending by label; those without an edge are left out.
 
     Nodes stand at the middle of their downsampled voxels. Edge lengths are measured between those, whose positions are
-    smoother than those of the full-resolution voxels that ``place_nodes`` picks.
+    smoother than those of the full-resolution voxels that ``place_nodes`` picks. The provenance names the giants, too.
     """
     plan = Plan.load(work_dir)
     parts = [read_arrays(_batch_path(work_dir, batch)) for batch in range(len(make_batches(work_dir)))]
+    batches = read_arrays(Path(work_dir) / "batches.npz")
+    giants = giants_json(batches["label"], batches["voxels"], plan.small_voxel_nm)
     kept: list[tuple[int, int, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     for part in parts:
         cut_node, cut_edge = np.cumsum(part["nodes"])[:-1], np.cumsum(part["edges"])[:-1]
@@ -376,7 +372,7 @@ def collect(work_dir: str | Path, provenance: dict[str, Any]) -> SkeletonGraph:
         edge_length_nm=np.sqrt(np.square(step).sum(axis=1)),
         shape_zyx=plan.shape,
         voxel_size_nm_zyx=plan.voxel_size_nm,
-        provenance=provenance,
+        provenance={**provenance, **giants},
         node_radius_nm=np.concatenate([np.empty(0, np.float32), *(k[4] for k in kept)]),
         volume_um3=np.array([k[1] for k in kept], np.float64) * voxel_um3,
     )

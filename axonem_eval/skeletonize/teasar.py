@@ -8,7 +8,10 @@ run of kimimaro on the whole volume.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from importlib.util import module_from_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
 from axonem_eval.skeletonize.connected_components import components, cut_in_two
+from axonem_eval.skeletonize.next_path import free_arrays, path_to_rail
 from axonem_eval.spec import FloatTriple, Triple
 
 # kimimaro needs some 30 bytes for each voxel of a component's box, and fills an array of its size for each path.
@@ -69,6 +73,17 @@ def _kimimaro() -> Any:
     return kimimaro
 
 
+@cache
+def _tracer() -> Any:
+    """kimimaro's module ``trace``, loaded for us alone, so that every other user of kimimaro has its own search."""
+    spec = _kimimaro().trace.__spec__
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    ours = SimpleNamespace(**{**vars(module.dijkstra3d), "railroad": path_to_rail})
+    vars(module)["dijkstra3d"] = ours
+    return module
+
+
 def face_targets(plane: NDArray[Any], voxel_size_nm: tuple[float, float]) -> NDArray[np.int64]:
     """Where skeletons leave through a face of the volume: (n, 2) pixels (row, column).
 
@@ -101,6 +116,7 @@ def trace(
         if len(component) > parameters.dust_voxels:
             exits = [target for target, inside in zip(targets, holds(component, targets), strict=True) if inside]
             trees.append(_trace_component(component, shape_zyx, voxel_size_nm_zyx, parameters, exits))
+    free_arrays()
     return join(trees)
 
 
@@ -159,7 +175,6 @@ def _trace_box(
     """
     import edt
 
-    kimimaro = _kimimaro()
     low, high = zyx.min(axis=0), zyx.max(axis=0) + 1
     wide_low, wide_high = np.maximum(low - 1, 0), np.minimum(high + 1, shape_zyx)
     wide = np.zeros(wide_high - wide_low, np.bool_)
@@ -173,7 +188,7 @@ def _trace_box(
     unordered = {(x, y, z) for z, y, x in exits}
     targets = [[int(a - b) for a, b in zip(xyz, low[::-1], strict=True)] for xyz in unordered]
     root = targets.pop() if targets else None
-    skeleton = kimimaro.trace.trace(
+    skeleton = _tracer().trace(
         mask,
         np.asfortranarray(depth),
         anisotropy=size_xyz,
@@ -186,16 +201,6 @@ def _trace_box(
     node = np.asarray(skeleton.vertices, np.int32).reshape(-1, 3)[:, ::-1] + low.astype(np.int32)
     edges = np.asarray(skeleton.edges, np.int32).reshape(-1, 2)
     return Tree(node, edges, np.asarray(skeleton.radii, np.float32).reshape(-1)[: len(node)])
-
-
-def coarsen(zyx: NDArray[np.int32], factor: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Voxels ``factor`` times as large that hold at least one of the given, ascending, and one of the given for each.
-
-    One is enough, so that a thin process of a large cell stays whole.
-    """
-    large = zyx // factor
-    _, first = np.unique(_flat(large, large.max(axis=0).astype(np.int64) + 1), return_index=True)
-    return large[first].astype(np.int32), zyx[first]
 
 
 def find_voxels(zyx: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.intp]:

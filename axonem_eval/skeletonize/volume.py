@@ -93,10 +93,7 @@ def skeletonize_labels(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
                 ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
             )
-        with plan.open_labels() as volume:
-            if reading.on_warning:
-                reading.warn([*volume.info.warnings, *reserved_id_warnings(volume)])
-            read_blocks(plan, volume, work_dir, executor, report("read"))
+        _read(plan, work_dir, reading, executor, report("read"))
         skeletonize_batches(work_dir, executor, report("skeletonize"))
         skeletons = with_ends(collect(work_dir, provenance(plan, Path(path).name)), plan, options.ends_inside_voxels)
         with plan.open_labels() as volume:
@@ -104,11 +101,44 @@ def skeletonize_labels(
             return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
 
 
+def read_labels(
+    path: str | Path,
+    voxel_size_nm_zyx: FloatTriple,
+    work_dir: str | Path,
+    reading: ReadOptions = AS_STORED,
+    on_progress: StageProgress | None = None,
+) -> None:
+    """The first part of ``skeletonize_labels`` alone, for all labels: ``skeletonize_share`` can then go on in any
+    process, and the whole of it finds its work done. ``path`` is not packed. Raises as the whole does."""
+
+    def report(done: int, total: int) -> None:
+        if on_progress:
+            on_progress("read", done, total)
+
+    _read(prepare(path, voxel_size_nm_zyx, work_dir, reading=reading), work_dir, reading, None, report)
+    make_batches(work_dir)
+
+
+def skeletonize_share(work_dir: str | Path, share: int, of: int) -> None:
+    """Every ``of``-th batch from number ``share`` on, after ``read_labels``."""
+    for batch in range(share, len(make_batches(work_dir)), of):
+        skeletonize_batch(work_dir, batch)
+
+
+def _read(plan: Plan, work_dir: str | Path, reading: ReadOptions, executor: Mapper | None, report: Progress) -> None:
+    with plan.open_labels() as volume:
+        if reading.on_warning:
+            reading.warn([*volume.info.warnings, *reserved_id_warnings(volume)])
+        read_blocks(plan, volume, work_dir, executor, report)
+
+
 def with_ends(graph: SkeletonGraph, plan: Plan, ends_inside_voxels: int) -> SkeletonGraph:
-    """The skeletons with their ends moved inside, and a note on how many ends lie at a surface."""
+    """The skeletons with their ends moved inside, and notes on ends at a surface, giants and missing ids."""
     if ends_inside_voxels:
         graph = move_ends_inside(graph, ends_inside_voxels * max(plan.small_voxel_nm))
     notes = [*graph.notes, *end_notes(graph, plan.small_voxel_nm)]
+    if graph.traced_coarsely:
+        notes.append(graph.traced_coarsely["words"])
     if missing := sorted(set(plan.label_ids) - set(graph.skeleton_id.tolist())):
         listed = ", ".join(map(str, missing[:10]))
         notes.append(f"{len(missing):,} of {len(plan.label_ids):,} ids have no skeleton, such as {listed}")

@@ -8,11 +8,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import InputError, guarded
 from axonem_eval.skeletons.graph import SkeletonGraph, connected_pieces
 from axonem_eval.skeletons.imported_graph import ImportOptions, PlacedSkeletons, graph_of
 from axonem_eval.skeletons.placement import ROUNDING
 from axonem_eval.spec import FloatTriple, VolumeSpec
+from axonem_eval.volumes import own_member, require_own_data
+
+# Of an HDF5 file: half a billion coordinates, which are held in memory.
+MAX_BYTES = 2**32
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,11 @@ def read_hdf5_groups(path: str | Path) -> ForeignGraph:
     """
     path = Path(path)
     try:
-        with h5py.File(path, "r") as file:
-            names = [key for key in file if key.isdecimal() and isinstance(file.get(key), h5py.Group)]
-            parts = [(int(k), *_group(file[k], f"{path.name}/{k}")) for k in sorted(names, key=int)]
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError.of("unreadable", f"{path}: cannot be read as HDF5 ({str(error)[:200]})") from None
+    with file:
+        parts = guarded(path, "its HDF5 structure", lambda: _parts(path, file))
     if not parts:
         raise InputError.of("no_skeletons", f"{path}: no group named by a number, with the datasets vertices and edges")
     count = [len(vertices) for _, vertices, _ in parts]
@@ -93,10 +97,38 @@ def read_hdf5_groups(path: str | Path) -> ForeignGraph:
     )
 
 
-def _group(group: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    vertices, edges = group.get("vertices"), group.get("edges")
-    if not isinstance(vertices, h5py.Dataset) or not isinstance(edges, h5py.Dataset):
-        raise InputError.of("bad_graph", f"{name}: expected the datasets vertices (n, 3) and edges (m, 2)")
+def _parts(path: Path, file: h5py.File) -> list[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
+    """Number, vertices and edges of each group, in the order of the numbers."""
+    groups = [(_number(path, key), own_member(path, file, key)) for key in file if key.isdecimal()]
+    pairs = [(k, *_pair(path, group, f"{path.name}/{k}")) for k, group in groups if isinstance(group, h5py.Group)]
+    if (size := sum(dataset.nbytes for _, *pair in pairs for dataset in pair)) > MAX_BYTES:
+        raise InputError.of(
+            "too_many_nodes",
+            f"{path.name}: its vertices and edges take {size:,} bytes, at most {MAX_BYTES:,} are read; write smaller "
+            "numbers, or the skeletons of this volume alone",
+        )
+    pairs.sort(key=lambda pair: pair[0])
+    return [(k, *_read(vertices, edges, f"{path.name}/{k}")) for k, vertices, edges in pairs]
+
+
+def _number(path: Path, key: str) -> int:
+    if not (key.isascii() and len(key) < 20 and key == str(int(key))):
+        raise InputError.of(
+            "bad_graph", f"{path.name}: a group named {key[:30]!r}; expected whole numbers without leading zeros"
+        )
+    return int(key)
+
+
+def _pair(path: Path, group: h5py.Group, name: str) -> tuple[h5py.Dataset, h5py.Dataset]:
+    found = [own_member(path, group, key) for key in ("vertices", "edges")]
+    for dataset in found:
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError.of("bad_graph", f"{name}: expected the datasets vertices (n, 3) and edges (m, 2)")
+        require_own_data(path, dataset)
+    return found[0], found[1]
+
+
+def _read(vertices: h5py.Dataset, edges: h5py.Dataset, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     vertex, edge = vertices[()], edges[()]
     if not edge.size:
         edge = np.empty((0, 2), np.int64)
@@ -107,8 +139,9 @@ def _group(group: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64
             f"{name}: vertices of shape {vertices.shape} and edges of shape {edges.shape}; expected numbers, (n, 3) "
             "and (m, 2)",
         )
-    if len(edge) and edge.max() >= len(vertex):
-        raise InputError.of("bad_graph", f"{name}: an edge names node {edge.max()} of {len(vertex):,}")
+    if len(edge) and (edge.min() < 0 or edge.max() >= len(vertex)):
+        wrong = edge.min() if edge.min() < 0 else edge.max()
+        raise InputError.of("bad_graph", f"{name}: an edge names node {wrong} of {len(vertex):,}")
     return vertex.astype(np.float64), edge.astype(np.int64)
 
 

@@ -113,6 +113,11 @@ class SkeletonGraph:
         return list(self.provenance.get("notes", []))
 
     @property
+    def traced_coarsely(self) -> dict[str, Any]:
+        """The segments that were too large to be traced in full detail, and a sentence about them; or nothing."""
+        return dict(self.provenance.get("traced_coarsely", {}))
+
+    @property
     def n_skeletons(self) -> int:
         """Number of skeletons."""
         return len(self.skeleton_id)

@@ -12,7 +12,8 @@ from axonem_eval.volumes.check import (
 )
 from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
 from axonem_eval.volumes.hdf5.filters import warm_filters
-from axonem_eval.volumes.hdf5.writer import write_hdf5, write_label_blocks
+from axonem_eval.volumes.hdf5.own import own_member, require_own_data
+from axonem_eval.volumes.hdf5.writer import label_file, write_hdf5, write_label_blocks
 from axonem_eval.volumes.label_info import LabelInfo
 from axonem_eval.volumes.label_volume import (
     MAX_CHUNK_BYTES,
@@ -52,14 +53,17 @@ __all__ = [
     "downsample_block",
     "for_each_chunk",
     "header_complaints",
+    "label_file",
     "list_store",
     "native_unsigned",
     "near_isotropic_factor",
     "open_for",
     "open_labels",
+    "own_member",
     "read_only",
     "read_small",
     "reading_threads",
+    "require_own_data",
     "require_voxel_size",
     "reserved_id_warnings",
     "reserved_of",

@@ -1,6 +1,6 @@
 """Open a label file of any format: what the file holds, not its name, chooses the reader.
 
-A new format adds a branch to ``_open_file`` or ``_open_store``.
+A new format adds a branch to ``_open_file`` or ``_open_store``; CONTRIBUTING.md lists the other steps.
 """
 
 import os

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from axonem_eval.errors import guarded
+from axonem_eval.volumes.json_members import MOST, Members
 from axonem_eval.volumes.select_array import Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes
 from axonem_eval.volumes.store import Store
-from axonem_eval.volumes.store_chunks import precomputed_chunk_files
+from axonem_eval.volumes.store_chunks import PrecomputedGrid, precomputed_chunk_files
 from axonem_eval.volumes.tensorstore_volume import StoreVolume, open_store, tensorstore_module
 
 _READ = ("raw", "compressed_segmentation", "png")
@@ -41,16 +41,17 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
     name = _info_name(store)
     assert name is not None
     folder = name.rpartition("/")[0]
-    info = store.read_json(name)
-    scale = _first_scale(store, info)
-    key = store.inner_path(scale.get("key"), "its info file")
-    encoding = str(scale.get("encoding"))
-    dtype = str(info.get("data_type"))
-    stated = _stated(scale)
-    only = Candidate(key, dtype, _shape_zyx(store, scale), None, lambda: stated)
+    info = Members.of(store, name, store.read_json(name))
+    scales = _scales(info)
+    scale = scales[0]
+    key = store.inner_path(scale.values.get("key"), "its info file")
+    grid = _grid(scale, key)
+    encoding, dtype = scale.text("encoding"), info.text("data_type")
+    stated = _stated(scale.values)
+    only = Candidate(key, dtype, grid.shape_xyz[::-1], None, lambda: stated)
     choose(store.path, [only], None, kind="scale", mask=mask)
-    if info.get("num_channels") != 1:
-        raise store.error("wrong_ndim", f"{info.get('num_channels')} channels; expected one, of segment ids")
+    if (channels := info.integer("num_channels", "1")) != 1:
+        raise store.error("wrong_ndim", f"{channels} channels; expected one, of segment ids")
     if encoding not in _READ:
         raise store.error(
             "lossy" if "lossy" in _NOT_READ.get(encoding, "") else "encoding",
@@ -63,13 +64,9 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
             f"the chunk files in {key} end in .gz or .br, as a web server stores them; unpack them (gunzip -r FOLDER) "
             "or write the volume with compress=False",
         )
-    array = open_store(
-        store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded=bool(scale.get("sharding"))
-    )
-    others = [str(each.get("key")) for each in info["scales"][1:] if isinstance(each, dict)]
-    files = guarded(
-        store.path, "its info file", lambda: precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), scale, others)
-    )
+    array = open_store(store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded=grid.sharded)
+    others = [str(other.values.get("key")) for other in scales[1:]]
+    files = precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), grid, others)
     if not mask:
         files.require_some(store)
     array = array[ts.d["channel"][0]][ts.d["z", "y", "x"].transpose[0, 1, 2]][ts.d[:].translate_to[0]]
@@ -79,27 +76,44 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
         only,
         files,
         form="Neuroglancer precomputed",
-        compression=encoding + (", sharded" if scale.get("sharding") else ""),
+        compression=encoding + (", sharded" if grid.sharded else ""),
     )
 
 
-def _first_scale(store: Store, info: Any) -> dict[str, Any]:
-    scales = info.get("scales") if isinstance(info, dict) else None
-    kind = info.get("@type") if isinstance(info, dict) else None
+def _scales(info: Members) -> list[Members]:
+    kind = info.values.get("@type")
+    scales = info.values.get("scales")
     if not scales and isinstance(kind, str) and kind.startswith("neuroglancer_") and "volume" not in kind:
-        raise store.error(
+        raise info.store.error(
             "bad_metadata", f"its info file is that of {kind}; expected that of a precomputed volume, with scales"
         )
-    if not (isinstance(scales, list) and scales and isinstance(scales[0], dict)):
-        raise store.error("bad_metadata", "its info file lists no scale; expected that of a precomputed volume")
-    return scales[0]
+    if not scales:
+        raise info.store.error("bad_metadata", "its info file lists no scale; expected that of a precomputed volume")
+    return info.objects("scales")
 
 
-def _shape_zyx(store: Store, scale: dict[str, Any]) -> tuple[int, ...]:
-    size = scale.get("size")
-    if not (isinstance(size, list) and all(isinstance(n, int) and n >= 0 for n in size)):
-        raise store.error("bad_metadata", f"its info file states the size {size!r}; expected three integers x, y, z")
-    return tuple(size[::-1])
+def _grid(scale: Members, key: str) -> PrecomputedGrid:
+    """Raises InputError where size, chunk size or offset of a scale are none."""
+    chunk_sizes = scale.list_of(
+        "chunk_sizes", lambda c: _three(c, 1), "a list of chunk sizes, each three integers x, y, z from 1 on"
+    )
+    if not chunk_sizes:
+        raise scale.wrong("chunk_sizes", "at least one chunk size, three integers x, y, z")
+    offset = scale.values.get("voxel_offset", [0, 0, 0])
+    if not _three(offset, -MOST):
+        raise scale.wrong("voxel_offset", "three integers x, y, z")
+    sharding = {} if scale.values.get("sharding") is None else scale.object("sharding").values
+    return PrecomputedGrid(
+        key=key,
+        shape_xyz=scale.sizes("size", least=0, count=3),
+        chunk_xyz=tuple(chunk_sizes[0]),
+        offset_xyz=tuple(offset),
+        sharded=bool(sharding),
+    )
+
+
+def _three(value: Any, least: int) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(n) is int and least <= n < MOST for n in value)
 
 
 def _stated(scale: dict[str, Any]) -> Stated:

@@ -1,6 +1,7 @@
 """What the metadata of a label file state about its voxels: their size and where the array begins."""
 
 import re
+import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ _NM_PER_UNIT = {
     **{"nm": 1.0, "um": 1e3, "μm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "microns": 1e3},
     **{"pm": 1e-3, "mm": 1e6, "cm": 1e7, "m": 1e9, "inch": 2.54e7},
 }
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxstring = 3, 9, 60
+# What NumPy raises for a value that is no number, or an integer beyond all floats.
+_NO_NUMBERS = (ValueError, TypeError, OverflowError)
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
@@ -73,7 +78,7 @@ def _size_of(owner: Mapping[str, Any], notes: list[str]) -> FloatTriple | None:
         in_nm = _factors(owner, unit, name, factor, notes)
         if numbers is None:
             notes.append(
-                f"states {name} {_shown(_value(owner, name))}, which is not understood as a voxel size: expected three "
+                f"states {name} {shown(_value(owner, name))}, which is not understood as a voxel size: expected three "
                 "positive numbers z,y,x in nm"
             )
         elif in_nm is not None:
@@ -147,10 +152,11 @@ def _parsed(text: str) -> tuple[list[float], str]:
     return [float(n) for n in match.groups()[:3] if n is not None], match.group(4)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a file's metadata in at most 60 characters, however long or deep it is."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    text = repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+    text = _BRIEF.repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -162,9 +168,9 @@ def _offset_of(owner: Mapping[str, Any]) -> str:
             try:
                 if not np.asarray(value, np.float64).any():
                     return ""
-            except (ValueError, TypeError):
+            except _NO_NUMBERS:
                 pass
-            return f"{name} {_shown(value)}"
+            return f"{name} {shown(value)}"
     return ""
 
 
@@ -174,7 +180,7 @@ def _offset_nm_of(owner: Mapping[str, Any]) -> FloatTriple | None:
         if name in owner:
             try:
                 numbers = np.asarray(_value(owner, name), np.float64).ravel()
-            except (ValueError, TypeError):
+            except _NO_NUMBERS:
                 continue
             if numbers.shape == (3,) and np.isfinite(numbers).all():
                 z, y, x = numbers.tolist()
@@ -182,38 +188,27 @@ def _offset_nm_of(owner: Mapping[str, Any]) -> FloatTriple | None:
     return None
 
 
-def stated_by_ome(multiscale: Mapping[str, Any], level: int, zyx_places: Sequence[int]) -> Stated:
-    """What NGFF metadata state: the scale of the level's dataset, times that of all levels, in the units of the axes.
+def stated_by_ome(scales: Sequence[Any], units: Sequence[str | None], zyx_places: Sequence[int]) -> Stated:
+    """What NGFF metadata state: the product of the scales, in the units of the axes.
 
+    scales : of a level and of all levels, each as the file states it.   units : of all axes.
     zyx_places : which of the axes are z, y and x.
     """
-    axes = multiscale.get("axes")
-    datasets = multiscale.get("datasets")
-    if not (isinstance(axes, list) and isinstance(datasets, list) and level < len(datasets)) or len(axes) <= max(
-        zyx_places
-    ):
+    if not scales or len(zyx_places) != 3 or len(units) <= max(zyx_places):
         return Stated()
-    scale = np.ones(len(axes))
-    stated = False
-    for owner in (datasets[level], multiscale):
-        transformations = owner.get("coordinateTransformations") if isinstance(owner, dict) else None
-        for transformation in transformations if isinstance(transformations, list) else []:
-            if isinstance(transformation, dict) and transformation.get("type") == "scale":
-                numbers = _positive(transformation.get("scale"), len(axes))
-                if numbers is None:
-                    what = _shown(transformation.get("scale", transformation.get("path")))
-                    return Stated(notes=(f"states the scale {what}, which is not understood",))
-                scale, stated = scale * numbers, True
-    if not stated:
-        return Stated()
-    units = [axes[i].get("unit") if isinstance(axes[i], dict) else None for i in zyx_places]
-    return _in_units(scale[list(zyx_places)].tolist(), units)
+    product = np.ones(len(units))
+    for scale in scales:
+        numbers = _positive(scale, len(units))
+        if numbers is None:
+            return Stated(notes=(f"states the scale {shown(scale)}, which is not understood",))
+        product *= numbers
+    return _in_units(product[list(zyx_places)].tolist(), [units[i] for i in zyx_places])
 
 
 def _positive(value: Any, count: int) -> Any:
     try:
         numbers = np.asarray(value, np.float64)
-    except (ValueError, TypeError):
+    except _NO_NUMBERS:
         return None
     return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() and numbers.min() > 0 else None
 

@@ -1,6 +1,7 @@
 """Which chunks of an array have a file in its folder or archive, found by the names alone.
 
-Zarr and precomputed volumes read a chunk without a file as background, whether it was left out on purpose or lost.
+Nothing is decoded here; `tensorstore_volume.py` does that. Zarr and precomputed volumes read a chunk without a file as
+background, whether it was left out on purpose or lost.
 """
 
 import math
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks
 from axonem_eval.volumes.store import Store
+from axonem_eval.volumes.zarr_metadata import ZarrArray, ZarrStorage
 
 _PRECOMPUTED = re.compile(r"(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+_(-?\d{1,18})--?\d+")
 # Beyond 18 digits no chunk is meant, and int() would take long.
@@ -63,22 +65,21 @@ class ChunkFiles:
 
 
 def zarr_chunk_files(
-    store: Store, folder: str, metadata: dict[str, Any], sharded: bool, axes: Sequence[int]
+    store: Store, folder: str, array: ZarrArray, storage: ZarrStorage, axes: Sequence[int]
 ) -> ChunkFiles:
     """The chunk files of a Zarr array of which three axes count, and the others have length 1."""
-    shape, chunk, before, separator = _zarr_keys(metadata)
-    extent = tuple(shape[i] for i in axes)
-    covered = cut_to_volume([chunk[i] for i in axes], extent)
+    extent = tuple(array.shape[i] for i in axes)
+    covered = cut_to_volume([storage.file_shape[i] for i in axes], extent)
     names = list(store.names_below(folder))
-    places = _zarr_places(names, before, separator, len(shape))
+    places = _zarr_places(names, storage.prefix, storage.separator, len(array.shape))
     first = [p for p in places if not any(n for i, n in enumerate(p) if i not in axes)]
     present = _marked(store, [[p[i] for i in axes] for p in first], covered, extent)
     return ChunkFiles(
         covered,
         present,
-        before + separator.join("0" * len(shape)),
-        "" if places else _zarr_others(names, metadata, before, separator),
-        "shards" if sharded else "chunks",
+        storage.prefix + storage.separator.join("0" * len(array.shape)),
+        "" if places else _zarr_others(names, array, storage),
+        "shards" if storage.sharded else "chunks",
     )
 
 
@@ -87,14 +88,13 @@ def _zarr_places(names: Iterable[str], before: str, separator: str, n_axes: int)
     return [[int(n) for n in match.groups()] for match in map(pattern.fullmatch, names) if match]
 
 
-def _zarr_others(names: list[str], metadata: dict[str, Any], before: str, separator: str) -> str:
+def _zarr_others(names: list[str], array: ZarrArray, storage: ZarrStorage) -> str:
     """What lies there instead, and how to change the metadata so that they name it."""
     if not names:
         return ""
-    n_axes = len(metadata["shape"])
-    version = 3 if metadata.get("zarr_format") == 3 else 2
+    n_axes, version = len(array.shape), array.version
     for prefix, other in (("", "/"), ("", "."), ("c/", "/"), ("c.", ".")):
-        if (prefix, other) == (before, separator) or not _zarr_places(names, prefix, other, n_axes):
+        if (prefix, other) == (storage.prefix, storage.separator) or not _zarr_places(names, prefix, other, n_axes):
             continue
         if version == 2 and prefix:
             remedy = "the names are those of Zarr v3: write the array again, or rename them"
@@ -111,30 +111,28 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(islice(names, 3))
 
 
-def _zarr_keys(metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
-    """Shape of the array and of one file, the prefix of a file's name, and the separator between its numbers."""
-    shape = tuple(metadata["shape"])
-    if metadata.get("zarr_format") != 3:
-        return shape, tuple(metadata["chunks"]), "", str(metadata.get("dimension_separator") or ".")
-    chunk = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
-    encoding = metadata.get("chunk_key_encoding") or {}
-    name = encoding.get("name", "default") if isinstance(encoding, dict) else str(encoding)
-    configuration = (encoding.get("configuration") if isinstance(encoding, dict) else None) or {}
-    separator = str(configuration.get("separator") or ("." if name == "v2" else "/"))
-    return shape, chunk, "" if name == "v2" else f"c{separator}", separator
+@dataclass(frozen=True)
+class PrecomputedGrid:
+    """Where the chunks of one scale lie, in the order x, y, z of its info file.   key : the folder of its files."""
+
+    key: str
+    shape_xyz: tuple[int, ...]
+    chunk_xyz: tuple[int, ...]
+    offset_xyz: tuple[int, ...]
+    sharded: bool
 
 
 def precomputed_chunk_files(
-    store: Store, folder: str, scale: dict[str, Any], other_keys: Container[str] = ()
+    store: Store, folder: str, grid: PrecomputedGrid, other_keys: Container[str] = ()
 ) -> ChunkFiles:
     """The chunk files of one scale of a precomputed volume; for shards only whether any exists.
 
     other_keys : keys of its other scales.
     """
-    shape = tuple(scale["size"][::-1])
+    shape = grid.shape_xyz[::-1]
     names = list(store.names_below(folder))
-    inside = f"{scale['key']}/"
-    if scale.get("sharding"):
+    inside = f"{grid.key}/"
+    if grid.sharded:
         there = any(name.endswith(".shard") for name in names)
         return ChunkFiles(
             _triple(shape),
@@ -143,8 +141,7 @@ def precomputed_chunk_files(
             "" if there else _precomputed_others(store, names, inside, other_keys),
             "shards",
         )
-    chunk = cut_to_volume(scale["chunk_sizes"][0][::-1], shape)
-    offset = [int(o) for o in scale.get("voxel_offset") or (0, 0, 0)]
+    chunk, offset = cut_to_volume(grid.chunk_xyz[::-1], shape), grid.offset_xyz
     places = []
     for name in names:
         match = _PRECOMPUTED.fullmatch(name)
@@ -161,7 +158,7 @@ def precomputed_chunk_files(
     )
 
 
-def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: list[int]) -> str:
+def _precomputed_name(place: list[int], chunk: tuple[int, ...], shape: tuple[int, ...], offset: tuple[int, ...]) -> str:
     """The name of a chunk's file; all in the order x, y, z."""
     axes = zip(place, chunk, shape, offset, strict=True)
     return "_".join(f"{p * c + o}-{min((p + 1) * c, n) + o}" for p, c, n, o in axes)

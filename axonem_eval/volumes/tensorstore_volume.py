@@ -1,4 +1,4 @@
-"""Chunked volumes that tensorstore reads: Zarr and Neuroglancer precomputed.
+"""Chunked volumes that tensorstore reads: Zarr and Neuroglancer precomputed. `StoreVolume.read_chunk` decodes a chunk.
 
 Measured on Zarr v2, v3 and sharded v3 of 64-cubed chunks, two threads: tensorstore takes 0.5 ms of CPU time a chunk,
 zarr-python 1.5 to 2.4 ms (benchmarks/README.md).
@@ -65,7 +65,7 @@ def open_store(
     )
     instead: dict[str, Any] = {} if metadata is None else {"metadata": metadata, "recheck_cached_metadata": False}
     try:
-        return ts.open(
+        array = ts.open(
             {**spec, **instead, "kvstore": store.kvstore(folder)},
             open=True,
             read=True,
@@ -76,6 +76,14 @@ def open_store(
         raise
     except Exception as error:
         raise store.error("unreadable", f"{folder or 'the array'} cannot be opened: {reason(error, store)}") from None
+    # A chunk is decoded whole, also where it reaches far beyond the volume.
+    require_small_chunk(
+        store.path.name,
+        tuple(map(int, array.chunk_layout.read_chunk.shape)),
+        array.dtype.numpy_dtype.itemsize,
+        store.file_bytes,
+    )
+    return array
 
 
 def reason(error: BaseException, store: Store) -> str:
@@ -111,7 +119,6 @@ class StoreVolume(LabelVolume):
         stored = cut_to_volume(layout.read_chunk.shape, self.shape_zyx)
         self._shard_zyx = cut_to_volume(layout.write_chunk.shape, self.shape_zyx)
         self.chunk_shape_zyx = _enlarged(stored, self._shard_zyx, self.shape_zyx, self.dtype.itemsize)
-        require_small_chunk(self.path.name, stored, self.dtype.itemsize, store.file_bytes)
         require_few_chunks(self.path.name, self.shape_zyx, self.chunk_shape_zyx, store.file_bytes)
         total = files.total(self.shape_zyx)
         there = None if files.present is None else int(np.count_nonzero(files.present))

@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, raise_all
 from axonem_eval.files import write_atomically
@@ -17,7 +16,7 @@ from axonem_eval.sampling import sample_nodes
 from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
 from axonem_eval.skeletons import SkeletonGraph, connected_pieces
 from axonem_eval.spec import FloatTriple
-from axonem_eval.volumes import Box, LabelVolume, open_labels, read_small, write_label_blocks
+from axonem_eval.volumes import LabelVolume, label_file, open_labels, read_small
 from axonem_eval.workshop.apply import CHUNK_ZYX, Applied, apply_corrections
 from axonem_eval.workshop.cut_pieces import boxes_of
 from axonem_eval.workshop.decisions import SPLIT, Correction, Decision, accepted, standing
@@ -70,10 +69,7 @@ def finalise(
         )
         with open_labels(corrected) as volume:
             label_of = _labels_after(volume, agreed.label, agreed.anchor_zyx, applied)
-            axon = [i for i, label in label_of.items() if label == "axon"]
-            other = [i for i, label in label_of.items() if label in ("dendrite", "glia")]
-            _write(volume, folder / AXONS, size, axon, lambda ids: ids, None, on_progress)
-            _write(volume, folder / MASK, size, other, np.ones_like, np.dtype(np.uint8), on_progress)
+            _write_axons_and_mask(volume, folder, size, label_of, on_progress)
         graph = skeletonize_labels(
             folder / AXONS,
             size,
@@ -155,27 +151,29 @@ def _labels_after(
     return {now: next(iter(of)) for now, of in found.items()}
 
 
-def _write(
+def _write_axons_and_mask(
     volume: LabelVolume,
-    path: Path,
+    folder: Path,
     voxel_size_nm_zyx: FloatTriple,
-    ids: list[int],
-    becomes: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
-    dtype: "np.dtype[Any] | None",
+    label_of: dict[int, str],
     on_progress: StageProgress | None,
 ) -> None:
-    """Write the labels of some segments, and 0 elsewhere, block by block."""
-    old = np.array(sorted(ids), np.uint64)
-    new = becomes(old)
-    kind, boxes = np.dtype(dtype or volume.dtype), boxes_of(volume)
-
-    def parts() -> Iterator[tuple[Box, NDArray[Any]]]:
+    """Write AXONS, the labels of the axons, and MASK, 1 on dendrites and glia; both are 0 elsewhere."""
+    axon, other = (
+        np.array(sorted(i for i, label in label_of.items() if label in kinds), np.uint64)
+        for kinds in (("axon",), ("dendrite", "glia"))
+    )
+    dtype, shape, boxes = np.dtype(volume.dtype), volume.shape_zyx, boxes_of(volume)
+    with (
+        label_file(folder / AXONS, shape, dtype, voxel_size_nm_zyx, chunk_zyx=CHUNK_ZYX) as axons,
+        label_file(folder / MASK, shape, np.uint8, voxel_size_nm_zyx, chunk_zyx=CHUNK_ZYX) as mask,
+    ):
         for done, box in enumerate(boxes, start=1):
-            yield box, substitute(read_small(volume, box, (1, 1, 1)), old, new, others=0).astype(kind)
+            labels = read_small(volume, box, (1, 1, 1))
+            axons[box] = substitute(labels, axon, axon, others=0).astype(dtype)
+            mask[box] = substitute(labels, other, np.ones_like(other), others=0).astype(np.uint8)
             if on_progress:
                 on_progress("write", done, len(boxes))
-
-    write_label_blocks(path, volume.shape_zyx, kind, parts(), voxel_size_nm_zyx, chunk_zyx=CHUNK_ZYX)
 
 
 def data_sheet(
@@ -209,5 +207,6 @@ def data_sheet(
         "median_length_nm": float(np.median(length)),
         "longest_nm": float(length.max()),
         "gt_erl_nm": graph.gt_erl_nm,
+        "traced_coarsely": graph.traced_coarsely,
         "skeletons_sha256": graph.checksum(),
     }

@@ -25,7 +25,7 @@ def fragment_block(affinity: Path, work: Path, config: SegmentConfig, block: Blo
     Returns the number of its fragments, for the ledger.
     """
     folder = WorkFolder(work)
-    wide = fragments_of(_links(affinity, block.halo), config)
+    wide = fragments_of(_stored_affinities(affinity, block.halo), config)
     core = wide[block.core_in_halo]
     present = np.unique(core)
     present = present[present > 0]
@@ -50,7 +50,7 @@ def graph_block(affinity: Path, work: Path, block: Block) -> None:
     z, y, x = (slice(max(c.start - 1, 0), c.stop) for c in block.core)
     dz, dy, dx = (c.start - b.start for c, b in zip(block.core, (z, y, x), strict=True))
     ids = folder.read((z, y, x))
-    graph = region_graph(_links(affinity, (z, y, x)), ids, (dz, dy, dx))
+    graph = region_graph(_stored_affinities(affinity, (z, y, x)), ids, (dz, dy, dx))
     same = [np.zeros((0, 2), np.int64)]
     with np.load(work / "faces" / f"{block.name}.npz", allow_pickle=False) as faces:
         for axis in (axis for axis in range(3) if "zyx"[axis] in faces):
@@ -62,8 +62,8 @@ def graph_block(affinity: Path, work: Path, block: Block) -> None:
     write_npz(work / "graph" / f"{block.name}.npz", same=np.concatenate(same), **table)
 
 
-def _links(affinity: Path, box: Box) -> NDArray[np.uint8]:
-    """Affinities (3,z,y,x) in a box."""
+def _stored_affinities(affinity: Path, box: Box) -> NDArray[np.uint8]:
+    """Affinities (3,z,y,x) in a box, as `predict.py` stored them."""
     return np.asarray(zarr.open_array(affinity, mode="r")[(slice(None), *box)])
 
 

@@ -1,9 +1,10 @@
 """Predict affinities of a volume of any size: overlapping patches, blended by a bump, streamed to Zarr.
 
-Patches lie on one grid over the whole volume. A worker holds one tile (part of y and x) and goes down z, keeping sums
-for one patch depth only; sections that no later patch touches are divided, turned to uint8 and stored chunk by chunk.
-Each voxel sums the same patches in the same order, so the stored bytes depend neither on the tiles nor on where a run
-was resumed. Shape suffixes: C channels, D H W = z y x.
+`forward` runs the network on a batch of patches. Patches lie on one grid over the whole volume. A worker holds one
+tile (part of y and x) and goes down z, keeping sums for one patch depth only; sections that no later patch touches are
+divided, turned to uint8 and stored chunk by chunk. Each voxel sums the same patches in the same order, so the stored
+bytes depend neither on the tiles nor on where a run was resumed. Segmentation later reads these bytes block by block.
+Shape suffixes: C channels, D H W = z y x.
 """
 
 import sys

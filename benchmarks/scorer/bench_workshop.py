@@ -1,7 +1,7 @@
 """How far the workshop's candidates lead to the errors: planted ones in cortex, real ones in FIB-25.
 
     python benchmarks/scorer/bench_workshop.py planted [--edge 320] [--seeds 3,4,5] --work FOLDER [--picture SVG]
-    python benchmarks/scorer/bench_workshop.py oracle FIB25 --work FOLDER [--picture SVG]
+    python benchmarks/scorer/bench_workshop.py oracle FIB25 --work FOLDER [--picture SVG] [--finalise]
 
 planted: axons of 5 um or more of the cortex cube are cut by a plane (30) or joined with a neighbour (15), for each
 seed. A likely split is right where it joins the two halves of an axon; a likely merger where its two sides lie in two
@@ -10,12 +10,14 @@ the cube. Last, the right cuts are applied: how many give both axons back (Jacca
 
 oracle: the published over-segmentation of FIB-25 (the folder of its files). The ground truth decides: a join is
 accepted where most voxels of both segments belong to one body. ERL (tolerance 50) and VOI after the first k
-candidates, in both orders of the list and in random order.
+candidates, in both orders of the list and in random order. With --finalise the accepted joins become a benchmark
+volume; the ground truth scored on it says how far it is right. Bodies whose mean radius is below AXON_NM are axons.
 """
 
 import argparse
 import json
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -36,9 +38,15 @@ from axonem_eval.workshop import (
     SPLIT,
     Candidate,
     Correction,
+    Decision,
+    SegmentLabel,
+    Source,
     apply_corrections,
+    finalise,
     find_candidates,
     find_contacts,
+    measure_segments,
+    now,
     of_kind,
 )
 from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
@@ -46,6 +54,7 @@ from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
 LONG_UM = 5.0
 # Jaccard index of an axon with its part of the segment, from which it counts as given back.
 LIKE = 0.9
+AXON_NM = 110.0
 DEPTHS = (10, 15, 20, 30, 60, 100, 200)
 STYLE = """text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
 polyline{fill:none;stroke-width:2.5}.a{stroke:#0072b2}.b{stroke:#d55e00}.c{stroke:#999;stroke-dasharray:5 4}
@@ -200,10 +209,53 @@ def oracle(arguments: argparse.Namespace) -> None:
                 f"{name:8}{k:7}{row['accepted']:10}{row['erl_um']:9.3f}{row['share']:8.1%}{row['voi_split']:11.3f}"
                 f"{row['voi_merge']:11.3f}"
             )
+    if arguments.finalise:
+        finish(work, VOXEL_NM, segment, best, truth, graph, [listed[i] for i in np.flatnonzero(right)])
     (work / "oracle.json").write_text(json.dumps(curves, indent=2))
     if arguments.picture:
         lines = {name: ([r["k"] for r in rows], [r["share"] * 100 for r in rows]) for name, rows in curves.items()}
         draw(arguments.picture, "ERL (% of the ground truth's)", "candidates decided", steps[-1], lines)
+
+
+def finish(work: Path, voxel_nm, segment, best, truth: SkeletonGraph, graph: SkeletonGraph, right: list) -> None:
+    """Make a benchmark volume of the right joins, as annotators would who know the body of each segment."""
+    long = measure_segments(truth, LONG_UM)
+    kind = np.full(int(best.max()) + 1, "uncertain")
+    kind[long.segment.astype(np.int64)] = np.where(long.width_nm < AXON_NM, "axon", "dendrite")
+    kind[0] = "uncertain"
+    labels = [
+        SegmentLabel(i, tuple(voxel), str(kind[best[i]]), "oracle", now())
+        for i, voxel in enumerate(first_voxels(segment, len(best)).tolist())
+        if i and voxel[0] >= 0
+    ]
+    decisions = [Decision(candidate.correction, "accepted", "oracle", now()) for candidate in right]
+    folder = work / "volume"
+    folder.mkdir(exist_ok=True)
+    begun = time.monotonic()
+    made = finalise(Source(work / "overseg.h5", voxel_nm), graph, labels, decisions, folder, processes=2)
+    seconds = time.monotonic() - begun
+    with open_labels(work / "gt.h5") as volume:
+        score = score_nodes(made.skeletons, sample_nodes(volume, made.skeletons.node_voxel_zyx))
+    sheet, axons = made.sheet, np.flatnonzero(long.width_nm < AXON_NM)
+    print(
+        f"\nthe ground truth has {len(axons)} axons, {long.length_nm[axons].sum() / 1000:,.0f} um of cable\n"
+        f"finalised in {seconds:.0f} s: {made.applied.joined:,} joins, {sheet['axons']:,} axons, "
+        f"{sheet['cable_nm'] / 1000:,.0f} um of cable, ERL {sheet['gt_erl_nm'] / 1000:.2f} um\n"
+        f"the ground truth scored on it: ERL {score.erl_nm / 1000:.2f} um "
+        f"({score.erl_nm / made.skeletons.gt_erl_nm:.1%})"
+    )
+
+
+def first_voxels(segment: np.ndarray, n: int) -> np.ndarray:
+    """(n, 3) by segment id, a voxel of it; -1 where there is none."""
+    found = np.full((n, 3), -1, np.int64)
+    for z, section in enumerate(segment):
+        ids, place = np.unique(section, return_index=True)
+        is_new = found[ids, 0] < 0
+        found[ids[is_new]] = np.column_stack(
+            [np.full(is_new.sum(), z), *np.unravel_index(place[is_new], section.shape)]
+        )
+    return found
 
 
 def majority(body: np.ndarray, segment: np.ndarray, voxels: np.ndarray) -> np.ndarray:
@@ -252,6 +304,7 @@ def main() -> None:
     first.set_defaults(run=planted)
     second = kinds.add_parser("oracle")
     second.add_argument("fib25", help="folder of the published files")
+    second.add_argument("--finalise", action="store_true", help="make a benchmark volume of the accepted joins")
     second.set_defaults(run=oracle)
     for kind in (first, second):
         kind.add_argument("--work", required=True, help="folder for what is made on the way, and kept")

@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
@@ -49,9 +51,15 @@ class UserCreationForm(AdminUserCreationForm):
         fields = ("email", "name")
 
 
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Accounts at /admin/, with their teams."""
+    """Accounts at /admin/, with their teams.
+
+    Superusers alone give rights, and change accounts of staff: whoever sets a password or an address has the account.
+    """
 
     add_form = UserCreationForm
     ordering = ["email"]
@@ -66,6 +74,18 @@ class UserAdmin(DjangoUserAdmin):
     add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
     inlines = [MembershipInline]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Rights, for those who may not give them."""
+        return () if request.user.is_superuser else RIGHTS
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Whether this organiser may change the account, its password included."""
+        return super().has_change_permission(request, obj) and _may_change(request.user, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Whether this organiser may delete the account."""
+        return super().has_delete_permission(request, obj) and _may_change(request.user, obj)
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A user whose team would be left without an owner is protected: the page says which team."""
         shown, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
@@ -78,6 +98,24 @@ class UserAdmin(DjangoUserAdmin):
             confirm_address(obj)
         if not change:
             give_personal_team(obj)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class SuperusersGroupAdmin(GroupAdmin):
+    """Groups at /admin/. They give rights, so superusers alone change them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and request.user.is_superuser
+
+
+def _may_change(by: Any, account: User | None) -> bool:
+    return account is None or by.is_superuser or not account.is_staff
 
 
 @admin.register(Team)

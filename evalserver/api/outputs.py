@@ -141,6 +141,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
         mergers=report.get("mergers"),
         skeletons=report.get("skeletons"),
         no_merge_mask=report.get("no_merge_mask"),
+        rounded_to=report.get("rounded_to"),
         metric_version=evaluation.metric_version,
         scoring_variant=evaluation.scoring_variant,
         ground_truth_checksum=evaluation.ground_truth_checksum,

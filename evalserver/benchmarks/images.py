@@ -1,6 +1,5 @@
 """EM for the viewer: a worker writes each stored EM volume as precomputed, one file a chunk; a request reads one."""
 
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,10 +10,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.volumes import open_labels, write_precomputed_image
 from evalserver.benchmarks.models import ImageView, TrainingFile
 from evalserver.jobs import Lease, Rejection, run_job
-from evalserver.uploads import local_path, names_in, store_as
-
-# Names of files in a precomputed image.
-NAME = re.compile(r"info|(?:\d{1,9}_){2}\d{1,9}/(?:\d{1,9}-\d{1,9}_){2}\d{1,9}-\d{1,9}")
+from evalserver.uploads import IMAGE, local_path, store_precomputed
 
 
 def folder_of(data_file: TrainingFile) -> str:
@@ -65,9 +61,5 @@ def _store(lease: Lease, row: TrainingFile, path: Path, folder: Path) -> int:
                 f"the EM has {voxels / 1e6:,.0f} Mvoxel; the viewer shows at most {most:,.0f} (VIEWER_MAX_MVOXELS)",
             )
         write_precomputed_image(volume, folder, size, on_progress=on_progress)
-    # The info file comes last and says that all are there.
-    names = sorted((name for name in names_in(folder) if NAME.fullmatch(name)), key=lambda n: n == "info")
     lease.progress("Storing the EM for the viewer", 92)
-    for name in names:
-        store_as(f"{folder_of(row)}/{name}", folder / name)
-    return len(names)
+    return store_precomputed(folder_of(row), folder, IMAGE)

@@ -55,7 +55,7 @@ def closed_reason(phase: Phase) -> str | None:
             what = " and ".join(KINDS_IN_WORDS[kind] for kind in sorted(missing))
             return f"The ground truth of “{volume.name}” has no {what}, by which “{phase.benchmark.name}” ranks."
     if hidden_complaint(variant, volumes):
-        return f"The organisers must change the scoring of “{phase.name}” first: it would tell too much of its volumes."
+        return f"The organisers must change the scoring of “{phase.name}” first: scores would reveal hidden nodes."
     return None
 
 

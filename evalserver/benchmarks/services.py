@@ -272,7 +272,7 @@ def may_take_part(*, benchmark: Benchmark, team: Team) -> bool:
 def request_participation(*, benchmark: Benchmark, team: Team, message: str = "") -> Participation:
     """Ask to take part; the organisers are mailed. Asking again changes nothing: a declined team stays declined."""
     row, is_new = Participation.objects.get_or_create(
-        benchmark=benchmark, team=team, defaults={"message": message.strip()[:2000]}
+        benchmark=benchmark, team=team, defaults={"message": message.replace("\0", "").strip()[:2000]}
     )
     if is_new:
         notifications.tell_organisers(row)

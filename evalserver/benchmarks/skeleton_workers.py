@@ -1,5 +1,7 @@
 """Skeletonizing one volume on many workers: the parts of `axonem_eval.skeletonize.tasks` as Celery tasks.
 
+A submission's parts are traced in confined children: what one read from a hostile file another would read.
+
 A part is done when its file lies in the work folder, which all workers share; a part that failed leaves its reasons
 there. So no result travels through Redis, and a part that is delivered twice, or again after a worker died, does no
 harm.
@@ -18,10 +20,10 @@ from django.conf import settings
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.files import write_atomically
+from axonem_eval.sandbox import Limits, has_traced_share, trace_share_confined
 from axonem_eval.skeletonize import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
 
 TASK = "evalserver.benchmarks.tasks.skeleton_part_task"
-PARTS = {"read_block": (read_block, has_read_block), "skeletonize_batch": (skeletonize_batch, has_skeletonized_batch)}
 # A part takes seconds to minutes. Where nothing has come for so long, workers have died: send the rest again.
 SEND_AGAIN_S = 900.0
 POLL_S = 0.2
@@ -29,6 +31,27 @@ POLL_S = 0.2
 
 class PartFailed(RuntimeError):
     """A part ended with an error that is not the input's fault; the worker's log has it."""
+
+
+class NotWanted(Exception):
+    """The job has ended, and its folder is gone."""
+
+
+def _trace_share(work_dir: str, number: int) -> None:
+    def poll() -> None:
+        if not _errors(work_dir).is_dir():
+            raise NotWanted(work_dir)
+
+    limits = Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS)
+    trace_share_confined(work_dir, number, limits=limits, poll=poll)
+
+
+# By the name of the function that a mapper is given: what a worker does, and whether it is done.
+PARTS = {
+    "read_block": (read_block, has_read_block),
+    "skeletonize_batch": (skeletonize_batch, has_skeletonized_batch),
+    "trace_share_confined": (_trace_share, has_traced_share),
+}
 
 
 class WorkerMapper:
@@ -47,7 +70,7 @@ class WorkerMapper:
         wanted = list(numbers)
         remaining = [number for number in wanted if not is_done(work_dir, number)]
         yield from repeat(None, len(wanted) - len(remaining))
-        _errors(work_dir).mkdir(exist_ok=True)
+        _errors(work_dir).mkdir(exist_ok=True)  # while it is there, the parts are wanted
         for old in _errors(work_dir).iterdir():
             old.unlink()
         send_at = 0.0
@@ -68,10 +91,12 @@ class WorkerMapper:
 
 def run_part(name: str, work_dir: str, number: int) -> None:
     """Do one part; an error is left in the work folder for the job that waits for it."""
-    if not Path(work_dir, "plan.json").exists():
+    if not _errors(work_dir).is_dir():
         return  # the job has ended, and its folder is gone
     try:
         PARTS[name][0](work_dir, number)
+    except NotWanted:
+        return
     except InputError as error:
         _leave_error(work_dir, number, [{"code": c.code, "message": c.message} for c in error.complaints])
     except Exception:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from evalserver.accounts.models import Team
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks import axons, services
-from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation
+from evalserver.benchmarks.models import Benchmark, GroundTruth, Participation, Volume
 from evalserver.benchmarks.selectors import current_figures, opening, visible_benchmark_or_404
 from evalserver.site import file_in_parts, opened, shown_file, site_url
 
@@ -93,11 +93,57 @@ def picture(request: HttpRequest, slug: str, pk: int) -> FileResponse:
     return shown_file(row.file.name, mimetypes.guess_type(str(row.file.name))[0] or "application/octet-stream")
 
 
+def volume_axons(request: HttpRequest, slug: str, volume: str) -> HttpResponse:
+    """The axons of a volume: how many, how long beside another volume `?against=`, the longest and the shortest."""
+    benchmark = visible_benchmark_or_404(request, slug)
+    row = get_object_or_404(benchmark.volumes.select_related("benchmark"), slug=volume)
+    shown = axons.shown_axons([row])
+    if not shown:
+        raise Http404
+    others = axons.comparable_volumes(row)
+    against = _against(request, others)
+    compared = axons.compared_axons([row, against]) if against else shown
+    context = {
+        "benchmark": benchmark,
+        "shown": shown[0],
+        "current": current_figures([row]).get(row.pk),
+        "others": others,
+        "against": against,
+        "compared": compared,
+        "lengths_plot": axons.lengths_of_volumes(compared),
+        "classes": axons.class_rows(compared),
+    }
+    return render(request, "benchmarks/axons.html", context)
+
+
+def _against(request: HttpRequest, others: list[Volume]) -> Volume | None:
+    """The volume that the reader chose to compare with. Raises Http404 for one that is not offered."""
+    asked = request.GET.get("against")
+    if not asked:
+        return None
+    found = next((other for other in others if str(other.pk) == asked), None)
+    if found is None:
+        raise Http404
+    return found
+
+
+def axon_courses(request: HttpRequest, slug: str, volume: str) -> FileResponse:
+    """Where the longest and shortest axons of public ground truth run."""
+    row = _current(request, slug, volume)
+    if not row.volume.ground_truth_public:
+        raise Http404
+    return shown_file(axons.courses_file(row), "application/json")
+
+
 def axon_picture(request: HttpRequest, slug: str, volume: str, kind: str, number: int) -> FileResponse:
     """Picture of one of the longest or shortest axons, where it may be shown."""
-    benchmark = visible_benchmark_or_404(request, slug)
-    rows = GroundTruth.objects.filter(volume__benchmark=benchmark, is_current=True).select_related("volume")
-    row = get_object_or_404(rows, volume__slug=volume)
+    row = _current(request, slug, volume)
     if not axons.shows_pictures(row.volume) or kind not in axons.KINDS or not 1 <= number <= axons.DRAWN:
         raise Http404
     return shown_file(axons.picture_file(row, kind, number), "image/webp")
+
+
+def _current(request: HttpRequest, slug: str, volume: str) -> GroundTruth:
+    benchmark = visible_benchmark_or_404(request, slug)
+    rows = GroundTruth.objects.filter(volume__benchmark=benchmark, is_current=True).select_related("volume")
+    return get_object_or_404(rows, volume__slug=volume)

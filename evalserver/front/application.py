@@ -31,6 +31,7 @@ from evalserver.front.environ import (
     takes_files,
     who_asks,
 )
+from evalserver.front.forms import Forms
 from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
 from evalserver.log_format import request_id
@@ -47,9 +48,7 @@ NAME = re.compile(r"[-\w]{1,64}")
 MOST_WAITING = 200
 # Seconds in which a request begins, or 503: most programs give up after 30.
 LONGEST_WAIT_S = 20
-LONGEST_FORM_WAIT_S = 120
 BLOCK_BYTES = 2**18
-FORM_THREADS = 4
 WRITE_THREADS = 4
 
 
@@ -77,9 +76,7 @@ class Workplace:
         self.turns = Turns(
             threads=count, each=max(1, count // 2), most_waiting=MOST_WAITING, longest_wait_s=LONGEST_WAIT_S
         )
-        # Forms with files that a client sends at its own speed: a thread reads each while it comes.
-        self.forms = ThreadPoolExecutor(FORM_THREADS, "form")
-        self.form_turns = Turns(threads=FORM_THREADS, each=1, most_waiting=2, longest_wait_s=LONGEST_FORM_WAIT_S)
+        self.forms = Forms()
         # Pieces of uploads and of downloads: short, and bound to the disk.
         self.files = ThreadPoolExecutor(WRITE_THREADS, "file")
         # Whoever watches the server is answered also when every other thread is taken.
@@ -164,15 +161,18 @@ class Application:
             return await self.place.run(self.place.requests, self._django, environ)
 
     async def _run_form(self, environ: dict[str, Any], body: Body) -> HttpResponseBase:
-        """A form whose files are read as they come. Who has not logged in is answered before. Raises Busy."""
+        """A form whose files are read as they come. Who has not logged in is answered before. Raises Busy, TooSlow."""
         async with self.place.turns.turn(*who_asks(environ)):
             account = await self.place.run(self.place.requests, account_of, environ)
         if not account:
             return await self._run_django(environ)
         environ["wsgi.input"] = BodyForThread(body, self.place.loop)
         # Not by the session: an account may have many.
-        async with self.place.form_turns.turn(who_asks(environ)[0], account):
-            return await self.place.run(self.place.forms, self._django, environ)
+        async with self.place.forms.turn(body, who_asks(environ)[0], account):
+            response = await self.place.run(self.place.forms.pool, self._django, environ)
+        if body.given_up:
+            raise TooSlow  # Django takes a form that broke off for one without its token against forgery
+        return response
 
     def _django(self, environ: dict[str, Any]) -> HttpResponseBase:
         """In a thread."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from math import inf
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -15,7 +16,7 @@ SLOWEST_ANSWER_S = 5.0
 
 
 class TooSlow(Exception):
-    """The client sends less than the least speed."""
+    """The client sends less than the least speed, or gives way to another."""
 
 
 class Gone(Exception):
@@ -31,6 +32,7 @@ class Body:
 
     window_s, least_bytes_per_s : each window of time spent waiting for the client must bring so much. While we are busy
         with what came, no time counts.
+    bytes_per_s : of the last window, infinite before its end.   gives_way : asked then.   given_up : raised TooSlow.
     """
 
     def __init__(self, receive: Receive, *, window_s: float, least_bytes_per_s: float) -> None:
@@ -38,6 +40,8 @@ class Body:
         self.window_s, self.least_bytes = window_s, window_s * least_bytes_per_s
         self.more = True
         self.waited_s, self.came_bytes = 0.0, 0
+        self.bytes_per_s, self.given_up = inf, False
+        self.gives_way: Callable[[Body], bool] = lambda _: False
 
     async def piece(self) -> bytes:
         """The next bytes; none at the end. Raises TooSlow and Gone."""
@@ -63,8 +67,9 @@ class Body:
         return b""
 
     def _end_window(self) -> None:
-        if self.came_bytes < self.least_bytes:
-            self.more = False
+        self.bytes_per_s = self.came_bytes / self.window_s
+        if self.came_bytes < self.least_bytes or self.gives_way(self):
+            self.more, self.given_up = False, True
             raise TooSlow
         self.waited_s, self.came_bytes = 0.0, 0
 

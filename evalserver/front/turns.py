@@ -14,6 +14,7 @@ class Turns:
 
     most_waiting : requests of one address or account that may wait; further ones are refused.
     longest_wait_s : whoever has not begun by then is refused: it is better told so than left until it gives up.
+    queued : requests that wait because all threads are taken.
     """
 
     def __init__(self, *, threads: int, each: int, most_waiting: int, longest_wait_s: float) -> None:
@@ -21,6 +22,7 @@ class Turns:
         self.all = asyncio.Semaphore(threads)
         self.of: dict[str, asyncio.Semaphore] = {}
         self.waiting: dict[str, int] = {}
+        self.queued = 0
 
     @asynccontextmanager
     async def turn(self, *who: str) -> AsyncIterator[None]:
@@ -30,10 +32,17 @@ class Turns:
                 async with asyncio.timeout(self.longest_wait_s):
                     for name in who:
                         await held.enter_async_context(self._turn_of(name))
-                    await held.enter_async_context(self.all)
+                    await self._enter_queue(held)
             except TimeoutError:
                 raise Busy from None
             yield
+
+    async def _enter_queue(self, held: AsyncExitStack) -> None:
+        self.queued += 1
+        try:
+            await held.enter_async_context(self.all)
+        finally:
+            self.queued -= 1
 
     @asynccontextmanager
     async def _turn_of(self, name: str) -> AsyncIterator[None]:

@@ -1,4 +1,8 @@
-"""Rows that workers process: status, lease, queue, the reconciler, and whether all of it is well."""
+"""Rows that workers process, and whether all of it is well (`health.py`).
+
+`model.py` has the status, which changes there alone (`change_status`), and the lease; `broker.py` the queue; `run.py`
+how a job runs and how the reconciler finds lost ones.
+"""
 
 from evalserver.jobs.broker import redis_client, send
 from evalserver.jobs.complaints import is_costly, under_own_name

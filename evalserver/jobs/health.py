@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from kombu.pidbox import Mailbox
 
 from axonem_eval.sandbox import Wall, walls
 from evalserver.embedded import recent_restarts
@@ -68,11 +69,21 @@ def queue_health(user: AbstractUser) -> QueueHealth:
         client = redis_client()
         health.queued_tasks = queue_lengths(client)
         health.last_sweep = last_sweep_of(client)
-        health.workers = sorted(reply for row in current_app.control.ping(timeout=1.0) or [] for reply in row)
+        health.workers = answering_workers()
     except (redis.RedisError, OperationalError):
         health.alarms.append("Redis does not answer: nothing is evaluated until it is back.")
     _add_alarms(health)
     return health
+
+
+def answering_workers() -> list[str]:
+    """Names of the workers that answer within a second. Who waits for no more than are registered waits for ms."""
+    with current_app.connection_or_acquire() as connection:
+        registered = connection.default_channel.get_table(Mailbox.exchange_fmt % current_app.conf.control_exchange)
+    if not registered:
+        return []
+    replies = current_app.control.broadcast("ping", reply=True, timeout=1.0, limit=len(registered))
+    return sorted(name for reply in replies or [] for name in reply)
 
 
 def last_sweep_of(client: "redis.Redis") -> datetime | None:

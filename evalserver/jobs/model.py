@@ -7,7 +7,7 @@ A job's row is the truth, its Celery task only a wake-up call that may come twic
         └──lease is stale──┘   at most MAX_ATTEMPTS times, then failed
 
 A worker that is told to stop takes its attempt back (`run.give_back`): attempts count deaths, not stops.
-`change_status` is the only place where a status changes. Who claims a row gets a random fencing token; a
+`change_status` is the only place where the status of a job changes. Who claims a row gets a random fencing token; a
 worker that was taken for dead and comes back holds an old token, and its results are refused.
 """
 

@@ -1,6 +1,6 @@
 """The sortable column heads: the address of a click, and the order for a screen reader."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -11,12 +11,17 @@ from evalserver.leaderboard.selectors import Leaderboard
 
 @dataclass(frozen=True)
 class Head:
-    """One sortable column. direction : the value of aria-sort, empty where the table is in another order."""
+    """One sortable column. direction : the value of aria-sort, empty where the table is in another order.
+
+    css_class : of its cell.   rows : that the cell is high.
+    """
 
     label: str
     hint: str
     href: str
     direction: str
+    css_class: str
+    rows: int
 
 
 def label_with_unit(figure: Figure) -> str:
@@ -25,43 +30,49 @@ def label_with_unit(figure: Figure) -> str:
     return f"{figure.label}{unit}"
 
 
-def heads(board: Leaderboard, params: QueryDict) -> dict[str, Head | list[list[Head]]]:
-    """Heads by name: rank, score, mean, percent, low, date; `volumes` has those of each volume.
+def heads(board: Leaderboard, params: QueryDict) -> dict[str, list[Head]]:
+    """Heads from the left to the right: `rank` and `date` at the sides, between them `means` and `volumes`.
 
     The first click on a head brings the best value to the top.
     """
+    kept = {key: params[key] for key in ("phase", "q", "rows", "marks", "superseded", "from", "to") if params.get(key)}
 
-    def head(name: str, label: str, best_first: bool = True) -> Head:
+    def head(name: str, label: str, best_first: bool = True, *, css_class: str = "num", rows: int = 1) -> Head:
         chosen = board.query.sort == name
         descending = not board.query.descending if chosen else best_first
-        kept = {
-            key: params[key] for key in ("phase", "q", "rows", "marks", "superseded", "from", "to") if params.get(key)
-        }
-        if name != "rank" or descending:
-            kept["sort"] = f"-{name}" if descending else name
+        order = {} if name == "rank" and not descending else {"sort": f"-{name}" if descending else name}
         direction = ("descending" if board.query.descending else "ascending") if chosen else ""
         turned = "smallest first" if not descending else "largest first"
-        return Head(label, f"Sort by {label}, {turned}", f"?{urlencode(kept)}", direction)
+        return Head(label, f"Sort by {label}, {turned}", f"?{urlencode(kept | order)}", direction, css_class, rows)
 
-    return {
-        "rank": head("rank", "Rank", best_first=False),
-        "score": head("score", board.variant.headline.label, best_first=not board.variant.lower_is_better),
-        "mean": head("mean", "ERL (µm)"),
-        "percent": head("percent", "mean of % of GT"),
-        "low": head("low", "95% interval (µm)"),
-        "date": head("date", "Submitted"),
-        "volumes": [
-            [
-                *(
-                    (head(f"erl-{c.volume.slug}.um", "ERL (µm)"), head(f"erl-{c.volume.slug}.percent", "% of GT"))
-                    if board.has_erl
-                    else ()
-                ),
-                *(
-                    head(f"erl-{c.volume.slug}.{f.name}", label_with_unit(f), best_first=not f.lower_is_better)
-                    for f in board.figures
-                ),
+    means, volumes = [], []
+    if board.has_points:
+        means.append(head("score", board.variant.headline.label, best_first=not board.variant.lower_is_better))
+    if board.has_erl:
+        means += [
+            head("mean", "ERL (µm)"),
+            head("percent", "mean of % of GT"),
+            head("low", "95% interval (µm)"),
+        ]
+    for slug in [column.volume.slug for column in board.columns]:
+        of_volume = [
+            head(f"erl-{slug}.{f.name}", label_with_unit(f), best_first=not f.lower_is_better) for f in board.figures
+        ]
+        if board.has_erl:
+            of_volume = [
+                head(f"erl-{slug}.um", "ERL (µm)"),
+                head(f"erl-{slug}.percent", "% of GT"),
+                *of_volume,
             ]
-            for c in board.columns
-        ],
+        volumes += _begin_group(of_volume)
+    return {
+        "rank": [head("rank", "Rank", best_first=False, css_class="num rank", rows=2)],
+        "means": _begin_group(means),
+        "volumes": volumes,
+        "date": [head("date", "Submitted", css_class="", rows=2)],
     }
+
+
+def _begin_group(group: list[Head]) -> list[Head]:
+    """With a line at the left of the first."""
+    return [replace(head, css_class="num first") for head in group[:1]] + group[1:]

@@ -16,12 +16,12 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import FIGURES, HeadlineRule
-from evalserver.benchmarks.disclosure_rule import Disclosure, Lengths, to_step
+from evalserver.benchmarks.disclosure_rule import DECIMALS, Disclosure, Lengths, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm
-from evalserver.submissions.results.headline import DECIMALS, mean_of_shown, ranked_of_shown
+from evalserver.submissions.results.headline import mean_of_shown, ranked_of_shown
 from evalserver.submissions.results.runs import Runs
 from evalserver.submissions.selectors import current_evaluations
 

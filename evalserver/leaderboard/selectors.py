@@ -3,8 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isnan
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from django.core.paginator import Page, Paginator
@@ -15,7 +14,7 @@ from evalserver.benchmarks.models import Benchmark, GroundTruth, Phase, Publishe
 from evalserver.benchmarks.selectors import current_ground_truths, ruler_of
 from evalserver.leaderboard.published import published_rows
 from evalserver.leaderboard.query import BoardQuery
-from evalserver.leaderboard.ranking import Ranking, falling, ranking
+from evalserver.leaderboard.ranking import Floats, Ranking, falling, ranking
 from evalserver.leaderboard.rows import PublishedRow, Record, Row, VolumeScore
 from evalserver.submissions.marks import MARK_FIELDS, Mark, marks_of
 from evalserver.submissions.models import Submission
@@ -25,6 +24,8 @@ from evalserver.submissions.selectors import may_read_of
 PAGE_SIZE = 50
 NAMED_AT_ONCE = 900
 MAX_HISTORY = 40
+# Of a Row, as they stand in the Ranking.
+NUMBERS = ("mean_erl_nm", "mean_normalized_erl", "low_nm", "high_nm", "headline", "half_interval")
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,12 @@ class Place:
 
 
 def place_of(submission: Submission, headline: float | None) -> Place | None:
-    """The rank of an entry by what ranks, as it is shown; None for a superseded one, or where nothing is ranked."""
+    """The rank of an entry by what ranks, as it is shown.
+
+    None for one that is superseded or withdrawn, or where nothing is ranked.
+    """
     *_, ranked = _ranked_now(submission.phase)
-    if ranked is None:
+    if ranked is None or submission.withdrawn_at:
         return None
     total = int((~ranked.superseded).sum())
     own = np.flatnonzero(ranked.entry == (submission.run_of_id or submission.pk))
@@ -159,6 +163,38 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
     others = falling(ranked.headline[~ranked.superseded], ranked.lower_is_better)
     above = int((others > falling(headline, ranked.lower_is_better)).sum())
     return Place(above + 1, total + 1, False)
+
+
+# Entries that the comparison offers: the best, and those around the one that is compared.
+OFFERED_BEST, OFFERED_AROUND = 50, 25
+
+
+def rows_beside(submission: Submission, headline: float | None) -> tuple[list[Row], str]:
+    """Ranked entries to compare one with, best first, and the code of the one above it; empty where there is none.
+
+    headline : what ranks it, as it is shown; for one that is not ranked. Above the first there is none: then the one
+        below it.
+    """
+    *_, ranked = _ranked_now(submission.phase)
+    if ranked is None:
+        return [], ""
+    stays = np.flatnonzero(~ranked.superseded)
+    own = np.flatnonzero(ranked.entry[stays] == (submission.run_of_id or submission.pk))
+    if len(own):
+        at = int(own[0])
+        stays = np.delete(stays, at)
+    elif headline is None:
+        at = len(stays)
+    else:
+        others = falling(ranked.headline[stays], ranked.lower_is_better)
+        at = int((others > falling(headline, ranked.lower_is_better)).sum())
+    offered = {*range(OFFERED_BEST), *range(at - OFFERED_AROUND, at + OFFERED_AROUND)}
+    shown = [int(stays[i]) for i in sorted(offered) if 0 <= i < len(stays)]
+    rule = submission.phase.benchmark.variant.headline
+    rows = _rows(ranked, shown, rule, named=_named(ranked, shown))
+    above = int(ranked.submission[stays[max(at - 1, 0)]]) if len(stays) else 0
+    code = Submission.objects.filter(pk=above).values_list("code", flat=True).first()
+    return rows, code or ""
 
 
 def places_in(phase: Phase) -> tuple[dict[int, int], int]:
@@ -265,6 +301,11 @@ def _rows(
     figures: tuple[Figure, ...] = (),
     has_erl: bool = True,
 ) -> list[Row]:
+    at = list(indices)
+    scores = _volume_scores(ranked, at, figures)
+    # One call for all rows: single values of arrays are slow.
+    values = np.stack([getattr(ranked, name)[at] for name in NUMBERS], axis=1)
+    numbers = [dict(zip(NUMBERS, row, strict=True)) for row in _known(values)]
     return [
         Row(
             rank=int(ranked.rank[i]) or None,
@@ -275,55 +316,55 @@ def _rows(
             is_reference=named[pk].is_reference,
             # Only organisers' entries tell readers what to run.
             reproduce_command=named[pk].reproduce_command if named[pk].is_reference else "",
-            mean_erl_nm=_known(float(ranked.mean_erl_nm[i])),
-            mean_normalized_erl=_known(float(ranked.mean_normalized_erl[i])),
-            low_nm=_known(float(ranked.low_nm[i])),
-            high_nm=_known(float(ranked.high_nm[i])),
-            scores=_volume_scores(ranked, i, figures),
+            scores=scores[n],
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
-            headline=_known(float(ranked.headline[i])),
-            words=value_in_words(rule, _known(float(ranked.headline[i]))),
+            words=value_in_words(rule, numbers[n]["headline"]),
             has_points=has_points(rule),
             has_erl=has_erl,
             same_files_as=_same_files_as(named.get(int(ranked.same_files[i]))),
             marks=named[pk].marks,
             runs=int(ranked.runs[i]),
-            half_interval=_known(float(ranked.half_interval[i])),
-            half_words=_half_words(rule, float(ranked.half_interval[i])),
+            half_words=_half_words(rule, numbers[n]["half_interval"]),
+            **numbers[n],
         )
-        for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
+        for n, (i, pk) in enumerate(zip(at, ranked.submission[at].tolist(), strict=True))
         if pk in named
     ]
 
 
-def _volume_scores(ranked: Ranking, i: int, figures: tuple[Figure, ...]) -> tuple[VolumeScore, ...]:
-    n_volumes = ranked.figures["erl_nm"].shape[1]
-    missing = np.full(n_volumes, np.nan)
-    rows = {name: values[i].tolist() for name, values in ranked.figures.items()}
-    return tuple(
-        VolumeScore(
-            _known(rows["erl_nm"][v]),
-            _known(rows["normalized_erl"][v]),
-            tuple((f.name, _known(rows.get(f.name, missing)[v])) for f in figures),
+def _known(values: Floats) -> list[Any]:
+    """Plain numbers, None for each NaN, in nested lists where there are several for an entry."""
+    found = values.astype(object)
+    found[np.isnan(values)] = None
+    return cast(list[Any], found.tolist())
+
+
+def _volume_scores(ranked: Ranking, at: list[int], figures: tuple[Figure, ...]) -> list[tuple[VolumeScore, ...]]:
+    """Of each entry, the scores on each volume."""
+    known = {name: _known(values[at]) for name, values in ranked.figures.items()}
+    missing = [[None] * ranked.figures["erl_nm"].shape[1]] * len(at)
+    further = [(figure.name, known.get(figure.name, missing)) for figure in figures]
+    return [
+        tuple(
+            VolumeScore(erl, share, tuple((name, values[n][v]) for name, values in further))
+            for v, (erl, share) in enumerate(zip(known["erl_nm"][n], known["normalized_erl"][n], strict=True))
         )
-        for v in range(n_volumes)
-    )
+        for n in range(len(at))
+    ]
 
 
-def _half_words(rule: HeadlineRule, half: float) -> str:
-    return "" if isnan(half) else number_in_words(rule, half)
+def _half_words(rule: HeadlineRule, half: float | None) -> str:
+    return "" if half is None else number_in_words(rule, half)
 
 
 def _same_files_as(names: Names | None) -> tuple[str, str] | None:
     return (names.code, names.method) if names else None
 
 
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value
-
-
 def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -> tuple[Record, ...]:
     """How the best result has grown, oldest first."""
+    at = list(indices)
+    shares = _known(ranked.mean_normalized_erl[at])
     return tuple(
         Record(
             code=named[pk].code,
@@ -331,8 +372,8 @@ def _history(ranked: Ranking, indices: Sequence[int], named: dict[int, Names]) -
             team=named[pk].team,
             submitted_at=datetime.fromtimestamp(ranked.submitted_at[i], UTC),
             headline=float(ranked.headline[i]),
-            mean_normalized_erl=_known(float(ranked.mean_normalized_erl[i])),
+            mean_normalized_erl=share,
         )
-        for i, pk in zip(indices, ranked.submission[list(indices)].tolist(), strict=True)
+        for i, pk, share in zip(at, ranked.submission[at].tolist(), shares, strict=True)
         if pk in named
     )

@@ -16,7 +16,7 @@ from evalserver.benchmarks.models import Volume
 from evalserver.benchmarks.roles import benchmarks_with
 from evalserver.benchmarks.selectors import stored_image
 from evalserver.organisers.access import note, organiser
-from evalserver.site import shown_file
+from evalserver.uploads import SEGMENTATION, shown_precomputed
 from evalserver.workshop import selectors, services, view_files
 from evalserver.workshop.models import Candidate, Segment, Workshop
 
@@ -165,10 +165,7 @@ def view_state(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 def view_file(request: AuthenticatedRequest, pk: int, name: str) -> FileResponse:
     """A file of the segmentation or of its skeletons."""
     shop = _workshop(request, pk, *MAY_SEE)
-    if not view_files.VIEW_NAME.fullmatch(name):
-        raise Http404
-    kind = "application/json" if name.endswith("info") else "application/octet-stream"
-    return shown_file(f"{view_files.folder_of(shop)}/{name}", kind)
+    return shown_precomputed(view_files.folder_of(shop), name, SEGMENTATION)
 
 
 @require_POST

@@ -65,9 +65,9 @@ def relation_complaint(submission: Submission) -> str:
     """Why a new submission cannot stand to other entries as it says; empty where it can."""
     earlier, entry = submission.supersedes, submission.run_of
     if earlier and entry:
-        return "A run belongs to its entry, so it replaces nothing: let the entry itself replace the earlier one."
+        return "A run belongs to its entry and cannot replace another one. Let the entry itself replace it."
     if earlier and not may_be_superseded_by(submission).filter(pk=earlier.pk).exists():
-        return f"{earlier.code} is no earlier scored entry of {submission.team.name} in this phase: it stays."
+        return f"{earlier.code} is no earlier scored entry of {submission.team.name} in this phase."
     if entry and not may_have_run(submission).filter(pk=entry.pk).exists():
         return (
             f"{entry.code} is no entry of {submission.team.name} in this phase that takes another run. Name the first "

@@ -7,17 +7,21 @@ from evalserver.uploads.files import (
     file_sha256,
     label_suffix,
     local_path,
-    names_in,
     store_as,
 )
+from evalserver.uploads.precomputed import IMAGE, SEGMENTATION, SKELETONS, shown_precomputed, store_precomputed
 
 __all__ = [
     "ACCEPTED_LABELS",
+    "IMAGE",
+    "SEGMENTATION",
+    "SKELETONS",
     "HashingUploadHandler",
     "display_name",
     "file_sha256",
     "label_suffix",
     "local_path",
-    "names_in",
+    "shown_precomputed",
     "store_as",
+    "store_precomputed",
 ]

@@ -93,10 +93,3 @@ def store_as(name: str, path: Path) -> str:
         default_storage.delete(name)
     with path.open("rb") as file:
         return default_storage.save(name, File(file))
-
-
-def names_in(folder: Path) -> Iterator[str]:
-    """Names of all files below a folder, relative to it."""
-    for where, _, names in os.walk(folder):
-        for name in names:
-            yield (Path(where) / name).relative_to(folder).as_posix()

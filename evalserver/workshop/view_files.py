@@ -3,7 +3,6 @@
 A worker writes them; only the organisers' pages serve them, because the segmentation may become hidden ground truth.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,8 @@ from axonem_eval.skeletons import SkeletonGraph, export_precomputed
 from axonem_eval.viewer import Mark, close_up, layer, viewer_state
 from axonem_eval.volumes import LabelVolume, write_precomputed
 from axonem_eval.workshop import LONG_UM, Candidate, place_of
-from evalserver.benchmarks import images
-from evalserver.uploads import names_in, store_as
+from evalserver.uploads import SEGMENTATION, store_precomputed
 from evalserver.workshop.models import Workshop
-
-VIEW_NAME = re.compile(rf"{images.NAME.pattern}|skeletons/(?:info|segment_properties/info|\d{{1,20}})")
 
 
 def folder_of(workshop: Workshop) -> str:
@@ -41,11 +37,7 @@ def store_view(
     """Write the files into a new folder and store them; how many."""
     export_precomputed(graph.longer_than(LONG_UM), folder / "skeletons")
     write_precomputed(volume, folder, graph.voxel_size_nm_zyx, skeletons="skeletons", on_progress=on_progress)
-    # The info file comes last and says that all are there.
-    names = sorted((name for name in names_in(folder) if VIEW_NAME.fullmatch(name)), key=lambda name: name == "info")
-    for name in names:
-        store_as(f"{folder_of(workshop)}/{name}", folder / name)
-    return len(names)
+    return store_precomputed(folder_of(workshop), folder, SEGMENTATION)
 
 
 def state(

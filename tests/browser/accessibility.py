@@ -1,4 +1,4 @@
-"""axe-core on a page that Chromium shows, and pictures of it at four sizes and colours."""
+"""axe-core on a page that Chromium shows, at four sizes and colours, and pictures of it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ WIDTHS = {"wide": 1280, "phone": 390}
 
 def issues(page: Any) -> list[str]:
     """Findings that are more than minor: rule, element, and what is wrong."""
-    page.evaluate(AXE.read_text())
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{violation['id']} at {node['target']}: {node['failureSummary']}"
@@ -25,14 +26,18 @@ def sideways(page: Any) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-def look(page: Any, name: str, folder: Path) -> list[str]:
-    """Pictures of a page on a desk and on a phone, light and dark; what axe finds in each, and what overflows."""
+def look(page: Any, name: str, folder: Path | None) -> list[str]:
+    """A page on a desk and on a phone, light and dark: what axe finds in each, and what overflows.
+
+    folder : where pictures of it go; None for none.
+    """
     found = []
     for colours in ("light", "dark"):
         page.emulate_media(color_scheme=colours)
         for size, width in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=folder / f"{name}-{size}-{colours}.png", full_page=True)
+            if folder is not None:
+                page.screenshot(path=folder / f"{name}-{size}-{colours}.png", full_page=True)
             found += [f"{name} {size} {colours}: {issue}" for issue in issues(page)]
             if sideways(page) > 0:
                 found.append(f"{name} {size}: the page is {sideways(page)} pixels too wide")

@@ -38,3 +38,9 @@ def screenshots(tmp_path_factory) -> Path:
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(screenshots) -> Path | None:
+    """Where pictures of every page go; None unless SCREENSHOTS asks for them, because they take as long as axe."""
+    return screenshots if os.environ.get("SCREENSHOTS") else None

@@ -31,6 +31,7 @@ class Tissue:
     """Neurons along the whole of x: a grid of rows (z) x columns (y), each neuron fills its part of the section.
 
     shape_zyx : in voxels.   ids : of the neurons, row by row.   step : voxels between nodes.
+    wrong : entries err at this neuron and the next, counted from 0.
     """
 
     shape_zyx: tuple[int, int, int]
@@ -38,6 +39,7 @@ class Tissue:
     columns: int
     ids: tuple[int, ...] = ()
     step: int = 1
+    wrong: int = 0
 
     @property
     def neurons(self) -> tuple[int, ...]:
@@ -52,7 +54,7 @@ class Tissue:
     def entry(self, name: str) -> np.ndarray:
         """Labels of an entry; numbers beyond those of the neurons are new segments."""
         labels = self.labels()
-        first, second = self.neurons[:2]
+        first, second = self.neurons[self.wrong : self.wrong + 2]
         if name == SPLIT:
             half = labels[:, :, self.shape_zyx[2] // 2 :]
             half[half == first] = max(self.neurons) + 1

@@ -1,19 +1,20 @@
 """Rows that make every page of a server have something to show; run inside it by `manage.py shell`."""
 
+import io
 import json
 from datetime import timedelta
 
+from django.core.management import call_command
 from django.utils import timezone
 
 from evalserver.accounts.services import create_token
 from evalserver.accounts.teams import create_team, invite
 from evalserver.benchmarks.models import Benchmark, Phase, PublishedEntry, PublishedScore, TrainingFile
-from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.services import request_participation
 from evalserver.submissions.evaluation import comparison
 from evalserver.submissions.models import Comparison, Submission
 from evalserver.uploads.services import create_upload
-from tests.factories import make_benchmark, make_submission, make_team, make_user, tiny_graph
+from tests.factories import make_benchmark, make_submission, make_team, make_user
 from tests.server.real_scores import merged_axons, score_for_real, split_axons
 
 ABOUT = {
@@ -57,7 +58,8 @@ def fill() -> None:
     request_participation(benchmark=empty.benchmark, team=team, message="We trace long axons in cortex.")
     Benchmark.objects.filter(pk=empty.benchmark_id).update(name="Not yet open")
     ground_truth = phase.volumes.first().ground_truths.get()
-    store_preview(ground_truth, make_preview(tiny_graph()))
+    told = phase.volumes.get(slug="b")
+    call_command("draw_axons", phase.benchmark.slug, stdout=io.StringIO())
     names = {"new": new, "old": old, "other": other, "rejected": rejected, "failed": failed}
     print(
         json.dumps(
@@ -68,6 +70,7 @@ def fill() -> None:
                 "benchmark": phase.benchmark.slug,
                 "empty": empty.benchmark.slug,
                 "ground_truth": ground_truth.pk,
+                "volume": told.pk,
             }
         )
     )
@@ -77,6 +80,7 @@ def _benchmark() -> Phase:
     """Two volumes, one with public ground truth, and all that a benchmark's page can show."""
     phase = make_benchmark(("a", "b"))
     benchmark = phase.benchmark
+    phase.volumes.filter(slug="b").update(axons_shown="lengths")
     phase.volumes.filter(slug="a").update(ground_truth_public=True, tissue="Mouse visual cortex, layer 2/3")
     Benchmark.objects.filter(pk=benchmark.pk).update(
         name="AxonEM sample",

@@ -59,13 +59,13 @@ def test_the_script_computes_what_the_scorer_computes(metric_html, browser):
     assert [told for *_, told in found] == [example.shared_words for example in expected]
 
 
-def test_a_slider_moved_by_keyboard_changes_the_sum(metric_html, browser, screenshots):
+def test_a_slider_moved_by_keyboard_changes_the_sum(metric_html, browser, pictures):
     page = open_metric(browser.new_context(), metric_html)
     before = page.locator("svg.metric text.total").text_content()
     assert before == MetricExample().lines[1]
     page.get_by_label("Tolerance").press("End")
     assert page.locator("svg.metric text.total").text_content() == MetricExample(tolerance=20).lines[1] != before
-    assert look(page, "metric", screenshots) == []
+    assert look(page, "metric", pictures) == []
 
 
 def test_without_javascript_it_is_a_picture(metric_html, browser):

@@ -17,6 +17,7 @@ FILL = "from tests.browser.sample_site import fill; fill()"
 FOR_EVERYBODY = {
     "home": "/",
     "benchmark": "/benchmarks/{benchmark}/",
+    "axons": "/benchmarks/{benchmark}/a/axons/?against={volume}",
     "benchmark-not-ready": "/benchmarks/{empty}/",
     "leaderboard": "/benchmarks/{benchmark}/leaderboard/",
     "leaderboard-superseded": "/benchmarks/{benchmark}/leaderboard/?superseded=1&sort=-mean",
@@ -117,24 +118,37 @@ def organiser(browser, site) -> Reader:
 
 
 @pytest.mark.parametrize("name", FOR_EVERYBODY)
-def test_pages_for_everybody(anybody, name, screenshots):
-    assert anybody.look(FOR_EVERYBODY[name], name, screenshots) == []
+def test_pages_for_everybody(anybody, name, pictures):
+    assert anybody.look(FOR_EVERYBODY[name], name, pictures) == []
+
+
+def test_the_axons_of_a_volume_are_compared_and_turned(anybody):
+    page = anybody.page
+    page.goto("/benchmarks/{benchmark}/a/axons/".format(**anybody.site.names))
+    page.select_option("#against", str(anybody.site.names["volume"]))
+    page.locator("#lengths th", has_text="Volume B").wait_for(state="attached")
+    courses = page.locator("#courses[data-drawn]")
+    before = courses.get_attribute("data-drawn")
+    page.get_by_role("button", name="Turn left").click()
+    courses.press("+")
+    page.locator(f"#courses:not([data-drawn='{before}'])").wait_for()
+    assert courses.get_attribute("data-drawn") == "-0.75 0.40 1.25"
 
 
 @pytest.mark.parametrize("name", FOR_ADA)
-def test_pages_of_a_participant(ada, name, screenshots):
-    assert ada.look(FOR_ADA[name], name, screenshots) == []
+def test_pages_of_a_participant(ada, name, pictures):
+    assert ada.look(FOR_ADA[name], name, pictures) == []
 
 
 @pytest.mark.parametrize("name", FOR_ORGANISERS)
-def test_pages_of_an_organiser(organiser, name, screenshots):
-    assert organiser.look(FOR_ORGANISERS[name], name, screenshots) == []
+def test_pages_of_an_organiser(organiser, name, pictures):
+    assert organiser.look(FOR_ORGANISERS[name], name, pictures) == []
 
 
 @pytest.mark.parametrize("name", IN_THE_ADMIN)
-def test_pages_of_the_admin(organiser, name, screenshots):
+def test_pages_of_the_admin(organiser, name, pictures):
     """Django's own admin is not ours to mend: pictures, and that nothing of ours is missing there."""
     failed = []
     organiser.page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
-    organiser.look(IN_THE_ADMIN[name], name, screenshots)
-    assert [url for url in failed if not url.endswith("favicon.ico")] == []
+    organiser.look(IN_THE_ADMIN[name], name, pictures)
+    assert failed == []

@@ -20,6 +20,9 @@ MORE_CHROMIUM_ARGUMENTS = ["--use-gl=angle", "--use-angle=swiftshader", "--enabl
 
 FILL = """
 import json
+from django.core.files.base import File
+from evalserver.benchmarks.models import TrainingFile
+from evalserver.benchmarks.services import store_training_file
 from evalserver.submissions.evaluation.diagnosis import request_diagnoses
 from tests.factories import make_benchmark
 from tests.server.real_scores import score_for_real, split_axons
@@ -27,7 +30,10 @@ phase = make_benchmark()
 phase.volumes.update(ground_truth_public=True)
 submission = score_for_real(phase, split_axons(), files={"a": split_axons()})
 request_diagnoses(submission)
-print(json.dumps(submission.code))
+em = TrainingFile(benchmark=phase.benchmark, title="Test EM", content="image", volume=phase.volumes.get())
+em.file = File(open(EM, "rb"), name="em.h5")
+store_training_file(em)
+print(json.dumps([submission.code, f"/benchmarks/{phase.benchmark.slug}/"]))
 """
 LAYERS = """() => viewer.layerManager.managedLayers.map(managed => ({
     name: managed.name, kind: managed.layer && managed.layer.constructor.type, visible: managed.visible,
@@ -43,7 +49,10 @@ def site(tmp_path_factory) -> Iterator[RunningServer]:
     pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
     pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
     with RunningServer(tmp_path_factory.mktemp("var"), free_port()) as server:
-        server.code = json.loads(server.manage("shell", "--no-imports", "-c", FILL).splitlines()[-1])
+        stripes = np.where(np.indices(tiny_labels().shape)[2] // 4 % 2, 230, 20).astype(np.uint8)
+        em = write_h5(server.var / "em.h5", stripes)
+        fill = f"EM = {str(em)!r}\n{FILL}"
+        server.code, server.benchmark = json.loads(server.manage("shell", "--no-imports", "-c", fill).splitlines()[-1])
         yield server
 
 
@@ -102,6 +111,24 @@ def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, 
     state = page.context.request.get(f"{address}a/view.json").json()
     assert set(kinds) <= {layer["name"] for layer in state["layers"]}
     assert_shows(page, {layer["name"]: layer["type"] for layer in state["layers"]})
+
+
+def test_the_viewer_of_em_draws_its_grey_values(site, page, screenshots):
+    """A decoder that the page's policy forbids leaves the panels grey, and no layer says so."""
+    for _ in range(120):
+        page.goto(f"{site.url}{site.benchmark}")
+        if page.get_by_role("link", name="Open in Neuroglancer").count():
+            break
+        page.wait_for_timeout(1000)
+    page.get_by_role("link", name="Open in Neuroglancer").first.click()
+    page.wait_for_function("() => window.viewer && viewer.layerManager.managedLayers.length > 0")
+    for _ in range(60):
+        page.wait_for_timeout(1000)
+        grey = np.asarray(Image.open(io.BytesIO(page.screenshot(path=screenshots / "viewer-em.png"))).convert("L"))
+        if ((grey > 10) & (grey < 30)).mean() > 0.02 and ((grey > 220) & (grey < 240)).mean() > 0.02:
+            break
+    else:
+        pytest.fail("the stripes of the EM are not seen")
 
 
 def test_axonem_eval_view_shows_the_segmentation_beside_marks(page, screenshots, tmp_path):

@@ -51,7 +51,7 @@ def files(tmp_path_factory) -> Path:
     if source.is_dir():
         return write_fib25(source, folder)
     voxel_nm = (30.0, 15.0, 15.0)
-    labels = make_tissue((60, 160, 160), voxel_nm, seed=2).labels
+    labels = make_tissue((60, 160, 160), voxel_nm, seed=2, grey=False).labels
     write_labels(folder / "gt.h5", labels, voxel_nm)
     for name, splits in (("ffn.h5", 4), ("overseg.h5", 60)):
         write_labels(folder / name, with_errors(labels, voxel_nm, Errors(splits=splits), seed=1)[0], voxel_nm)

@@ -22,8 +22,9 @@ VOXEL_NM = (40.0, 16.0, 16.0)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tissue")
-    write_labels(folder / "seg.h5", make_tissue((40, 120, 120), VOXEL_NM, seed=1).labels, VOXEL_NM)
-    assert main(["skeletonize", f"{folder}/seg.h5", "--voxel-size", "40,16,16", "-o", f"{folder}/gt.npz"]) == 0
+    write_labels(folder / "seg.h5", make_tissue((40, 120, 120), VOXEL_NM, seed=1, grey=False).labels, VOXEL_NM)
+    options = ["--voxel-size", "40,16,16", "--processes", "1"]
+    assert main(["skeletonize", f"{folder}/seg.h5", *options, "-o", f"{folder}/gt.npz"]) == 0
     return folder
 
 
@@ -137,6 +138,6 @@ def test_view_serves_the_volume_its_skeletons_and_errors_until_it_is_told_to_end
 
 def test_view_refuses_ground_truth_of_another_shape(folder, tmp_path, capsys):
     pytest.importorskip("neuroglancer", reason="the extra [view] is not installed")
-    write_labels(tmp_path / "small.h5", make_tissue((20, 60, 60), VOXEL_NM, seed=1).labels, VOXEL_NM)
+    write_labels(tmp_path / "small.h5", make_tissue((20, 60, 60), VOXEL_NM, seed=1, grey=False).labels, VOXEL_NM)
     assert main(["view", f"{tmp_path}/small.h5", "--ground-truth", f"{folder}/gt.npz"]) == 1
     assert "20 x 60 x 60" in capsys.readouterr().err

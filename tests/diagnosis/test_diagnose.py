@@ -220,7 +220,7 @@ def test_json_is_plain_and_names_its_schema():
     assert data["longest_segments"][0]["volume_um3"] is None
     assert set(data) == {
         *("schema", "schema_version", "voxel_size_nm", "shape", "skeletons_sha256", "settings", "segments"),
-        *("length_histogram", "end_points", "likely_splits", "likely_mergers", "longest_segments"),
+        *("length_histogram", "end_points", "likely_splits", "likely_mergers", "longest_segments", "traced_coarsely"),
     }
 
 
@@ -245,7 +245,7 @@ VOXEL_NM = (40.0, 16.0, 16.0)
 
 @pytest.fixture(scope="module")
 def tissue():
-    return make_tissue((60, 200, 200), VOXEL_NM, seed=1)
+    return make_tissue((60, 200, 200), VOXEL_NM, seed=1, grey=False)
 
 
 def diagnosed(labels, folder):

@@ -152,7 +152,9 @@ def in_a_fork(path: Path, seen: Seen) -> tuple[str, set[str]]:
     took = time.monotonic() - begun
     seen.slowest_s = max(seen.slowest_s, took)
     if not text:
-        ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if not os.WIFSIGNALED(status):
+            return f"crash exit {os.WEXITSTATUS(status)}", set()  # a library that ends the process
+        ended = os.WTERMSIG(status)
         if ended == signal.SIGALRM:
             return "hang", set()
         return "too_slow" if ended in (signal.SIGXCPU, signal.SIGKILL) else f"crash {signal.Signals(ended).name}", set()

@@ -14,7 +14,7 @@ from tests.hostile.case import AXONEM, DAMAGED, LABELS, SHAPE, alter, hostile, o
 from tests.hostile.hdf5_layouts import CHUNK, good
 
 CHUNK_BYTES = 8 * 16 * 16 * 8
-BAD_FILTER = (*DAMAGED, "unknown_filter")
+BAD_FILTER = (*DAMAGED, "codec")
 
 
 def chunk_of(path: Path, data: bytes, filter_mask: int = 0, **options) -> None:
@@ -51,8 +51,6 @@ BOMBS = {
     "bitshuffle": lambda: (struct.pack(">QI", 2**62, 8192) + bytes(100), hdf5plugin.Bitshuffle()),
     "bitshuffle_block_size_0": lambda: (struct.pack(">QI", CHUNK_BYTES, 0) + bytes(100), hdf5plugin.Bitshuffle()),
     "bzip2": lambda: (b"BZh91AY&SY" + bytes(100), hdf5plugin.BZip2()),
-    "sz3": lambda: (b"\xff" * 400, hdf5plugin.SZ3(absolute=1)),
-    "zfp": lambda: (b"\xff" * 400, hdf5plugin.Zfp()),
     "scaleoffset": lambda: (b"\xff" * 400, {"scaleoffset": 0}),
     "scaleoffset_64_bits": lambda: (struct.pack("<IB", 64, 8) + bytes(30), {"scaleoffset": 0}),
     "one_byte": lambda: (b"x", {"compression": "gzip"}),
@@ -62,11 +60,11 @@ if h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
     BOMBS["szip"] = lambda: (struct.pack("<I", 2**32 - 1) + b"\xff" * 400, {"compression": "szip"})
 
 # What these decode has no check of its own.
-ANY = ("zfp", "scaleoffset_64_bits")
+ANY = ("scaleoffset_64_bits",)
 
 for kind, bomb in BOMBS.items():
 
-    @hostile(f"hdf5-filter_{kind}.h5", *BAD_FILTER, "reader_crashed", any_answer=kind in ANY, confined=kind == "sz3")
+    @hostile(f"hdf5-filter_{kind}.h5", *BAD_FILTER, any_answer=kind in ANY)
     def _(path: Path, bomb=bomb) -> None:
         data, options = bomb()
         chunk_of(path, data, **options)

@@ -241,10 +241,6 @@ SHARDS = {
     "index_short": (b"\0" * 7, {}),
     "chunk_outside": (struct.pack("<QQ", 0, 24) + minishard([(0, 2**62, 16384)]), {}),
     "chunk_of_2_60": (struct.pack("<QQ", 0, 24) + minishard([(0, 0, 2**60)]), {}),
-    "index_bomb": (
-        struct.pack("<QQ", 0, 200_000) + gzip.compress(bytes(200 << 20), 9, mtime=0)[:199_984],
-        {"minishard_index_encoding": "gzip"},
-    ),
     "bits_64": (NOISE, {"minishard_bits": 64, "shard_bits": 64, "preshift_bits": 64}),
     "bits_of_minishards_60": (NOISE, {"minishard_bits": 60}),
     "bits_of_minishards_32": (NOISE, {"minishard_bits": 32}),
@@ -252,11 +248,18 @@ SHARDS = {
     "hash_unknown": (NOISE, {"hash": "sha1"}),
     "encoding_unknown": (NOISE, {"data_encoding": "zstd9"}),
 }
+SHARD_CODES = (*BAD, *DAMAGED, "all_background", "no_chunks", "misplaced_chunks")
 for kind, (shard, changes) in SHARDS.items():
 
-    @hostile(f"precomputed-shard_{kind}.zip", *BAD, *DAMAGED, "all_background", "no_chunks", "misplaced_chunks")
+    @hostile(f"precomputed-shard_{kind}.zip", *SHARD_CODES)
     def _(path: Path, shard=shard, changes=changes) -> None:
         sharded(path, shard, **changes)
+
+
+@hostile("precomputed-shard_index_bomb.zip", *SHARD_CODES)
+def _(path: Path) -> None:
+    bomb = gzip.compress(bytes(200 << 20), 9, mtime=0)[:199_984]
+    sharded(path, struct.pack("<QQ", 0, 200_000) + bomb, minishard_index_encoding="gzip")
 
 
 @hostile("precomputed-gzip_chunks.zip", "packed_chunks", "all_background")

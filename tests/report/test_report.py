@@ -14,7 +14,7 @@ from axonem_eval.report import ReportViews, full_report, render_axons, render_di
 from axonem_eval.report.axons import error_words
 from axonem_eval.report.plots import um
 from axonem_eval.report.score_page import verdict
-from axonem_eval.report.svg import Scale, tag, ticks
+from axonem_eval.report.svg import Frame, Scale, tag, ticks
 from axonem_eval.scoring import OverlapTable, dense_scores, run_table
 from tests.chains import chains, u64
 from tests.label_files import straight_graph, two_axons, write_h5
@@ -315,3 +315,10 @@ def test_what_is_too_thin_to_be_drawn_is_an_empty_picture():
     labels = np.zeros((9, 9, 9), np.uint8)
     labels[:, 4, 4] = 1
     assert not render_axons(labels, [1], (50.0, 50.0, 50.0), width=280).any()
+
+
+@pytest.mark.parametrize("name", ["5", "11-29 00:00", "2026-11-29 00:00"])
+def test_a_label_at_the_end_of_an_axis_stays_inside_the_picture(name):
+    frame = Frame.of(400, 200, 1.0, 1.0)
+    middle = float(re.search(rf'<text x="([\d.]+)"[^>]*>{name}<', frame.x_axis([(1.0, name)], "time"))[1])
+    assert middle + 3 * len(name) <= frame.width  # half of a label of 6 pixels a character

@@ -81,6 +81,7 @@ def test_a_file_in_the_other_order_is_told_so_in_the_words_of_its_rule(tmp_path)
         check_labels(write_h5(tmp_path / "a.h5", labels()), SPEC, rule=XYZ)
 
 
+@pytest.mark.slow
 def test_the_diagnosis_of_an_array_in_x_y_z_is_that_of_its_transpose(tmp_path):
     tube = np.zeros((12, 12, 60), np.uint32)
     tube[3:9, 3:9] = 1

@@ -20,6 +20,14 @@ from evalserver.benchmarks.services import request_participation
 from evalserver.uploads import store
 from evalserver.uploads.services import create_upload
 from tests.factories import make_benchmark, make_scored, make_team, make_user
+from tests.server.permission_files import (
+    OF_RESULT,
+    PUBLIC,
+    make_export,
+    make_workshop,
+    private_result_on_public_truth,
+    viewer_of_em,
+)
 
 PAGES, API = "Pages", "API and uploads"
 SESSIONS = ["visitor", "other", "team", "reviewer", "organiser", "owner", "elsewhere", "staff", "superuser"]
@@ -29,9 +37,14 @@ LOGIN, REAUTHENTICATE = "/accounts/login/", "/accounts/reauthenticate/"
 # What a button of the page sends; {code} is the entry's.
 FORMS = {
     "organise_answer": "answer=approve",
+    "participate": "team={team}",
+    "team_change_role": "role=owner",
     "organise_freeze_phase": "action=freeze",
     "organise_change_submissions": "action=hide&code={code}",
+    "organise_workshop_decide": "candidate=c&verdict=accept&seen=0",
+    "organise_workshop_label": "segment=7&label=axon&batch=0&next=0",
 }
+QUERIES = {"organise_workshop_picture": "?segment=7"}
 # Valid, because the owner is looked for after the form of the body.
 REFERENCE = b'{"command": "make it", "provenance": {}}'
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0"}
@@ -91,9 +104,17 @@ def _name_objects(world: World, ada: User, second: User, entry: Any) -> None:
         "slug": benchmark.slug, "volume": volume.slug, "phase": world.phase.slug, "code": entry.code,
         "action": "withdraw", "table": "axons", "form": "csv", "name": "info", "kind": "longest", "number": 1,
         "pk": world.team.pk, "user_pk": second.pk, "invitation_pk": invitation.pk, "key": "none", "uidb36": "1",
-        "a": entry.code, "b": make_scored(world.phase, 4000, published_at=timezone.now()).code,
+        "team": world.team.pk, "a": entry.code, "b": make_scored(world.phase, 4000, published_at=timezone.now()).code,
     }  # fmt: skip
+    viewer_of_em(data)
+    make_export(benchmark)
+    shop = make_workshop(volume)
+    shown = private_result_on_public_truth(world.team, benchmark.roles.all())
     for names, values in (
+        (PUBLIC, {name: shown[name] for name in ("slug", "volume")}),
+        (OF_RESULT, {name: shown[name] for name in ("code", "volume")}),
+        (tuple(route.name for route in routes() if route.name.startswith("organise_workshop_")), {"pk": shop.pk}),
+        (("organise_workshop",), {"pk": shop.pk}),
         (("remove_upload", "tus_upload", "api:get_upload"), {"code": upload.code}),
         (("training_file", "image_state", "image_file"), {"pk": data.pk}),
         (("picture",), {"pk": picture.pk}),
@@ -102,6 +123,7 @@ def _name_objects(world: World, ada: User, second: User, entry: Any) -> None:
         (("organise_ground_truth", "organise_change_ground_truth"), {"pk": truth.pk}),
         (("organise_take_role",), {"pk": role.pk}),
         (("docs_page",), {"name": "participants"}),
+        (("docs_image",), {"name": "metric.svg"}),
     ):
         world.of_route |= dict.fromkeys(names, values)
 
@@ -158,7 +180,7 @@ def _form(patterns: tuple[Any, ...]) -> tuple[str, tuple[str, ...], Callable[[di
 def answers(world: World, route: Route, method: str) -> dict[str, str]:
     """What everybody gets, in one word each."""
     values = world.values | world.of_route.get(route.name, {})
-    address = route.build(values)
+    address = route.build(values) + QUERIES.get(route.name, "")
     callers = SESSIONS + (TOKENS if route.table == API else [])
     body = FORMS.get(route.name, "").format(**values).encode()
     return {name: ask(world, name, method, address, body) for name in callers}

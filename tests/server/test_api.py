@@ -84,6 +84,7 @@ def test_figures_of_hidden_ground_truth_are_rounded_as_on_the_pages(client):
     # One node moves the ERL of these three axons by up to 40 nm: ten times that, rounded up, is 500.
     assert (hidden["erl_nm"], hidden["normalized_erl"]) == (5_000.0, 0.5)
     assert hidden["edges_nm"]["correct"] == 5_000.0
+    assert hidden["rounded_to"]["erl_nm"] == 500.0
     phase.volumes.update(ground_truth_public=True)
     public = client.get(address).json()["evaluations"][0]
     assert public["erl_nm"] == 5_123.456

@@ -1,5 +1,7 @@
 """Axons on a benchmark's page: exact for public ground truth, rounded or not at all for hidden."""
 
+import json
+
 import numpy as np
 import pytest
 from django.core.management import call_command
@@ -86,3 +88,53 @@ def test_pictures_of_hidden_axons_tell_neither_id_nor_exact_length(client, bench
     assert "2.28" not in page
     assert "2.30 µm" in page
     assert picture(client, benchmark).status_code == 200
+
+
+def axons_page(client, benchmark, **query):
+    return client.get(reverse("volume_axons", args=[benchmark.slug, "a"]), query)
+
+
+def courses_of(client, benchmark):
+    return client.get(reverse("axon_courses", args=[benchmark.slug, "a"]))
+
+
+def test_the_page_of_public_axons_counts_them_and_gives_their_courses(client, benchmark):
+    Volume.objects.update(ground_truth_public=True)
+    page = axons_page(client, benchmark).content.decode()
+    assert f"<dd>{N}</dd>" in page
+    assert "<dd>2.28 µm, 1.20 µm</dd>" in page
+    assert '<th scope="row">1–2</th><td class="num">27</td>' in page
+    found = json.loads(courses_of(client, benchmark).getvalue())
+    assert found["box_nm"] == [n * size for n, size in zip(SHAPE, VOXEL_NM, strict=True)]
+    assert len(found["courses"]) == 10
+    longest = np.array(found["courses"][0]["nodes"])
+    assert np.ptp(longest[:, 2]) == 76 * VOXEL_NM[2]  # 2.28 µm along x
+
+
+def test_lengths_stand_beside_those_of_a_volume_that_the_reader_chooses(client, benchmark):
+    other = make_benchmark(ready=False).benchmark
+    add_ground_truth(other.volumes.get(), straight_axons(10))
+    call_command("draw_axons", other.slug)
+    Volume.objects.update(ground_truth_public=True)
+    page = axons_page(client, benchmark, against=other.volumes.get().pk).content.decode()
+    assert '<th scope="row">1–2</th><td class="num">27</td><td class="num">10</td>' in page
+    assert "Tiny, Volume A: 1–2 µm 10 axons" in page
+    for is_told in (False, True):
+        Volume.objects.filter(benchmark=other).update(ground_truth_public=is_told)
+        Benchmark.objects.filter(pk=other.pk).update(is_visible=not is_told)
+        assert axons_page(client, benchmark, against=other.volumes.get().pk).status_code == 404
+        assert "<select" not in axons_page(client, benchmark).content.decode()
+
+
+def test_hidden_axons_have_a_page_only_where_organisers_choose_so_and_never_their_courses(client, benchmark):
+    assert axons_page(client, benchmark).status_code == 404
+    for shown in ("lengths", "pictures"):
+        Volume.objects.update(axons_shown=shown)
+        page = axons_page(client, benchmark).content.decode()
+        assert "<dd>40</dd>" in page
+        assert "2.28" not in page
+        assert "axons.js" not in page
+        assert '<th scope="row">1–2</th><td class="num">30</td>' in page
+        assert courses_of(client, benchmark).status_code == 404
+    assert "Median length" not in page
+    assert "is hidden: numbers are rounded" in page

@@ -10,8 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evalserver.accounts.models import ApiToken
+from evalserver.benchmarks.models import Participation
 from tests.factories import make_benchmark, make_scored, make_user
 from tests.server.caller import Caller, assert_problem
+from tests.server.permission_files import make_workshop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -147,3 +149,20 @@ def test_a_fault_of_ours_is_still_a_500(member, submission):
         assert edit(member, submission).status_code == 500
     finally:
         pragma("ALTER TABLE submissions_submission RENAME COLUMN elsewhere TO description")
+
+
+def test_a_nul_which_postgresql_refuses_is_no_fault_of_ours():
+    phase = make_benchmark()
+    name, shop = phase.benchmark.slug, make_workshop(phase.volumes.get()).pk
+    user = make_user(is_staff=True, is_superuser=True)
+    browser = Client(raise_request_exception=False)
+    browser.force_login(user)
+    asked = [
+        browser.get(reverse("leaderboard", args=[name]), {"phase": "\0"}),
+        browser.get(reverse("organise_workshop_picture", args=[shop]), {"segment": "\0"}),
+        browser.post(reverse("organise_workshop_label", args=[shop]), {"segment": "\0", "label": "axon"}),
+        browser.post(reverse("organise_change_submissions"), {"action": "hide", "code": "\0"}),
+        browser.post(reverse("participate", args=[name]), {"team": user.teams.get().pk, "message": "a\0b"}),
+    ]
+    assert max(answer.status_code for answer in asked) < 500
+    assert Participation.objects.get().message == "ab"

@@ -48,7 +48,7 @@ def page_of(client, submission) -> str:
 
 def test_the_worst_errors_are_drawn_with_their_segments_and_a_mark_at_the_node(client, submission):
     assert request_pictures(submission) == 1
-    assert "A worker draws pictures of them" in page_of(client, submission)
+    assert "A worker is drawing pictures" in page_of(client, submission)
     draw_errors(ErrorPictures.objects.get().pk)
     job = ErrorPictures.objects.get()
     errors = job.evaluation.report["top_errors"]

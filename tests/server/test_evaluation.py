@@ -27,8 +27,9 @@ from tests.factories import (
 )
 from tests.server.real_scores import submit
 
+pytestmark = pytest.mark.slow  # a worker takes seconds to start
 
-@pytest.mark.slow
+
 def test_a_copy_of_the_labels_scores_the_ground_truths_own_erl(worker, ended):
     phase = make_benchmark(("a", "b"))
     submission = ended(submit(phase))
@@ -40,7 +41,6 @@ def test_a_copy_of_the_labels_scores_the_ground_truths_own_erl(worker, ended):
     assert submission.published_at is not None
 
 
-@pytest.mark.slow
 def test_the_servers_score_is_the_librarys_to_the_last_digit(worker, ended):
     phase = make_benchmark()
     labels = tiny_labels()
@@ -86,7 +86,6 @@ def test_an_evaluation_names_everything_it_depends_on(worker, ended):
     assert set(evaluation.timings) == {"sample_s", "score_s"}
 
 
-@pytest.mark.slow
 def test_labels_of_an_organiser_become_ground_truth(worker, ended):
     phase = make_benchmark(ready=False)
     volume = phase.volumes.get()
@@ -139,7 +138,6 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.slow
 def test_every_bad_file_is_rejected_and_the_queue_goes_on(worker, ended):
     phase = make_benchmark(per_day=len(BAD_FILES) + 1)
     user = make_user()

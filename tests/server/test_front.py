@@ -211,42 +211,70 @@ def test_ipv6_is_counted_by_the_network_that_one_caller_has(address, counted):
     assert network_of(address) == counted
 
 
+class Form:
+    """A form with a file in pieces, of an account of its own. pause_s : before each piece."""
+
+    def __init__(self, settings, path: str, *, pieces: int, size: int, pause_s: float = 0.0, address: str = "10.0.0.7"):
+        head = b'--x\r\nContent-Disposition: form-data; name="file_a"; filename="a.h5"\r\n\r\n'
+        self.coming = [head, *[b"x" * size] * pieces, b"\r\n--x--\r\n"]
+        self.pause_s, self.status = pause_s, 0
+        client = Client()
+        client.force_login(make_user())
+        cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+        cookie += f"; {settings.CSRF_COOKIE_NAME}={'a' * 32}"
+        headers = [
+            (b"cookie", cookie.encode()),
+            (b"content-type", b"multipart/form-data; boundary=x"),
+            (b"host", b"testserver"),
+            (b"content-length", str(sum(map(len, self.coming))).encode()),
+        ]
+        asked = {"type": "http", "method": "POST", "raw_path": path.encode(), "client": (address, 1)}
+        self.scope = scope(*headers) | asked
+
+    async def receive(self) -> dict:
+        await asyncio.sleep(self.pause_s)
+        return {"type": "http.request", "body": self.coming.pop(0), "more_body": bool(self.coming)}
+
+    async def send(self, message: dict) -> None:
+        self.status = message.get("status", self.status)
+
+
+def answered(*forms: Form, after_s: float = 0.0) -> None:
+    """Send all but the last at once, and that one later; until it is answered."""
+
+    async def scene() -> None:
+        application = Application(WSGIHandler())
+        *earlier, last = [application(form.scope, form.receive, form.send) for form in forms]
+        tasks = [asyncio.create_task(each) for each in earlier]
+        await asyncio.sleep(after_s)
+        await last
+        for form in forms:
+            form.pause_s = 0.0  # what is left comes at once
+        await asyncio.gather(*tasks)
+        for pool in (application.place.requests, application.place.forms.pool):
+            for _ in range(8):
+                pool.submit(connections.close_all).result()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("path", "status", "pieces_left"), [("/benchmarks/a/submit/", 403, 0), ("/accounts/login/", 413, 20)]
 )
 def test_a_large_form_is_read_where_it_may_have_files(settings, path, status, pieces_left):
-    client, sent = Client(), []
-    client.force_login(make_user())
-    cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
-    cookie += f"; {settings.CSRF_COOKIE_NAME}={'a' * 32}"
-    head = b'--x\r\nContent-Disposition: form-data; name="file_a"; filename="a.h5"\r\n\r\n'
-    coming = [head, *[b"x" * 100_000] * 18, b"\r\n--x--\r\n"]
-    length = str(sum(map(len, coming))).encode()
-    headers = [
-        (b"cookie", cookie.encode()),
-        (b"content-type", b"multipart/form-data; boundary=x"),
-        (b"host", b"testserver"),
-    ]
-    asked = {
-        **scope(*headers, (b"content-length", length)),
-        "type": "http",
-        "method": "POST",
-        "raw_path": path.encode(),
-    }
+    form = Form(settings, path, pieces=18, size=100_000)
+    answered(form)
+    assert form.status == status  # 403: the form was read, and has no token against forged requests
+    assert len(form.coming) == pieces_left
 
-    async def receive() -> dict:
-        return {"type": "http.request", "body": coming.pop(0), "more_body": bool(coming)}
 
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    async def scene() -> None:
-        application = Application(WSGIHandler())
-        await application(asked, receive, send)
-        for pool in (application.place.requests, application.place.forms):
-            pool.submit(connections.close_all).result()
-
-    asyncio.run(scene())
-    assert sent[0]["status"] == status  # 403: the form was read, and has no token against forged requests
-    assert len(coming) == pieces_left
+@pytest.mark.django_db(transaction=True)
+def test_forms_that_drip_give_way_to_who_waits(settings):
+    settings.BODY_SECONDS, settings.LEAST_FORM_BYTES_PER_SECOND = 0.2, 100
+    path = "/benchmarks/a/submit/"
+    drips = [Form(settings, path, pieces=200 + i, size=8000 + i, pause_s=0.02, address=f"10.0.1.{i}") for i in range(4)]
+    waits = Form(settings, path, pieces=18, size=100_000)
+    answered(*drips, waits, after_s=0.1)
+    assert waits.status == 403
+    assert sorted(form.status for form in drips) == [403, 403, 403, 408]

@@ -71,7 +71,7 @@ def test_a_run_replaces_nothing(browser, empty_queue):
     entry, earlier = make_scored(phase, 5000, team=team), make_scored(phase, 4000, team=team)
     answer = submit(browser, phase, run_of=entry.pk, supersedes=earlier.pk)
     assert answer.status_code == 422
-    assert "let the entry itself replace" in answer.content.decode()
+    assert "Let the entry itself replace" in answer.content.decode()
 
 
 def board(client, phase, **view):

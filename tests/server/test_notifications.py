@@ -47,7 +47,7 @@ def test_a_score_is_mailed_with_its_figures_and_an_absolute_link(ada):
     (message,) = mail.outbox
     assert message.to == [ada.email]
     assert "Scored: My net" in message.subject
-    assert "Mean ERL 5.00 um, mean share of the ground truth 50.0%" in message.body
+    assert "Mean ERL 5.00 um, mean share of the ground truth's ERL 50.0%" in message.body
     assert "Volume A: 5.00 um, 50.0% (tolerance 5 nodes)" in message.body
     assert f"https://bench.example.org/submissions/{submission.code}/" in message.body
     ((html, kind),) = message.alternatives

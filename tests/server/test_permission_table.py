@@ -15,6 +15,27 @@ from tests.server.permission_table import API, PAGES, SESSIONS, TOKENS, ask, mak
 pytestmark = pytest.mark.django_db
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "permissions.md"
+# Addresses that lead to nothing here: for an account without a second factor or a provider, for a benchmark without
+# tracks, for an entry that is not public, for a link of a mail or a file that nobody has. Of the others a row says who
+# may only where there is something to be had.
+NOTHING_THERE = {
+    "/accounts/2fa/recovery-codes/",
+    "/accounts/2fa/recovery-codes/download/",
+    "/accounts/2fa/totp/deactivate/",
+    "/accounts/3rdparty/login/error/",
+    "/accounts/3rdparty/signup/",
+    "/api/",
+    "/api/v1/",
+    "/api/v1/benchmarks/{slug}/tracks",
+    "/api/v1/submissions/{code}/reference",
+    "/benchmarks/{slug}/tracks.{form}",
+    "/benchmarks/{slug}/tracks/",
+    "/methods/{code}/",
+    "/metrics",
+    "/submissions/{code}/badge.svg",
+    "/teams/invitations/{key}/",
+    "/viewer/v/result/{name}",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +66,12 @@ def test_every_route_has_a_row():
     for table in (PAGES, API):
         known = {line.split("`")[1] for line in documented(table)}
         assert {route.pattern for route in routes() if route.table == table} == known
+
+
+def test_somebody_gets_something_at_each_address_so_that_its_row_says_who():
+    rows = [line for table in (PAGES, API) for line in documented(table)]
+    reached = {line.split("`")[1] for line in rows if "| yes |" in line or "| confirm |" in line}
+    assert {line.split("`")[1] for line in rows} - reached == NOTHING_THERE
 
 
 @pytest.mark.slow

@@ -207,7 +207,7 @@ def test_the_column_of_the_rule_of_2021_equals_a_score_by_that_rule(phase, clien
     score_for_real(phase, merged_axons())
     (row,) = board(client, phase).context["board"].rows
     beside = [dict(score.figures)["erl_axonem2021_nm"] for score in row.scores]
-    assert "the rule of the paper’s published rows" in board(client, phase).content.decode()
+    assert "the published results of the paper follow" in board(client, phase).content.decode()
     Benchmark.objects.update(further_columns="", scoring_variant="axonem2021")
     rescore_benchmark(Benchmark.objects.get())
     (row,) = board(client, phase).context["board"].rows

@@ -54,6 +54,7 @@ def test_a_worker_lets_go_of_a_stopped_job_while_its_reader_says_nothing(client,
     running(submission)
     page = press_stop(client, submission)
     assert "is stopped" in page
+    assert f"{busy.name}@test" in page
     submission.refresh_from_db()
     assert (submission.status, submission.complaints[0]["code"]) == (REJECTED, "stopped")
     assert gone(reader, within_s=8)

@@ -150,7 +150,7 @@ def test_form_and_benchmark_page_explain_the_file_and_its_check(xpress):
     client.force_login(make_user())
     for address in ("upload", "benchmark"):
         page = client.get(reverse(address, args=["b"])).content.decode()
-        assert "Each voxel stands for 3\u00a0×\u00a03\u00a0×\u00a03 voxels of the image" in page
+        assert "Each voxel covers 3\u00a0×\u00a03\u00a0×\u00a03 voxels of the image" in page
         assert "--shape 10,10,30 --voxel-size 99,99,99 --dataset submission --offset-nm 396,396,396" in page
         assert "--file-name submission.h5 --zipped" in page
 
@@ -240,9 +240,7 @@ def test_a_node_table_scores_as_the_volume_and_says_what_it_is(tmp_path):
     assert not Diagnosis.objects.exists()
     client = Client()
     client.force_login(submission.created_by)
-    assert (
-        "Submitted as a table of labels" in client.get(reverse("submission", args=[submission.code])).content.decode()
-    )
+    assert "submitted a table of labels" in client.get(reverse("submission", args=[submission.code])).content.decode()
 
 
 def test_a_table_of_other_skeletons_is_rejected(tmp_path):

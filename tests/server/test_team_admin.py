@@ -1,6 +1,7 @@
-"""Members as organisers change them in the admin: a team keeps an owner there, too."""
+"""Members and accounts as organisers change them in the admin: a team keeps an owner there, rights stay rights."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -87,3 +88,29 @@ def test_the_last_owner_of_a_team_with_members_is_not_deleted(organiser, lab):
     organiser.post(url, {"post": "yes"})
     assert not User.objects.filter(pk=ada.pk).exists()
     assert Team.objects.filter(pk=lab.pk).exists()
+
+
+def test_rights_are_given_by_superusers_alone_and_accounts_of_staff_are_theirs_to_change():
+    helper = make_user("Hal", is_staff=True)
+    helper.user_permissions.set(Permission.objects.filter(content_type__app_label__in=("accounts", "auth")))
+    olga, ada = make_user("Olga", is_staff=True, is_superuser=True), make_user("Ada")
+    client = Client()
+    client.force_login(helper)
+    rights = {"is_active": "on", "is_staff": "on", "is_superuser": "on", "name": "Hal"}
+    rights |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    rows = {f"memberships-{name}_FORMS": 1 for name in ("TOTAL", "INITIAL")}
+    answers = []
+    for user in (helper, olga, ada):
+        own = user.memberships.get()
+        values = {"id": own.pk, "user": user.pk, "team": own.team_id, "role": "owner"}
+        form = {**rights, **rows, **{f"memberships-0-{key}": value for key, value in values.items()}}
+        form["email"] = f"new-{user.pk}@example.org"
+        answers.append(client.post(reverse("admin:accounts_user_change", args=[user.pk]), form).status_code)
+        password = {"password1": "seven brown axons", "password2": "seven brown axons"}
+        answers.append(client.post(f"/admin/accounts/user/{user.pk}/password/", password).status_code)
+        answers.append(client.post(reverse("admin:accounts_user_delete", args=[user.pk])).status_code)
+    assert answers == [403] * 6 + [302, 302, 200]  # the last asks whether one is sure
+    assert client.get(reverse("admin:auth_group_add")).status_code == 403
+    assert list(User.objects.filter(is_superuser=True)) == [olga]
+    ada.refresh_from_db()
+    assert (ada.email, ada.is_staff) == (f"new-{ada.pk}@example.org", False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from axonem_eval.errors import InputError
-from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels, tasks
+from axonem_eval.skeletonize import SkeletonOptions, giants, skeletonize_labels, tasks
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.synthetic import make_tissue, write_labels
 from axonem_eval.volumes import open_labels
@@ -24,7 +24,7 @@ TUBE_NM = (30.0, 30.0, 30.0)
 def tissue(tmp_path_factory):
     """A label file that several blocks and batches share, and its skeletons made in one go."""
     path = tmp_path_factory.mktemp("tissue") / "labels.h5"
-    write_labels(path, make_tissue((40, 140, 140), VOXEL_NM, seed=2).labels, VOXEL_NM)
+    write_labels(path, make_tissue((40, 140, 140), VOXEL_NM, seed=2, grey=False).labels, VOXEL_NM)
     return path, skeletonize_labels(path, VOXEL_NM)
 
 
@@ -205,13 +205,27 @@ def test_every_node_stands_on_its_own_label(tissue):
     assert np.array_equal(at_node, graph.skeleton_id[graph.node_skeleton])
 
 
-def test_a_giant_at_twice_the_voxel_keeps_length_and_place(tmp_path, monkeypatch):
-    path = tubes(tmp_path, 3, length=80)
-    exact = skeletonize_labels(path, TUBE_NM)
-    monkeypatch.setattr(tasks, "MAX_VOXELS", 3000)
-    coarse = skeletonize_labels(path, TUBE_NM)
-    assert coarse.n_nodes == exact.n_nodes // 2
-    assert coarse.skeleton_length_nm[0] == pytest.approx(exact.skeleton_length_nm[0], abs=60)
+def test_a_giant_is_traced_coarsely_and_named_and_thin_axons_beside_it_as_without_it(tmp_path, monkeypatch):
+    """A cell body with a process, in several blocks, between two thin axons."""
+    labels = np.zeros((80, 60, 60), np.uint32)
+    z, y, x = np.ogrid[:80, :60, :60]
+    labels[(z - 40) ** 2 + (y - 30) ** 2 + (x - 24) ** 2 < 22**2] = 7
+    labels[38:42, 28:32, 24:60] = 7
+    labels[:, 2:7, 2:7], labels[:, 52:57, 52:57] = 1, 2
+    write_labels(tmp_path / "giant.h5", labels, TUBE_NM)
+    exact = skeletonize_labels(tmp_path / "giant.h5", TUBE_NM)
+    assert not exact.traced_coarsely
+    monkeypatch.setattr("axonem_eval.volumes.downsample.BLOCK_VOXELS", 1 << 16)
+    monkeypatch.setattr(giants, "MAX_VOXELS", 10_000)
+    coarse = skeletonize_labels(tmp_path / "giant.h5", TUBE_NM)
+    assert coarse.skeleton_id.tolist() == exact.skeleton_id.tolist() == [1, 2, 7]
+    assert coarse.skeleton_length_nm[:2].tolist() == exact.skeleton_length_nm[:2].tolist()
+    assert coarse.skeleton_length_nm[2] == pytest.approx(exact.skeleton_length_nm[2], rel=0.1)
+    assert [(row["segment"], row["voxel_nm"]) for row in coarse.traced_coarsely["segments"]] == [("7", [60.0] * 3)]
+    assert any(
+        "1 segment is larger than 0.27 um3" in note and "7 (at 60 x 60 x 60 nm)" in note for note in coarse.notes
+    )
+    assert (labels[tuple(coarse.node_voxel_zyx.T)] == coarse.skeleton_id[coarse.node_skeleton]).all()
 
 
 def test_nothing_long_enough_is_said_with_what_there_is(tmp_path):

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,26 @@ def test_each_label_is_read_back_from_its_blocks_in_order(tmp_path, labels):
     reader = LabelRunReader(tmp_path, index, labels.shape)
     for label in np.unique(labels[labels > 0]):
         assert np.array_equal(reader.voxels(int(label)), np.argwhere(labels == label))
+
+
+def test_larger_voxels_hold_any_of_a_label_and_name_its_first(tmp_path, labels):
+    index, _ = index_blocks(written(tmp_path, labels, cut=3), 2, 0)
+    zyx = np.argwhere(labels == 1)
+    expected, first = np.unique(zyx // 2, axis=0, return_index=True)
+    large, of_label = LabelRunReader(tmp_path, index, labels.shape).coarse_voxels(1, 2)
+    assert np.array_equal(large, expected)
+    assert np.array_equal(of_label, zyx[first])
+
+
+def test_a_label_in_many_blocks_takes_few_open_files(tmp_path):
+    """A confined process may have 128, and a volume of 14 Gvoxel has 400 blocks."""
+    shape = (150, 2, 2)
+    for z in range(150):
+        write_block(tmp_path, z, np.ones((1, 2, 2), np.uint8), (z, 0, 0), shape)
+    before = len(os.listdir("/proc/self/fd"))
+    reader = LabelRunReader(tmp_path, index_blocks(tmp_path, 150, 0)[0], shape)
+    assert len(reader.voxels(1)) == 600
+    assert len(os.listdir("/proc/self/fd")) - before < 50
 
 
 def test_voxels_are_counted_over_all_blocks(tmp_path, labels):

@@ -44,8 +44,18 @@ def test_import_makes_a_bundle_of_them(tmp_path):
         (lambda f: f["3"].pop("edges"), "s.h5/3: expected the datasets vertices"),
         (lambda f: f["3"]["edges"].write_direct(np.array([[0, 7]], np.uint32)), "s.h5/3: an edge names node 7 of 2"),
         (
+            lambda f: (f["3"].pop("edges"), f["3"].create_dataset("edges", data=np.array([[-2, -1]]))),
+            "s.h5/3: an edge names node -2 of 2",
+        ),
+        (lambda f: f.copy("3", "03"), "s.h5: a group named '03'; expected whole numbers"),
+        (lambda f: f.copy("3", "9" * 30), "s.h5: a group named '9999"),
+        (
             lambda f: (f["3"].pop("vertices"), f["3"].create_dataset("vertices", data=np.zeros((2, 2)))),
             r"s.h5/3: vertices of shape \(2, 2\)",
+        ),
+        (
+            lambda f: (f["3"].pop("vertices"), f["3"].create_dataset("vertices", (2**31, 3), "f4", chunks=(2**20, 3))),
+            "take 25,769,",
         ),
     ],
 )
@@ -53,6 +63,36 @@ def test_a_file_without_such_groups_is_refused(tmp_path, change, words):
     path = j0126(tmp_path / "s.h5")
     with h5py.File(path, "r+") as file:
         change(file)
+    with pytest.raises(InputError, match=words):
+        read_hdf5_groups(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f, other: f.update({"12": h5py.ExternalLink(other, "/3")}), "'12' is a link into another file"),
+        (
+            lambda f, other: (f["3"].pop("edges"), f["3"].update(edges=h5py.ExternalLink(other, "/3/edges"))),
+            "'3/edges' is a link into another file",
+        ),
+        (
+            lambda f, other: (f["3"].pop("vertices"), f["3"].create_dataset(
+                "vertices", (2, 3), np.uint8, external=[(other, 0, 6)]
+            )),
+            "'/3/vertices' keeps its data in other files",
+        ),
+        (
+            lambda f, other: (f["3"].pop("vertices"), f.update(
+                {"elsewhere": h5py.ExternalLink(other, "/"), "3/vertices": h5py.SoftLink("/elsewhere/3/vertices")}
+            )),
+            "s.h5/3: expected the datasets vertices",
+        ),
+    ],
+)  # fmt: skip
+def test_other_files_are_never_read(tmp_path, change, words):
+    other, path = j0126(tmp_path / "other.h5"), j0126(tmp_path / "s.h5")
+    with h5py.File(path, "r+") as file:
+        change(file, str(other))
     with pytest.raises(InputError, match=words):
         read_hdf5_groups(path)
 

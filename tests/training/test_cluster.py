@@ -16,6 +16,8 @@ from tests.training import cluster_tasks
 from tests.training.dask_programs import DaskPrograms
 
 ITEMS = {f"item-{i}": i for i in range(6)}
+# Workers take seconds to start.
+WHERE = pytest.mark.parametrize("where", ["here", pytest.param("workers", marks=pytest.mark.slow)])
 
 
 @pytest.fixture
@@ -33,8 +35,7 @@ def begun(folder) -> dict[str, int]:
     return {path.name: len(path.read_text().split()) for path in folder.glob("begun-*")}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["here", "workers"])
+@WHERE
 def test_each_task_runs_once_and_a_second_run_does_nothing(where, ledger, tmp_path, request):
     cluster = HERE if where == "here" else request.getfixturevalue("two_workers")
     seen: list[tuple[int, bool]] = []
@@ -52,7 +53,7 @@ def test_a_task_whose_worker_is_killed_runs_again(two_workers, ledger, tmp_path)
     assert begun(tmp_path)["begun-2"] == 2
 
 
-@pytest.mark.parametrize("where", ["here", "workers"])
+@WHERE
 def test_a_fault_of_the_input_ends_the_run_with_its_own_message(where, ledger, tmp_path, request):
     cluster = HERE if where == "here" else request.getfixturevalue("two_workers")
     with pytest.raises(InputError) as caught:
@@ -61,7 +62,7 @@ def test_a_fault_of_the_input_ends_the_run_with_its_own_message(where, ledger, t
     assert ledger.done("item-1") is None
 
 
-@pytest.mark.parametrize("where", ["here", "workers"])
+@WHERE
 def test_any_other_fault_names_the_task(where, ledger, tmp_path, request):
     cluster = HERE if where == "here" else request.getfixturevalue("two_workers")
     with pytest.raises(ZeroDivisionError, match="by nothing") as caught:

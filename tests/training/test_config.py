@@ -121,6 +121,7 @@ def test_shipped_weights_are_small_and_fit_their_configuration():
     assert sum(p.numel() for p in load_model(shipped, shipped.resolve(shipped.checkpoint)).parameters()) > 1e5
 
 
+@pytest.mark.slow
 def test_one_step_of_the_shipped_flood_filling_network_finds_the_object_of_its_seed():
     pytest.importorskip("torch")
     from baselines.common.data import load_one

@@ -130,7 +130,7 @@ def test_a_pyramid_level_outside_the_folder_is_refused(tmp_path):
         ({"shape": [-1, 2, 3]}, "bad_metadata"),
         ({"data_type": ["pickle"]}, "wrong_dtype"),
         ({"codecs": [{"name": "pickle"}]}, "codec"),
-        ({"codecs": "none"}, "unreadable"),
+        ({"codecs": "none"}, "bad_metadata"),
         ({"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**20, 2**20, 1]}}}, "huge_chunk"),
     ],
 )

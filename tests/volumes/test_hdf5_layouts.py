@@ -84,6 +84,7 @@ LAYOUTS = {
     "scaleoffset": {"chunks": CHUNKS, "scaleoffset": 0},
     "bitshuffle": {"chunks": CHUNKS, **hdf5plugin.Bitshuffle()},
     "blosc2": {"chunks": CHUNKS, **hdf5plugin.Blosc2()},
+    "bzip2": {"chunks": CHUNKS, **hdf5plugin.BZip2()},
 }
 
 
@@ -195,6 +196,21 @@ def test_a_damaged_chunk_is_the_files_fault_and_is_placed(tmp_path, monkeypatch,
     with pytest.raises(InputError, match=r"\(8, 16, 32\)") as caught:
         we_sample(path)
     assert caught.value.complaints[0].code == "damaged_chunk"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (dict(hdf5plugin.SZ3(absolute=1)), "SZ3, which may change ids"),
+        (dict(hdf5plugin.Zfp()), "ZFP, which may change ids"),
+    ],
+)
+def test_a_compression_that_may_change_ids_is_refused_by_its_name(tmp_path, options, named):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("main", SHAPE, np.int32, chunks=CHUNKS, **options)
+    with pytest.raises(InputError, match=named) as caught:
+        open_labels(tmp_path / "a.h5")
+    assert caught.value.complaints[0].code == "codec"
 
 
 def test_readers_are_chosen_as_meant(tmp_path, monkeypatch):

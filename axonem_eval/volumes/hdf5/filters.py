@@ -23,6 +23,7 @@ FILTER_NAMES = {
     SHUFFLE: "shuffle",
     FLETCHER32: "fletcher32",
     4: "szip",
+    307: "bzip2",
     NBIT: "nbit",
     SCALEOFFSET: "scaleoffset",
     LZF: "lzf",
@@ -32,6 +33,8 @@ FILTER_NAMES = {
     ZSTD: "zstd",
     32026: "blosc2",
 }
+# Made for floats or pictures: what they give back may be other ids. Some end the whole process where data are damaged.
+_INEXACT = {32013: "ZFP", 32017: "SZ", 32018: "FCIDECOMP", 32024: "SZ3", 32028: "SPERR", 32033: "HTJ2K"}
 
 Buffer = NDArray[np.uint8]
 
@@ -79,6 +82,15 @@ class FilterPipeline:
         """How often chunks are compressed, 0 for at most once: each time may multiply the size by a thousand."""
         compressors = [code for code in self.codes if code not in (SHUFFLE, FLETCHER32, NBIT, SCALEOFFSET)]
         return len(compressors) if len(compressors) > 1 else 0
+
+    @property
+    def unread(self) -> str:
+        """What is wrong with the first filter that is not read; empty where all are."""
+        code = next((code for code in self.codes if code not in FILTER_NAMES), None)
+        if code is None:
+            return ""
+        name = _INEXACT.get(code)
+        return f"{name}, which may change ids" if name else f"filter {code}, which is not read here"
 
     @property
     def names(self) -> str:

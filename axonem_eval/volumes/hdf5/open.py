@@ -18,8 +18,9 @@ from axonem_eval.file_kinds import kind_of_file
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
 from axonem_eval.volumes.hdf5.dataset import Hdf5ByLibrary, Hdf5Dataset, OpenDataset, first_line
-from axonem_eval.volumes.hdf5.filters import FilterPipeline
+from axonem_eval.volumes.hdf5.filters import FILTER_NAMES, FilterPipeline
 from axonem_eval.volumes.hdf5.index import StoredChunks, written_chunks
+from axonem_eval.volumes.hdf5.own import own_member, require_own_data
 from axonem_eval.volumes.hdf5.slabs import Hdf5Slabs, streamable
 from axonem_eval.volumes.select_array import MAX_OBJECTS, Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes
@@ -103,17 +104,8 @@ def _walk(path: Path, file: h5py.File, damaged: list[str]) -> Iterator[Candidate
                     f"{path.name}: more than {MAX_OBJECTS:,} objects in the file; expected one label dataset",
                 )
             name = f"{base}{key}"
-            link = current.get(key, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise InputError.of(
-                    "external_link",
-                    f"{path.name}: {name!r} is a link into another file; such links are never followed. Copy the data "
-                    "into this file (in h5py: g.copy(f['name'], 'main', expand_external=True)) and remove the link",
-                )
-            if isinstance(link, h5py.SoftLink):
-                continue
             try:
-                item = current[key]
+                item = own_member(path, current, key)
             except KeyError as error:
                 damaged.append(f"{name!r} ({first_line(error)})")
                 continue
@@ -140,15 +132,16 @@ def _reader(path: Path, file: h5py.File, dataset: h5py.Dataset, stated: Stated) 
 
     Raises InputError for data in other files, chunks that lie beyond the end of the file or are too large.
     """
-    if dataset.is_virtual or dataset.external:
-        raise InputError.of(
-            "external_storage",
-            f"{path.name}: dataset {dataset.name!r} keeps its data in other files (virtual or external "
-            "storage), which are never read. Write the labels into this file",
-        )
+    require_own_data(path, dataset)
     pipeline = FilterPipeline.of(dataset)
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     ours = min(dataset.shape) > 0 and pipeline.known and _plain_integers(dataset)
+    if pipeline.unread:
+        raise InputError.of(
+            "codec",
+            f"{path.name}: dataset {dataset.name!r} is compressed with {pipeline.unread}; expected one of "
+            f"{', '.join(FILTER_NAMES.values())}. Write the labels again, from their source, with compression='gzip'",
+        )
     if pipeline.repeated:
         raise InputError.of(
             "repeated_filter",

@@ -2,15 +2,16 @@
 
 import threading
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from axonem_eval.files import write_atomically
+from axonem_eval.files import whole_file
 from axonem_eval.progress import Progress
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes.downsample import Box
@@ -19,6 +20,7 @@ from axonem_eval.volumes.native import native_unsigned
 from axonem_eval.volumes.threads import for_each_chunk
 
 DATASET = "main"
+CHUNK_ZYX = (64, 64, 64)
 # Labels lie in long runs: a higher level takes longer and saves little.
 _LEVEL = 1
 
@@ -61,7 +63,7 @@ def write_label_blocks(
     parts: Iterable[tuple[Box, NDArray[Any]]],
     voxel_size_nm_zyx: FloatTriple,
     *,
-    chunk_zyx: Triple = (64, 64, 64),
+    chunk_zyx: Triple = CHUNK_ZYX,
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write labels, so that ``path`` is always a whole file.
@@ -69,17 +71,29 @@ def write_label_blocks(
     parts : boxes and their labels, which together fill the volume; one is held at a time.
     attributes : of the dataset, besides its voxel size.
     """
+    with label_file(path, shape_zyx, dtype, voxel_size_nm_zyx, chunk_zyx=chunk_zyx, attributes=attributes) as stored:
+        for box, labels in parts:
+            stored[box] = labels
+
+
+@contextmanager
+def label_file(
+    path: Path,
+    shape_zyx: Triple,
+    dtype: DTypeLike,
+    voxel_size_nm_zyx: FloatTriple,
+    *,
+    chunk_zyx: Triple = CHUNK_ZYX,
+    attributes: Mapping[str, Any] | None = None,
+) -> Iterator[h5py.Dataset]:
+    """The dataset of a new label file, to be filled box by box; ``path`` is there once the block ends without error.
+
+    attributes : of the dataset, besides its voxel size.
+    """
     chunk = tuple(min(c, n) for c, n in zip(chunk_zyx, shape_zyx, strict=True))
-
-    def write(draft: IO[bytes]) -> None:
-        with h5py.File(draft.name, "w") as file:
-            stored = file.create_dataset(
-                DATASET, shape_zyx, dtype, chunks=chunk, compression="gzip", compression_opts=4
-            )
-            stored.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
-            for name, value in (attributes or {}).items():
-                stored.attrs[name] = value
-            for box, labels in parts:
-                stored[box] = labels
-
-    write_atomically(path, write)
+    with whole_file(path) as draft, h5py.File(draft.name, "w") as file:
+        stored = file.create_dataset(DATASET, shape_zyx, dtype, chunks=chunk, compression="gzip", compression_opts=4)
+        stored.attrs["voxel_size_nm"] = np.array(voxel_size_nm_zyx, np.float64)
+        for name, value in (attributes or {}).items():
+            stored.attrs[name] = value
+        yield stored

@@ -36,6 +36,7 @@ class EvaluationOut(Schema):
     """withheld : why there are no figures of skeletons, empty where there are: see docs/metric.md.
 
     figures : all others, by the names in docs/metric.md. ERLs are null where the ground truth has no skeletons.
+    rounded_to : steps of the figures of hidden ground truth: `erl_nm`, `length_nm`, `count`; null where all is exact.
     """
 
     volume: str
@@ -51,6 +52,7 @@ class EvaluationOut(Schema):
     mergers: int | None
     skeletons: int | None
     no_merge_mask: bool | None
+    rounded_to: dict[str, float] | None
     metric_version: str
     scoring_variant: str
     ground_truth_checksum: str

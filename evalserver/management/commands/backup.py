@@ -11,10 +11,10 @@ from evalserver.backup import BackupError, back_up
 class Command(BaseCommand):
     """`manage.py backup`."""
 
-    help = "Write database, files and secret key into a new folder. The server may run meanwhile."
+    help = "Write database, files and secret key into a new folder. The server may keep running."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, help="new folder, best on another machine's disk")
+        parser.add_argument("folder", type=Path, help="new folder, if possible on the disk of another machine")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -55,10 +55,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-        parser.add_argument("--port", type=int, default=8000, help="port; the next free one is taken (%(default)s)")
+        parser.add_argument("--port", type=int, default=8000, help="port, or the next free one (%(default)s)")
         parser.add_argument("--workers", type=int, default=2, help="submissions evaluated at once (%(default)s)")
         parser.add_argument("--demo", action="store_true", help="make the demo benchmark and its entries")
-        parser.add_argument("--until-ready", action="store_true", help="stop once everything runs and the demo is made")
+        parser.add_argument(
+            "--until-ready", action="store_true", help="stop as soon as everything runs and the demo exists"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _stop)

@@ -4,6 +4,8 @@ It comes after the score, on workers of its own, because skeletons take far long
 changes the score.
 """
 
+import shutil
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +13,8 @@ from django.conf import settings
 from django.db import transaction
 
 from axonem_eval.errors import InputError
-from axonem_eval.sandbox import Limits, diagnose_confined
+from axonem_eval.sandbox import Limits, SharedTracing, diagnose_confined
+from evalserver.benchmarks.skeleton_workers import WorkerMapper
 from evalserver.jobs import FAILED, REJECTED, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Diagnosis, Submission
@@ -52,27 +55,24 @@ def diagnose(diagnosis_id: int) -> None:
 def _diagnose(lease: Lease) -> None:
     volume_file = Diagnosis.objects.select_related("volume_file__volume__benchmark").get(pk=lease.pk).volume_file
     view = view_files.is_shown(volume_file.volume)
-
-    def on_progress(stage: str, done: int, total: int) -> None:
-        words, first, last = STAGES[stage]
-        lease.progress(words, first + (last - first) * done / max(1, total))
-
+    shared = Path(settings.SCRATCH_DIR) / f"diagnosis-{lease.pk}"
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as folder, local_path(volume_file.file) as path:
         out = Path(folder) / "out"
-        limits = Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS)
         try:
-            rule = volume_file.volume.rule
             report = diagnose_confined(
                 path,
-                rule.spec,
+                volume_file.volume.rule.spec,
                 out,
-                rule=rule.file,
                 view=view,
-                limits=limits,
-                on_progress=on_progress,
+                tracing=SharedTracing(shared, WorkerMapper(lease.check)) if settings.SKELETONIZE_QUEUE else None,
+                limits=Limits(wall_seconds=settings.MAX_RUN_SECONDS, cpu_seconds=settings.MAX_RUN_SECONDS),
+                on_progress=partial(_report, lease),
+                rule=volume_file.volume.rule.file,
                 poll=lease.check,
             )
         except InputError as error:
+            # Nobody goes on from here. After any other error the next attempt does.
+            shutil.rmtree(shared, ignore_errors=True)
             raise Rejection([volume_file.complaint(c.code, c.message) for c in error.complaints]) from error
         lease.progress("Storing the result", 98)
         skeletons = store_as(f"{view_files.folder_of(volume_file)}-skeletons.npz", out / "skeletons.npz")
@@ -81,3 +81,9 @@ def _diagnose(lease: Lease) -> None:
         lease.finish(
             Diagnosis.DONE_STATUS, percent=100, complaints=[], report=report, skeletons=skeletons, view_files=stored
         )
+    shutil.rmtree(shared, ignore_errors=True)
+
+
+def _report(lease: Lease, stage: str, done: int, total: int) -> None:
+    words, first, last = STAGES[stage]
+    lease.progress(words, first + (last - first) * done / max(1, total))

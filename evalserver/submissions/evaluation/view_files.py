@@ -4,7 +4,6 @@ Only volumes with public ground truth are shown. Their segmentation and skeleton
 one file a chunk or skeleton, written by the diagnosis job; a request reads one of them.
 """
 
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,13 +14,7 @@ from axonem_eval.skeletons import export_precomputed
 from evalserver.benchmarks.models import GroundTruth, Volume
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import VolumeFile
-from evalserver.uploads import label_suffix, names_in, store_as
-
-# Names of files in precomputed volumes and skeletons.
-SKELETON_NAME = re.compile(r"info|segment_properties/info|\d{1,20}")
-VIEW_NAME = re.compile(
-    rf"info|skeletons/(?:{SKELETON_NAME.pattern})|(?:\d{{1,9}}_){{2}}\d{{1,9}}/(?:\d{{1,9}}-\d{{1,9}}_){{2}}\d{{1,9}}-\d{{1,9}}"
-)
+from evalserver.uploads import SEGMENTATION, SKELETONS, label_suffix, store_precomputed
 
 
 def is_shown(volume: Volume) -> bool:
@@ -44,26 +37,20 @@ def ground_truth_folder(ground_truth: GroundTruth) -> str:
 
 
 def store_view(volume_file: VolumeFile, folder: Path) -> int:
-    """Store what the viewer may ask for of a folder, and the skeletons of the ground truth; how many files.
-
-    Names that the viewer never asks with are left behind, whatever wrote them.
-    """
-    names = [name for name in names_in(folder) if VIEW_NAME.fullmatch(name)]
-    for name in names:
-        store_as(f"{folder_of(volume_file)}-view/{name}", folder / name)
+    """Store what the viewer may ask for of a folder, and the skeletons of the ground truth; how many files."""
+    stored = store_precomputed(f"{folder_of(volume_file)}-view", folder, SEGMENTATION)
     current = GroundTruth.objects.filter(volume=volume_file.volume, is_current=True).first()
     if current:
         store_ground_truth_skeletons(current)
-    return len(names)
+    return stored
 
 
 def store_ground_truth_skeletons(ground_truth: GroundTruth) -> None:
-    """Store the skeletons of public ground truth, once; its info file comes last and says that all are there."""
+    """Store the skeletons of public ground truth, once."""
     target = ground_truth_folder(ground_truth)
     if default_storage.exists(f"{target}/info"):
         return
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
         folder = Path(scratch) / "skeletons"
         export_precomputed(scoring.load_graph(ground_truth), folder)
-        for name in sorted(names_in(folder), key=lambda name: name == "info"):
-            store_as(f"{target}/{name}", folder / name)
+        store_precomputed(target, folder, SKELETONS)

@@ -1,7 +1,7 @@
 """Scores, reports and comparisons as their readers may see them: exact on public ground truth, else by the one rule.
 
-Every page, mail, download and answer of the API takes its figures from here. Only the organisers' own site and the
-export command read the stored values.
+The one rule is `benchmarks/disclosure_rule.py`: its steps decide the digits. Every page, mail, download and answer of
+the API takes its figures from here. Only the organisers' own site and the export command read the stored values.
 """
 
 from collections.abc import Mapping, Sequence

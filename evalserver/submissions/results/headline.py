@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import HeadlineRule, variant_named
-from evalserver.benchmarks.disclosure_rule import TOLD_OF_HIDDEN, to_step
+from evalserver.benchmarks.disclosure_rule import DECIMALS, TOLD_OF_HIDDEN, to_step
 from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions.models import Evaluation, Score
 from evalserver.submissions.results.disclosure import interval_step_nm, rule_of, shown_score
-
-DECIMALS = 6
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from axonem_eval.spec import VolumeSpec
 from evalserver.benchmarks import images
 from evalserver.benchmarks.models import GroundTruth, TrainingFile
 from evalserver.benchmarks.selectors import stored_image, visible_benchmark_or_404
-from evalserver.site import opened, shown_file
+from evalserver.site import opened
 from evalserver.submissions import selectors
 from evalserver.submissions.evaluation import view_files
 from evalserver.submissions.models import Submission
 from evalserver.submissions.results import viewer
 from evalserver.submissions.results.result_page import VolumeResult
 from evalserver.submissions.results.views import volume_result
+from evalserver.uploads import IMAGE, SEGMENTATION, SKELETONS, shown_precomputed
 
 # Its decoders are WebAssembly, its workers start from blobs, its style sheets are set by script.
 CLIENT_POLICY = "; ".join(
@@ -39,6 +40,8 @@ CLIENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+# A worker has the policy of its own script. The one that decodes JPEG and PNG makes functions from text.
+WORKER_POLICY = CLIENT_POLICY.replace("'wasm-unsafe-eval'", "'unsafe-eval'")
 YEAR_S = 365 * 24 * 3600
 
 
@@ -55,7 +58,7 @@ def client(request: HttpRequest, name: str) -> HttpResponseBase:
     else:
         script = f'<head><script src="{static("viewer.js")}"></script>'
         response = HttpResponse(path.read_text().replace("<head>", script, 1))
-    response.headers["Content-Security-Policy"] = CLIENT_POLICY
+    response.headers["Content-Security-Policy"] = WORKER_POLICY if name.endswith(".js") else CLIENT_POLICY
     return response
 
 
@@ -111,9 +114,9 @@ def image_state(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def image_file(request: HttpRequest, slug: str, pk: int, name: str) -> FileResponse:
     """A file of EM that is shown."""
     image = _image(request, slug, pk)
-    if image is None or not images.NAME.fullmatch(name):
+    if image is None:
         raise Http404
-    return _stored(f"{images.folder_of(image)}/{name}")
+    return shown_precomputed(images.folder_of(image), name, IMAGE)
 
 
 def _image(request: HttpRequest, slug: str, pk: int) -> TrainingFile | None:
@@ -128,9 +131,9 @@ def view_file(request: HttpRequest, code: str, volume: str, name: str) -> FileRe
     volume_file = get_object_or_404(
         selectors.files_of(get_object_or_404(rows, code=code)), volume__slug=volume, diagnosis__view_files__gt=0
     )
-    if not view_files.VIEW_NAME.fullmatch(name) or not view_files.is_shown(volume_file.volume):
+    if not view_files.is_shown(volume_file.volume):
         raise Http404
-    return _stored(f"{view_files.folder_of(volume_file)}-view/{name}")
+    return shown_precomputed(f"{view_files.folder_of(volume_file)}-view", name, SEGMENTATION)
 
 
 def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> FileResponse:
@@ -138,11 +141,4 @@ def skeleton_file(request: HttpRequest, slug: str, volume: str, name: str) -> Fi
     benchmark = visible_benchmark_or_404(request, slug)
     rows = GroundTruth.objects.filter(volume__benchmark=benchmark, volume__ground_truth_public=True, is_current=True)
     ground_truth = get_object_or_404(rows.select_related("volume__benchmark"), volume__slug=volume)
-    if not view_files.SKELETON_NAME.fullmatch(name):
-        raise Http404
-    return _stored(f"{view_files.ground_truth_folder(ground_truth)}/{name}")
-
-
-def _stored(name: str) -> FileResponse:
-    kind = "application/json" if name.endswith("info") else "application/octet-stream"
-    return shown_file(name, kind, max_age_s=600)
+    return shown_precomputed(view_files.ground_truth_folder(ground_truth), name, SKELETONS)

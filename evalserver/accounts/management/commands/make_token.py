@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Print a new API token of an account, for a program on this machine. It is shown only once."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email", help="whose token")
+        parser.add_argument("email", help="e-mail address of the account")
         parser.add_argument("--name", default="make_token", help="name of the token on the account's page")
         parser.add_argument("--hours", type=float, default=24, help="how long it is valid (default: %(default)s)")
 

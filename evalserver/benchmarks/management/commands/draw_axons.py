@@ -15,12 +15,12 @@ class Command(BaseCommand):
     """`manage.py draw_axons`."""
 
     help = (
-        "Draw the axons of a benchmark's current ground truth again, with figures and preview. Registration draws "
-        "them; this is for ground truth that was registered before it did."
+        "Draw the axons of a benchmark's current ground truth again, with figures and preview. Only ground truth that "
+        "an earlier release registered needs this."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("benchmark", help="slug of the benchmark")
+        parser.add_argument("benchmark", help="short name of the benchmark")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = GroundTruth.objects.filter(volume__benchmark__slug=options["benchmark"], is_current=True)

@@ -15,7 +15,7 @@ DEFINITIONS = Path(__file__).parents[2] / "definitions"
 class Command(BaseCommand):
     """`manage.py load_benchmark`."""
 
-    help = "Create or update benchmarks from their TOML definitions (a path, or the name of one that is shipped)."
+    help = "Create or update benchmarks from their TOML definitions (a path, or the name of a shipped one)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         shipped = ", ".join(sorted(path.stem for path in DEFINITIONS.glob("*.toml")))

@@ -16,7 +16,8 @@ class Command(BaseCommand):
     """`manage.py register_ground_truth`."""
 
     help = (
-        "Store the ground truth of a volume as its next version; a worker registers it, as from the organisers' page."
+        "Store the ground truth of a volume as its next version. A worker then registers it, as if it was added on the "
+        "organisers' page."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,12 +25,16 @@ class Command(BaseCommand):
         parser.add_argument("volume", help="short name of the volume")
         parser.add_argument("file", help="labels, skeletons or a bundle")
         parser.add_argument("--kind", choices=GroundTruth.Source.values, default="labels", help="what the file holds")
-        parser.add_argument("--dataset", default="", help="dataset of the labels, where the file has several")
-        parser.add_argument("--unit", choices=GroundTruth.Unit.values, default="nm", help="of coordinates in the file")
-        parser.add_argument("--axes", choices=GroundTruth.AxisOrder.values, default="zyx", help="order in the file")
+        parser.add_argument("--dataset", default="", help="dataset of the labels, if the file has several")
+        parser.add_argument(
+            "--unit", choices=GroundTruth.Unit.values, default="nm", help="unit of the coordinates in the file"
+        )
+        parser.add_argument(
+            "--axes", choices=GroundTruth.AxisOrder.values, default="zyx", help="order of the axes in the file"
+        )
         parser.add_argument("--no-merge-mask", help="label file of what belongs to no scored axon")
         parser.add_argument("--dense-labels", help="label file that is scored voxel by voxel, beside skeletons")
-        parser.add_argument("--dense-dataset", default="", help="dataset of that file, where it has several")
+        parser.add_argument("--dense-dataset", default="", help="dataset of the dense labels, if the file has several")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Write a benchmark's records (no ground truth, no uploads) as JSON and CSV into a zip archive."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug", help="of the benchmark")
+        parser.add_argument("slug", help="short name of the benchmark")
         parser.add_argument("-o", "--output", required=True, type=Path, help="archive to write (.zip)")
 
     def handle(self, *args: Any, slug: str, output: Path, **options: Any) -> None:

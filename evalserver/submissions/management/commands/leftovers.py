@@ -14,7 +14,9 @@ class Command(BaseCommand):
     help = "List stored files and working folders that no row of the database names. The timer removes old ones."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--delete", action="store_true", help="remove now those that are due")
+        parser.add_argument(
+            "--delete", action="store_true", help="remove the old ones now, without waiting for the timer"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["delete"]:

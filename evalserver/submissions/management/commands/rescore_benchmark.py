@@ -17,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("benchmark", help="slug, as in the benchmark's address")
+        parser.add_argument("benchmark", help="short name of the benchmark")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
