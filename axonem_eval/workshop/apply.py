@@ -2,9 +2,10 @@
 
 The corrections are always applied to the segmentation that they were made on. So undoing one is leaving it out.
 
-First the cuts: where a plane parts a segment, its connected pieces are found block by block. Pieces that hold voxels of
-one side of a cut are one axon again, and a piece without any goes to the piece that it was parted from most. The
-largest axon keeps the segment's id, the others get new ids. Then the joins: each finds its two segments at its voxels.
+First the cuts. A plane acts inside a ball: the connected pieces on its two sides there, and those outside, are found
+block by block. Pieces that hold voxels of one side of a cut are one axon again, and a piece without any goes to the
+piece that it was parted from most: so an arm goes on where most of it does. The largest axon keeps the segment's id,
+the others get new ids. Then the joins: each finds its two segments at its voxels.
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,14 +13,20 @@ from axonem_eval.spec import Triple
 from axonem_eval.volumes import LabelVolume, open_labels, read_small
 from axonem_eval.workshop.contacts import Contacts
 from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, Correction, Cut
+from axonem_eval.workshop.fragments import find_fragments
+from axonem_eval.workshop.merger_candidates import MergerPlaces, merger_places
 from axonem_eval.workshop.split_candidates import touching_pairs
 
 # Of each kind so many are kept.
 MOST = 2000
 # A voxel of a segment is looked for so far from where it touches the other, first nearby.
 NEAR_NM = (80.0, 250.0, 700.0)
-# A plane acts so far around a crossing, and over half of a bridge or shared stretch more.
-CUT_RADIUS_NM = 1200.0
+# A plane acts so far around the middle of a face, and over twice the deviation of its voxels more.
+CUT_RADIUS_NM = 300.0
+# Of each side of a cut so many voxels are named, at least so far from the plane where there are such.
+ANCHORS, CLEAR_NM = 2, 100.0
+# The same at a crossing, and over half of a bridge or shared stretch more.
+CROSSING_RADIUS_NM = 1200.0
 # Points on each arm of a crossing that the plane is to part.
 _POINTS = np.linspace(0.2, 1.0, 5)
 
@@ -57,7 +63,7 @@ def find_candidates(
     graph : skeletons of all segments, with radii.   contacts : of the same labels.
     """
     with open_labels(path, dataset) as volume:
-        return [*_splits(volume, graph, contacts, most), *_mergers(diagnose(graph), most)]
+        return [*_splits(volume, graph, contacts, most), *_mergers(volume, graph, most)]
 
 
 def _splits(volume: LabelVolume, graph: SkeletonGraph, contacts: Contacts, most: int) -> list[Candidate]:
@@ -106,7 +112,47 @@ def _voxel_near(
     return None
 
 
-def _mergers(diagnosis: Diagnosis, most: int) -> list[Candidate]:
+def _mergers(volume: LabelVolume, graph: SkeletonGraph, most: int) -> list[Candidate]:
+    """Grooves and crossings in turn, two of the first to one of the second: they name different mergers."""
+    grooves = _grooves(graph, merger_places(graph, find_fragments(volume, graph), most))
+    crossings = _crossings(diagnose(graph), most)
+    turn = [*((i // 2, 0, c) for i, c in enumerate(grooves)), *((i, 1, c) for i, c in enumerate(crossings))]
+    listed = {c.correction.name: c for _, _, c in sorted(turn, key=lambda of: of[:2])}
+    return list(listed.values())[:most]
+
+
+def _grooves(graph: SkeletonGraph, places: MergerPlaces) -> list[Candidate]:
+    candidates = []
+    for i, (skeleton, (one, other)) in enumerate(zip(places.skeleton.tolist(), places.nodes, strict=True)):
+        centre, normal = places.centre_nm_zyx[i], places.normal[i]
+        sides = [_anchors(graph, one, centre, -normal), _anchors(graph, other, centre, normal)]
+        if set(sides[0]) & set(sides[1]):
+            continue  # a voxel of the skeletons may lie in both: nothing tells them apart
+        at = np.clip(centre // graph.voxel_size_nm_zyx, 0, np.asarray(graph.shape_zyx) - 1)
+        z, y, x = normal.tolist()
+        cut = Cut(_triple(at), (z, y, x), CUT_RADIUS_NM + 2 * float(places.width_nm[i]))
+        correction = Correction(MERGER, (int(graph.skeleton_id[skeleton]),), sides[0], sides[1], cut)
+        score = float(places.score[i])
+        gain = score * float(places.shorter_nm[i]) / 1000.0
+        candidates.append(Candidate(correction, score, float(places.ranked_by[i]), gain))
+    return candidates
+
+
+def _anchors(
+    graph: SkeletonGraph, nodes: NDArray[np.int64], centre_nm: NDArray[np.float64], outward: NDArray[np.float64]
+) -> tuple[Triple, ...]:
+    """Voxels of one side of a cut: at most ``ANCHORS`` of its nodes beyond the plane, from one end to the other."""
+    away = graph.centre_nm_zyx(nodes) - centre_nm
+    beyond = away @ outward
+    clear = beyond > min(CLEAR_NM, float(beyond.max()) / 2)
+    nodes, away = (nodes[clear], away[clear]) if clear.any() else (nodes[[beyond.argmax()]], away[[beyond.argmax()]])
+    _, _, main = np.linalg.svd(away - away.mean(axis=0), full_matrices=False)
+    order = np.argsort(away @ main[0], kind="stable")
+    chosen = np.unique(np.linspace(0, len(order) - 1, ANCHORS).round().astype(np.int64))
+    return tuple(dict.fromkeys(_triple(voxel) for voxel in graph.node_voxel_zyx[nodes[order[chosen]]]))
+
+
+def _crossings(diagnosis: Diagnosis, most: int) -> list[Candidate]:
     found, graph = diagnosis.mergers, diagnosis.graph
     candidates = []
     for i in range(min(most, len(found.node))):
@@ -139,7 +185,9 @@ def _plane(
     between = (one.mean(axis=0) + other.mean(axis=0)) / 2
     at = middle + normal * ((between - middle) @ normal)
     voxel = np.clip(np.floor(at / size), 0, np.asarray(graph.shape_zyx) - 1)
-    return Cut(_triple(voxel), (float(normal[0]), float(normal[1]), float(normal[2])), CUT_RADIUS_NM + spread_nm / 2)
+    return Cut(
+        _triple(voxel), (float(normal[0]), float(normal[1]), float(normal[2])), CROSSING_RADIUS_NM + spread_nm / 2
+    )
 
 
 def open_ends(graph: SkeletonGraph, most: int = MOST) -> list[OpenEnd]:

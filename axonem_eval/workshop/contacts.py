@@ -19,8 +19,8 @@ CELL_NM = 500.0
 # at the rim, and their share of both segments.
 _SUMS = 15
 # Around a face at the rim so many voxels to each side are looked at.
-_RIM_VOXELS = 3
-_PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+RIM_VOXELS = 3
+PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def _contacts_of_block(
     volume: LabelVolume, box: tuple[slice, slice, slice], factor: Triple, voxel_size_nm_zyx: FloatTriple
 ) -> _Rows:
     """Rows (pair (n, 2), cell (n, 3), sums (n, 15)) of the faces that begin in a block; those to the next block too."""
-    low = [max(0, s.start - _RIM_VOXELS * f) for s, f in zip(box, factor, strict=True)]
-    high = [min(s.stop + (_RIM_VOXELS + 1) * f, n) for s, f, n in zip(box, factor, volume.shape_zyx, strict=True)]
+    low = [max(0, s.start - RIM_VOXELS * f) for s, f in zip(box, factor, strict=True)]
+    high = [min(s.stop + (RIM_VOXELS + 1) * f, n) for s, f, n in zip(box, factor, volume.shape_zyx, strict=True)]
     wide = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     labels = read_small(volume, wide, factor)  # type: ignore[arg-type]
     begin = np.array([(s.start - a) // f for s, a, f in zip(box, low, factor, strict=True)], np.int64)
@@ -91,7 +91,7 @@ def _contacts_of_block(
     ids, index = np.unique(labels, return_inverse=True)
     index = index.reshape(labels.shape).astype(np.int32)
     background = int(ids[0] == 0) - 1  # place of 0 among the ids, or -1
-    a, b, zyx, axis, rim = _faces(index, background, begin, end, _RIM_VOXELS)
+    a, b, zyx, axis, rim = _faces(index, background, begin, end, RIM_VOXELS)
     towards = np.where(a < b, 1.0, -1.0)
     low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
     centre = (zyx + origin + 0.5) * size_nm
@@ -104,7 +104,7 @@ def _contacts_of_block(
     unique, at, row = np.unique(key, return_index=True, return_inverse=True)
     area = (size_nm.prod() / size_nm)[axis]
     columns = [area, *(area * centre[:, k] for k in range(3)), *(area * towards * (axis == k) for k in range(3))]
-    columns += [area * centre[:, i] * centre[:, j] for i, j in _PRODUCTS]
+    columns += [area * centre[:, i] * centre[:, j] for i, j in PRODUCTS]
     columns += [(rim >= 0).astype(np.float64), np.maximum(rim, 0.0)]
     sums: NDArray[np.float64] = np.stack([sum_by(row, c, len(unique)) for c in columns], axis=1)
     pair = np.stack([ids[low[at]], ids[high[at]]], axis=1).astype(np.uint64)
@@ -198,7 +198,7 @@ def _patches(pair: NDArray[np.uint64], cell: NDArray[np.int64], sums: NDArray[np
     unit = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     # The products are of positions in the whole volume, at most some 1e5 nm: 1e10 nm2 with 16 digits.
     variance = np.zeros(n, np.float64)
-    for k, (i, j) in enumerate(_PRODUCTS):
+    for k, (i, j) in enumerate(PRODUCTS):
         both = unit[:, i] * unit[:, j] * (1 if i == j else 2)
         variance += both * (total[:, 7 + k] / area - mean[:, i] * mean[:, j])
     first, second = pair[one].T

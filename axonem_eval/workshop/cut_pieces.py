@@ -63,7 +63,7 @@ class BlockPieces:
         block, and of the voxels read beyond its upper faces, that holds pieces.
     own : slices of ``number`` that belong to the block.
     segment : (n + 1,) int32, place among the cut segments, by piece.   voxels : (n + 1,) int64, own ones.
-    parted : (k, 2) int64, pieces on both sides of a plane, one row for each pair of voxels.
+    parted : (k, 2) int64, pieces on both sides of a plane or a ball, one row for each pair of voxels.
     """
 
     origin_zyx: Triple
@@ -152,7 +152,10 @@ def _place_among(labels, ids):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _is_parted(here, there, cuts, point, normal, radius):  # type: ignore[no-untyped-def]
-    """Whether one of the cuts from cuts[0] to cuts[1] lies between two voxels, given in nm."""
+    """Whether one of the cuts from cuts[0] to cuts[1] lies between two voxels, given in nm: its plane, or its ball.
+
+    Without the ball, a thin layer on the wrong side of the plane would connect both sides beyond the radius.
+    """
     for c in range(cuts[0], cuts[1]):
         side, other_side, away, other_away = 0.0, 0.0, 0.0, 0.0
         for a in range(3):
@@ -161,7 +164,8 @@ def _is_parted(here, there, cuts, point, normal, radius):  # type: ignore[no-unt
             other_side += second * normal[c, a]
             away += first * first
             other_away += second * second
-        if (side > 0) != (other_side > 0) and max(away, other_away) < radius[c] ** 2:
+        inside, other_inside = away < radius[c] ** 2, other_away < radius[c] ** 2
+        if inside != other_inside or (inside and (side > 0) != (other_side > 0)):
             return True
     return False
 
