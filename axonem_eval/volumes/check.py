@@ -163,7 +163,10 @@ def _shape_complaint(name: str, found: tuple[int, ...], wanted: tuple[int, ...],
     part = "the whole volume, uncropped" if rule.offset_nm_zyx is None else "the region that the benchmark asks for"
     remedy = f"Submit {part}, in voxels of the expected size"
     if times := _times(wanted, found):
-        remedy = f"It looks downsampled by {format_triple(times)}: upsample it (nearest label)"
+        remedy = (
+            f"If they are downsampled by {format_triple(times)}, upsample them (nearest label). If they are cropped, "
+            f"submit {part}"
+        )
     elif times := _times(found, wanted):
         steps = ", ".join(f"::{n}" for n in times)
         remedy = f"It looks finer than the submission's grid by {format_triple(times)}: write labels[{steps}]"

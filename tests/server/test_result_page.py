@@ -18,7 +18,7 @@ from evalserver.benchmarks.models import GroundTruth, GroundTruthPreview
 from evalserver.site import render_markdown
 from evalserver.submissions.models import Evaluation, Submission
 from evalserver.submissions.results.result_page import VolumeResult
-from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph
+from tests.factories import TOLERANCE, make_benchmark, make_scored, make_user, tiny_graph, tiny_labels
 from tests.server.real_scores import merged_axons, score_for_real, split_axons
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +68,8 @@ def test_no_hidden_number_of_errors_is_told_as_none(client, phase):
     assert not re.search(r"\b0 mergers", page)
     evaluation = client.get(f"/api/v1/submissions/{submission.code}/evaluations").json()["evaluations"][0]
     assert re.search(r"\s<20$", result_table([evaluation], None), re.M)
+    (row,) = csv.DictReader(client.get(f"/submissions/{submission.code}/result.csv").content.decode().splitlines())
+    assert {row[name] for name in ("mergers", "splits", "gaps")} == {"<20"}
     losses = re.search(r"<caption>How much ERL each kind of error costs.*?</table>", page, re.S)[0]
     assert losses.count("fewer than 20") == 3
     assert not re.search(r"<td[^>]*>0</td>", losses)
@@ -100,9 +102,18 @@ def test_public_ground_truth_tells_where_the_errors_are(client, public):
 def test_the_page_says_in_words_what_costs_and_what_fixing_the_worst_gives(client, public):
     page = page_of(client, score_for_real(public, split_axons(at=40, count=2)))
     # Axons of 2.85 um; two of them cut into 1.17 and 1.65: (2 (1.17² + 1.65²) + 2.85²) / 8.55 = 1.91.
-    assert "Splits cost 0.94 µm of 2.85." in page
+    assert "Splits (2) cost 0.94 µm of 2.85." in page
     assert "Fixing the two worst errors would raise the ERL from 1.91 to 2.85." in page
     assert "#against-splits" in page
+
+
+def test_a_hopeless_score_asks_first_where_the_labels_lie(client, public):
+    noise = score_for_real(public, np.arange(tiny_labels().size, dtype=np.uint32).reshape(tiny_labels().shape) // 2)
+    better = score_for_real(public, split_axons(at=40, count=2))
+    words = "Labels in the wrong place"
+    assert Evaluation.objects.get(volume_file__submission=noise).normalized_erl < 0.1
+    assert words in page_of(client, noise)
+    assert words not in page_of(client, better)
 
 
 def test_the_page_travels_compressed(client, public):
@@ -178,7 +189,7 @@ def test_the_csv_has_a_line_for_each_volume(client):
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["volume"] for row in rows] == ["a", "b"]
     # Of hidden ground truth numbers are rounded to twenties.
-    assert [row["mergers"] for row in rows] == ["0", "0"]
+    assert [row["mergers"] for row in rows] == ["<20", "<20"]
     assert float(rows[0]["lost_to_mergers_nm"]) > 0
 
 

@@ -80,6 +80,7 @@ def test_a_wrong_shape_names_both_shapes(tmp_path):
 def test_a_downsampled_volume_is_recognised(tmp_path):
     message = complaints(write_h5(tmp_path / "a.h5", two_axons()[:, ::2, ::2]))["wrong_shape"]
     assert "downsampled by 1 x 2 x 2" in message
+    assert "If they are cropped, submit the whole volume" in message
 
 
 @pytest.mark.parametrize("axes", [(2, 1, 0), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1)])

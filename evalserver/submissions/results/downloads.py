@@ -78,9 +78,9 @@ def result_csv(content: dict[str, Any]) -> str:
                 **report,
                 **report.get("erl_interval", {}),
                 **{f"{name}_nm": value for name, value in report.get("edges_nm", {}).items()},
-                **counts,
+                **{name: _count(value, report) for name, value in counts.items()},
                 **(report.get("dense") or {}),
-                "mergers": report.get("mergers"),
+                "mergers": _count(report.get("mergers"), report),
                 "lost_to_omissions_nm": lost.get("omitted"),
                 "lost_to_splits_nm": lost.get("split"),
                 "lost_to_mergers_nm": lost.get("merged"),
@@ -88,6 +88,12 @@ def result_csv(content: dict[str, Any]) -> str:
             }
         )
     return csv_text(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+
+
+def _count(value: float | None, report: dict[str, Any]) -> float | str | None:
+    """A number of errors. `<20` where a hidden one is rounded to 0, which it need not be."""
+    step = report.get("rounded_to", {}).get("count")
+    return f"<{step}" if step and value == 0 else value
 
 
 def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:

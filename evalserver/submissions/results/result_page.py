@@ -46,8 +46,15 @@ ADVICE = {
         "against-omissions",
     ),
 }
-# Less than this part of the ceiling is not worth a word.
+MISPLACED = (
+    "So low a score often means that the labels do not lie where the image lies. Look first whether axes are swapped, "
+    "or the labels mirrored or shifted: no check can see that where two sides of the volume are equal.",
+    "labels-in-the-wrong-place",
+)
+# Shares of the ceiling: less than this is not worth a word, and less reached than this is no usual segmentation.
 NEGLIGIBLE = 0.005
+HOPELESS = 0.1
+ADVISED_KINDS = 2
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -152,8 +159,8 @@ class VolumeResult:
         if not self.worst_losses:
             return "It follows the axons nearly without error."
         first, *others = self.worst_losses
-        words = f"{first.label} cost {_um(first.lost_nm)} µm of {_um(ceiling)}"
-        words += "".join(f", {loss.label.lower()} {_um(loss.lost_nm)}" for loss in others)
+        words = f"{first.label} ({first.count}) cost {_um(first.lost_nm)} µm of {_um(ceiling)}"
+        words += "".join(f", {loss.label.lower()} ({loss.count}) {_um(loss.lost_nm)}" for loss in others)
         fixed = self.report.get("worst_fixed") if self.is_public else None
         if not fixed or not fixed["errors"]:
             return f"{words}."
@@ -164,8 +171,10 @@ class VolumeResult:
 
     @property
     def advice(self) -> list[tuple[str, str, str]]:
-        """What to do next: (kind of error, sentence, heading in docs/diagnosis.md), for what costs most."""
-        return [(loss.label, *ADVICE[loss.kind]) for loss in self.worst_losses[:1]]
+        """What to do next: (kind of error, sentence, heading in docs/diagnosis.md), the dearest kind first."""
+        found = [(loss.label, *ADVICE[loss.kind]) for loss in self.worst_losses[:ADVISED_KINDS]]
+        share = self.score.normalized_erl
+        return found if share is None or share >= HOPELESS else [("Labels in the wrong place", *MISPLACED), *found]
 
     @property
     def bins(self) -> list[dict[str, Any]]:
