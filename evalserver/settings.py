@@ -136,6 +136,11 @@ STORAGES = {
 }
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / "report" / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "evalserver.site.software.SoftwareFinder",
+]
 STATIC_ROOT = env_path("STATIC_ROOT", VAR_DIR / "static")
 
 # Users and security -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from evalserver.site.mail import mail_folder_to_show
+from evalserver.site.software import archive_url
 from evalserver.unavailable import BUSY, FULL
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -108,4 +109,5 @@ def site_context(request: HttpRequest) -> dict[str, object]:
         "site_contact": settings.SITE_CONTACT,
         "imprint_url": settings.IMPRINT_URL,
         "software_url": settings.SOFTWARE_URL,
+        "software_archive": archive_url(),
     }

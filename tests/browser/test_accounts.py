@@ -32,8 +32,8 @@ def totp(secret: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def ada(browser, strict_server, screenshots) -> Person:
-    return Person(browser, strict_server, screenshots)
+def ada(browser, strict_server, pictures) -> Person:
+    return Person(browser, strict_server, pictures)
 
 
 def test_ada_signs_up_confirms_and_logs_in(ada):
