@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from evalserver.accounts.teams import own_teams
 from evalserver.csv_text import csv_file
 from evalserver.leaderboard.cache import anonymous_cache
 from evalserver.leaderboard.selectors import PAGE_SIZE
@@ -30,6 +31,7 @@ def tracks(request: HttpRequest, slug: str) -> HttpResponse:
     """Methods as rows, phases as columns."""
     benchmark = tracks_or_404(request, slug)
     board, sort = track_board(benchmark, request.user), request.GET.get("sort", "")
+    mine = own_teams(request.user)
     page = Paginator(sorted_rows(board, sort), PAGE_SIZE).get_page(request.GET.get("page"))
 
     def in_words(value: float | None) -> str:
@@ -39,7 +41,9 @@ def tracks(request: HttpRequest, slug: str) -> HttpResponse:
         return (cell, in_words(cell.value), in_words(cell.half)) if cell else (None, "", "")
 
     def shown(rows: Sequence[TrackRow]) -> list[Any]:
-        return [(row, in_words(row.mean), [told(cell) for cell in row.cells]) for row in rows]
+        return [
+            (row, in_words(row.mean), [told(cell) for cell in row.cells], mine.get(row.team_id or 0)) for row in rows
+        ]
 
     context = {
         "benchmark": benchmark,

@@ -39,6 +39,7 @@ class Cell:
 class TrackRow:
     """One method. cells : in the order of the phases, None where it has no entry.
 
+    team_id : None for published results.
     mean : over all phases; None where one is missing, because means over other phases do not compare.
     rank : by the mean; None without it, and for published results.
     """
@@ -51,6 +52,7 @@ class TrackRow:
     is_published: bool = False
     url: str = ""
     marks: tuple[Mark, ...] = ()
+    team_id: int | None = None
 
     @property
     def tracks(self) -> int:
@@ -130,7 +132,7 @@ def _ranked_rows(phases: Sequence[Phase], rule: HeadlineRule) -> list[TrackRow]:
     rows = []
     for key, by_column in found.items():
         reached = tuple(by_column.get(column) for column in range(len(phases)))
-        rows.append(TrackRow(*names[key], reached, _mean(reached), marks=marks[key]))
+        rows.append(TrackRow(*names[key], reached, _mean(reached), marks=marks[key], team_id=key[0]))
     return _with_ranks(rows, rule)
 
 

@@ -92,8 +92,16 @@ def test_the_page_lists_data_with_size_checksum_licence_and_how_to_open_it(clien
     page = client.get(reverse("benchmark", args=[benchmark.slug])).content.decode()
     for words in ("10.2 kB", data_file.sha256, "CC0", "h5py.File", "curl -C -", "<strong>as you like</strong>"):
         assert words in page.replace("\xa0", " ")
-    for words in ("@inproceedings{x}", "https://doi.org/10.1/2", "Questions: Olga"):
+    for words in ("baseline, submit", "@inproceedings{x}", "https://doi.org/10.1/2", "Questions: Olga"):
         assert words in page
+
+
+def test_the_page_says_whose_ground_truth_is_public(client):
+    phase = make_benchmark(("a", "b"))
+    phase.volumes.filter(slug="b").update(ground_truth_public=True)
+    page = client.get(reverse("benchmark", args=[phase.benchmark.slug])).content.decode()
+    found = re.findall(r'<th scope="row">(Volume .)</th>\s*<td>.*?</td>\s*<td>(\w+)</td>', page)
+    assert found == [("Volume A", "hidden"), ("Volume B", "public")]
 
 
 def test_the_home_page_shows_picture_best_entry_teams_and_news(client):

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from evalserver.benchmarks.models import Phase
+from evalserver.benchmarks.models import Phase, TrainingFile
 from evalserver.submissions.models import Submission
 from tests.factories import make_benchmark, make_scored, make_user
 
@@ -58,6 +58,7 @@ def submit_links(page: str) -> list[str]:
 def test_a_closed_benchmark_invites_nobody_and_says_why(client, state):
     make, why = CLOSED[state]
     benchmark = make().benchmark
+    TrainingFile.objects.create(benchmark=benchmark, title="EM", url="https://example.org/em.h5", sha256="0" * 64)
     for path in pages_of(benchmark):
         answer = client.get(path)
         if answer.status_code == 404:  # without a phase there is no leaderboard, and no link to it
@@ -65,6 +66,7 @@ def test_a_closed_benchmark_invites_nobody_and_says_why(client, state):
             continue
         page = answer.content.decode()
         assert submit_links(page) == []
+        assert "baseline, submit" not in page
         assert "first" not in re.sub(r"<dl.*?</dl>", "", page, flags=re.S).partition("<h1")[2].replace(
             "first error", ""
         )

@@ -68,6 +68,9 @@ def test_a_cell_is_the_best_entry_of_the_method_and_leads_to_it(client, tracks):
     cells = {row.team: row.cells[0] for row, *_ in rows}
     assert (cells[team.name].value, cells[team.name].code) == (2000, best.code)
     assert len(rows) == 2
+    client.force_login(team.members.get())
+    marked = [(row.team, mine) for row, *_, mine in page(client, first).context["rows"] if mine]
+    assert marked == [(team.name, "you")]
     assert reverse("submission", args=[best.code]) in page(client, first).content.decode()
 
 
@@ -85,7 +88,7 @@ def test_published_results_stand_below_with_their_mean(client, tracks):
     entry = PublishedEntry.objects.create(benchmark=first.benchmark, method="BANIS", source="paper")
     for volume, um in zip(first.benchmark.volumes.order_by("slug"), (1.0, 3.0), strict=True):
         PublishedScore.objects.create(entry=entry, volume=volume, erl_um=um)
-    ((row, mean, _),) = page(client, first).context["published"]
+    ((row, mean, *_),) = page(client, first).context["published"]
     assert (row.method, row.mean, mean, row.rank) == ("BANIS", 2000, "2.00", None)
 
 
