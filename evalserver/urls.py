@@ -24,6 +24,7 @@ handler500 = "evalserver.site.errors.answer_to_exception"
 urlpatterns = [
     path("", views.home, name="home"),
     path("metric/", views.metric, name="metric"),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("healthz", views.health, name="health"),
     path("metrics", metrics.metrics, name="metrics"),
     path("benchmarks/<slug:slug>/", benchmarks.detail, name="benchmark"),

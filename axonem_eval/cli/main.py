@@ -23,7 +23,7 @@ COMMANDS = (
     ("skeletonize", "skeletons", "Make a bundle of ground-truth skeletons from a label volume."),
     ("import", "skeletons", "Make a bundle of ground-truth skeletons from skeletons of another program."),
     ("score", "score", "Score a segmentation by tolerant ERL against a bundle of skeletons."),
-    ("nodes", "score", "Write the labels at the nodes of public skeletons, to submit in place of the volume."),
+    ("nodes", "score", "Write the labels at the nodes of public skeletons, to submit instead of the volume."),
     ("report", "report", "Write one HTML page about a segmentation: its score, and where the score is lost."),
     (
         "compare",

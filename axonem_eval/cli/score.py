@@ -208,7 +208,7 @@ def run_nodes(arguments: argparse.Namespace) -> None:
     data = {"output": arguments.output, "nodes": graph.n_nodes, "nodes_sha256": table.nodes_sha256, "bytes": size}
     lines = [
         f"{graph.n_nodes:,} labels at nodes, {size_in_words(size)}, for the nodes {table.nodes_sha256[:12]}",
-        f"written to {arguments.output}; submit it in place of the volume where the benchmark takes node tables",
+        f"written to {arguments.output}; submit it instead of the volume, if the benchmark takes node tables",
     ]
     print_result(arguments.json, data, lines)
 

@@ -5,7 +5,8 @@ checks and decodes it. This process, which holds the nodes and masks of the grou
 
 - no environment, no inherited files but its pipes, and a working directory of its own that is removed afterwards;
 - Landlock rules (Linux 5.13 on): it reads the upload and the Python installation and writes nothing (a diagnosis: only
-  into its working directory); no TCP, and from Linux 6.12 on no signal and no abstract socket beyond itself;
+  into its working directory, and into one that the children of one diagnosis share); no TCP, and from Linux 6.12 on no
+  signal and no abstract socket beyond itself;
 - a seccomp filter: no socket of any kind, no other process, no change to a file by its name;
 - limits on memory, CPU time, written bytes and open files, and a limit on time that grows with the file's size.
 

@@ -71,7 +71,7 @@ class Expression:
                 "unknown_volume",
                 f"the headline {self.text!r} names the volume {', '.join(unknown)}; there is {', '.join(volumes)}",
             )
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             value = np.asarray(_evaluate(self._tree, figures, list(volumes))).mean(axis=-1)
         return np.where(np.isfinite(value), value, np.nan)
 

@@ -99,7 +99,7 @@ def read_hdf5_groups(path: str | Path) -> ForeignGraph:
 
 def _parts(path: Path, file: h5py.File) -> list[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
     """Number, vertices and edges of each group, in the order of the numbers."""
-    groups = [(int(key), own_member(path, file, key)) for key in file if key.isdecimal()]
+    groups = [(_number(path, key), own_member(path, file, key)) for key in file if key.isdecimal()]
     pairs = [(k, *_pair(path, group, f"{path.name}/{k}")) for k, group in groups if isinstance(group, h5py.Group)]
     if (size := sum(dataset.nbytes for _, *pair in pairs for dataset in pair)) > MAX_BYTES:
         raise InputError.of(
@@ -109,6 +109,14 @@ def _parts(path: Path, file: h5py.File) -> list[tuple[int, NDArray[np.float64], 
         )
     pairs.sort(key=lambda pair: pair[0])
     return [(k, *_read(vertices, edges, f"{path.name}/{k}")) for k, vertices, edges in pairs]
+
+
+def _number(path: Path, key: str) -> int:
+    if not (key.isascii() and len(key) < 20 and key == str(int(key))):
+        raise InputError.of(
+            "bad_graph", f"{path.name}: a group named {key[:30]!r}; expected whole numbers without leading zeros"
+        )
+    return int(key)
 
 
 def _pair(path: Path, group: h5py.Group, name: str) -> tuple[h5py.Dataset, h5py.Dataset]:
@@ -131,8 +139,9 @@ def _read(vertices: h5py.Dataset, edges: h5py.Dataset, name: str) -> tuple[NDArr
             f"{name}: vertices of shape {vertices.shape} and edges of shape {edges.shape}; expected numbers, (n, 3) "
             "and (m, 2)",
         )
-    if len(edge) and edge.max() >= len(vertex):
-        raise InputError.of("bad_graph", f"{name}: an edge names node {edge.max()} of {len(vertex):,}")
+    if len(edge) and (edge.min() < 0 or edge.max() >= len(vertex)):
+        wrong = edge.min() if edge.min() < 0 else edge.max()
+        raise InputError.of("bad_graph", f"{name}: an edge names node {wrong} of {len(vertex):,}")
     return vertex.astype(np.float64), edge.astype(np.int64)
 
 

@@ -1,6 +1,6 @@
 """A segmentation and its errors in Neuroglancer; `open_view` needs the extra [view]."""
 
-from axonem_eval.viewer.state import Mark, close_up, error_marks, layer, likely_marks, viewer_state
+from axonem_eval.viewer.state import Mark, close_up, error_marks, layer, likely_marks, mark_layer_name, viewer_state
 from axonem_eval.viewer.view import Shown, open_view
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "error_marks",
     "layer",
     "likely_marks",
+    "mark_layer_name",
     "open_view",
     "viewer_state",
 ]

@@ -63,6 +63,11 @@ def close_up(voxel_zyx: Sequence[float]) -> State:
     return {"position": list(reversed(_middle(voxel_zyx))), "crossSectionScale": CLOSE_UP_SCALE}
 
 
+def mark_layer_name(kind: str) -> str:
+    """Name of the layer of the marks of a kind."""
+    return f"{kind}s"
+
+
 def error_marks(rows: Iterable[Mapping[str, Any]], most: int) -> dict[str, list[Mark]]:
     """Marks of known errors by kind, at most so many of each.
 
@@ -112,7 +117,7 @@ def _mark_layer(spec: VolumeSpec, kind: str, marks: Sequence[Mark], shown: bool)
     source = {"url": "local://annotations", "transform": {"outputDimensions": _dimensions(spec)}}
     return {
         "type": "annotation",
-        "name": f"{kind}s",
+        "name": mark_layer_name(kind),
         "source": source,
         "annotations": [_annotation(mark, str(i)) for i, mark in enumerate(marks)],
         "annotationColor": COLORS[kind.removeprefix("likely ")],

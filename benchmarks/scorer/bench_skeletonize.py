@@ -127,6 +127,8 @@ def measured(variant: str, labels: Path, folder: Path) -> tuple[dict[int, float]
 def agreement(ours: dict[int, float], theirs: dict[int, float]) -> str:
     """Share of the long skeletons whose cable is within 1%, and the largest difference."""
     long = [label for label, cable in theirs.items() if cable > LONG_NM]
+    if not long:
+        return "none longer than 5 um"
     relative = np.abs([ours.get(label, 0.0) / theirs[label] - 1 for label in long])
     within = np.mean(relative < 0.01) * 100
     return f"{within:10.2f}% of {len(long)}{np.mean(relative < 1e-5) * 100:10.2f}%{relative.max() * 100:9.2f}%"

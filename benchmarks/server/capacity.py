@@ -26,13 +26,13 @@ class Costs:
 
     score_s : two volumes of AxonEM's size: check and read (13.1 s of CPU each, benchmarks/README.md, "Sampling a whole
         AxonEM volume", on cores half as fast), score and store.
-    diagnose_s : skeletons of both volumes: 323 s for the 1,374 um3 of the cortex cube (benchmarks/README.md,
-        "Skeletonizing"), 19.3 times that for the 26,500 um3 of a volume of AxonEM. Extrapolated, not measured.
+    diagnose_s : skeletons of both volumes of AxonEM's size: 3,705 s of CPU each (benchmarks/README.md,
+        "Skeletonizing"). Extrapolated, not measured.
     gigabytes : labels of both volumes, compressed.
     """
 
     score_s: float = 60.0
-    diagnose_s: float = 12_400.0
+    diagnose_s: float = 7_400.0
     gigabytes: float = 2.0
 
 
@@ -104,9 +104,9 @@ def in_words(seconds: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--score-s", type=float, default=Costs.score_s, help="(%(default)s)")
-    parser.add_argument("--diagnose-s", type=float, default=Costs.diagnose_s, help="(%(default)s)")
-    parser.add_argument("--gigabytes", type=float, default=Costs.gigabytes, help="(%(default)s)")
+    parser.add_argument("--score-s", type=float, default=Costs.score_s, help="time to score a submission (%(default)s)")
+    parser.add_argument("--diagnose-s", type=float, default=Costs.diagnose_s, help="time to diagnose it (%(default)s)")
+    parser.add_argument("--gigabytes", type=float, default=Costs.gigabytes, help="size of its files (%(default)s)")
     options = parser.parse_args()
     print("| teams | uploads a day, before a deadline | disk a year | workers | they work | score at 50%, 95% |"
           " diagnosis: workers | at 95% |")  # fmt: skip

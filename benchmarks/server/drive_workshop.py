@@ -163,8 +163,9 @@ def finalise(olga: Person) -> None:
     page.goto("/organise/workshops/1/")
     page.get_by_role("button", name="Make hidden ground truth").click()
     for _ in range(1200):
-        text = page.inner_text("main")
-        if "Labels given" in text or "role=alert" in text:
+        if page.locator("main [role=alert]").count():
+            raise SystemExit(page.locator("main [role=alert]").first.inner_text())
+        if "Labels given" in page.inner_text("main"):
             break
         time.sleep(1)
         page.goto("/organise/workshops/1/")

@@ -9,6 +9,7 @@ import secrets
 import smtplib
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -49,6 +50,14 @@ def describe_team(*, team: Team, name: str, institution: str, url: str) -> None:
             Team.objects.filter(pk=team.pk).update(name=name.strip(), institution=institution.strip(), url=url)
     except IntegrityError:
         raise TeamError("There is a team of this name already.") from None
+
+
+def own_teams(user: Any) -> dict[int, str]:
+    """The teams of a reader by id, in the words that pages mark them with; none of who is not logged in."""
+    if not user.is_authenticated:
+        return {}
+    teams = Team.objects.filter(members=user).order_by().values_list("pk", "is_personal")
+    return {pk: "you" if is_personal else "your team" for pk, is_personal in teams}
 
 
 def is_owner(user: User, team: Team) -> bool:

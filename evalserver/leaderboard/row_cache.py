@@ -4,6 +4,7 @@ Fifty rows of a dozen cells are most of a page's cost, and the same rows stand i
 template: a row that is not cached yet takes a fifth of the time that Django's own templates need.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
@@ -51,8 +52,8 @@ def _marks(marks: tuple[Mark, ...]) -> SafeString:
 
 
 @lru_cache(maxsize=KEPT_ROWS)
-def _row(row: Row) -> str:
-    return _row_template().render(row=row)
+def _row(row: Row, mine: str) -> str:
+    return _row_template().render(row=row, mine=mine)
 
 
 @lru_cache(maxsize=KEPT_ROWS)
@@ -60,17 +61,20 @@ def _option(code: str, words: str, selected: bool) -> str:
     return format_html('<option value="{}"{}>{}</option>', code, own_markup(" selected" if selected else ""), words)
 
 
-def rows_html(rows: list[Row]) -> SafeString:
-    """The ranked rows."""
-    return own_markup("".join(map(_row, rows)))
+def rows_html(rows: list[Row], mine: Mapping[int, str]) -> SafeString:
+    """The ranked rows. mine : what the reader's own teams are called, by their ids."""
+    return own_markup("".join(_row(row, mine.get(row.team_id, "")) for row in rows))
 
 
-def options_html(rows: list[Row], selected: int) -> SafeString:
-    """The rows as choices of a form; `selected` is the index of the one that is chosen at first."""
-    choices = []
-    for i, row in enumerate(rows):
+def options_html(rows: list[Row], selected: str, others: Sequence[tuple[str, str]] = ()) -> SafeString:
+    """The rows as choices of a form. selected : code of the one that is chosen at first.
+
+    others : code and words of entries that come before them.
+    """
+    choices = [_option(code, words, code == selected) for code, words in others]
+    for row in rows:
         rank = f"{row.rank}. " if row.rank else ""
-        choices.append(_option(row.code, f"{rank}{row.method}, {row.team}", i == selected))
+        choices.append(_option(row.code, f"{rank}{row.method}, {row.team}", row.code == selected))
     return own_markup("".join(choices))
 
 

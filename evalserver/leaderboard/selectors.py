@@ -146,9 +146,12 @@ class Place:
 
 
 def place_of(submission: Submission, headline: float | None) -> Place | None:
-    """The rank of an entry by what ranks, as it is shown; None for a superseded one, or where nothing is ranked."""
+    """The rank of an entry by what ranks, as it is shown.
+
+    None for one that is superseded or withdrawn, or where nothing is ranked.
+    """
     *_, ranked = _ranked_now(submission.phase)
-    if ranked is None:
+    if ranked is None or submission.withdrawn_at:
         return None
     total = int((~ranked.superseded).sum())
     own = np.flatnonzero(ranked.entry == (submission.run_of_id or submission.pk))
@@ -160,6 +163,38 @@ def place_of(submission: Submission, headline: float | None) -> Place | None:
     others = falling(ranked.headline[~ranked.superseded], ranked.lower_is_better)
     above = int((others > falling(headline, ranked.lower_is_better)).sum())
     return Place(above + 1, total + 1, False)
+
+
+# Entries that the comparison offers: the best, and those around the one that is compared.
+OFFERED_BEST, OFFERED_AROUND = 50, 25
+
+
+def rows_beside(submission: Submission, headline: float | None) -> tuple[list[Row], str]:
+    """Ranked entries to compare one with, best first, and the code of the one above it; empty where there is none.
+
+    headline : what ranks it, as it is shown; for one that is not ranked. Above the first there is none: then the one
+        below it.
+    """
+    *_, ranked = _ranked_now(submission.phase)
+    if ranked is None:
+        return [], ""
+    stays = np.flatnonzero(~ranked.superseded)
+    own = np.flatnonzero(ranked.entry[stays] == (submission.run_of_id or submission.pk))
+    if len(own):
+        at = int(own[0])
+        stays = np.delete(stays, at)
+    elif headline is None:
+        at = len(stays)
+    else:
+        others = falling(ranked.headline[stays], ranked.lower_is_better)
+        at = int((others > falling(headline, ranked.lower_is_better)).sum())
+    offered = {*range(OFFERED_BEST), *range(at - OFFERED_AROUND, at + OFFERED_AROUND)}
+    shown = [int(stays[i]) for i in sorted(offered) if 0 <= i < len(stays)]
+    rule = submission.phase.benchmark.variant.headline
+    rows = _rows(ranked, shown, rule, named=_named(ranked, shown))
+    above = int(ranked.submission[stays[max(at - 1, 0)]]) if len(stays) else 0
+    code = Submission.objects.filter(pk=above).values_list("code", flat=True).first()
+    return rows, code or ""
 
 
 def places_in(phase: Phase) -> tuple[dict[int, int], int]:

@@ -1,5 +1,6 @@
 """The leaderboard as a page and as a download."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from evalserver.accounts.teams import own_teams
 from evalserver.benchmarks.models import Benchmark, Phase
 from evalserver.benchmarks.selectors import closed_reason, phase_or_404, visible_benchmark_or_404
 from evalserver.csv_text import csv_file
@@ -16,6 +18,7 @@ from evalserver.leaderboard.columns import heads
 from evalserver.leaderboard.export import board_csv, board_json
 from evalserver.leaderboard.query import BoardQuery
 from evalserver.leaderboard.row_cache import history_html, legend_html, options_html, published_html, rows_html
+from evalserver.leaderboard.rows import Row
 from evalserver.submissions.marks import MARKS
 
 # A view may have as many rows as there are entries.
@@ -53,6 +56,8 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
     state = _state(request, benchmark, phase)
     board = selectors.leaderboard(benchmark, phase, query.page, query=query, state=state)
     this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    mine = own_teams(request.user)
+    first, second = _compared_at_first(board.rows, mine)
     params = request.GET.copy()
     params.pop("page", None)
     context |= {
@@ -61,14 +66,22 @@ def table(request: HttpRequest, slug: str) -> HttpResponse:
         "heads": heads(board, request.GET),
         "state": params.urlencode(),
         "marks": MARKS,
-        "ranked_rows": rows_html(board.rows),
-        "first_choices": options_html(board.rows, 0),
-        "second_choices": options_html(board.rows, 1),
+        "ranked_rows": rows_html(board.rows, mine),
+        "first_choices": options_html(board.rows, first),
+        "second_choices": options_html(board.rows, second),
         "published_rows": published_html(tuple(board.published)),
         "legend": legend_html(board),
         "history": history_html(board.history, board.dots, this_hour, board.variant.headline, board.ceiling_nm),
     }
     return render(request, "leaderboard/table.html", context)
+
+
+def _compared_at_first(rows: list[Row], mine: Mapping[int, str]) -> tuple[str, str]:
+    """Codes of the two that the page offers to compare: the reader's first and the one above it, or the first two."""
+    if len(rows) < 2:
+        return "", ""
+    own = next((i for i, row in enumerate(rows) if row.team_id in mine), 0)
+    return rows[own].code, rows[own - 1 if own else 1].code
 
 
 def download(request: HttpRequest, slug: str, form: str) -> HttpResponse:

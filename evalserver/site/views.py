@@ -7,8 +7,10 @@ from django.db import DatabaseError, connection
 from django.db.models import Count, Exists, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from axonem_eval.report import MetricExample, metric_svg
 from evalserver.benchmarks.models import Benchmark, News, Picture, TrainingFile
@@ -64,6 +66,12 @@ def metric(request: HttpRequest) -> HttpResponse:
     example = MetricExample()
     context = {"example": example, "picture": own_markup(metric_svg(example)), **MetricExample.constants()}
     return render(request, "metric.html", context)
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for the icon of a page that names none, such as the viewer's."""
+    return redirect(static("icon.svg"))
 
 
 def health(request: HttpRequest) -> JsonResponse:

@@ -34,19 +34,24 @@
       + "closing this page: choose the same file again.",
     waiting: "Waiting for the files. The form submits by itself as soon as they have arrived. Keep this page open.",
     broken: "A file has stopped: press its Resume. The form submits by itself as soon as all files have arrived.",
+    refused: "Not submitted: a file cannot be used. Read the line below it, and choose another file.",
+    before: "You have sent this form before: “My submissions” shows it. Pressing the button makes another submission.",
     sent: "Submitting …",
   };
   let phase = "editing";
+  let isTyped = false;
   let transfers = [];
 
   function decide() {
-    if (phase === "waiting" && transfers.some((transfer) => transfer.isMissing)) phase = "editing";
+    let words = history.state?.isSent ? NOTES.before : NOTES.editing;
+    if (phase === "waiting" && transfers.some((transfer) => transfer.isMissing || transfer.isUseless)) phase = "editing";
+    if (transfers.some((transfer) => transfer.isUseless)) words = NOTES.refused;
     if (phase === "waiting" && transfers.every((transfer) => transfer.isReady)) {
       form.requestSubmit(); // comes through the submit event, unless the browser finds a field wrong
       if (phase === "waiting") phase = "editing";
     }
     const stopped = phase === "waiting" && transfers.some((transfer) => ["paused", "broken"].includes(transfer.state));
-    const words = NOTES[stopped ? "broken" : phase];
+    if (phase !== "editing") words = NOTES[stopped ? "broken" : phase];
     if (note.textContent !== words) note.textContent = words;
     stop.hidden = phase !== "waiting";
     form.dataset.phaseOfForm = phase;
@@ -54,13 +59,30 @@
 
   form.addEventListener("submit", (event) => {
     if (phase === "sent") { event.preventDefault(); return; }
+    for (const transfer of transfers) transfer.pickUp();
     if (transfers.every((transfer) => transfer.isReady)) phase = "sent";
     else { event.preventDefault(); phase = "waiting"; }
+    // Of this page in the browser's history, so that who comes back to it is told.
+    if (phase === "sent") history.replaceState({ isSent: true }, "");
+    decide();
+    transfers.find((transfer) => transfer.isMissing)?.ask();
+  });
+  // A file that was sent in pieces is not posted once more.
+  form.addEventListener("formdata", (event) => {
+    for (const transfer of transfers) if (transfer.state === "ready") event.formData.delete(transfer.input.name);
+  });
+  stop.addEventListener("click", () => { phase = "editing"; decide(); form.querySelector("[type=submit]").focus(); });
+  form.addEventListener("input", () => { isTyped = true; });
+  window.addEventListener("beforeunload", (event) => {
+    if (phase !== "sent" && (isTyped || transfers.some((transfer) => transfer.state !== "empty"))) event.preventDefault();
+  });
+  // Who comes back finds the page as it was left, or a new one into which the browser puts text and files after this
+  // script has run, without a change event.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) { phase = "editing"; isTyped = false; }
+    for (const transfer of transfers) if (history.state?.isSent) transfer.release(); else transfer.pickUp();
     decide();
   });
-  stop.addEventListener("click", () => { phase = "editing"; decide(); });
-  // The browser shows the page as it was left, when one goes back to it.
-  window.addEventListener("pageshow", (event) => { if (event.persisted) { phase = "editing"; decide(); } });
 
   // One volume's file. States: empty, sending, retrying, paused, broken, checking, ready.
   class Transfer {
@@ -74,25 +96,37 @@
       this.text = this.box.querySelector(".transfer-text");
       this.state = "empty";
       this.input.addEventListener("change", () => this.begin());
-      this.choice.addEventListener("change", () => { this.chose(); decide(); });
+      this.choice.addEventListener("change", () => { this.forgetComplaint(); this.chose(); decide(); });
       for (const button of this.box.querySelectorAll("button")) {
         button.addEventListener("click", () => this[button.dataset.act]());
       }
       setInterval(() => this.watch(), 1000);
       window.addEventListener("online", () => { if (this.state === "broken" && this.upload) this.resume(); });
       this.chose();
-      if (this.input.files.length) this.begin(); // the browser kept it over a reload
     }
 
     get isReady() { return ["empty", "ready"].includes(this.state) && this.choice.value !== ""; }
 
     get isMissing() { return this.state === "empty" && this.choice.value === ""; }
 
+    // Neither sending the rest nor waiting helps.
+    get isUseless() { return this.state === "broken" && this.isRefused; }
+
+    ask() { this.input.required = true; this.input.reportValidity(); }
+
+    pickUp() { if (this.isMissing && this.input.files.length) this.begin(); }
+
+    // What the server said of the file before.
+    forgetComplaint() {
+      this.field.classList.remove("invalid");
+      for (const line of this.field.querySelectorAll(":scope > .error")) line.hidden = true;
+    }
+
     chose() {
-      if (this.state === "ready" && this.choice.value !== this.option.value) {
+      const isOther = this.state === "ready" ? this.choice.value !== this.option.value : this.isUseless && this.choice.value;
+      if (isOther) {
         this.upload = null; // the file that was just sent stays in the list
         this.option = null;
-        this.input.disabled = false;
         this.input.value = "";
         this.show("empty", "");
       }
@@ -100,6 +134,7 @@
     }
 
     show(state, words) {
+      const { activeElement } = document;
       this.state = state;
       this.field.dataset.state = state;
       this.box.dataset.state = state;
@@ -108,6 +143,8 @@
       const act = (name) => this.box.querySelector(`[data-act=${name}]`);
       act("pause").hidden = state !== "sending" && state !== "retrying";
       act("resume").hidden = (state !== "paused" && state !== "broken") || this.isRefused;
+      if (this.box.hidden && this.box.contains(activeElement)) this.input.focus();
+      else if (this.box.contains(activeElement) && activeElement.hidden) this.box.querySelector("button:not([hidden])").focus();
       decide();
     }
 
@@ -115,19 +152,26 @@
       const file = this.input.files[0];
       if (!file) return;
       const before = this.upload;
-      const upload = this.upload = this.uploadOf(file);
+      const upload = this.upload = file.size ? this.uploadOf(file) : null;
       this.isRefused = this.isPrepared = false;
       this.choice.value = "";
+      this.option = null; // one that was sent before it stays in the list
+      this.before.hidden = this.choice.options.length < 2;
+      this.forgetComplaint();
       for (const hint of this.field.querySelectorAll(".unfinished")) hint.hidden = true;
       this.samples = [];
-      this.progressed(0, file.size);
+      if (upload) this.progressed(0, file.size);
+      else this.refuse(`${file.name} is empty: it has 0 bytes. Choose the file of your segmentation.`);
       if (before) await before.abort().catch(() => {});
+      if (!upload) return;
       const earlier = await upload.findPreviousUploads();
       if (this.upload !== upload) return; // another file was chosen, or this one removed, meanwhile
       if (earlier.length) upload.resumeFromPreviousUpload(earlier[0]);
       this.isPrepared = true;
       if (this.state === "sending") upload.start();
     }
+
+    refuse(words) { this.isRefused = true; this.bar.value = 0; this.show("broken", words); }
 
     // tus calls back from requests that were on their way when a file was paused, removed or replaced: those calls
     // must not move the state.
@@ -203,15 +247,37 @@
 
     async remove() {
       const { upload } = this;
-      this.upload = null;
-      this.input.disabled = false;
       this.input.value = "";
-      if (this.option) { this.option.remove(); this.option = null; }
+      this.empty(this.option);
+      if (upload) await upload.abort(true).catch(() => {}); // what cannot be removed expires
+    }
+
+    // option : one that is not to be chosen again.
+    empty(option) {
+      this.upload = this.option = null;
+      option?.remove();
       this.choice.value = "";
       this.before.hidden = this.choice.options.length < 2;
       this.show("empty", "");
       this.chose();
-      if (upload) await upload.abort(true).catch(() => {}); // what cannot be removed expires
+    }
+
+    // After the form was sent: a file that the submission has taken is sent again if the form is.
+    async release() {
+      const option = this.choice.selectedOptions[0];
+      if (!option?.value || option.value.includes(".")) return; // the file of an earlier submission stays there
+      const row = await this.row(option.value);
+      if (row && row.state !== "ready" && option.selected) this.empty(option);
+    }
+
+    // What the server knows of an upload; null when it does not answer.
+    async row(code) {
+      try {
+        const answer = await fetch(form.dataset.uploadsApi + code, { headers: { Accept: "application/json" } });
+        if (answer.ok) return await answer.json();
+        if (answer.status === 404) return { state: "gone", complaints: [] };
+      } catch { /* the server restarts: ask again */ }
+      return null;
     }
 
     async check() {
@@ -219,17 +285,11 @@
       const code = upload.url.split("/").pop();
       this.show("checking", "All bytes have arrived. Computing the checksum …");
       for (;;) {
-        let row = null;
-        try {
-          const answer = await fetch(form.dataset.uploadsApi + code, { headers: { Accept: "application/json" } });
-          if (answer.ok) row = await answer.json();
-          if (answer.status === 404) row = { state: "gone", complaints: [] };
-        } catch { /* the server restarts: ask again */ }
+        const row = await this.row(code);
         if (this.upload !== upload) return;
         if (row && row.state === "ready") { this.ready(row); return; }
         if (row && row.state !== "checking" && row.state !== "receiving") {
-          this.isRefused = true; // sending the rest does not help: there is none
-          this.show("broken", row.complaints.length ? row.complaints[0].message : `The upload is ${row.state}. Remove it and send it again.`);
+          this.refuse(row.complaints.length ? row.complaints[0].message : `The upload is ${row.state}. Remove it and send it again.`);
           return;
         }
         await new Promise((resume) => { setTimeout(resume, 700); });
@@ -242,7 +302,6 @@
       this.choice.add(this.option);
       this.choice.value = row.code;
       this.input.required = false;
-      this.input.disabled = true; // its bytes are there: do not post them again
       this.show("ready", `Ready: ${row.file_name}, ${size(row.size_bytes)}, SHA-256 ${row.sha256.slice(0, 16)}…`);
     }
   }

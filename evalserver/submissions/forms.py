@@ -9,12 +9,15 @@ from django.core.files import File
 from axonem_eval.submission_rule import NODE_TABLE
 from evalserver.accounts.models import Team, User
 from evalserver.benchmarks.models import Phase, Volume
+from evalserver.submissions.again import SubmittedBefore, kept_files
 from evalserver.submissions.edit_form import HELP_TEXTS, LABELS, LINK_CLASSES, LINK_WIDGETS
 from evalserver.submissions.metadata import ABOUT, EDITABLE
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Submission, VolumeFile
 from evalserver.uploads import ACCEPTED_LABELS, display_name
 from evalserver.uploads.models import Upload
 from evalserver.uploads.store import UploadedBefore
+
+EMPTY = "This file is empty. Choose the file of your segmentation."
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,27 @@ class VolumeField:
     upload: forms.BoundField
     ready: list[Upload]
     unfinished: list[Upload]
+    kept: VolumeFile | None
+
+    @property
+    def has_choice(self) -> bool:
+        return bool(self.ready or self.kept)
+
+
+class EarlierFile(forms.ModelChoiceField):
+    """A finished upload by its code, or the file of an earlier submission."""
+
+    kept: VolumeFile | None = None
+
+    def to_python(self, value: Any) -> Any:
+        if self.kept and value == kept_name(self.kept):
+            return self.kept
+        return super().to_python(value)
+
+
+def kept_name(row: VolumeFile) -> str:
+    """How the form names the file of an earlier submission; a code has no dot."""
+    return f"{row.submission.code}.{row.volume.slug}"
 
 
 class SubmissionForm(forms.ModelForm):
@@ -42,7 +66,8 @@ class SubmissionForm(forms.ModelForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 4}), **LINK_WIDGETS}
         field_classes = LINK_CLASSES
 
-    def __init__(self, *args: Any, user: User, phase: Phase, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, phase: Phase, earlier: Submission | None = None, **kwargs: Any) -> None:
+        """earlier : submission whose files can be taken again."""
         super().__init__(*args, **kwargs)
         teams = Team.objects.filter(members=user)
         team_field = cast(forms.ModelChoiceField, self.fields["team"])
@@ -65,22 +90,24 @@ class SubmissionForm(forms.ModelForm):
                 status__in=(Upload.RECEIVING, Upload.DONE_STATUS),
             )
         )
+        self.kept = kept_files(earlier) if earlier else {}
         for volume in self.volumes:
             self._add_fields(volume, user)
 
     def _add_fields(self, volume: Volume, user: User) -> None:
         ready = self._uploads(volume, Upload.DONE_STATUS)
+        kept = self.kept.get(volume)
         # The browser insists on a file where there is nothing else to choose.
         accepted = f"{ACCEPTED_LABELS},{NODE_TABLE}" if volume.rule.node_tables else ACCEPTED_LABELS
-        attributes = {"accept": accepted} | ({} if ready else {"required": True})
+        attributes = {"accept": accepted} | ({} if ready or kept else {"required": True})
         self.fields[self.field_name(volume)] = forms.FileField(
             label=volume.name,
             max_length=None,
             required=False,
             widget=forms.FileInput(attrs=attributes),
-            error_messages={"empty": "This file is empty. Choose the file of your segmentation."},
+            error_messages={"empty": EMPTY},
         )
-        upload = forms.ModelChoiceField(
+        upload = EarlierFile(
             Upload.objects.filter(user=user, status=Upload.DONE_STATUS),
             to_field_name="code",
             required=False,
@@ -88,11 +115,16 @@ class SubmissionForm(forms.ModelForm):
             error_messages={"invalid_choice": "This upload is not ready or already submitted. Choose the file again."},
         )
         # Only those for this volume are offered; the script adds one that it has just sent.
-        upload.widget.choices = [("", "none: choose the file below")] + [(u.code, u.file_name) for u in ready]
+        choices = [("", "none: choose the file below")] + [(u.code, u.file_name) for u in ready]
+        if kept:
+            upload.kept, upload.initial = kept, kept_name(kept)
+            choices.append((upload.initial, f"{kept.original_name}, as submitted before"))
+        upload.widget.choices = choices
         self.fields[self.upload_name(volume)] = upload
 
     def _uploads(self, volume: Volume, status: str) -> list[Upload]:
-        return [u for u in self.uploads if u.volume_slug == volume.slug and u.status == status]
+        """Those that may become its file: an empty one never does."""
+        return [u for u in self.uploads if u.volume_slug == volume.slug and u.status == status and u.size_bytes]
 
     @staticmethod
     def field_name(volume: Volume) -> str:
@@ -108,6 +140,8 @@ class SubmissionForm(forms.ModelForm):
             name = self.field_name(volume)
             if name not in self.errors and not data.get(name) and not data.get(self.upload_name(volume)):
                 self.add_error(name, "Choose the file of your segmentation.")
+            elif name not in self.errors and not data.get(name) and not data[self.upload_name(volume)].size_bytes:
+                self.add_error(name, EMPTY)
             elif name not in self.errors and (wrong := volume.rule.name_complaint(self._chosen_name(data, volume))):
                 self.add_error(name, f"{wrong[0].upper()}{wrong[1:]}.")
         for name in ("supersedes", "run_of"):
@@ -118,7 +152,10 @@ class SubmissionForm(forms.ModelForm):
 
     def _chosen_name(self, data: dict[str, Any], volume: Volume) -> str:
         file = data.get(self.field_name(volume))
-        return display_name(file.name) if file else str(data[self.upload_name(volume)].file_name)
+        if file:
+            return display_name(file.name)
+        chosen: Upload | VolumeFile = data[self.upload_name(volume)]
+        return chosen.file_name if isinstance(chosen, Upload) else chosen.original_name
 
     def text_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in ("method_name", "description")]
@@ -129,7 +166,12 @@ class SubmissionForm(forms.ModelForm):
 
     def about_is_used(self) -> bool:
         """Whether something stands in the folded part, right or wrong: then it must not be hidden."""
-        return any(field.errors or (self.is_bound and field.data) for field in self.about_fields())
+        return any(field.errors or field.value() for field in self.about_fields())
+
+    def not_submitted(self) -> list[str]:
+        """Names of the files that the user has begun to send for this form, and not submitted."""
+        slugs = {volume.slug for volume in self.volumes}
+        return sorted(u.file_name for u in self.uploads if u.volume_slug in slugs and u.size_bytes)
 
     def volume_fields(self) -> list[VolumeField]:
         return [
@@ -139,14 +181,18 @@ class SubmissionForm(forms.ModelForm):
                 self[self.upload_name(volume)],
                 self._uploads(volume, Upload.DONE_STATUS),
                 self._uploads(volume, Upload.RECEIVING),
+                self.kept.get(volume),
             )
             for volume in self.volumes
         ]
 
     def files_by_volume(self) -> dict[Volume, File]:
-        """The files of a valid form: the one that came with it, or else the finished upload."""
+        """The files of a valid form: the one that came with it, or else the one that was there before."""
         return {
-            volume: self.cleaned_data[self.field_name(volume)]
-            or UploadedBefore(self.cleaned_data[self.upload_name(volume)])
+            volume: self.cleaned_data[self.field_name(volume)] or _opened(self.cleaned_data[self.upload_name(volume)])
             for volume in self.volumes
         }
+
+
+def _opened(chosen: Upload | VolumeFile) -> "File[bytes]":
+    return UploadedBefore(chosen) if isinstance(chosen, Upload) else SubmittedBefore(chosen)

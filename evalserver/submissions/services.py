@@ -100,7 +100,7 @@ def _missing_or_empty(phase: Phase, files: Mapping[Volume, "File[bytes]"]) -> st
         if wrong := volume.rule.name_complaint(display_name(file.name or "")):
             return f"{volume.name}: {wrong}."
     empty = [volume.name for volume, file in files.items() if not file.size]
-    return f"The file for {', '.join(empty)} is empty." if empty else None
+    return f"The file for {', '.join(empty)} is empty. Choose the file of your segmentation." if empty else None
 
 
 def _take_uploads(submission: Submission, files: Mapping[Volume, "File[bytes]"]) -> None:

@@ -2,14 +2,15 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 
 from evalserver.accounts.models import Team
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.submissions import quota, selectors, services
+from evalserver.submissions.again import earlier_submission, initial_values
 from evalserver.submissions.forms import SubmissionForm
 from evalserver.submissions.metadata import ABOUT
 from evalserver.submissions.models import Submission
@@ -17,16 +18,18 @@ from evalserver.submissions.models import Submission
 
 @login_required
 def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    """The submit form of a phase."""
+    """The submit form of a phase; `?again=CODE` fills it from an earlier submission of the team."""
     benchmark = visible_benchmark_or_404(request, slug)
     phase = phase_or_404(benchmark, request.GET.get("phase"))
     teams = list(Team.objects.filter(members=request.user))
+    earlier = earlier_submission(request.user, phase, request.GET.get("again"))
     form = SubmissionForm(
         request.POST or None,
         request.FILES or None,
         user=request.user,
         phase=phase,
-        initial={"team": teams[0] if teams else None},
+        earlier=earlier,
+        initial=initial_values(earlier) if earlier else {"team": teams[0] if teams else None},
     )
     if request.method == "POST" and form.is_valid():
         data, files = form.cleaned_data, form.files_by_volume()
@@ -59,6 +62,7 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "benchmark": benchmark,
         "phase": phase,
         "form": form,
+        "earlier": earlier,
         "teams": teams,
         "refusals": sorted({reason for reason in refusals.values() if reason}) if teams else ["You belong to no team."],
         "slots_left": {team: quota.slots_left(team=team, phase=phase) for team in teams if not refusals[team]},
@@ -69,18 +73,30 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 ACTIONS = {
     "publish": (services.publish_submission, "Published on the leaderboard."),
     "unpublish": (services.unpublish_submission, "Taken off the leaderboard. Others no longer see it."),
-    "withdraw": (services.withdraw_submission, "Withdrawn."),
+    "withdraw": (services.withdraw_submission, "Withdrawn. The record of the entry stays with your team."),
     "cancel": (services.cancel_submission, "Cancelled. It does not count against your daily limit."),
 }
 
 
-@require_POST
+# What cannot be undone is asked first, on a page of its own.
+ASKED_FIRST = ("withdraw",)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def act(request: AuthenticatedRequest, code: str, action: str) -> HttpResponse:
-    """One of a team's own actions on its submission."""
-    submission = get_object_or_404(Submission, code=code)
+    """One of a team's own actions on its submission; GET asks before what cannot be undone."""
+    submission = get_object_or_404(Submission.objects.select_related("team", "phase__benchmark"), code=code)
     if not selectors.may_manage(request.user, submission) or action not in ACTIONS:
         raise Http404
+    if request.method != "POST":
+        if action not in ASKED_FIRST:
+            return HttpResponseNotAllowed(["POST"])
+        if submission.status == Submission.DONE_STATUS and not submission.withdrawn_at:
+            context = {"submission": submission, "benchmark": submission.phase.benchmark}
+            return render(request, f"submissions/{action}.html", context)
+        messages.error(request, "That is no longer possible: the status of the submission has changed.")
+        return redirect("submission", code=code)
     service, done = ACTIONS[action]
     if service(submission):
         messages.success(request, done)

@@ -97,6 +97,13 @@ def write_all(descriptor: int, piece: bytes, position: int) -> None:
         view, position = view[count:], position + count
 
 
+def second_name(path: Path) -> str:
+    """Another name of a file on the same file system, for storage to move into place."""
+    name = path_of(f"{path.name}.link-{secrets.token_hex(4)}")
+    os.link(path, name)
+    return str(name)
+
+
 class UploadedBefore(File):  # type: ignore[type-arg] # not generic at run time
     """A finished upload, in the shape that storage and `create_submission` take files in.
 
@@ -111,6 +118,4 @@ class UploadedBefore(File):  # type: ignore[type-arg] # not generic at run time
         self.size = upload.size_bytes
 
     def temporary_file_path(self) -> str:
-        name = path_of(f"{self.upload.code}.link-{secrets.token_hex(4)}")
-        os.link(path_of(self.upload.code), name)
-        return str(name)
+        return second_name(path_of(self.upload.code))

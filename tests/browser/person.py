@@ -40,8 +40,7 @@ class Person:
 
     def _console(self, message):
         where = message.location["url"]
-        # Neuroglancer's page names no icon, so browsers ask for one by themselves.
-        if message.type == "error" and not where.endswith("/favicon.ico"):
+        if message.type == "error":
             self.found.append(f"{self.page.url}: {message.text} ({where})")
 
     def see(self, name: str) -> None:

@@ -3,12 +3,16 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
+
+from tests.migrated import copy_kept_database, keep_database
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct-horse-battery"
@@ -66,7 +70,12 @@ class RunningServer:
 
     def __enter__(self) -> "RunningServer":
         self.var.mkdir(parents=True, exist_ok=True)
+        database = self.var / "db.sqlite3"
+        if not database.exists():
+            copy_kept_database(database)
         self.start()
+        with closing(sqlite3.connect(database)) as migrated:
+            keep_database(migrated)
         self.manage("createsuperuser", "--noinput", "--email", ORGANISER, "--name", "Olga Organiser")
         return self
 

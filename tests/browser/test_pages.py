@@ -151,4 +151,4 @@ def test_pages_of_the_admin(organiser, name, pictures):
     failed = []
     organiser.page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
     organiser.look(IN_THE_ADMIN[name], name, pictures)
-    assert [url for url in failed if not url.endswith("favicon.ico")] == []
+    assert failed == []

@@ -23,7 +23,8 @@ VOXEL_NM = (40.0, 16.0, 16.0)
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tissue")
     write_labels(folder / "seg.h5", make_tissue((40, 120, 120), VOXEL_NM, seed=1, grey=False).labels, VOXEL_NM)
-    assert main(["skeletonize", f"{folder}/seg.h5", "--voxel-size", "40,16,16", "-o", f"{folder}/gt.npz"]) == 0
+    options = ["--voxel-size", "40,16,16", "--processes", "1"]
+    assert main(["skeletonize", f"{folder}/seg.h5", *options, "-o", f"{folder}/gt.npz"]) == 0
     return folder
 
 

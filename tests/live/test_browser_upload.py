@@ -121,7 +121,47 @@ def test_waiting_for_files_can_be_taken_back(browser, live, thin_line, tmp_path)
         page.wait_for_selector(f"[data-volume={name}][data-state=ready]", timeout=60_000)
     assert page.url.endswith("/submit/")
     assert page.locator("#stop-waiting").is_hidden()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.locator("a.brand").click(no_wait_after=True)  # to leave now would lose the text
+    page.wait_for_timeout(500)
+    assert asked == ["beforeunload"]
     page.close()
+    page = browser.new_page()
+    open_form(page, live, live)
+    assert "Not submitted yet: seg_a.h5, seg_b.h5" in page.inner_text("main")
+    page.close()
+
+
+def test_a_form_that_was_sent_is_sent_again_from_the_page_that_one_goes_back_to(browser, live, tmp_path):
+    page = browser.new_page()
+    open_form(page, live, live)
+    page.fill("[name=method_name]", "Twice")
+    (tmp_path / "empty.h5").touch()
+    for name in "ab":
+        page.set_input_files(f"#id_file-{name}", tmp_path / "empty.h5")
+        assert "empty.h5 is empty" in page.inner_text(f"[data-volume={name}][data-state=broken]")
+    page.click("#submission-form button[type=submit]")
+    assert "a file cannot be used" in page.inner_text("#submit-note")
+    for name in "ab":
+        page.focus(f"#id_file-{name}")
+        page.set_input_files(f"#id_file-{name}", labels_file(tmp_path / f"seg_{name}.h5", tiny_labels()))
+        page.wait_for_selector(f"[data-volume={name}][data-state=ready]", timeout=60_000)
+        assert "is empty" not in page.inner_text(f"[data-volume={name}]")
+        assert page.locator(":focus").get_attribute("id") == f"id_file-{name}"
+    first = submitted(page)
+    page.go_back()
+    page.get_by_text("You have sent this form before").wait_for()
+    assert page.input_value("[name=method_name]") == "Twice"
+    assert submitted(page) != first
+    page.close()
+
+
+def submitted(page) -> str:
+    """The address of the submission's page."""
+    page.click("#submission-form button[type=submit]")
+    wait_until_submitted(page)
+    return page.url
 
 
 def test_without_javascript_the_form_posts_its_files(browser, live, tmp_path):

@@ -44,6 +44,7 @@ def test_an_expression_names_its_figures_and_volumes():
 
 def test_a_value_that_is_not_finite_is_no_value():
     assert np.isnan(value("1 / arand", arand=[0.0, 1.0]))
+    assert np.isnan(value("1e308 * 1e308 * arand", arand=[0.5, 1.0]))
 
 
 def table(*rows: tuple[int, int, int]) -> OverlapTable:

@@ -1,10 +1,8 @@
 """Fixtures of server tests: files in a folder of their own, a real Redis, and real workers where asked for."""
 
-import hashlib
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -26,9 +24,9 @@ from evalserver.embedded import Child, Family, private_redis_url, start_private_
 from evalserver.jobs import redis_client
 from evalserver.jobs.broker import JOB_QUEUE, QUEUES
 from evalserver.submissions.evaluation.scoring import code_version
+from tests.migrated import copy_kept_database, keep_database
 
 LEASE_SECONDS = 2
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -84,22 +82,12 @@ def own_installation(var_dir, redis_url) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def migrated_before() -> Path:
-    """Where an earlier run has left its database, fresh from these migrations; no file if none has."""
-    digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
-    for path in sorted((ROOT / "evalserver").glob("**/migrations/*.py")):
-        digest.update(path.read_bytes())
-    return ROOT / ".pytest_cache" / f"migrated-{digest.hexdigest()[:16]}.sqlite3"
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir, migrated_before) -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, var_dir) -> None:
     """SQLite in a file: a worker is another process and must see the same rows."""
     if connection.vendor == "sqlite":
         connection.settings_dict["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
         connection.settings_dict["TEST"]["NAME"] = str(var_dir / "test.sqlite3")
-        if migrated_before.is_file():
-            shutil.copyfile(migrated_before, var_dir / "test.sqlite3")
+        if copy_kept_database(var_dir / "test.sqlite3"):
             connection.settings_dict["TEST"]["MIGRATE"] = False
 
 
@@ -109,19 +97,12 @@ def django_db_keepdb(django_db_keepdb, django_db_modify_db_settings) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker, migrated_before) -> None:
-    """Migrating takes seconds: the next run begins with a copy of what they made."""
-    if connection.vendor != "sqlite" or migrated_before.exists():
-        return
-    migrated_before.parent.mkdir(exist_ok=True)
-    for outdated in migrated_before.parent.glob("migrated-*.sqlite3"):
-        outdated.unlink(missing_ok=True)
-    with django_db_blocker.unblock(), tempfile.TemporaryDirectory(dir=migrated_before.parent) as folder:
-        connection.ensure_connection()
-        copy = sqlite3.connect(Path(folder) / "copy")
-        connection.connection.backup(copy)
-        copy.close()
-        os.replace(Path(folder) / "copy", migrated_before)
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """The next run begins with a copy of what the migrations made."""
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock():
+            connection.ensure_connection()
+            keep_database(connection.connection)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,6 +131,8 @@ def _no_tasks(redis_url) -> Iterator[None]:
 def empty_queue(_no_tasks, _worker_pool) -> None:
     """A queue that nobody takes tasks from."""
     _worker_pool.family.stop(grace_s=3)
+    # What it sent of an earlier test before it stopped.
+    redis_client().delete(*QUEUES, "unacked", "unacked_index")
 
 
 def database_url() -> str:

@@ -60,7 +60,9 @@ def test_a_reader_compares_only_what_they_may_see(client, pair, phase):
     private = score_for_real(phase, published_at=None)
     assert client.get(address(pair[0], private)).status_code == 404
     client.force_login(private.team.members.get())
-    assert client.get(address(pair[0], private)).status_code == 200
+    for sides in ((pair[0], private), (private, pair[0])):
+        page = client.get(address(*sides)).content.decode()
+        assert re.findall(r'value="(\w+)" selected', page) == [entry.code for entry in sides]
 
 
 def test_entries_of_two_phases_are_not_compared(client, pair):
@@ -69,6 +71,20 @@ def test_entries_of_two_phases_are_not_compared(client, pair):
     assert "not scored on the same axons" in page
     client.force_login(make_user())
     assert client.post(reverse("compare"), {"a": pair[0].code, "b": other.code}).status_code == 404
+
+
+@pytest.mark.parametrize(("own", "above"), [(0, 1), (1, 0), (2, 1), ("private", 1)])
+def test_the_other_entry_is_chosen_from_the_board_the_one_above_first(client, phase, own, above):
+    ranked = [make_scored(phase, erl, method_name=f"erl {erl}") for erl in (9000, 7000, 5000)]
+    if own == "private":
+        own = 3
+        ranked.append(make_scored(phase, 6000, method_name="private", published_at=None))
+        client.force_login(ranked[own].team.members.get())
+    page = client.get(reverse("compare"), {"a": ranked[own].code}).content.decode()
+    (choices,) = re.findall(r'<select id="entry-b" name="b">(.*?)</select>', page, re.DOTALL)
+    others = [entry.code for entry in ranked[:3] if entry is not ranked[own]]
+    assert re.findall(r'value="(\w+)"', choices) == others
+    assert re.findall(r'value="(\w+)" selected', choices) == [ranked[above].code]
 
 
 def test_an_entry_is_not_compared_with_itself(client, pair):

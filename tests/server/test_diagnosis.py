@@ -25,10 +25,11 @@ def diagnosed(workers, ended):
     pytest.importorskip("kimimaro", reason="the extra [groundtruth] is not installed")
     workers.start(queue=DIAGNOSIS_QUEUE)
 
-    def run(*, public=True, **fields):
+    def run(labels=None, *, public=True, **fields):
+        labels = split_axons() if labels is None else labels
         phase = make_benchmark()
         phase.volumes.update(ground_truth_public=public)
-        submission = score_for_real(phase, split_axons(), **{"files": {"a": split_axons()}, **fields})
+        submission = score_for_real(phase, labels, **{"files": {"a": labels}, **fields})
         assert request_diagnoses(submission) == 1
         return submission, ended(Diagnosis.objects.get(volume_file__submission=submission))
 
@@ -40,9 +41,10 @@ def address(name, submission, *more):
 
 
 def test_a_scored_file_is_diagnosed_and_shown_in_the_viewer(diagnosed, client):
-    submission, diagnosis = diagnosed()
-    assert diagnosis.status == "ready", diagnosis.complaints
     labels = split_axons()
+    labels[labels == 3] = 102  # a merger, which costs more than the splits
+    submission, diagnosis = diagnosed(labels)
+    assert diagnosis.status == "ready", diagnosis.complaints
     assert diagnosis.report["segments"]["count"] == len(np.unique(labels[labels > 0]))
 
     page = client.get(reverse("submission", args=[submission.code])).content.decode()
@@ -52,6 +54,8 @@ def test_a_scored_file_is_diagnosed_and_shown_in_the_viewer(diagnosed, client):
     state = client.get(address("view_state", submission)).json()
     for no_error in ("0", "²", "9" * 5000):
         assert client.get(address("view_state", submission), {"error": no_error}).status_code == 404
+    worst = client.get(address("view_state", submission), {"error": 1}).json()
+    assert (state["selectedLayer"]["layer"], worst["selectedLayer"]["layer"]) == ("splits", "mergers")
     layers = {layer["name"]: layer for layer in state["layers"]}
     assert {"segmentation", "ground truth", "splits"} <= set(layers)
     assert set(layers["segmentation"]["segments"]) <= {str(i) for i in np.unique(labels)}
@@ -75,11 +79,16 @@ def info_key(client, layer):
 def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
     submission, diagnosis = diagnosed(public=False)
     assert (diagnosis.status, diagnosis.view_files) == ("ready", 0)
+    assert diagnosis.report["traced_coarsely"] == {}
+    diagnosis.report["traced_coarsely"] = {"words": "1 segment is larger: 7", "segments": [{"segment": "7"}]}
+    diagnosis.save(update_fields=["report"])
     assert client.get(address("view_state", submission)).status_code == 404
     assert client.get(address("view_file", submission, "info")).status_code == 404
     slug = submission.phase.benchmark.slug
     assert client.get(reverse("skeleton_file", args=[slug, "a", "info"])).status_code == 404
-    assert client.get(address("diagnosis_json", submission)).json()["longest_segments"] == []
+    assert "1 segment is larger" not in client.get(address("diagnosis", submission)).content.decode()
+    report = client.get(address("diagnosis_json", submission)).json()
+    assert (report["longest_segments"], report["traced_coarsely"]) == ([], {})
     (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
     assert (row["volume"], row["status"], row["report"]["longest_segments"]) == ("a", "ready", [])
     assert row["report"]["segments"] == diagnosis.report["segments"]
@@ -87,6 +96,7 @@ def test_hidden_ground_truth_gets_a_diagnosis_and_no_viewer(diagnosed, client):
     client.force_login(submission.team.members.first())
     report = client.get(address("diagnosis_json", submission)).json()
     assert report == diagnosis.report
+    assert "Note: 1 segment is larger: 7." in client.get(address("diagnosis", submission)).content.decode()
     (row,) = client.get(f"/api/v1/submissions/{submission.code}/diagnoses").json()
     assert row["report"] == diagnosis.report
 

@@ -134,6 +134,21 @@ def test_a_method_name_is_text_not_markup(phase, get):
     assert "&lt;script&gt;alert(1)" in page
 
 
+def test_the_readers_own_rows_say_so_and_are_chosen_to_be_compared(client, phase, get):
+    other, mine = make_scored(phase, 7000), make_scored(phase, 5000, method_name="mine")
+    make_scored(phase, 4000)
+    make_scored(phase, 9000, team=mine.team, published_at=None, method_name="secret")
+    plain = get().content.decode()
+    client.force_login(mine.team.members.get())
+    page = get().content.decode()
+    client.logout()
+    for answer, marked in ((plain, []), (page, ["mine"]), (get().content.decode(), [])):
+        rows = re.findall(r'<tr class="own">(.*?)</tr>', answer, re.DOTALL)
+        assert [re.search(r">(\w+)</a> <span class=\"tag mine\">you</span>", row)[1] for row in rows] == marked
+        assert "secret" not in answer
+    assert re.findall(r'value="(\w{12})" selected', page) == [mine.code, other.code]
+
+
 def test_a_reference_entry_shows_what_repeats_it(phase, get):
     make_scored(phase, 1000, is_reference=True, reproduce_command="baselines reproduce unet")
     make_scored(phase, 900, reproduce_command="rm -rf /")

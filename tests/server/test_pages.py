@@ -162,6 +162,28 @@ def test_a_withdrawn_submission_cannot_be_published(client, ada):
     assert submission.published_at is None
 
 
+def test_withdrawing_is_asked_first_and_leaves_no_place(client, ada):
+    entry = make_scored(make_benchmark(), 5000, team=ada.teams.get(), published_at=None)
+    address = reverse("submission_action", args=[entry.code, "withdraw"])
+    page = page_of(client, entry)
+    assert "Place if it were published" in page
+    assert f'href="{address}"' in page
+    assert f'action="{address}"' not in page
+    question = client.get(address).content.decode()
+    assert f'action="{address}"' in question
+    entry.refresh_from_db()
+    assert entry.withdrawn_at is None
+    assert "Place" not in client.post(address, follow=True).content.decode()
+    entry.refresh_from_db()
+    assert entry.withdrawn_at
+    assert client.get(address).status_code == 302
+    assert client.get(reverse("submission_action", args=[entry.code, "publish"])).status_code == 405
+
+
+def test_browsers_find_the_icon_where_they_look_for_it(client):
+    assert client.get("/favicon.ico").url.endswith(".svg")
+
+
 @pytest.mark.parametrize("path", ["/", "/nothing/here/"])
 def test_plain_pages(client, path):
     answer = client.get(path)

@@ -30,14 +30,12 @@ def spread(workers, monkeypatch):
     return [workers.start(queue="skeletons") for _ in range(2)]
 
 
-def register(content):
-    phase = make_benchmark(ready=False)
-    return register_ground_truth(
-        volume=phase.volumes.get(), source_kind=GroundTruth.Source.LABELS, source_file=upload(content)
-    )
+def register(content, volume=None):
+    volume = volume or make_benchmark(ready=False).volumes.get()
+    return register_ground_truth(volume=volume, source_kind=GroundTruth.Source.LABELS, source_file=upload(content))
 
 
-def test_workers_make_the_skeletons_that_one_process_makes(spread, ended, tmp_path):
+def test_workers_make_the_skeletons_that_one_process_makes_and_reject_a_damaged_file(spread, ended, tmp_path):
     ground_truth = ended(register(tiny_labels()), 120)
     assert ground_truth.status == "ready", ground_truth.complaints
     (tmp_path / "labels.h5").write_bytes(h5_bytes(tiny_labels()))
@@ -45,16 +43,14 @@ def test_workers_make_the_skeletons_that_one_process_makes(spread, ended, tmp_pa
     assert scoring.load_graph(ground_truth).checksum() == expected.checksum()
     assert not list(Path(installation.SCRATCH_DIR).glob("skeletons-*"))
 
-
-def test_a_damaged_file_is_rejected_with_its_reason(spread, ended, tmp_path):
     random = np.random.default_rng(0).integers(1, 9, tiny_labels().shape).astype(np.uint64)
-    path = tmp_path / "labels.h5"
+    path = tmp_path / "random.h5"
     path.write_bytes(h5_bytes(random))
     with h5py.File(path) as file:
         chunk = file["main"].id.get_chunk_info(0)
     content = bytearray(path.read_bytes())
     content[chunk.byte_offset + 20 : chunk.byte_offset + 60] = bytes(40)
-    ground_truth = ended(register(bytes(content)), 120)
+    ground_truth = ended(register(bytes(content), ground_truth.volume), 120)
     assert ground_truth.status == "rejected"
     assert "chunk" in ground_truth.complaints[0]["message"]
     assert not list(Path(installation.SCRATCH_DIR).glob("skeletons-*"))

@@ -1,6 +1,8 @@
 """Submissions from finished uploads: the form and the service take them as they take posted files."""
 
 import hashlib
+import html
+import re
 
 import pytest
 from django.test import Client
@@ -74,7 +76,7 @@ def test_every_volume_needs_a_file(empty_queue):
 
 def test_an_empty_upload_is_not_accepted(empty_queue):
     user, phase = make_user(), make_benchmark()
-    with pytest.raises(services.NotAccepted, match="empty"):
+    with pytest.raises(services.NotAccepted, match=r"empty\. Choose the file"):
         submit(user, phase, {"a": sent(user, phase, content=b"")})
 
 
@@ -104,6 +106,55 @@ def test_the_form_offers_what_is_here_already(browser, empty_queue):
     row = sent(browser.user, phase)
     page = browser.get(f"/benchmarks/{phase.benchmark.slug}/submit/").content.decode()
     assert f'<option value="{row.code}">seg.h5</option>' in page
+
+
+def test_the_form_says_what_is_not_submitted_yet_and_offers_no_empty_file(browser, empty_queue):
+    phase = make_benchmark()
+    address = f"/benchmarks/{phase.benchmark.slug}/submit/"
+    empty = sent(browser.user, phase, content=b"")
+    page = browser.get(address).content.decode()
+    assert empty.code not in page
+    assert "Not submitted yet" not in page
+    sent(browser.user, phase)
+    assert "Not submitted yet: seg.h5" in browser.get(address).content.decode()
+    answer = post_form(browser, phase, **{"upload-a": empty.code})
+    assert answer.status_code == 422
+    assert "This file is empty. Choose the file of your segmentation." in answer.content.decode()
+
+
+def test_who_submits_again_finds_the_texts_and_the_files_that_were_right(browser, empty_queue):
+    phase = make_benchmark(("a", "b"))
+    files = {f"upload-{slug}": sent(browser.user, phase, slug).code for slug in "ab"}
+    post_form(browser, phase, description="Affinities", compute="4 GPUs", **files)
+    first = Submission.objects.get()
+    wrong = [{"volume": "Volume B", "code": "wrong_shape", "message": "seg.h5: labels have shape 1, 2, 3"}]
+    Submission.objects.filter(pk=first.pk).update(status="rejected", complaints=wrong)
+    (address,) = re.findall(r'href="([^"]*)">Submit again', browser.get(f"/submissions/{first.code}/").content.decode())
+    page = browser.get(address := html.unescape(address)).content.decode()
+    assert 'name="method_name" value="m"' in page
+    assert "Affinities" in page
+    assert 'value="4 GPUs"' in page
+    assert f'<option value="{first.code}.a" selected>seg.h5, as submitted before</option>' in page
+    assert f"{first.code}.b" not in page
+    form = {"team": first.team_id, "method_name": "m"}
+    assert browser.post(address, {**form, "upload-a": f"{first.code}.b", "file-b": upload()}).status_code == 422
+    assert browser.post(address, {**form, "upload-a": f"{first.code}.a", "file-b": upload()}).status_code == 302
+    again = Submission.objects.exclude(pk=first.pk).get()
+    before, after = (row.files.get(volume__slug="a") for row in (first, again))
+    assert (after.sha256, after.original_name) == (before.sha256, "seg.h5")
+    with before.file as left, after.file as right:
+        assert left.read() == right.read()
+    assert again.files.get(volume__slug="b").size_bytes
+    assert not list(store.folder().glob("*.link-*"))
+
+
+def test_nobody_submits_another_teams_files_again(browser, empty_queue):
+    phase, ada = make_benchmark(), make_user("Ada")
+    private = submit(ada, phase, {"a": upload()})
+    address = f"/benchmarks/{phase.benchmark.slug}/submit/?again={private.code}"
+    assert private.code not in browser.get(address).content.decode().replace(f"?again={private.code}", "")
+    form = {"team": browser.user.teams.get().pk, "method_name": "m", "upload-a": f"{private.code}.a"}
+    assert browser.post(address, form).status_code == 422
 
 
 def test_the_form_takes_no_stranger_s_upload(browser, empty_queue):

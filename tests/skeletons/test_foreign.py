@@ -44,6 +44,12 @@ def test_import_makes_a_bundle_of_them(tmp_path):
         (lambda f: f["3"].pop("edges"), "s.h5/3: expected the datasets vertices"),
         (lambda f: f["3"]["edges"].write_direct(np.array([[0, 7]], np.uint32)), "s.h5/3: an edge names node 7 of 2"),
         (
+            lambda f: (f["3"].pop("edges"), f["3"].create_dataset("edges", data=np.array([[-2, -1]]))),
+            "s.h5/3: an edge names node -2 of 2",
+        ),
+        (lambda f: f.copy("3", "03"), "s.h5: a group named '03'; expected whole numbers"),
+        (lambda f: f.copy("3", "9" * 30), "s.h5: a group named '9999"),
+        (
             lambda f: (f["3"].pop("vertices"), f["3"].create_dataset("vertices", data=np.zeros((2, 2)))),
             r"s.h5/3: vertices of shape \(2, 2\)",
         ),

@@ -27,4 +27,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{len(found.missing)} files that the database names are not in the backup: {found.missing[:5]}"
             )
-        self.stdout.write("Everything is restored. Start the server: it goes on with what was waiting.")
+        self.stdout.write("Everything is restored. Start the server: waiting jobs then continue.")

@@ -27,6 +27,9 @@ def compare(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request, a, b)
     context: dict[str, Any] = {"a": a, "b": b, "asked": {side: request.GET.get(side, "") for side in ("a", "b")}}
+    if a and request.GET.get("part") != "verdict":
+        known = result_of(a, reports=False)
+        context["headline"] = known.headline.ranked if known else None
     if a and b:
         context |= _pair_context(a, b)
     if request.GET.get("part") == "verdict":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from axonem_eval.spec import VolumeSpec
-from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, viewer_state
+from axonem_eval.viewer import close_up, error_marks, layer, likely_marks, mark_layer_name, viewer_state
 from evalserver.benchmarks.models import TrainingFile
 from evalserver.submissions.models import Evaluation
 
@@ -60,7 +60,10 @@ def state(
     marks = error_marks(evaluation.report.get("top_errors", []), MOST_MARKS) | likely_marks(diagnosis, MOST_MARKS)
     title = f"{evaluation.volume_file.submission.method_name}, {volume.name}"
     shown = viewer_state(volume.rule.spec, layers, marks, title)
-    return shown if error is None else shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx"))
+    if error is None:
+        return shown
+    listed = {"selectedLayer": {"visible": True, "layer": mark_layer_name(error["kind"])}}
+    return shown | close_up(tuple(error[f"{axis}_voxel"] for axis in "zyx")) | listed
 
 
 def image_state(data_file: TrainingFile, spec: VolumeSpec, image: str) -> dict[str, Any]:
