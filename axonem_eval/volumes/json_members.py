@@ -20,7 +20,7 @@ class Members:
 
     file : name of the metadata file.   place : where the object stands in it, empty for the document itself.
     Each method raises InputError, saying file, place, value and what was expected, where a member is of another type.
-    ``instead`` stands for a member that is left out; without it, the member is required.
+    ``instead`` stands for a member that is left out, or null; without it, the member is required.
     """
 
     store: Store
@@ -73,14 +73,16 @@ class Members:
         return value
 
     def object(self, name: str, instead: dict[str, Any] | None = None) -> "Members":
-        """A member that is an object itself.   instead : of one that is left out; None: it is required."""
-        value = self.values.get(name, instead)
+        """A member that is an object itself.   instead : of one that is left out or null; None: it is required."""
+        value = self.values.get(name)
+        if value is None and instead is not None:
+            value = instead
         if not isinstance(value, dict):
             raise self.wrong(name, "a JSON object")
         return Members(self.store, self.file, value, self._at(name))
 
     def objects(self, name: str, *, required: bool = False) -> list["Members"]:
-        """A list of objects; empty where it is left out and not required."""
+        """A list of objects; empty where it is left out or null, and not required."""
         return [
             Members.of(self.store, self.file, each, f"{self._at(name)}[{i}]")
             for i, each in enumerate(self.list_of(name, lambda each: True, "a list of objects", required=required))
@@ -89,10 +91,10 @@ class Members:
     def list_of(
         self, name: str, is_right: Callable[[Any], bool], expected: str, *, required: bool = False
     ) -> list[Any]:
-        """A list whose entries pass the test; empty where it is left out and not required."""
-        if name not in self.values and not required:
-            return []
+        """A list whose entries pass the test; empty where it is left out or null, and not required."""
         value = self.values.get(name)
+        if value is None and not required:
+            return []
         if not (isinstance(value, list) and all(map(is_right, value))):
             raise self.wrong(name, expected)
         return value

@@ -1,6 +1,7 @@
 """Label volumes in Neuroglancer's precomputed format: a folder or a zip archive with an ``info`` file."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from axonem_eval.volumes.json_members import MOST, Members
@@ -94,26 +95,31 @@ def _scales(info: Members) -> list[Members]:
 
 def _grid(scale: Members, key: str) -> PrecomputedGrid:
     """Raises InputError where size, chunk size or offset of a scale are none."""
+    of_three = "three integers x, y, z"
     chunk_sizes = scale.list_of(
-        "chunk_sizes", lambda c: _three(c, 1), "a list of chunk sizes, each three integers x, y, z from 1 on"
+        "chunk_sizes", partial(_three, least=1), f"a list of chunk sizes, each {of_three} from 1 on"
     )
     if not chunk_sizes:
-        raise scale.wrong("chunk_sizes", "at least one chunk size, three integers x, y, z")
+        raise scale.wrong("chunk_sizes", f"at least one chunk size, {of_three}")
     offset = scale.values.get("voxel_offset", [0, 0, 0])
     if not _three(offset, -MOST):
-        raise scale.wrong("voxel_offset", "three integers x, y, z")
+        raise scale.wrong("voxel_offset", of_three)
     sharding = {} if scale.values.get("sharding") is None else scale.object("sharding").values
     return PrecomputedGrid(
         key=key,
         shape_xyz=scale.sizes("size", least=0, count=3),
-        chunk_xyz=tuple(chunk_sizes[0]),
-        offset_xyz=tuple(offset),
+        chunk_xyz=tuple(map(int, chunk_sizes[0])),
+        offset_xyz=tuple(map(int, offset)),
         sharded=bool(sharding),
     )
 
 
 def _three(value: Any, least: int) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(n) is int and least <= n < MOST for n in value)
+    """Whether a value is three integers, also such that are written with a fraction of 0: tensorstore takes them."""
+    if not (isinstance(value, list) and len(value) == 3):
+        return False
+    whole = [n.is_integer() if isinstance(n, float) else type(n) is int for n in value]
+    return all(whole) and all(least <= n < MOST for n in value)
 
 
 def _stated(scale: dict[str, Any]) -> Stated:

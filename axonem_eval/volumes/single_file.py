@@ -50,7 +50,7 @@ def unpack_single(path: Path, folder: Path, rule: FileRule) -> Path:
 
 
 def _only_file(path: Path, archive: zipfile.ZipFile, rule: FileRule) -> zipfile.ZipInfo:
-    files = [f for f in archive.infolist() if not f.is_dir() and not f.filename.startswith("__MACOSX/")]
+    files = [f for f in archive.infolist() if not f.filename.endswith("/") and not f.filename.startswith("__MACOSX/")]
     if len(files) != 1 or PurePosixPath(files[0].filename).name != rule.file_name:
         held = ", ".join(f.filename for f in files[:3]) or "nothing"
         more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""

@@ -267,6 +267,12 @@ def _list_entries(store: Store, entries: list[zipfile.ZipInfo]) -> None:
 def _require_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     seen = set()
     for entry in entries:
+        if not entry.filename:
+            raise store.error(
+                "no_name",
+                "the archive holds a file without a name. The archive is damaged: zip the folder anew, with "
+                "`zip -0 -r OUT.zip .`",
+            )
         if len(entry.filename) > MAX_NAME:
             raise store.error(
                 "long_name",

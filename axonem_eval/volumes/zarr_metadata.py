@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from axonem_eval.errors import InputError
-from axonem_eval.volumes.json_members import REQUIRED, Members
+from axonem_eval.volumes.json_members import Members
 from axonem_eval.volumes.stated import shown
 
 # Codecs that tensorstore decodes; all others are refused.
@@ -107,7 +107,9 @@ def _storage_v2(array: ZarrArray) -> ZarrStorage:
     filters = [] if stated.values.get("filters") is None else stated.objects("filters")
     names = [f"{codec.text('id')} (a filter)" for codec in filters]
     document = stated.values
-    if stated.values.get("compressor", REQUIRED) is not None:
+    if "compressor" not in stated.values:
+        raise stated.wrong("compressor", "an object with id, or null")
+    if stated.values["compressor"] is not None:
         compressor = stated.object("compressor")
         names.append(compressor.text("id"))
         if names[-1] == "zstd":
@@ -146,7 +148,7 @@ def _storage_v3(array: ZarrArray) -> ZarrStorage:
         separator=separator,
         codecs=tuple(codec.text("name") for codec in codecs),
         fill_value=array.fill(),
-        document={name: value for name, value in stated.values.items() if name != "attributes"},
+        document={name: value for name, value in stated.values.items() if name != "attributes" and value is not None},
     )
 
 
@@ -180,7 +182,7 @@ class Multiscale:
 
         Raises InputError where axes, datasets or transformations are of another type, or a level lies outside.
         """
-        owner = attributes.object("ome") if "ome" in attributes.values else attributes
+        owner = attributes if attributes.values.get("ome") is None else attributes.object("ome")
         found = owner.objects("multiscales")
         if not found:
             return cls()
@@ -198,7 +200,7 @@ class Multiscale:
 
 def _is_axis(axis: Any) -> bool:
     if isinstance(axis, dict):
-        return isinstance(axis.get("name"), str) and isinstance(axis.get("unit", ""), str)
+        return isinstance(axis.get("name"), str) and isinstance(axis.get("unit"), str | None)
     return isinstance(axis, str)
 
 

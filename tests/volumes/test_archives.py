@@ -58,6 +58,12 @@ def test_backslashes_of_net_are_named(archive, tmp_path):
     assert reads_the_labels(packed_anew(path, tmp_path / "c.zip", rename=lambda name: name.replace("\\", "/")))
 
 
+def test_a_file_without_a_name_is_refused(archive, tmp_path):
+    path = packed_anew(archive, tmp_path / "b.zip", rename=lambda name: "nameless" if name.endswith("1/1/1") else name)
+    path.write_bytes(path.read_bytes().replace(b"nameless", b"\0ameless"))  # a NUL ends a name
+    assert "without a name" in assert_refused(path, "no_name")
+
+
 def test_a_name_twice_comes_with_a_remedy_that_works(tmp_path):
     with zarr.storage.ZipStore(tmp_path / "a.zip", mode="w") as store:
         array = zarr.create_array(store=store, shape=SHAPE, dtype="u8", chunks=(8, 16, 16))

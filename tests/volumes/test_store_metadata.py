@@ -176,6 +176,27 @@ def test_a_fill_value_with_a_fraction_of_zero_is_that_integer(tmp_path):
         assert (volume.read((slice(8, 16), slice(16, 32), slice(16, 32))) == 5).all()
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"axes": [{"name": n, "unit": None} for n in "zyx"], "coordinateTransformations": None},
+        {"axes": None, "type": None},
+    ],
+)
+def test_null_for_what_ngff_allows_to_leave_out_is_read(tmp_path, metadata):
+    """As writers leave it that dump every field of a model."""
+    level = {"path": "0", "coordinateTransformations": None}
+    group = {"multiscales": [{**metadata, "datasets": [level]}], "ome": None}
+    archive(tmp_path / "a.zip", {".zattrs": json.dumps(group), "0/.zarray": json.dumps(V2), **chunks(".", "0/")})
+    np.testing.assert_array_equal(reads(tmp_path / "a.zip"), LABELS)
+
+
+def test_whole_numbers_of_an_info_file_may_have_a_fraction_of_zero(tmp_path):
+    info = {**INFO, "scales": [{**SCALE, "voxel_offset": [0.0, 0.0, 0.0], "chunk_sizes": [[16.0, 16.0, 8.0]]}]}
+    archive(tmp_path / "a.zip", {"info": json.dumps(info), **chunk_files()})
+    np.testing.assert_array_equal(reads(tmp_path / "a.zip"), LABELS)
+
+
 def test_a_value_that_is_stated_twice_has_one_meaning(tmp_path):
     twice = json.dumps(V2)[:-1] + ', "shape": [16, 32, 16]}'
     archive(tmp_path / "a.zip", {".zarray": twice, **chunks(".")})
