@@ -158,6 +158,20 @@ def open_viewer(olga: Person, name: str) -> None:
     viewer.close()
 
 
+def label_joins(olga: Person, truth: Truth) -> int:
+    """Segments that are long only since they were joined. Returns how many groups were labelled."""
+    page, labelled = olga.page, 0
+    page.goto("/organise/workshops/1/")
+    olga.see("7-joins")
+    asked = page.locator("form", has=page.locator("img[src*='segment=']"))
+    while asked.count():
+        kind = truth.kind(int(asked.first.locator("input[name=segment]").input_value()))
+        asked.first.locator(f"button[value={kind}]").click()
+        page.wait_for_url("**/organise/workshops/1/")
+        labelled += 1
+    return labelled
+
+
 def finalise(olga: Person) -> None:
     page = olga.page
     page.goto("/organise/workshops/1/")
@@ -220,6 +234,7 @@ def main() -> None:
             accepted, shown = proofread(olga, truth, server, kind, arguments.decide)
             print(f"{kind}s: {accepted} of {shown} accepted")
             open_viewer(olga, f"7-{kind}-viewer")
+        print(f"{label_joins(olga, truth)} joined groups labelled")
         finalise(olga)
         for method, name in (("As planted", "planted"), ("As it was", "clean")):
             print(f"{method}: {submit(olga, method, work / f'{name}.h5')}")
