@@ -135,7 +135,7 @@ def precomputed_chunk_files(
     if grid.sharded:
         there = any(name.endswith(".shard") for name in names)
         return ChunkFiles(
-            _triple(shape),
+            cut_to_volume(shape, shape),
             None if there else np.zeros((1, 1, 1), np.bool_),
             f"{inside}NUMBER.shard",
             "" if there else _precomputed_others(store, names, inside, other_keys),

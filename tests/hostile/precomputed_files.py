@@ -44,6 +44,15 @@ def precomputed(path: Path, files: dict[str, bytes] | None = None, info: Json | 
     archive(path, {"info": text, **(chunk_files() if files is None else files)})
 
 
+SHARDING: Json = {
+    "@type": "neuroglancer_uint64_sharded_v1",
+    "preshift_bits": 0,
+    "minishard_bits": 0,
+    "shard_bits": 0,
+    "hash": "identity",
+    "data_encoding": "raw",
+    "minishard_index_encoding": "raw",
+}
 SCALES = {
     "size_negative": {"size": [-32, 32, 16]},
     "size_floats": {"size": [32.5, 32, 16]},
@@ -65,6 +74,7 @@ SCALES = {
     "key_outside": {"key": "../../etc"},
     "key_url": {"key": "gs://bucket/x"},
     "key_number": {"key": 7},
+    "size_zero_sharded": {"size": [32, 0, 16], "sharding": SHARDING},
     "sharding_unknown": {"sharding": {"@type": "evil"}},
     "sharding_text": {"sharding": "x"},
     "block_size_zero": {"encoding": "compressed_segmentation", "compressed_segmentation_block_size": [0, 0, 0]},
@@ -211,17 +221,6 @@ def _(path: Path) -> None:
 @hostile("precomputed-crackle.zip", *BAD, "encoding", "lossy")
 def _(path: Path) -> None:
     precomputed(path, chunk_files(lambda labels: b"crkl" + b"\xff" * 300), encoding="crackle")
-
-
-SHARDING: Json = {
-    "@type": "neuroglancer_uint64_sharded_v1",
-    "preshift_bits": 0,
-    "minishard_bits": 0,
-    "shard_bits": 0,
-    "hash": "identity",
-    "data_encoding": "raw",
-    "minishard_index_encoding": "raw",
-}
 
 
 def sharded(path: Path, shard: bytes, **changes: Any) -> None:
