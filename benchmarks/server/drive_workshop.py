@@ -239,6 +239,7 @@ def main() -> None:
         pia = Person(browser, server, work, timeout_s=120)
         pia.page.goto("/accounts/signup/")
         pia.sign_up("Pia Participant", "pia@example.org", "Axon walkers")
+        pia.page.get_by_role("button", name="Log out").wait_for()
         for method, name in (("As planted", "planted"), ("As it was", "clean")):
             print(f"{method}: {submit(pia, method, work / f'{name}.h5')}")
         print("\n".join([*olga.found, *pia.found]) or "axe and the console said nothing")
