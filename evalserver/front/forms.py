@@ -1,5 +1,6 @@
 """Threads for forms with files. A thread reads each form while its client sends it, at whatever speed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,7 +31,9 @@ class Forms:
             try:
                 yield
             finally:
-                self.read.remove(body)
+                # Not before the thread is handed on: until then its successor is counted as one that waits, and a
+                # second body would give way to it.
+                asyncio.get_running_loop().call_soon(self.read.remove, body)
 
     def _gives_way(self, body: Body) -> bool:
         """Whether a body that comes more slowly than the others takes a thread that somebody waits for."""

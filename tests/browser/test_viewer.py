@@ -6,6 +6,7 @@ A state can be right by its keys and still show nothing: the client drops a laye
 import io
 import json
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -97,14 +98,19 @@ def assert_shows(page, kinds: dict[str, str]) -> None:
     assert seen > nothing + 0.01, f"{seen:.3f} of the pixels have a colour with the segmentation, {nothing:.3f} without"
 
 
-def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, screenshots):
-    address = f"{site.url}/submissions/{site.code}/"
+def wait_for_link(page, address: str, name: str):
+    """The link on a page to what a worker makes meanwhile."""
     for _ in range(120):
         page.goto(address)
-        if page.get_by_role("link", name="Open all in Neuroglancer").count():
+        if page.get_by_role("link", name=name).count():
             break
         page.wait_for_timeout(1000)
-    page.get_by_role("link", name="Open all in Neuroglancer").first.click()
+    return page.get_by_role("link", name=name).first
+
+
+def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, screenshots):
+    address = f"{site.url}/submissions/{site.code}/"
+    wait_for_link(page, address, "Open all in Neuroglancer").click()
     page.wait_for_timeout(5000)
     page.screenshot(path=screenshots / "viewer-result.png")
     kinds = {"splits": "annotation", "segmentation": "segmentation", "ground truth": "segmentation"}
@@ -113,14 +119,21 @@ def test_the_viewer_of_a_result_shows_the_segmentation_beside_marks(site, page, 
     assert_shows(page, {layer["name"]: layer["type"] for layer in state["layers"]})
 
 
+def test_a_slow_machine_loses_no_layer(site, page):
+    """The client asks for its whole state while it fills its layers, where filling takes longer than 200 ms."""
+    wait_for_link(page, f"{site.url}/submissions/{site.code}/", "Open all in Neuroglancer")
+    state = page.context.request.get(f"{site.url}/submissions/{site.code}/a/view.json").json()
+    marks = next(layer for layer in state["layers"] if layer["type"] == "annotation")
+    state["layers"] += [{**marks, "name": f"more {i}"} for i in range(4)]
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 60})
+    page.goto(f"{site.url}/viewer/v/result/#!{quote(json.dumps(state))}")
+    page.wait_for_function("() => window.viewer && viewer.layerManager.managedLayers.length > 0")
+    assert [layer["name"] for layer in page.evaluate(LAYERS)] == [layer["name"] for layer in state["layers"]]
+
+
 def test_the_viewer_of_em_draws_its_grey_values(site, page, screenshots):
     """A decoder that the page's policy forbids leaves the panels grey, and no layer says so."""
-    for _ in range(120):
-        page.goto(f"{site.url}{site.benchmark}")
-        if page.get_by_role("link", name="Open in Neuroglancer").count():
-            break
-        page.wait_for_timeout(1000)
-    page.get_by_role("link", name="Open in Neuroglancer").first.click()
+    wait_for_link(page, f"{site.url}{site.benchmark}", "Open in Neuroglancer").click()
     page.wait_for_function("() => window.viewer && viewer.layerManager.managedLayers.length > 0")
     for _ in range(60):
         page.wait_for_timeout(1000)
