@@ -69,9 +69,9 @@ def _search(weight, shape, start, distance, came_by):  # type: ignore[no-untyped
         if so_far > distance[here]:
             continue  # a cheaper way here was found since
         x, y, z = here % shape[0], here // shape[0] % shape[1], here // (shape[0] * shape[1])
-        amid = 0 < x < shape[0] - 1 and 0 < y < shape[1] - 1 and 0 < z < shape[2] - 1
+        interior = 0 < x < shape[0] - 1 and 0 < y < shape[1] - 1 and 0 < z < shape[2] - 1
         for k in range(len(offset)):
-            if not (amid or _inside(shape, x, y, z, k)):
+            if not (interior or _inside(shape, x, y, z, k)):
                 continue
             there = here + offset[k]
             through = so_far + weight[there]

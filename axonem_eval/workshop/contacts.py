@@ -162,7 +162,16 @@ def _share_at_rim(index, a, b, at, axis, reach):  # type: ignore[no-untyped-def]
                 touched = True
     if not touched:
         return -1.0
-    inside, total = 0, 0
+    return share_around(index, a, b, at, axis, reach)
+
+
+@numba.njit(nogil=True, cache=True)
+def share_around(index, a, b, at, axis, reach):  # type: ignore[no-untyped-def]
+    """Share of the voxels around a face that belong to one of two segments.
+
+    at : voxel z,y,x before the face.   axis : across it.   reach : in voxels.
+    """
+    size, inside, total = index.shape, 0, 0
     for z in range(max(0, at[0] - reach), min(size[0], at[0] + reach + 1 + (axis == 0))):
         for y in range(max(0, at[1] - reach), min(size[1], at[1] + reach + 1 + (axis == 1))):
             for x in range(max(0, at[2] - reach), min(size[2], at[2] + reach + 1 + (axis == 2))):

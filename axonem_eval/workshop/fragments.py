@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from axonem_eval.skeletons import SkeletonGraph, sum_by
 from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.volumes import Box, LabelVolume, blocks, near_isotropic_factor, read_small
-from axonem_eval.workshop.contacts import PRODUCTS, RIM_VOXELS
+from axonem_eval.workshop.contacts import PRODUCTS, RIM_VOXELS, share_around
 
 TARGET_VOXEL_NM = 30.0
 HALO_NM = 1000.0
@@ -321,10 +321,4 @@ def _share_at_surface(label, at, axis, reach):  # type: ignore[no-untyped-def]
                 touched = True
     if not touched:
         return -1.0
-    inside, total = 0, 0
-    for z in range(max(0, at[0] - reach), min(size[0], at[0] + reach + 1 + (axis == 0))):
-        for y in range(max(0, at[1] - reach), min(size[1], at[1] + reach + 1 + (axis == 1))):
-            for x in range(max(0, at[2] - reach), min(size[2], at[2] + reach + 1 + (axis == 2))):
-                total += 1
-                inside += label[z, y, x] == here
-    return inside / total
+    return share_around(label, here, here, at, axis, reach)
