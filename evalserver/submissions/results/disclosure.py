@@ -185,10 +185,16 @@ def _counts(counts: Report, cable_nm: float, rule: Disclosure) -> Report:
     return {**shown, **per_mm}
 
 
+def rounded_to_zero_from(value: float | None, report: Report) -> int | None:
+    """The step below which a hidden number of errors lies that is rounded to 0, which it need not be; else None."""
+    step: int | None = report.get("rounded_to", {}).get("count")
+    return step if step and value == 0 else None
+
+
 def count_in_words(value: int, report: Report) -> str:
     """A number of errors in a report as `shown_report` gives it: `40`, or `fewer than 20` where it is rounded to 0."""
-    step = report.get("rounded_to", {}).get("count")
-    return f"fewer than {step:,}" if step and not value else f"{value:,}"
+    step = rounded_to_zero_from(value, report)
+    return f"fewer than {step:,}" if step else f"{value:,}"
 
 
 def _tolerance_point(point: Report, gt_erl_nm: float, rule: Disclosure) -> Report:

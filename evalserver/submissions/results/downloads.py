@@ -6,6 +6,7 @@ from axonem_eval.scoring import axon_table, locate_errors, restrict, run_table, 
 from evalserver.csv_text import csv_text
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Diagnosis, Evaluation, NodeLabels, Submission
+from evalserver.submissions.results.disclosure import rounded_to_zero_from
 from evalserver.submissions.results.selectors import Result
 
 # Made while the reader waits; larger volumes take axonem-eval on the reader's own machine.
@@ -91,9 +92,9 @@ def result_csv(content: dict[str, Any]) -> str:
 
 
 def _count(value: float | None, report: dict[str, Any]) -> float | str | None:
-    """A number of errors. `<20` where a hidden one is rounded to 0, which it need not be."""
-    step = report.get("rounded_to", {}).get("count")
-    return f"<{step}" if step and value == 0 else value
+    """A number of errors; `<20` where a hidden one is rounded to 0."""
+    step = rounded_to_zero_from(value, report)
+    return f"<{step}" if step else value
 
 
 def diagnosis_json(diagnosis: Diagnosis, *, places: bool) -> dict[str, Any]:
