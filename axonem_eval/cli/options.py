@@ -276,6 +276,15 @@ def offset_triple(text: str) -> FloatTriple:
     return z, y, x
 
 
+def voxel(text: str) -> Triple:
+    """Parse ``12,340,96``, a voxel; 0 is the first along an axis."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a voxel Z,Y,X of three whole numbers, such as 12,340,96")
+    z, y, x = map(int, parts)
+    return z, y, x
+
+
 class ProgressBar:
     """A tqdm bar for each stage, on stderr and only on a terminal."""
 

@@ -16,6 +16,7 @@ from axonem_eval.cli.options import (
     person,
     print_result,
     segment_ids,
+    voxel,
 )
 from axonem_eval.errors import InputError
 
@@ -72,6 +73,7 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
     decide.add_argument("candidate", metavar="CANDIDATE", help="name of the candidate, as `candidates` lists it")
     decide.add_argument("verdict", choices=tuple(VERDICT_OF), help="the decision")
     decide.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the person who decides")
+    _add_cut(action("cut", "Part a segment by points in its two axons; `decide CANDIDATE undo` takes it back."))
     tables = action("import", "Add labels or decisions from tables, such as those of another workshop.")
     tables.add_argument("--labels", metavar="CSV", help="table of labels (labels.csv)")
     tables.add_argument("--decisions", metavar="CSV", help="table of decisions (decisions.csv)")
@@ -87,6 +89,17 @@ def _add_workshop(parser: argparse.ArgumentParser) -> None:
         "--against", action="append", default=[], metavar="SKELETONS", help="another volume's skeletons; repeatable"
     )
     analyse.add_argument("-o", "--output", required=True, metavar="FOLDER", help="folder for the pictures")
+
+
+def _add_cut(cut: argparse.ArgumentParser) -> None:
+    cut.add_argument("segment", type=at_least_one, metavar="SEGMENT", help="segment that holds two axons")
+    for side in ("this", "other"):
+        cut.add_argument(
+            f"--{side}", type=voxel, action="append", required=True, metavar="Z,Y,X",
+            help=f"voxel in {'the one axon' if side == 'this' else 'the other'}; repeatable",
+        )  # fmt: skip
+    cut.add_argument("--preview", action="store_true", help="print how large the two sides are, and store nothing")
+    cut.add_argument("--by", type=person, required=True, metavar="NAME", help="name of the person who decides")
 
 
 def run_workshop(arguments: argparse.Namespace) -> None:
@@ -209,7 +222,7 @@ def _voxel(zyx: tuple[int, int, int]) -> str:
 def _decide(shop: "Workshop", arguments: argparse.Namespace) -> None:
     from axonem_eval.workshop import Decision, now, standing
 
-    candidate = shop.candidate(arguments.candidate)
+    correction = shop.correction(arguments.candidate)
     verdict = VERDICT_OF[arguments.verdict]
     before = standing(shop.decisions()).get(arguments.candidate)
     if verdict == "undone" and before is None:
@@ -222,8 +235,26 @@ def _decide(shop: "Workshop", arguments: argparse.Namespace) -> None:
             f"{arguments.candidate}: {before.verdict} by {before.author} at {before.at}; undo that first, with "
             f"`axonem-eval workshop decide {arguments.folder} {arguments.candidate} undo --by {arguments.by}`",
         )
-    shop.add_decisions([Decision(candidate.correction, verdict, arguments.by, now())])
+    shop.add_decisions([Decision(correction, verdict, arguments.by, now())])
     print(f"{arguments.candidate}: {verdict} by {arguments.by}")
+
+
+def _cut(shop: "Workshop", arguments: argparse.Namespace) -> None:
+    from axonem_eval.volumes import open_labels
+    from axonem_eval.workshop import MERGER, Correction, Decision, now, part_by_points, standing
+
+    correction = Correction(MERGER, (arguments.segment,), tuple(arguments.this), tuple(arguments.other))
+    size = shop.source.voxel_size_nm_zyx
+    with open_labels(shop.source.path, shop.source.dataset) as volume:
+        sides = part_by_points(volume, arguments.segment, correction.this_side, correction.other_side, size)
+    this, other = (n * size[0] * size[1] * size[2] / 1e9 for n in sides.voxels)
+    print(f"this side has {this:.3f} um3, the other {other:.3f} um3, in a box around the points")
+    if arguments.preview:
+        return
+    if correction.name in standing(shop.decisions()):
+        raise InputError.of("decided", f"{correction.name}: is decided about already; undo that first")
+    shop.add_decisions([Decision(correction, "accepted", arguments.by, now())])
+    print(f"{correction.name}: accepted by {arguments.by}")
 
 
 def _import(shop: "Workshop", arguments: argparse.Namespace) -> None:
@@ -333,6 +364,7 @@ _ACTIONS = {
     "disagreements": _disagreements,
     "candidates": _candidates,
     "decide": _decide,
+    "cut": _cut,
     "import": _import,
     "apply": _apply,
     "finalise": _finalise,

@@ -7,6 +7,7 @@ from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, VERDICTS, Corre
 from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise, long_joins
 from axonem_eval.workshop.identify import Batches, Suggestion, make_batches, suggest
 from axonem_eval.workshop.labels import CLASSES, Agreement, Consensus, Disagreement, SegmentLabel, agreement, consensus
+from axonem_eval.workshop.point_cut import Sides, part_by_points
 from axonem_eval.workshop.project import Workshop, candidate_json, candidate_of_json, now, prepare_workshop
 from axonem_eval.workshop.segments import LONG_UM, Segments, Source, measure_segments
 from axonem_eval.workshop.surroundings import place_of, surroundings
@@ -37,6 +38,7 @@ __all__ = [
     "OpenEnd",
     "SegmentLabel",
     "Segments",
+    "Sides",
     "Source",
     "Suggestion",
     "Workshop",
@@ -57,6 +59,7 @@ __all__ = [
     "now",
     "of_kind",
     "open_ends",
+    "part_by_points",
     "place_of",
     "prepare_workshop",
     "read_decisions",

@@ -1,11 +1,12 @@
-"""Apply accepted corrections to a segmentation: cut mergers by planes, join splits, write new labels.
+"""Apply accepted corrections to a segmentation: cut mergers by planes or points, join splits, write new labels.
 
 The corrections are always applied to the segmentation that they were made on. So undoing one is leaving it out.
 
-First the cuts. A plane acts inside a ball: the connected pieces on its two sides there, and those outside, are found
-block by block. Pieces that hold voxels of one side of a cut are one axon again, and a piece without any goes to the
-piece that it was parted from most: so an arm goes on where most of it does. The largest axon keeps the segment's id,
-the others get new ids. Then the joins: each finds its two segments at its voxels.
+First the cuts. A plane acts inside a ball, points inside a box (``part_by_points``): the connected pieces on the two
+sides there, and those outside, are found block by block. Pieces that hold voxels of one side of a cut are one axon
+again, and a piece without any goes to the piece that it was parted from most: so an arm goes on where most of it does.
+The largest axon keeps the segment's id, the others get new ids. Then the joins: each finds its two segments at its
+voxels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.errors import InputError
 from axonem_eval.files import require_target
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import sample_nodes
@@ -32,6 +34,7 @@ from axonem_eval.workshop.cut_pieces import (
     read_wide,
 )
 from axonem_eval.workshop.decisions import MERGER, SPLIT, Correction
+from axonem_eval.workshop.point_cut import Sides, part_by_points
 from axonem_eval.workshop.relabel import substitute
 
 CHUNK_ZYX = (32, 128, 128)
@@ -104,9 +107,12 @@ def apply_corrections(
     with open_labels(path, dataset) as volume:
         anchors = _anchors([*mergers, *splits])
         wrong = _misplaced([*mergers, *splits], anchors, volume)
+        mergers = [c for c in mergers if c.name not in wrong]
+        sides, too_far = _by_points(mergers, volume, voxel_size_nm_zyx, on_progress)
+        wrong |= too_far
         mergers, splits = ([c for c in group if c.name not in wrong] for group in (mergers, splits))
         anchors = _anchors([*mergers, *splits])
-        cuts = Cuts.of([(c.segments[0], c.cut) for c in mergers if c.cut], voxel_size_nm_zyx)
+        cuts = Cuts.of([(c.segments[0], c.cut) for c in mergers if c.cut], sides, voxel_size_nm_zyx)
         found, highest = _find_pieces(volume, cuts, anchors, on_progress)
         piece, anchor, not_parted = _part(mergers, found, cuts, highest)
         old, new = _joins(mergers, splits, anchor)
@@ -130,6 +136,25 @@ def _parts(
     made = np.flatnonzero(piece > highest)
     segment = cuts.segment[found.segment[found.whole[made]]]
     return dict(zip(substitute(piece[made], old, new).tolist(), segment.tolist(), strict=True))
+
+
+def _by_points(
+    mergers: Sequence[Correction],
+    volume: LabelVolume,
+    voxel_size_nm_zyx: FloatTriple,
+    on_progress: StageProgress | None,
+) -> tuple[list[tuple[int, Sides]], dict[str, str]]:
+    """Segment and sides of each cut by points; and why some have none."""
+    cuts, found, wrong = [c for c in mergers if c.is_by_points], [], {}
+    for done, c in enumerate(cuts, start=1):
+        try:
+            sides = part_by_points(volume, c.segments[0], c.this_side, c.other_side, voxel_size_nm_zyx)
+            found.append((c.segments[0], sides))
+        except InputError as error:
+            wrong[c.name] = error.complaints[0].message
+        if on_progress:
+            on_progress("cut by points", done, len(cuts))
+    return found, wrong
 
 
 def _anchors(corrections: Sequence[Correction]) -> NDArray[np.int64]:
@@ -216,6 +241,8 @@ def _part(
     axon = connected_pieces(n, a, b).astype(np.int64)
     wrong = {
         c.name: "its plane does not part the two sides: choose a plane between them, or a larger radius"
+        if c.cut
+        else "the two sides are one where they leave the box around its points: place more points"
         for c, (this, other) in zip(mergers, sides, strict=True)
         if axon[this[0]] == axon[other[0]]
     }

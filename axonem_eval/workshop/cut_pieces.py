@@ -1,6 +1,7 @@
-"""The connected pieces of segments that are cut by planes, block by block; nothing holds the volume or a segment.
+"""The connected pieces of segments that are cut by planes or points, block by block.
 
-A block is read with one more voxel at its upper faces. A voxel that two blocks read links its pieces in both.
+Nothing holds the volume or a segment. A block is read with one more voxel at its upper faces. A voxel that two
+blocks read links its pieces in both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from axonem_eval.spec import FloatTriple, Triple
 from axonem_eval.union_find import join, numbered, root
 from axonem_eval.volumes import Box, LabelVolume, blocks, read_small
 from axonem_eval.workshop.decisions import Cut
+from axonem_eval.workshop.point_cut import Sides
 
 # The 13 neighbours of a voxel that come after it.
 _AHEAD = np.array(
@@ -26,8 +28,9 @@ _AHEAD = np.array(
 class Cuts:
     """Cuts of segments, sorted by segment.
 
-    segment : (n,) uint64, the segments that are cut, ascending.   start : (n + 1,) int64, the cuts of segment i are
+    segment : (n,) uint64, the segments that are cut, ascending.   start : (n + 1,) int64, the planes of segment i are
         start[i] to start[i + 1].   point_nm, normal : (m, 3) float64.   radius_nm : (m,) float64.
+    sides : of each cut by points, the place of its segment, and its sides.
     """
 
     segment: NDArray[np.uint64]
@@ -36,23 +39,43 @@ class Cuts:
     normal: NDArray[np.float64]
     radius_nm: NDArray[np.float64]
     voxel_nm: NDArray[np.float64]
+    sides: list[tuple[int, Sides]]
 
     @classmethod
-    def of(cls, cuts: Sequence[tuple[int, Cut]], voxel_size_nm_zyx: FloatTriple) -> "Cuts":
-        """From (segment, cut)."""
+    def of(
+        cls, cuts: Sequence[tuple[int, Cut]], sides: Sequence[tuple[int, Sides]], voxel_size_nm_zyx: FloatTriple
+    ) -> "Cuts":
+        """From (segment, plane) and (segment, sides)."""
         ordered = sorted(cuts, key=lambda of: of[0])
         ids = np.array([segment for segment, _ in ordered], np.uint64)
-        segment, first = np.unique(ids, return_index=True)
+        by_points = np.array([segment for segment, _ in sides], np.uint64)
+        segment = np.unique(np.concatenate([ids, by_points]))
         voxel = np.asarray(voxel_size_nm_zyx, np.float64)
         normal = np.array([cut.normal_zyx for _, cut in ordered], np.float64).reshape(-1, 3)
         return cls(
             segment,
-            np.append(first, len(ids)).astype(np.int64),
+            np.append(np.searchsorted(ids, segment), len(ids)).astype(np.int64),
             (np.array([cut.point_zyx for _, cut in ordered], np.float64).reshape(-1, 3) + 0.5) * voxel,
             normal / np.linalg.norm(normal, axis=1, keepdims=True),
             np.array([cut.radius_nm for _, cut in ordered], np.float64),
             voxel,
+            list(zip(np.searchsorted(segment, by_points).tolist(), (found for _, found in sides), strict=True)),
         )
+
+    def code(self, index: NDArray[np.int32], origin: Triple) -> NDArray[np.uint64]:
+        """A number for each voxel of a box: two voxels have another where the points of a cut part them.
+
+        index : z,y,x, place of each voxel's segment.   A cut adds a number of its own for each side, and 0 outside.
+        """
+        code = np.zeros(index.shape, np.uint64)
+        number = np.random.default_rng(0).integers(1, 2**63, (len(self.sides), 3), np.uint64)
+        number[:, 0] = 0
+        for (place, sides), of_side in zip(self.sides, number, strict=True):
+            found = sides.within(origin, (index.shape[0], index.shape[1], index.shape[2]))
+            if found is not None:
+                box, side = found
+                code[box] += np.where(index[box] == place, of_side[side], np.uint64(0))
+        return code
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,7 @@ class BlockPieces:
         block, and of the voxels read beyond its upper faces, that holds pieces.
     own : slices of ``number`` that belong to the block.
     segment : (n + 1,) int32, place among the cut segments, by piece.   voxels : (n + 1,) int64, own ones.
-    parted : (k, 2) int64, pieces on both sides of a plane or a ball, one row for each pair of voxels.
+    parted : (k, 2) int64, pieces that a cut parts, one row for each pair of voxels.
     """
 
     origin_zyx: Triple
@@ -101,7 +124,12 @@ def pieces_of_block(labels: NDArray[Any], box: Box, cuts: Cuts) -> BlockPieces |
     part = np.ascontiguousarray(index[z, y, x])
     origin = tuple(a + s.start for a, s in zip(low, box, strict=True))
     found = _pieces(
-        part, np.array(origin, np.int64), cuts.start, cuts.point_nm, cuts.normal, cuts.radius_nm, cuts.voxel_nm, _AHEAD
+        part,
+        cuts.code(part, origin),
+        np.array(origin, np.int64),
+        (cuts.start, cuts.point_nm, cuts.normal, cuts.radius_nm),
+        cuts.voxel_nm,
+        _AHEAD,
     )
     number, segment, parted = found
     own = tuple(slice(0, max(0, s.stop - o)) for s, o in zip(box, origin, strict=True))
@@ -171,11 +199,12 @@ def _is_parted(here, there, cuts, point, normal, radius):  # type: ignore[no-unt
 
 
 @numba.njit(nogil=True, cache=True)
-def _pieces(index, origin, start, point, normal, radius, voxel, ahead):  # type: ignore[no-untyped-def]
+def _pieces(index, code, origin, planes, voxel, ahead):  # type: ignore[no-untyped-def]
     """Number the 26-connected pieces, where two voxels that a cut parts are not connected.
 
     Returns the numbers, the cut segment of each, and the pieces of each pair of voxels that a cut parts.
     """
+    start, point, normal, radius = planes
     shape = np.array(index.shape)
     parent = np.arange(index.size + 1).astype(np.uint32)
     parted = [(np.int64(0), np.int64(0))]
@@ -192,7 +221,8 @@ def _pieces(index, origin, start, point, normal, radius, voxel, ahead):  # type:
                 continue
             there_nm[:] = here_nm + ahead[k] * voxel
             to = (there[0] * shape[1] + there[1]) * shape[2] + there[2] + 1
-            if _is_parted(here_nm, there_nm, start[segment : segment + 2], point, normal, radius):
+            apart = code[z, y, x] != code[there[0], there[1], there[2]]
+            if apart or _is_parted(here_nm, there_nm, start[segment : segment + 2], point, normal, radius):
                 parted.append((np.int64(here), np.int64(to)))
                 continue
             one, other = root(parent, here), root(parent, to)

@@ -4,6 +4,7 @@ A decision says by itself what is to be done: the table of decisions can be appl
 list of candidates. Decisions are added and never changed: undoing one is another row.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Correction:
     segments : the two that are joined, or the one that is cut.
     this_side, other_side : voxels z,y,x. Of a split one in each segment. Of a merger those of the one axon and those of
         the other: each side stays whole, and both are parted.
-    cut : of a merger.
+    cut : of a merger, the plane; None where the voxels of both sides alone say how it is cut (``part_by_points``).
     """
 
     kind: str
@@ -40,8 +41,16 @@ class Correction:
     cut: Cut | None = None
 
     @property
+    def is_by_points(self) -> bool:
+        """Whether it cuts a segment by the voxels of its two sides."""
+        return self.kind == MERGER and self.cut is None
+
+    @property
     def name(self) -> str:
         """Names the candidate in lists, tables and addresses; the same correction always has the same name."""
+        if self.is_by_points:
+            sides = str((sorted(self.this_side), sorted(self.other_side)))
+            return f"{self.kind}-{self.segments[0]}-points-{hashlib.sha256(sides.encode()).hexdigest()[:12]}"
         at = self.cut.point_zyx if self.cut else self.this_side[0]
         return "-".join([self.kind, *map(str, self.segments), ".".join(map(str, at))])
 

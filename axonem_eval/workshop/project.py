@@ -97,9 +97,10 @@ class Workshop:
         """Store decisions; several processes may do so at once."""
         _append(self.folder / _DECISIONS, decisions_csv(rows))
 
-    def candidate(self, name: str) -> Candidate:
-        """The candidate of that name. Raises InputError where there is none."""
-        found = next((c for c in self.candidates if c.correction.name == name), None)
+    def correction(self, name: str) -> Correction:
+        """The correction of that name, of a candidate or of a decision. Raises InputError where there is none."""
+        decided = (d.correction for d in self.decisions())
+        found = next((c for c in (*(c.correction for c in self.candidates), *decided) if c.name == name), None)
         if found is None:
             raise InputError.of(
                 "no_candidate", f"{name}: no such candidate; `axonem-eval workshop candidates {self.folder}` lists them"

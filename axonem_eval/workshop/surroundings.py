@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from axonem_eval.spec import FloatTriple
 from axonem_eval.volumes import LabelVolume, near_isotropic_factor, read_small
 from axonem_eval.workshop.decisions import Correction
+from axonem_eval.workshop.point_cut import part_by_points
 
 # So far around the place, at voxels of about so many nm: the course of both axons, and how they touch.
 REACH_NM, VOXEL_NM = 2000.0, 50.0
@@ -26,8 +27,15 @@ def surroundings(
     """Labels within ``REACH_NM`` of a correction along each axis, and the size of their voxels in nm.
 
     1 is its one side, 2 the other, 0 everything else: of a split the two segments, of a merger the parts of its segment
-    on the two sides of the plane. Raises InputError for a damaged chunk.
+    on the two sides of the plane. Of a cut by points it is all that the points part, however far they reach.
+    Raises InputError for a damaged chunk, and as ``part_by_points`` does.
     """
+    if correction.is_by_points:
+        sides = part_by_points(
+            volume, correction.segments[0], correction.this_side, correction.other_side, voxel_size_nm_zyx
+        )
+        dz, dy, dx = (f * size for f, size in zip(sides.factor, voxel_size_nm_zyx, strict=True))
+        return sides.array(), (dz, dy, dx)
     factor = np.asarray(near_isotropic_factor(voxel_size_nm_zyx, VOXEL_NM))
     size = np.asarray(voxel_size_nm_zyx)
     middle = np.asarray(place_of(correction))

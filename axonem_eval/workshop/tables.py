@@ -131,7 +131,8 @@ def _label(row: dict[str, str]) -> SegmentLabel:
 def _decision(row: dict[str, str]) -> Decision:
     kind = _one_of(row["kind"], KINDS, "kind")
     cut = None
-    if kind == MERGER:
+    columns = ("cut_point", "cut_normal", "cut_radius_nm")
+    if kind == MERGER and any(row[name] for name in columns):  # without a plane it is cut by its points
         z, y, x = _numbers(row["cut_normal"], "cut_normal")
         radius = _numbers(row["cut_radius_nm"] + " 0 0", "cut_radius_nm")[0]
         if (z, y, x) == (0, 0, 0) or radius <= 0:

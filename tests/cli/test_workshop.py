@@ -3,6 +3,7 @@
 import json
 
 import h5py
+import numpy as np
 import pytest
 
 from axonem_eval import SkeletonGraph
@@ -86,6 +87,23 @@ def test_a_table_imported_twice_changes_nothing(shop, capsys, tmp_path):
     table = tmp_path / "decisions.csv"
     table.write_bytes((room / "decisions.csv").read_bytes())
     assert "0 decisions added" in told(capsys, "import", room, "--decisions", table)
+
+
+def test_a_cut_by_points_is_applied_until_it_is_undone(shop, capsys):
+    """A column is straight and alone: two points in it cut it between them."""
+    room = shop / "shop"
+    with h5py.File(shop / "labels.h5") as file:
+        z, y, x = (int(v) for v in np.argwhere(file["main"][:] == CUT_COLUMN)[0])
+    points = ["--this", f"{z},{y},{x}", "--other", f"{z + 10},{y},{x}", "--by", "ada"]
+    assert "um3" in told(capsys, "cut", room, CUT_COLUMN, *points, "--preview")
+    assert "0 mergers cut" in told(capsys, "apply", room, "-o", shop / "points.h5")
+    name = told(capsys, "cut", room, CUT_COLUMN, *points).splitlines()[-1].partition(":")[0]
+    assert "undo that first" in refused(capsys, "cut", room, CUT_COLUMN, *points)
+    assert "1 mergers cut" in told(capsys, "apply", room, "-o", shop / "points.h5")
+    told(capsys, "decide", room, name, "undo", "--by", "ben")
+    assert "0 mergers cut" in told(capsys, "apply", room, "-o", shop / "points.h5")
+    points[1] = "0,0,0"
+    assert f"does not lie in segment {CUT_COLUMN}" in refused(capsys, "cut", room, CUT_COLUMN, *points)
 
 
 def test_the_segmentation_is_not_overwritten_by_its_correction(shop, capsys):
