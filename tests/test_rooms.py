@@ -128,6 +128,7 @@ SHOWN = {
     },
     "evalserver.workshop": {
         "models",
+        "point_cuts",
         "selectors",
         "services",
         "view_files",

@@ -58,6 +58,20 @@ def viewer_state(
     }
 
 
+def points_layer(spec: VolumeSpec, name: str, color: str, points_zyx: Iterable[Sequence[float]]) -> State:
+    """A layer of points that are placed by Ctrl and a click. points_zyx : voxels that it begins with."""
+    marks = [Mark(_middle(voxel), name) for voxel in points_zyx]
+    return {
+        "type": "annotation",
+        "name": name,
+        "source": _annotations(spec),
+        "annotations": [_annotation(mark, f"{name} {i}") for i, mark in enumerate(marks)],
+        "annotationColor": color,
+        "tool": "annotatePoint",
+        "tab": "annotations",
+    }
+
+
 def close_up(voxel_zyx: Sequence[float]) -> State:
     """What to change of a state so that it opens at a voxel, a micrometre or two around it."""
     return {"position": list(reversed(_middle(voxel_zyx))), "crossSectionScale": CLOSE_UP_SCALE}
@@ -114,16 +128,19 @@ def _dimensions(spec: VolumeSpec) -> State:
 
 
 def _mark_layer(spec: VolumeSpec, kind: str, marks: Sequence[Mark], shown: bool) -> State:
-    source = {"url": "local://annotations", "transform": {"outputDimensions": _dimensions(spec)}}
     return {
         "type": "annotation",
         "name": mark_layer_name(kind),
-        "source": source,
+        "source": _annotations(spec),
         "annotations": [_annotation(mark, str(i)) for i, mark in enumerate(marks)],
         "annotationColor": COLORS[kind.removeprefix("likely ")],
         "tab": "annotations",
         "visible": shown,
     }
+
+
+def _annotations(spec: VolumeSpec) -> State:
+    return {"url": "local://annotations", "transform": {"outputDimensions": _dimensions(spec)}}
 
 
 def _annotation(mark: Mark, name: str) -> State:

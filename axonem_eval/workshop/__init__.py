@@ -7,7 +7,7 @@ from axonem_eval.workshop.decisions import KINDS, MERGER, SPLIT, VERDICTS, Corre
 from axonem_eval.workshop.finalise import AXONS, BUNDLE, MASK, SHEET, Finalised, finalise, long_joins
 from axonem_eval.workshop.identify import Batches, Suggestion, make_batches, suggest
 from axonem_eval.workshop.labels import CLASSES, Agreement, Consensus, Disagreement, SegmentLabel, agreement, consensus
-from axonem_eval.workshop.point_cut import Sides, part_by_points
+from axonem_eval.workshop.point_cut import SPREAD_NM, Sides, part_by_points
 from axonem_eval.workshop.project import Workshop, candidate_json, candidate_of_json, now, prepare_workshop
 from axonem_eval.workshop.segments import LONG_UM, Segments, Source, measure_segments
 from axonem_eval.workshop.surroundings import place_of, surroundings
@@ -23,6 +23,7 @@ __all__ = [
     "MERGER",
     "SHEET",
     "SPLIT",
+    "SPREAD_NM",
     "VERDICTS",
     "Agreement",
     "Applied",

@@ -6,7 +6,8 @@
 planted: axons of 5 um or more of the cortex cube are cut by a plane (30) or joined with a neighbour (15), for each
 seed. A likely split is right where it joins the two halves of an axon; a likely merger where its two sides lie in two
 axons of the untouched labels, as often in a segment as it was joined. All weights were fitted on the opposite corner of
-the cube. Last, the right cuts are applied: how many give both axons back (Jaccard index above 0.9).
+the cube. Last, the right cuts are applied: how many give both axons back (Jaccard index above 0.9 and 0.8). The same
+for cuts by points of a simulated annotator (benchmarks/scorer/workshop_points.py).
 
 oracle: the published over-segmentation of FIB-25 (the folder of its files). The ground truth decides: a join is
 accepted where most voxels of both segments belong to one body. ERL (tolerance 50) and VOI after the first k
@@ -50,10 +51,11 @@ from axonem_eval.workshop import (
     of_kind,
 )
 from benchmarks.data.tiles import VOXEL_NM_ZYX, load_cube
+from benchmarks.scorer.workshop_points import POINTS, Annotator
 
 LONG_UM = 5.0
-# Jaccard index of an axon with its part of the segment, from which it counts as given back.
-LIKE = 0.9
+# Jaccard indices of an axon with its part of the segment, from which it counts as given back.
+LIKE = (0.9, 0.8)
 AXON_NM = 110.0
 DEPTHS = (10, 15, 20, 30, 60, 100, 200)
 STYLE = """text{font:13px sans-serif;fill:#333}.label{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#333}
@@ -84,7 +86,7 @@ def planted(arguments: argparse.Namespace) -> None:
     long = graph.skeleton_id[graph.skeleton_length_nm > LONG_UM * 1000].tolist()
     found: dict[str, list[list[bool]]] = {SPLIT: [], MERGER: []}
     known: dict[str, list[int]] = {SPLIT: [], MERGER: []}
-    restored = []
+    restored, annotators = [], []
     for seed in arguments.seeds:
         wrong, records = with_errors(cube, VOXEL_NM_ZYX, Errors(splits=30, merges=15), seed=seed, candidates=long)
         folder = work / f"seed{seed}"
@@ -107,6 +109,7 @@ def planted(arguments: argparse.Namespace) -> None:
         found[MERGER].append(hits)
         known[MERGER].append(len(joined))
         restored.append(_restored(cube, wrong, folder, parted))
+        annotators.append(_by_points(cube, wrong, folder, joined, seed))
         missed = sorted(sorted(pair) for pair in cut - set(pairs[:60]))
         print(f"seed {seed}: cuts that are not among the first 60: {missed}")
     for kind in (SPLIT, MERGER):
@@ -118,8 +121,9 @@ def planted(arguments: argparse.Namespace) -> None:
             right = sum(sum(hits[:k]) for hits in found[kind])
             listed_n = sum(min(k, len(hits)) for hits in found[kind])
             print(f"{k:6}{right:8}{right / sum(known[kind]):9.0%}{right / max(1, listed_n):11.0%}")
-    cuts, effect, good = (sum(column) for column in zip(*restored, strict=True))
-    print(f"\nright cuts {cuts}; take effect {effect}; give both axons back (Jaccard above 0.9) {good}")
+    cuts, effect, *good = (sum(column) for column in zip(*restored, strict=True))
+    print(f"\nright cuts {cuts}; take effect {effect}; give both axons back (Jaccard above 0.9, 0.8) {good}")
+    print_points(annotators, sum(known[MERGER]))
     if arguments.picture:
         curves = {}
         for kind in (SPLIT, MERGER):
@@ -143,19 +147,51 @@ def _restored(cube: np.ndarray, wrong: np.ndarray, folder: Path, parted: dict[fr
     applied = apply_corrections(folder / "labels.h5", list(parted.values()), cut, VOXEL_NM_ZYX)
     with h5py.File(cut) as file:
         after = file["main"][:]
-    good = 0
-    for pair, correction in parted.items():
-        within = wrong == correction.segments[0]
-        labels, axons = after[within], cube[within]
-        alike = []
-        for axon in pair:
-            own = axons == axon
-            ids, voxels = np.unique(labels[own], return_counts=True)
-            best = labels == ids[voxels.argmax()]
-            # Of the other axons in the segment only the other one of the pair is to be parted from it here.
-            alike.append((best & own).sum() / ((best & np.isin(axons, list(pair))) | own).sum())
-        good += min(alike) > LIKE
-    return np.array([len(parted), applied.cut, good])
+    alike = [_alike(cube, wrong, after, pair, correction) for pair, correction in parted.items()]
+    return np.array([len(parted), applied.cut, *(sum(index > like for index in alike) for like in LIKE)])
+
+
+def _alike(cube: np.ndarray, wrong: np.ndarray, after: np.ndarray, pair: frozenset, correction: Correction) -> float:
+    """Jaccard index of the worse of two axons with its part of the segment after a cut."""
+    within = wrong == correction.segments[0]
+    labels, axons, alike = after[within], cube[within], []
+    for axon in pair:
+        own = axons == axon
+        if not own.any():
+            return 0.0
+        ids, voxels = np.unique(labels[own], return_counts=True)
+        best = labels == ids[voxels.argmax()]
+        # Of the other axons in the segment only the other one of the pair is to be parted from it here.
+        alike.append((best & own).sum() / ((best & np.isin(axons, list(pair))) | own).sum())
+    return float(min(alike))
+
+
+def _by_points(cube: np.ndarray, wrong: np.ndarray, folder: Path, joined: list, seed: int) -> dict:
+    """Jaccard indices of each merger by the number of points placed; `seconds` of each cut."""
+    found: dict = {"seconds": []}
+    placed = []
+    for i, merge in enumerate(joined):
+        pair = frozenset(map(int, (merge.label, merge.absorbed)))
+        annotator = Annotator(cube, wrong, folder / "labels.h5", merge, VOXEL_NM_ZYX, np.random.default_rng([seed, i]))
+        placed.append((pair, annotator.corrections()))
+        found["seconds"] += annotator.seconds
+    for k, points in enumerate(POINTS):
+        # One file for each pair would be read often: those of all segments are cut at once.
+        cuts = [c[min(k, len(c) - 1)] for _, c in placed if c]
+        apply_corrections(folder / "labels.h5", cuts, folder / "points.h5", VOXEL_NM_ZYX)
+        with h5py.File(folder / "points.h5") as file:
+            after = file["main"][:]
+        found[points] = [_alike(cube, wrong, after, pair, c[min(k, len(c) - 1)]) for pair, c in placed if c]
+    return found
+
+
+def print_points(annotators: list[dict], mergers: int) -> None:
+    print(f"\ncuts by points, {mergers} mergers; both axons back at a Jaccard index above 0.9, 0.8")
+    for points in POINTS:
+        index = np.concatenate([found[points] for found in annotators])
+        print(f"{points:3} points: {(index > 0.9).sum():4}{(index > 0.8).sum():4}   median {np.median(index):.2f}")
+    seconds = np.concatenate([found["seconds"] for found in annotators])
+    print(f"a cut takes {np.median(seconds):.2f} s (median), {seconds.max():.2f} s at most")
 
 
 def oracle(arguments: argparse.Namespace) -> None:

@@ -56,5 +56,7 @@ urlpatterns = [
     path("workshops/<int:pk>/label/", workshop_views.label, name="organise_workshop_label"),
     path("workshops/<int:pk>/candidates/", workshop_views.candidates, name="organise_workshop_candidates"),
     path("workshops/<int:pk>/decide/", workshop_views.decide, name="organise_workshop_decide"),
+    path("workshops/<int:pk>/cut/", workshop_views.cut, name="organise_workshop_cut"),
+    path("workshops/<int:pk>/cut/request/", workshop_views.request_cut, name="organise_workshop_request_cut"),
     path("workshops/<int:pk>/finalise/", workshop_views.finalise, name="organise_workshop_finalise"),
 ]

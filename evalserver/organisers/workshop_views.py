@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -11,17 +12,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from axonem_eval.workshop import CLASSES, KINDS, candidate_of_json, consensus
+from axonem_eval.workshop import CLASSES, KINDS, MERGER, candidate_of_json, consensus
 from evalserver.accounts.requests import AuthenticatedRequest
 from evalserver.benchmarks.models import Volume
 from evalserver.benchmarks.roles import benchmarks_with
 from evalserver.benchmarks.selectors import stored_image
 from evalserver.organisers.access import note, organiser
 from evalserver.uploads import SEGMENTATION, shown_precomputed
-from evalserver.workshop import selectors, services, view_files
+from evalserver.workshop import point_cuts, selectors, services, view_files
 from evalserver.workshop.models import Candidate, Segment, Workshop
 
 MOST_SHOWN = 50
+# Each with its key.
+VERDICTS = (("accept", "y"), ("reject", "n"), ("postpone", "p"), ("undo", "u"))
 MAY_SEE = ("benchmarks.view_groundtruth", "benchmarks.change_groundtruth")
 MAY_CHANGE = "benchmarks.change_groundtruth"
 
@@ -144,7 +147,8 @@ def _viewer(request: AuthenticatedRequest, shop: Workshop) -> str:
 
 @organiser(*MAY_SEE)
 def view_state(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """Neuroglancer's state for the candidate `?candidate=`, the segment `?segment=`, or the batch `?n=`."""
+    """Neuroglancer's state for the candidate `?candidate=`, the segment `?segment=`, or the batch `?n=`; with
+    `?this_side=` and `?other_side=` for the points of a cut."""
     shop = _workshop(request, pk, *MAY_SEE)
     if not shop.view_files:
         raise Http404
@@ -153,6 +157,8 @@ def view_state(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     if image:
         path = reverse("image_file", args=[image.benchmark.slug, image.pk, ""])
         sources["image"] = request.build_absolute_uri(path)
+    if "this_side" in request.GET:
+        return JsonResponse(_points_state(shop, sources, request.GET))
     segment, candidate = _segment(shop, request.GET), _candidate(shop, request.GET)
     if candidate:
         found = candidate_of_json(candidate.data)
@@ -161,6 +167,16 @@ def view_state(request: AuthenticatedRequest, pk: int) -> HttpResponse:
         return JsonResponse(view_files.state(shop, sources, [segment.name], segment.anchor_zyx))
     members = list(selectors.segments_of(shop, _number(request.GET, "n")).values_list("name", flat=True))
     return JsonResponse(view_files.state(shop, sources, members))
+
+
+def _points_state(shop: Workshop, sources: dict[str, str], query: QueryDict) -> dict[str, Any]:
+    """Two layers in which points are placed, with those that the form has already."""
+    sides = [point_cuts.points_in(query.get(side, "")) for side in ("this_side", "other_side")]
+    segment = shop.segments.filter(name=query.get("segment", "")).first()
+    first = [*sides[0], *sides[1], *([segment.anchor_zyx] if segment else [])]
+    points = dict(zip(view_files.SIDES, sides, strict=True))
+    names = [name for name in (query.get("segment", ""),) if name.isdecimal()]
+    return view_files.state(shop, sources, names, first[0] if first else None, points=points)
 
 
 @organiser(*MAY_SEE)
@@ -216,7 +232,7 @@ def candidates(request: AuthenticatedRequest, pk: int) -> HttpResponse:
         "previous": max(0, start - MOST_SHOWN) if start else None,
         "next": start + MOST_SHOWN if found.filter(place__gte=start + MOST_SHOWN).exists() else None,
         "candidates": selectors.with_decision(found[start : start + MOST_SHOWN]),
-        "verdicts": [("accept", "y"), ("reject", "n"), ("postpone", "p"), ("undo", "u")],
+        "verdicts": VERDICTS,
     }
     return render(request, "organisers/workshop_candidates.html", context)
 
@@ -239,6 +255,47 @@ def decide(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     start = candidate.place // MOST_SHOWN * MOST_SHOWN
     address = reverse("organise_workshop_candidates", args=[pk])
     return redirect(f"{address}?kind={kind}&from={start}#candidate-{candidate.pk}")
+
+
+@organiser(*MAY_SEE)
+def cut(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """A form for the points of a cut, begun from `?candidate=` or the cut `?n=`; and what a worker made of that cut."""
+    row = _workshop(request, pk, *MAY_SEE)
+    shown = get_object_or_404(row.point_cuts, pk=_number(request.GET, "n")) if "n" in request.GET else None
+    candidate = _candidate(row, request.GET)
+    if shown:
+        form = point_cuts.form_of(point_cuts.correction_of(shown))
+    elif candidate:
+        form = point_cuts.form_of(candidate_of_json(candidate.data).correction)
+    else:
+        form = {name: request.GET.get(name, "") for name in point_cuts.FIELDS}
+    made = []
+    if shown and shown.candidate_id:
+        made = selectors.with_decision(selectors.candidates_of(row, MERGER).filter(pk=shown.candidate_id))
+    context = {
+        "workshop": row,
+        "form": form,
+        "cut": shown,
+        "candidate": made[0] if made else None,
+        "cuts": row.point_cuts.select_related("created_by")[:MOST_SHOWN],
+        "view": _viewer(request, row),
+        "verdicts": VERDICTS,
+    }
+    return render(request, "organisers/workshop_cut.html", context)
+
+
+@require_POST
+@organiser(MAY_CHANGE)
+def request_cut(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Have a worker part a segment by points."""
+    row = _workshop(request, pk, MAY_CHANGE)
+    fields = {name: request.POST.get(name, "") for name in point_cuts.FIELDS}
+    try:
+        query = {"n": str(point_cuts.request_cut(workshop=row, by=request.user, **fields).pk)}
+    except services.NotPossible as refusal:
+        messages.error(request, str(refusal))
+        query = {name: text[: point_cuts.MOST_KEPT] for name, text in fields.items()}
+    return redirect(f"{reverse('organise_workshop_cut', args=[pk])}?{urlencode(query)}")
 
 
 @require_POST

@@ -11,7 +11,8 @@ class WorkshopConfig(AppConfig):
 
     def ready(self) -> None:
         from evalserver.jobs import JobKind, register_job
-        from evalserver.workshop.models import Finalisation, Workshop
+        from evalserver.workshop.models import Finalisation, PointCut, Workshop
 
         register_job(JobKind(Workshop, named_by=("volume",)))
         register_job(JobKind(Finalisation, named_by=("workshop__volume",)))
+        register_job(JobKind(PointCut, named_by=("workshop__volume",)))

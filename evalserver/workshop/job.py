@@ -32,12 +32,13 @@ from axonem_eval.workshop import (
 )
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.benchmarks.services import register_ground_truth
-from evalserver.jobs import Lease, Rejection, run_job, under_own_name
+from evalserver.jobs import Lease, run_job
 from evalserver.uploads import local_path, store_as
 from evalserver.workshop import view_files
 from evalserver.workshop.models import Candidate, Finalisation, Segment, Workshop
 from evalserver.workshop.pictures import candidate_picture, segment_picture
 from evalserver.workshop.selectors import decisions_of, labels_of
+from evalserver.workshop.services import rejection
 
 STAGES = {
     "read": (0, 10),
@@ -83,7 +84,7 @@ def _prepare(lease: Lease) -> None:
             _require_shape(shop.skeletons, row)
         except InputError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise _rejection(error, row) from error
+            raise rejection(error, row) from error
         segments = _segments(lease, row, shop)
         with open_labels(path, row.dataset or None) as volume:
             candidates = _candidates(lease, row, shop, volume)
@@ -103,13 +104,6 @@ def _require_shape(graph: SkeletonGraph, row: Workshop) -> None:
             f"{row.source_name}: the labels have {graph.shape_zyx} voxels, the volume {row.volume.spec.shape_zyx}; "
             "give a segmentation of the whole volume, or correct the volume's shape",
         )
-
-
-def _rejection(error: InputError, row: Workshop) -> Rejection:
-    stored = row.source_file.name or ""
-    return Rejection(
-        [{"code": c.code, "message": under_own_name(c.message, stored, row.source_name)} for c in error.complaints]
-    )
 
 
 def _report(lease: Lease, stage: str, done: int, total: int) -> None:
@@ -201,7 +195,7 @@ def _finalise(lease: Lease) -> None:
                     on_progress=lambda stage, done, total: lease.progress(f"{stage}: {done:,} of {total:,}", 50),
                 )
             except InputError as error:
-                raise _rejection(error, shop) from error
+                raise rejection(error, shop) from error
         with (
             open(folder / BUNDLE, "rb") as bundle,
             open(folder / MASK, "rb") as mask,

@@ -137,3 +137,25 @@ class Finalisation(Job):
 
     def __str__(self) -> str:
         return f"finalisation of {self.workshop}"
+
+
+class PointCut(Job):
+    """Points that somebody placed in two axons of a segment; a worker parts it, and makes a candidate of the cut."""
+
+    DONE_STATUS = "done"
+    TASK = "evalserver.workshop.tasks.point_cut_task"
+
+    workshop = models.ForeignKey(Workshop, on_delete=models.CASCADE, related_name="point_cuts")
+    segment = models.CharField(max_length=20)
+    this_side = models.JSONField()
+    other_side = models.JSONField()
+    side_um3 = models.JSONField(default=list)
+    candidate = models.ForeignKey(Candidate, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"cut of segment {self.segment} of {self.workshop}"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from axonem_eval.report import render_axons, webp
 from axonem_eval.spec import FloatTriple
 from axonem_eval.volumes import LabelVolume
-from axonem_eval.workshop import Candidate, surroundings
+from axonem_eval.workshop import Candidate, Sides, surroundings
 
 # A larger segment is drawn coarser: a picture is small.
 PICTURE_VOXELS, PICTURE_WIDTH, CANDIDATE_WIDTH = 160, 320, 280
@@ -31,6 +31,12 @@ def candidate_picture(volume: LabelVolume, candidate: Candidate, voxel_size_nm_z
     """The two sides of a likely error in two colours, as WebP; empty where neither is seen at the picture's voxels."""
     labels, voxel_nm = surroundings(volume, candidate.correction, voxel_size_nm_zyx)
     return _rendered(labels, [1, 2], voxel_nm, CANDIDATE_WIDTH) if labels.any() else b""
+
+
+def sides_picture(sides: Sides, voxel_size_nm_zyx: FloatTriple) -> bytes:
+    """The two sides of a cut by points in two colours, as WebP."""
+    z, y, x = (f * size for f, size in zip(sides.factor, voxel_size_nm_zyx, strict=True))
+    return _rendered(sides.array(), [1, 2], (z, y, x), 2 * CANDIDATE_WIDTH)
 
 
 def _rendered(labels: NDArray[np.uint8], ids: Sequence[int], voxel_nm: FloatTriple, width: int) -> bytes:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from django.core.files import File
 from django.db import IntegrityError, transaction
 
+from axonem_eval.errors import InputError
 from axonem_eval.workshop import CLASSES
 from evalserver.accounts.models import User
 from evalserver.benchmarks.models import Volume
-from evalserver.jobs import send
+from evalserver.jobs import Rejection, send, under_own_name
 from evalserver.uploads import display_name
 from evalserver.workshop.models import Candidate, Decision, Finalisation, Label, Segment, Workshop
 
@@ -73,3 +74,11 @@ def request_finalisation(*, workshop: Workshop, by: User) -> Finalisation:
             return row
     except IntegrityError:
         raise NotPossible("A worker makes it already.") from None
+
+
+def rejection(error: InputError, workshop: Workshop) -> Rejection:
+    """What the library says about a segmentation, under the name that its organiser gave the file."""
+    stored = workshop.source_file.name or ""
+    return Rejection(
+        [{"code": c.code, "message": under_own_name(c.message, stored, workshop.source_name)} for c in error.complaints]
+    )

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from evalserver.workshop import job
+from evalserver.workshop import job, point_cuts
 
 
 @shared_task
@@ -15,3 +15,9 @@ def prepare_workshop_task(workshop_id: int) -> None:
 def finalise_workshop_task(finalisation_id: int) -> None:
     """Write the ground truth."""
     job.finalise(finalisation_id)
+
+
+@shared_task
+def point_cut_task(cut_id: int) -> None:
+    """Part a segment by points."""
+    point_cuts.part(cut_id)

@@ -10,11 +10,14 @@ from typing import Any
 from django.conf import settings
 
 from axonem_eval.skeletons import SkeletonGraph, export_precomputed
-from axonem_eval.viewer import Mark, close_up, layer, viewer_state
+from axonem_eval.viewer import Mark, close_up, layer, points_layer, viewer_state
 from axonem_eval.volumes import LabelVolume, write_precomputed
 from axonem_eval.workshop import LONG_UM, Candidate, place_of
 from evalserver.uploads import SEGMENTATION, store_precomputed
 from evalserver.workshop.models import Workshop
+
+# Layers of the points of a cut; workshop-cut.js reads them by these names.
+SIDES = {"blue side": "#0072b2", "orange side": "#d55e00"}
 
 
 def folder_of(workshop: Workshop) -> str:
@@ -46,11 +49,13 @@ def state(
     segments: Sequence[str],
     at_zyx: Sequence[float] | None = None,
     candidate: Candidate | None = None,
+    points: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> dict[str, Any]:
     """Neuroglancer's state that shows some segments.
 
     sources : absolute addresses of the files, `segmentation` and, where there is EM, `image`.   at_zyx : where it
-    opens, close up; the middle by default.   candidate : is marked, and opened at.
+    opens, close up; the middle by default.   candidate : is marked, and opened at.   points : voxels of both sides of a
+    cut, by the name of the layer in which more are placed.
     """
     layers = [layer("image", "EM", f"precomputed://{sources['image']}")] if "image" in sources else []
     source = f"precomputed://{sources['segmentation']}"
@@ -64,6 +69,11 @@ def state(
         kind = f"likely {candidate.correction.kind}"
         marks[kind] = [Mark(middle, f"{kind}, score {candidate.score:.2f}")]
     shown = viewer_state(workshop.volume.rule.spec, layers, marks, f"Workshop of {workshop.volume.name}")
+    if points is not None:
+        spec = workshop.volume.rule.spec
+        sides = [points_layer(spec, name, SIDES[name], points[name]) for name in SIDES]
+        shown["layers"] = [*sides, *shown["layers"]]
+        shown["selectedLayer"] = {"visible": True, "layer": sides[0]["name"]}
     return shown if at_zyx is None else shown | close_up(at_zyx)
 
 

@@ -42,6 +42,7 @@ FORMS = {
     "organise_freeze_phase": "action=freeze",
     "organise_change_submissions": "action=hide&code={code}",
     "organise_workshop_decide": "candidate=c&verdict=accept&seen=0",
+    "organise_workshop_request_cut": "segment=7&this_side=1,2,3&other_side=4,5,6",
     "organise_workshop_label": "segment=7&label=axon&batch=0&next=0",
 }
 QUERIES = {"organise_workshop_picture": "?segment=7"}
