@@ -102,6 +102,7 @@ SHOWN = {
         "comparison",
         "diagnosis",
         "error_pictures",
+        "exchanged",
         "leftovers",
         "notifications",
         "rescore",

@@ -14,6 +14,7 @@ from django.db.models import F
 
 from axonem_eval.scoring import DEFAULT_LEVEL, FIGURES
 from evalserver.benchmarks.disclosure_rule import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
+from evalserver.submissions.evaluation.exchanged import FOLLOWS
 from evalserver.submissions.models import Comparison, Evaluation
 
 WITHHELD = "This entry labels too little of the volume to be scored here."
@@ -22,7 +23,7 @@ SURVIVAL_POINTS = 20
 P_CLASSES = (0.001, 0.01, 0.05)
 LOST = ("omitted", "split", "merged")
 COUNTS = ("splits", "gaps", "mergers", "merge_joins")
-SETTINGS = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version")
+SETTINGS = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version", FOLLOWS)
 CONSTANTS = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
 AXONS = ("axons_better", "axons_equal", "axons_worse")
 

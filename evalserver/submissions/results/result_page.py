@@ -7,8 +7,10 @@ from django.utils.safestring import SafeString
 
 from axonem_eval.report import diagnosis_page, plots
 from axonem_eval.scoring import FIGURES, Figure
+from evalserver.benchmarks.models import Volume
 from evalserver.site import own_markup
 from evalserver.submissions.evaluation.error_pictures import WORST_SHOWN, worst_errors
+from evalserver.submissions.evaluation.exchanged import FOLLOWS, HOPELESS
 from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
@@ -51,9 +53,13 @@ MISPLACED = (
     "or the labels mirrored or shifted: no check can see that where two sides of the volume are equal.",
     "labels-in-the-wrong-place",
 )
-# Shares of the ceiling: less than this is not worth a word, and less reached than this is no usual segmentation.
+EXCHANGED = (
+    "This file follows the axons of {volume} better than those of its own volume. The files of the two volumes are "
+    "probably exchanged: submit each for its own volume.",
+    "files-exchanged",
+)
+# Share of the ceiling: less than this is not worth a word.
 NEGLIGIBLE = 0.005
-HOPELESS = 0.1
 ADVISED_KINDS = 2
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -174,7 +180,19 @@ class VolumeResult:
         """What to do next: (kind of error, sentence, heading in docs/diagnosis.md), the dearest kind first."""
         found = [(loss.label, *ADVICE[loss.kind]) for loss in self.worst_losses[:ADVISED_KINDS]]
         share = self.score.normalized_erl
-        return found if share is None or share >= HOPELESS else [("Labels in the wrong place", *MISPLACED), *found]
+        if share is None or share >= HOPELESS:
+            return found
+        if volume := self.followed_volume:
+            words, anchor = EXCHANGED
+            return [("Files exchanged", words.format(volume=volume), anchor), *found]
+        return [("Labels in the wrong place", *MISPLACED), *found]
+
+    @property
+    def followed_volume(self) -> str:
+        """Name of the volume whose axons the file follows better than those of its own; mostly empty."""
+        slug = self.report.get(FOLLOWS)
+        other = Volume.objects.filter(benchmark=self.volume.benchmark_id, slug=slug).first() if slug else None
+        return other.name if other else slug or ""
 
     @property
     def bins(self) -> list[dict[str, Any]]:
