@@ -61,7 +61,7 @@ def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: Sta
         except InputError as error:
             refused[slug] = list(error.complaints)
     for slug, other in exchanged_files(refused, fits).items():
-        refused[slug].append(exchanged_complaint(files[slug].name, volumes[other]["name"]))
+        refused[slug] = [exchanged_complaint(files[slug].name, volumes[slug]["name"], volumes[other]["name"])]
     return [
         Complaint(c.code, f"{volumes[slug]['name']}: {c.message}") for slug, found in refused.items() for c in found
     ]

@@ -30,10 +30,13 @@ def exchanged_files(
     return found
 
 
-def exchanged_complaint(file_name: str, volume_name: str) -> Complaint:
-    """What the owner of a file is told that fits another volume, whose own file does not fit it."""
+def exchanged_complaint(file_name: str, own: str, other: str) -> Complaint:
+    """What takes the place of all complaints about a file that passes the check of another volume.
+
+    own, other : names of the volume that it was handed in for, and of the one that it fits.
+    """
     return Complaint(
         "exchanged_files",
-        f"{file_name}: it fits {volume_name}, whose own file does not fit. Are the files exchanged? Submit each for "
-        "its own volume",
+        f"{file_name}: it does not fit {own}, but {other}, whose own file does not fit either. The files are probably "
+        "exchanged: submit each for its own volume",
     )

@@ -28,8 +28,8 @@ HOPELESS = 0.1
 Poll = Callable[[], None]
 
 
-def exchange_complaints(refused: Mapping[VolumeFile, Sequence[Complaint]], poll: Poll) -> list[dict[str, str]]:
-    """A complaint about each refused file that fits the volume of another refused one."""
+def with_exchange_complaints(refused: Mapping[VolumeFile, Sequence[Complaint]], poll: Poll) -> list[dict[str, str]]:
+    """The complaints about all refused files; in place of those about one that fits another's volume, which it fits."""
 
     def fits(file: VolumeFile, other: VolumeFile) -> bool:
         rule = other.volume.rule
@@ -39,9 +39,10 @@ def exchange_complaints(refused: Mapping[VolumeFile, Sequence[Complaint]], poll:
         except InputError:
             return False
 
-    found = exchanged_files(refused, fits).items()
-    told = [(file, exchanged_complaint(file.file.name or "", other.volume.name)) for file, other in found]
-    return [file.complaint(c.code, c.message) for file, c in told]
+    told = dict(refused)
+    for file, other in exchanged_files(refused, fits).items():
+        told[file] = [exchanged_complaint(file.file.name or "", file.volume.name, other.volume.name)]
+    return [file.complaint(c.code, c.message) for file, complaints in told.items() for c in complaints]
 
 
 def with_exchanges(measured: Sequence[Measured], poll: Poll) -> list[Measured]:

@@ -55,7 +55,6 @@ def _evaluate(lease: Lease) -> None:
     ground_truths = current_ground_truths(submission.phase)
     stored = scoring.stored_labels(submission, ground_truths)
     measured: list[scoring.Measured] = []
-    complaints: list[dict[str, Any]] = []
     refused: dict[VolumeFile, Sequence[Complaint]] = {}
     for number, volume_file in enumerate(files):
         ground_truth = ground_truths[volume_file.volume_id]
@@ -66,13 +65,12 @@ def _evaluate(lease: Lease) -> None:
                 volume_file, ground_truth, graph, on_progress=report, poll=lease.check
             )
         except InputError as error:
-            complaints += [volume_file.complaint(c.code, c.message) for c in error.complaints]
             refused[volume_file] = error.complaints
             continue
-        if not complaints:
+        if not refused:
             measured.append(scoring.score_labels(labels, graph))
-    if complaints:
-        raise Rejection(complaints + exchanged.exchange_complaints(refused, lease.check))
+    if refused:
+        raise Rejection(exchanged.with_exchange_complaints(refused, lease.check))
     measured = exchanged.with_exchanges(measured, lease.check)
     lease.progress("Storing the result", 99)
     with transaction.atomic():

@@ -184,7 +184,8 @@ class VolumeResult:
             return found
         if volume := self.followed_volume:
             words, anchor = EXCHANGED
-            return [("Files exchanged", words.format(volume=volume), anchor), *found]
+            # Its other errors are those of another volume's segmentation.
+            return [("Files exchanged", words.format(volume=volume), anchor)]
         return [("Labels in the wrong place", *MISPLACED), *found]
 
     @property
