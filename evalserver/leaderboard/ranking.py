@@ -56,6 +56,7 @@ class Ranking:
     half_interval : half of the 95% interval of the headline over the runs; NaN for a single run.
     same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
     submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
+    hidden : whether the ground truth is, of each volume.
     """
 
     submission: Ints
@@ -74,6 +75,7 @@ class Ranking:
     entry: Ints
     runs: Ints
     half_interval: Floats
+    hidden: tuple[bool, ...]
     lower_is_better: bool = False
 
     def __len__(self) -> int:
@@ -222,6 +224,7 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         entry=entry[first][order],
         runs=runs.count[order],
         half_interval=half[order],
+        hidden=tuple(not told.is_exact for told in rules),
         lower_is_better=rule.lower_is_better,
     )
 

@@ -346,7 +346,7 @@ def _volume_scores(ranked: Ranking, at: list[int], figures: tuple[Figure, ...]) 
     further = [(figure.name, known.get(figure.name, missing)) for figure in figures]
     return [
         tuple(
-            VolumeScore(erl, share, tuple((name, values[n][v]) for name, values in further))
+            VolumeScore(erl, share, tuple((name, values[n][v]) for name, values in further), ranked.hidden[v])
             for v, (erl, share) in enumerate(zip(known["erl_nm"][n], known["normalized_erl"][n], strict=True))
         )
         for n in range(len(at))

@@ -268,6 +268,9 @@ def test_one_whole_axon_is_too_little_and_is_withheld_on_the_board_too(phase):
     a = entry(phase, np.where(GRAPH.node_skeleton == longest, 5, 0).astype(np.uint64))
     row = Client().get(f"/api/v1/benchmarks/{phase.benchmark.slug}/leaderboard").json()["rows"][0]
     assert row["volumes"] == []
+    board = Client().get(reverse("leaderboard", args=[phase.benchmark.slug])).content.decode()
+    assert board.count(">hidden</td>") == 3  # ERL, its share, the interval
+    assert "–</td>" not in board
     assert Client().get(f"/api/v1/submissions/{a.code}").json()["headline"]["mean_erl_nm"] == 0.0
 
 

@@ -13,13 +13,17 @@ from evalserver.submissions.results.selectors import Result
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table. better : a, b or nothing where they are equal; unit : um, percent, per mm or nothing."""
+    """One row of the table. better : a, b or nothing where they are equal; unit : um, percent, per mm or nothing.
+
+    keeps_back : whether a value is None because it is not told of hidden ground truth.
+    """
 
     label: str
     a: float | None
     b: float | None
     unit: str
     higher_is_better: bool
+    keeps_back: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -45,6 +49,10 @@ class VolumePair:
     tolerance_plot: SafeString | str
     bins_plot: SafeString | str
     survival_plot: SafeString | str
+
+    @property
+    def keeps_back(self) -> bool:
+        return any(figure.keeps_back for figure in self.figures)
 
 
 def volume_pairs(a: Result | None, b: Result | None) -> list[VolumePair]:
@@ -101,8 +109,17 @@ def _figures(a: dict[str, Any], b: dict[str, Any]) -> list[Figure]:
         values = [_at(report, path) for report in (a, b)]
         if any(value is not None for value in values):
             scaled = [None if value is None else value * factor for value in values]
-            figures.append(Figure(label, scaled[0], scaled[1], unit, higher))
+            keeps_back = any(_keeps_back(report, path) for report in (a, b))
+            figures.append(Figure(label, scaled[0], scaled[1], unit, higher, keeps_back))
     return figures
+
+
+def _keeps_back(report: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Whether a report of hidden ground truth names a figure without telling it."""
+    *parents, name = path
+    for key in parents:
+        report = report.get(key) or {}
+    return name in report and report[name] is None
 
 
 def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:

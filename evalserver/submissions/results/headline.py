@@ -19,6 +19,7 @@ class Headline:
 
     The ERLs are None where a volume has no skeletons.
     rule : what ranks.   ranked : its value, in its unit; None where it may not be shown.
+    keeps_back : whether the figures of some volume are withheld, and so the interval is.
     """
 
     rule: HeadlineRule
@@ -27,6 +28,7 @@ class Headline:
     mean_normalized_erl: float | None
     erl_low_nm: float | None
     erl_high_nm: float | None
+    keeps_back: bool = False
 
     @property
     def value_in_words(self) -> str:
@@ -97,7 +99,7 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
     slugs = [evaluation.volume_file.volume.slug for evaluation in evaluations]
     ranked = float(ranked_of_shown(variant_rule, figures, slugs))
     known = None if np.isnan(ranked) else ranked
-    return Headline(variant_rule, known, erl if has_erl else None, share if has_erl else None, low, high)
+    return Headline(variant_rule, known, erl if has_erl else None, share if has_erl else None, low, high, not is_whole)
 
 
 def headline_rule(evaluation: Evaluation) -> HeadlineRule:

@@ -112,6 +112,10 @@ class VolumeResult:
         return bool(self.volume.ground_truth_public)
 
     @property
+    def is_hidden(self) -> bool:
+        return not self.is_public
+
+    @property
     def diagnosis(self) -> Diagnosis | None:
         """Read only where it is shown: it is large, and most readers of results want the score."""
         return getattr(self.evaluation.volume_file, "diagnosis", None)
