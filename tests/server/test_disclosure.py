@@ -298,6 +298,17 @@ def test_every_route_of_the_site_is_walked(phase):
     assert {"method", "badge", "feed", "benchmark_feed"} <= names
 
 
+def test_the_address_of_a_file_answers_with_the_file_or_with_an_error_never_with_a_page(phase):
+    a = entry(phase, ROUGH)
+    files = {path for path in addresses(a, a).values() if "." in path.rpartition("/")[2].partition("?")[0]}
+    # The icon is sent on to where all static files are, a visitor of the organisers' pages to the log-in.
+    files = {path for path in files if path != "/favicon.ico" and not path.startswith("/organise/")}
+    assert {path.rpartition(".")[2] for path in files} >= {"csv", "json", "npz", "webp", "svg", "atom"}
+    answers = {path: Client().get(path) for path in files}
+    assert {answer.status_code for answer in answers.values()} == {200, 403, 404}
+    assert not [path for path, answer in answers.items() if "html" in answer.headers["Content-Type"]]
+
+
 def is_not_shown(share: float, phase) -> bool:
     """Whether the share of a score is another one, in percent with a decimal, than what is told of it."""
     ground_truth = GroundTruth.objects.get()

@@ -168,9 +168,12 @@ def test_hidden_ground_truth_gives_no_figure_of_a_single_axon(client, phase):
     assert "top_errors" not in report
     # Three axons are fewer than a class may have to be shown.
     assert all(bin_["erl_nm"] is None for bin_ in report["length_bins"])
-    answer = client.get(reverse("volume_table", args=[submission.code, "a", "axons"]), follow=True)
-    assert answer.redirect_chain
-    assert "hidden" in answer.content.decode()
+    for table in ("axons", "errors"):
+        answer = client.get(reverse("volume_table", args=[submission.code, "a", table]))
+        assert (answer.status_code, answer.headers["Content-Type"]) == (403, "text/plain; charset=utf-8")
+        assert (
+            answer.content == b"The ground truth of this volume is hidden, so figures of single axons are not shown.\n"
+        )
 
 
 def test_a_volume_that_becomes_hidden_keeps_back_what_was_stored(client, public):
