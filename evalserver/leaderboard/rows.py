@@ -17,13 +17,20 @@ class VolumeScore:
     """Figures on one volume. None: not scored there, withheld, no such ground truth, or not printed in the paper.
 
     figures : name and value of each further column of the table.
+    digits : decimals with which each of them is written.
     is_hidden : whether the ground truth is.
     """
 
     erl_nm: float | None
     normalized_erl: float | None
     figures: tuple[tuple[str, float | None], ...] = ()
+    digits: tuple[int, ...] = ()
     is_hidden: bool = False
+
+    @property
+    def written(self) -> list[tuple[str, float | None, int]]:
+        """Name, value and decimals of each further column."""
+        return [(name, value, digits) for (name, value), digits in zip(self.figures, self.digits, strict=True)]
 
     def keeps_back(self, name: str, has_erl: bool) -> bool:
         """Whether a figure that has no value here is known, but not told. has_erl : as in Row."""

@@ -9,10 +9,11 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from axonem_eval.scoring import FIGURES
 from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
+from evalserver.submissions.results.compare import Figure as ComparedFigure
 from evalserver.submissions.results.disclosure import count_in_words
+from evalserver.submissions.results.headline import figure_in_words
 
 register = template.Library()
 
@@ -58,14 +59,10 @@ def or_hidden(words: str, is_kept_back: bool) -> str:
     return KEPT_BACK if is_kept_back and words == NO_FIGURE else words
 
 
-@register.filter
-def named_figure(value: Figure, name: str) -> str:
-    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit."""
-    if value is None or value == "":
-        return NO_FIGURE
-    if FIGURES[name].unit == "nm":
-        return nm_as_um(value)
-    return f"{100 * value:.2f}" if FIGURES[name].unit == "share" else f"{value:.4f}"
+@register.simple_tag
+def named_figure(value: Figure, name: str, digits: int) -> str:
+    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit, with so many decimals."""
+    return NO_FIGURE if value is None or value == "" else figure_in_words(name, value, digits)
 
 
 @register.filter
@@ -99,21 +96,20 @@ def errors(value: int | Literal[""] | None, report: dict[str, Any]) -> str:
 
 
 @register.filter
-def figure(value: float | None, unit: str) -> str:
-    """A value of a comparison, already in its unit."""
-    if unit == "percent":
-        return percent(value)
-    if unit == "" and value is not None:
-        return f"{value:.4f}"
-    return um(value) if unit == "um" else rate(value)
+def compared(value: float | None, row: ComparedFigure) -> str:
+    """A value of a row of a comparison."""
+    if value is None:
+        return NO_FIGURE
+    if row.unit == "per mm":
+        return rate(value)
+    return f"{value:,.{row.digits}f}{'%' if row.unit == 'percent' else ''}"
 
 
 @register.filter
-def signed(value: float | None, unit: str) -> str:
+def signed(value: float | None, digits: int) -> str:
     """A difference, with its sign."""
     if value is None:
         return NO_FIGURE
-    digits = {"um": 2, "": 4}.get(unit, 1)
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return "0" if float(f"{value:.{digits}f}") == 0 else text
 
@@ -121,7 +117,7 @@ def signed(value: float | None, unit: str) -> str:
 @register.filter
 def nm_signed(value: float | None) -> str:
     """A difference in nm, shown in um with its sign."""
-    return signed(None if value is None else value / 1000, "um")
+    return signed(None if value is None else value / 1000, 2)
 
 
 @register.filter

@@ -14,6 +14,7 @@ from evalserver.submissions.evaluation.exchanged import FOLLOWS, HOPELESS
 from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
+from evalserver.submissions.results.headline import figure_in_words
 
 # Figures that have a place of their own.
 ERLS = ("erl_nm", "normalized_erl", "erl_by_mean_length")
@@ -87,15 +88,21 @@ class VolumeResult:
         return self.score.gt_erl_nm is not None
 
     @property
-    def figures(self) -> list[tuple[Figure, float]]:
-        """All figures but the ERL, in the order of FIGURES."""
-        shown = self.score.figures
-        return [(figure, shown[name]) for name, figure in FIGURES.items() if name in shown and name not in ERLS]
+    def figures(self) -> list[tuple[Figure, float, int]]:
+        """All figures but the ERL, in the order of FIGURES, and with how many decimals each is written."""
+        shown, rule = self.score.figures, disclosure.rule_of(self.evaluation)
+        names = [name for name in FIGURES if name in shown and name not in ERLS]
+        return [(FIGURES[name], shown[name], rule.digits(name)) for name in names]
 
     @property
     def dense_figures(self) -> list[tuple[str, str]]:
         """Names and values of those that are measured voxel by voxel."""
-        return [(figure.label, f"{value:.4f}") for figure, value in self.figures if figure.needs == "dense"]
+        dense = [row for row in self.figures if row[0].needs == "dense"]
+        unit = {"share": "%"}
+        return [
+            (figure.label, figure_in_words(figure.name, value, digits) + unit.get(figure.unit, ""))
+            for figure, value, digits in dense
+        ]
 
     @property
     def is_detailed(self) -> bool:
