@@ -185,6 +185,8 @@ ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = True  # tells the owner of every change to password, addresses and 2FA
 ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+# Comparisons of two entries by readers who are not logged in, which keep a worker busy. The others are the library's.
+ACCOUNT_RATE_LIMITS = {"compare": "20/h/ip"}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_PREVENT_ENUMERATION = True
