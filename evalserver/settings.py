@@ -135,7 +135,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / "report" / "static"]
+STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / room / "static" for room in ("report", "viewer")]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
