@@ -1,5 +1,6 @@
 """The web process: uvicorn's event loop under gunicorn, which starts the processes and replaces dead ones."""
 
+import ctypes
 import resource
 from typing import Any
 
@@ -7,6 +8,11 @@ from uvicorn_worker import UvicornWorker
 
 from axonem_eval.processes import die_with_parent
 from evalserver.front.protocol import RESERVED_DESCRIPTORS, SteadyProtocol, protocol_options
+
+# mallopt's parameters (glibc's malloc.h), and what they are set to.
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+OWN_MAPPING_BYTES = 256 * 1024
+ARENAS = 2
 
 
 class Worker(UvicornWorker):
@@ -18,6 +24,7 @@ class Worker(UvicornWorker):
 
     def init_process(self) -> None:
         die_with_parent()
+        _keep_little_free_memory()
         SteadyProtocol.most_connections = _allow_descriptors() - RESERVED_DESCRIPTORS
         super().init_process()
 
@@ -30,3 +37,15 @@ def _allow_descriptors() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def _keep_little_free_memory() -> None:
+    """Share two heaps among all threads, and give a large buffer back to the system as soon as it is free.
+
+    glibc gives each thread a heap of its own, and what is free in one serves no other thread: under load the process
+    grew by 100 MB within minutes while what it used stayed the same. Other C libraries have no such parameters.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, ARENAS)
+        mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES)
