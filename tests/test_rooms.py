@@ -78,6 +78,7 @@ SHOWN = {
         "forms",
         "images",
         "models",
+        "organiser_files",
         "roles",
         "selectors",
         "services",
