@@ -2,12 +2,11 @@
 
 import sys
 
-from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.defaults import bad_request, page_not_found, server_error
 
-from evalserver.unavailable import unavailable
+from evalserver.unavailable import cannot_be_stored, unavailable
 
 NO_FILE = "There is no such file, or it is private: log in with the account that may see it.\n"
 
@@ -23,8 +22,7 @@ def answer_to_not_found(request: HttpRequest, exception: Exception) -> HttpRespo
 def answer_to_exception(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`. The page asks no database."""
     error = sys.exc_info()[1]
-    if isinstance(error, DataError) and "NUL" in str(error):
-        # PostgreSQL neither stores nor looks for one, and no browser puts one into an address or a form.
+    if isinstance(error, Exception) and cannot_be_stored(error):
         return bad_request(request, error)
     found = unavailable(error)
     if found is None:
