@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from axonem_eval.errors import InputError
 from axonem_eval.extras import missing_package
+from axonem_eval.version import add_version
 from baselines.common.blockwise import OtherJob
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Reproduce the reference baselines: from grey values to a scored and submitted segmentation.",
         epilog="Every command continues an interrupted run. docs/baselines.md describes the configurations.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:

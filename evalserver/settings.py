@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "evalserver.site.middleware.security_headers",
     "evalserver.site.middleware.api_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "evalserver.site.middleware.HostCheck",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "evalserver.site.middleware.upload_gate",
@@ -125,7 +125,7 @@ UPLOAD_STALL_SECONDS = env_int("UPLOAD_STALL_SECONDS", 30, minimum=1)
 HEADER_SECONDS = env_int("HEADER_SECONDS", 10, minimum=1)
 BODY_SECONDS = env_int("BODY_SECONDS", 20, minimum=1)
 LEAST_BYTES_PER_SECOND = env_int("LEAST_BYTES_PER_SECOND", 500)
-LEAST_FORM_BYTES_PER_SECOND = env_int("LEAST_FORM_BYTES_PER_SECOND", 50_000)  # such a form holds a thread
+LEAST_FORM_BYTES_PER_SECOND = env_int("LEAST_FORM_BYTES_PER_SECOND", 50_000)  # such a form holds a place among few
 CONNECTIONS_PER_ADDRESS = env_int("CONNECTIONS_PER_ADDRESS", 100, minimum=1)
 WEB_THREADS = env_int("WEB_THREADS", 8, minimum=2)
 API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 600, minimum=1)
@@ -135,7 +135,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / "report" / "static"]
+STATICFILES_DIRS = [BASE_DIR / "axonem_eval" / room / "static" for room in ("report", "viewer")]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
@@ -163,7 +163,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
 TRUST_PROXY = env_bool("TRUST_PROXY", False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
 # Whether all of the domain's hosts speak https, and browsers may be told so for good, is for its owner to say.
@@ -185,6 +185,8 @@ ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = True  # tells the owner of every change to password, addresses and 2FA
 ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+# Comparisons of two entries by readers who are not logged in, which keep a worker busy. The others are the library's.
+ACCOUNT_RATE_LIMITS = {"compare": "20/h/ip"}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_PREVENT_ENUMERATION = True

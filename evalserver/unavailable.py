@@ -1,11 +1,11 @@
-"""Errors that the state of the machine causes: nothing is wrong with the request or the job that meets them."""
+"""Exceptions whose cause is not our code: the state of the machine, or a value that no database stores."""
 
 import errno
 import sqlite3
 import sys
 from dataclasses import dataclass
 
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 
 from axonem_eval.sandbox import OtherCode
 
@@ -63,3 +63,13 @@ def _is_of_bucket(error: BaseException | None) -> bool:
     if isinstance(error, kinds.ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(error, kinds.HTTPClientError | kinds.ConnectionError)
+
+
+def cannot_be_stored(error: Exception) -> bool:
+    """Whether a value of the request is one that the database can neither store nor look for.
+
+    No page of ours leads to one: a NUL in a text, or a number beyond the column's range, such as an id of 100 digits.
+    """
+    if isinstance(error, OverflowError):
+        return "SQLite INTEGER" in str(error)
+    return isinstance(error, DataError) and ("NUL" in str(error) or "out of range" in str(error))

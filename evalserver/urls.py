@@ -19,6 +19,7 @@ from evalserver.uploads import views as uploads
 # Organisers log in where everybody does: with a second factor, and not without end.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler404 = "evalserver.site.errors.answer_to_not_found"
 handler500 = "evalserver.site.errors.answer_to_exception"
 
 urlpatterns = [

@@ -3,7 +3,7 @@
 # From the bottom upwards. Several names in one entry are one floor: they do not import each other.
 ORDER = {
     "axonem_eval": """errors lazy <
-        spec file_kinds processes progress extras sizes union_find <
+        spec file_kinds processes progress extras sizes union_find version <
         files submission_rule <
         volumes <
         sampling skeletons <

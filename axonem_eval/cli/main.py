@@ -12,6 +12,7 @@ from importlib import import_module
 
 from axonem_eval.errors import InputError
 from axonem_eval.extras import missing_package
+from axonem_eval.version import add_version
 
 EPILOG = """Arrays and sizes are in the order z,y,x. Sizes are in nm. An HDF5 path may name a dataset: file.h5:main.
 Exit status: 0 success, 1 a fault in the input (one line for each on stderr), 2 wrong usage."""
@@ -66,6 +67,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module, text in COMMANDS:
         command = commands.add_parser(name, help=text, description=text, epilog=EPILOG)

@@ -26,6 +26,7 @@ from axonem_eval.client import config, output, submit
 from axonem_eval.client.errors import ClientError, ServerRefused
 from axonem_eval.client.method import assign_files, read_method
 from axonem_eval.client.server import Server
+from axonem_eval.version import add_version
 
 EPILOG = """Exit status: 0 success, 1 refused, rejected, failed or not reachable, 2 wrong usage.
 The variables AXONEM_SERVER and AXONEM_TOKEN override what `axonem login` has stored."""
@@ -62,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

@@ -49,6 +49,10 @@ def result_table(evaluations: Sequence[dict[str, Any]], headline: dict[str, Any]
         elif e["erl_nm"] is not None and (step := e.get("rounded_to")):
             text += f"\n{e['volume']}: hidden ground truth. The server rounds the ERL to {um(step['erl_nm'])} um"
             text += f" and numbers of errors to {step['count']:,.0f}"
+    for e in evaluations:
+        if other := e.get("follows_volume"):
+            text += f"\n{e['volume']}: this file follows the axons of {other} better. The files of the two volumes are "
+            text += "probably exchanged: submit each for its own volume"
     return text
 
 

@@ -43,15 +43,28 @@ def team_id(server: Server, wanted: str) -> int | None:
 
 def check_files(files: dict[str, Path], benchmark: dict[str, Any], progress: StageProgress) -> list[Complaint]:
     """What the server would reject, found here by the same code. Empty if the files are right."""
+    from axonem_eval.volumes import exchanged_complaint, exchanged_files
+
     volumes = {volume["slug"]: volume for volume in benchmark["volumes"]}
-    complaints: list[Complaint] = []
-    for slug, path in files.items():
-        volume = volumes[slug]
+    refused: dict[str, list[Complaint]] = {}
+
+    def fits(slug: str, other: str) -> bool:
         try:
-            _check_file(path, volume, partial(progress, f"checking {slug}"))
+            _check_file(files[slug], volumes[other], partial(progress, f"checking {slug}"))
+        except InputError:
+            return False
+        return True
+
+    for slug, path in files.items():
+        try:
+            _check_file(path, volumes[slug], partial(progress, f"checking {slug}"))
         except InputError as error:
-            complaints += [Complaint(c.code, f"{volume['name']}: {c.message}") for c in error.complaints]
-    return complaints
+            refused[slug] = list(error.complaints)
+    for slug, other in exchanged_files(refused, fits).items():
+        refused[slug] = [exchanged_complaint(files[slug].name, volumes[slug]["name"], volumes[other]["name"])]
+    return [
+        Complaint(c.code, f"{volumes[slug]['name']}: {c.message}") for slug, found in refused.items() for c in found
+    ]
 
 
 def _check_file(path: Path, volume: dict[str, Any], on_progress: Progress) -> None:

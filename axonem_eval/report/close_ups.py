@@ -16,7 +16,10 @@ SIDE_NM = 2400.0
 # Share of colour over the grey values: of the segments of interest, and of all others.
 STRONG, FAINT = 0.5, 0.12
 OTHERS = np.array([150.0, 150.0, 160.0])
-RING_PIXELS = (6.0, 9.0)
+# The mark points at the voxel from four sides: how far off each tick begins and ends, and half of its width. A thin
+# axon is 10 pixels wide, so that what the mark points at is seen whole.
+TICK_PIXELS = (13.0, 23.0)
+HALF_TICK_PIXELS = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Window:
 
 
 def close_up_picture(window: Window, section: NDArray[Any], labels: NDArray[Any], segments: Sequence[int]) -> Pixels:
-    """EM with the segments of interest in colours, all others faint, and a ring around the voxel.
+    """EM with the segments of interest in colours, all others faint, and four ticks that point at the voxel.
 
     section : voxels of ``window.box``, grey values.   labels : (pixels,) at ``window.points_zyx()``.
     segments : at most as many as PALETTE has; each gets its colour in turn. 0 is background and never coloured.
@@ -92,14 +95,15 @@ def close_up_picture(window: Window, section: NDArray[Any], labels: NDArray[Any]
         here = (label == segment) & (label > 0)
         colour[here], share[here] = PALETTE[number % len(PALETTE)], STRONG
     picture = window.grey(section)[..., None] * (1 - share[..., None]) + colour * share[..., None]
-    return _ringed(picture, window.mark_yx).clip(0, 255).round().astype(np.uint8)
+    return _marked(picture, window.mark_yx).clip(0, 255).round().astype(np.uint8)
 
 
-def _ringed(picture: NDArray[np.float64], centre_yx: tuple[float, float]) -> NDArray[np.float64]:
-    """A white ring in a dark one, seen on every ground."""
+def _marked(picture: NDArray[np.float64], centre_yx: tuple[float, float]) -> NDArray[np.float64]:
+    """White ticks with a dark edge, seen on every ground."""
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
-    distance = np.hypot(y - centre_yx[0], x - centre_yx[1])
-    inner, outer = RING_PIXELS
-    picture[(distance >= inner - 1) & (distance <= outer + 1)] = 20
-    picture[(distance >= inner) & (distance <= outer)] = 255
+    down, across = np.abs(y - centre_yx[0]), np.abs(x - centre_yx[1])
+    along, beside = np.maximum(down, across), np.minimum(down, across)
+    begin, end = TICK_PIXELS
+    for edge, grey in ((1, 20), (0, 255)):
+        picture[(along >= begin - edge) & (along <= end + edge) & (beside <= HALF_TICK_PIXELS + edge)] = grey
     return picture

@@ -1,6 +1,6 @@
 """The confined child: reads a request from stdin, confines itself, then does the requested work.
 
-It is the only process that opens uploads. It knows no node, no mask and no other file.
+It is the only process that opens what people upload. It knows no other file, and of ground truth only its own.
 """
 
 import json
@@ -20,20 +20,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import InputError, raise_all
 from axonem_eval.file_kinds import is_zip
 from axonem_eval.processes import die_with_parent
 from axonem_eval.sandbox.confined_volume import serve
-from axonem_eval.sandbox.process import CODE, GRAPH_FILE, MAX_COMPLAINT_CHARACTERS, OTHER_CODE, TABLE_FILE, Limits
+from axonem_eval.sandbox.process import (
+    CODE,
+    GRAPH_FILE,
+    MAX_COMPLAINT_CHARACTERS,
+    OTHER_CODE,
+    TABLE_FILE,
+    Contents,
+    Limits,
+)
 from axonem_eval.sandbox.protection import confine, installation
 from axonem_eval.spec import VolumeSpec
 from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import (
+    LabelInfo,
     LabelVolume,
     ReadOptions,
     ReversedAxes,
     check_volume,
+    header_complaints,
     open_for,
+    open_labels,
     unpack_single,
     warm_filters,
 )
@@ -125,6 +136,12 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
 
         rehearse_writing(Path("."))
         return partial(_unpickle, write_graph, request)
+    if request["work"] == "import":
+        from axonem_eval.sandbox.child_import import rehearse as rehearse_import
+        from axonem_eval.sandbox.child_import import write_skeletons
+
+        rehearse_import(Path("."))
+        return partial(_import, write_skeletons, request)
     from axonem_eval.sampling import warm_kernels
     from axonem_eval.sandbox.child_diagnosis import STEPS, rehearse
 
@@ -135,6 +152,11 @@ def _work_of(request: dict[str, Any]) -> Callable[[], None]:
 
 def _unpickle(write_graph: Callable[..., None], request: dict[str, Any]) -> None:
     write_graph(request["path"], GRAPH_FILE)
+    _say({"done": True})
+
+
+def _import(write_skeletons: Callable[..., None], request: dict[str, Any]) -> None:
+    write_skeletons(request, GRAPH_FILE)
     _say({"done": True})
 
 
@@ -157,12 +179,14 @@ def _diagnose(step: Callable[..., None], request: dict[str, Any]) -> None:
 
 def _read(request: dict[str, Any], memory: memoryview) -> None:
     """Check the file, report what it contains, and decode chunks as long as the parent requests them."""
-    spec = VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"]))
+    spec = (
+        VolumeSpec(tuple(request["shape_zyx"]), tuple(request["voxel_size_nm_zyx"])) if request["shape_zyx"] else None
+    )
     rule = FileRule.of_json(request["rule"])
-    with open_for(spec, request["path"], request["dataset"], ReadOptions(rule)) as opened:
+    with _opened(request, spec, rule) as opened:
         if "shuffle" in opened.info.compression:
             save_no_kernels()  # reading it imports numba, which all other files do without
-        checked = check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))
+        checked = _checked(opened, request, spec, rule)
         # Chunks go over as they are stored: the parent reverses the axes, by the strides.
         is_reversed = isinstance(opened, ReversedAxes)
         volume = opened.stored if isinstance(opened, ReversedAxes) else opened
@@ -179,7 +203,8 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
                 "reversed": is_reversed,
                 "shape_zyx": volume.shape_zyx,
                 "chunk_shape_zyx": volume.chunk_shape_zyx,
-                "dtype": volume.dtype.str,
+                # A mask of booleans goes over as bytes: of a boolean the parent would not check the value.
+                "dtype": "|u1" if volume.dtype.kind == "b" else volume.dtype.str,
                 "sequential": volume.sequential,
                 "fill_value": volume.fill_value,
                 "in_order": in_order,
@@ -187,6 +212,25 @@ def _read(request: dict[str, Any], memory: memoryview) -> None:
             }
         )
         _serve_lanes(volume, memory, request)
+
+
+def _opened(request: dict[str, Any], spec: VolumeSpec | None, rule: FileRule) -> LabelVolume:
+    path, dataset = request["path"], request["dataset"]
+    if spec is not None and request["contents"] == Contents.SEGMENTATION:
+        return open_for(spec, path, dataset, ReadOptions(rule))
+    is_mask = request["contents"] == Contents.MASK
+    return open_labels(path, dataset or rule.dataset or None, mask=is_mask, axes=rule.axes)
+
+
+def _checked(opened: LabelVolume, request: dict[str, Any], spec: VolumeSpec | None, rule: FileRule) -> LabelInfo:
+    """What the file states. Raises InputError where it does not fit the volume, and of a segmentation where its labels
+    are none."""
+    if spec is None:
+        return opened.info
+    if request["contents"] == Contents.SEGMENTATION:
+        return check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))
+    raise_all(header_complaints(opened, spec, rule=rule))
+    return opened.info
 
 
 def _serve_lanes(volume: LabelVolume, memory: memoryview, request: dict[str, Any]) -> None:

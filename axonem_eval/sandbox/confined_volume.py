@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.sandbox.process import MISREAD, ConfinedCrash, ConfinedProcess, complaints_of
-from axonem_eval.spec import Triple, VolumeSpec
+from axonem_eval.spec import Triple
 from axonem_eval.volumes import (
     MAX_CHUNK_BYTES,
     MAX_CHUNKS,
@@ -117,23 +117,28 @@ class Lanes:
 class ConfinedVolume(LabelVolume):
     """Chunks of a file that a child decodes. Types, sizes and ranges of the child's answers are checked.
 
-    ``visited_whole`` makes the sampler request all chunks (``_plan`` in sample.py). The list of chunks is all that the
-    child learns, and it would tell where nodes are. So would a damaged chunk, by whether the file is rejected.
+    ``visited_whole``, of a segmentation, makes the sampler request all chunks (``_plan`` in sample.py). The list of
+    chunks is all that the child learns, and it would tell where nodes are. So would a damaged chunk, by whether the
+    file is rejected.
     """
 
-    visited_whole = True
-
     def __init__(
-        self, path: Path, spec: VolumeSpec, process: ConfinedProcess, lanes: Lanes, answer: dict[str, Any]
+        self,
+        path: Path,
+        shape_zyx: Triple | None,
+        process: ConfinedProcess,
+        lanes: Lanes,
+        answer: dict[str, Any],
     ) -> None:
+        """shape_zyx : None where the file may have any."""
         super().__init__()
         self._process, self._lanes = process, lanes
         self.path = path
         self.info = _info(answer, path)
-        self.shape_zyx, self.dtype = spec.shape_zyx, np.dtype(answer["dtype"])
+        self.shape_zyx, self.dtype = _triple(answer["shape_zyx"]), np.dtype(answer["dtype"])
         self.chunk_shape_zyx = _triple(answer["chunk_shape_zyx"])
         self.sequential, self.fill_value = bool(answer["sequential"]), int(answer["fill_value"])
-        if tuple(answer["shape_zyx"]) != spec.shape_zyx or not 0 < self.chunk_bytes <= MAX_CHUNK_BYTES:
+        if shape_zyx not in (None, self.shape_zyx) or not 0 < self.chunk_bytes <= MAX_CHUNK_BYTES:
             raise ConfinedCrash("the reader states another shape than it checked")
         if self.n_chunks > MAX_CHUNKS:
             raise ConfinedCrash("the reader states too many chunks")

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,18 @@ from axonem_eval.errors import Complaint, InputError
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
 from axonem_eval.sizes import size_in_words
+
+
+class Contents(StrEnum):
+    """What is in a file of voxels."""
+
+    SEGMENTATION = "segmentation"
+    # Of organisers: it may have a single label.
+    TRUTH = "truth"
+    # It may be empty, and booleans are read too.
+    MASK = "mask"
+    IMAGE = "image"
+
 
 MAX_LINE_BYTES = 4 << 20
 MAX_COMPLAINTS = 200

@@ -32,6 +32,7 @@ from axonem_eval.scoring.node_overlap import NodeScores, node_scores
 from axonem_eval.scoring.restrict import cut_to_region, restrict
 from axonem_eval.scoring.variant import (
     AXONEM,
+    CREMI_SCORE,
     DEFAULT_TOLERANCE_NODES,
     VARIANTS,
     DenseRule,
@@ -43,6 +44,7 @@ from axonem_eval.scoring.variant import (
 __all__ = [
     "AXONEM",
     "COLORS",
+    "CREMI_SCORE",
     "DEFAULT_LEVEL",
     "DEFAULT_RESAMPLES",
     "DEFAULT_TOLERANCE_NODES",

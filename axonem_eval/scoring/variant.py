@@ -25,6 +25,7 @@ class HeadlineRule:
     """The number that ranks: an expression over the figures (``FIGURES``) of all volumes, with its direction.
 
     name : of the API and of files.   label : for people.   unit : nm is shown as um, share as percent.
+    digits : decimals that a plain number is rounded to; None: it is not rounded.
     """
 
     name: str
@@ -32,6 +33,7 @@ class HeadlineRule:
     expression: Expression
     unit: Unit = ""
     lower_is_better: bool = False
+    digits: int | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an expression that is not readable, or names what is no figure."""

@@ -2,6 +2,7 @@
 
 from axonem_eval.skeletonize.tasks import (
     LabelVoxels,
+    Plan,
     SkeletonOptions,
     has_read_block,
     has_skeletonized_batch,
@@ -14,6 +15,7 @@ from axonem_eval.skeletonize.volume import Mapper, read_labels, skeletonize_labe
 __all__ = [
     "LabelVoxels",
     "Mapper",
+    "Plan",
     "SkeletonOptions",
     "Teasar",
     "has_read_block",

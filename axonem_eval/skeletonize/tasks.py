@@ -15,7 +15,8 @@ whatever the blocks, so the result does not depend on how the work was shared.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,8 +136,18 @@ class Plan:
         return cls(**fields)
 
 
+@contextmanager
+def opened(labels: str | Path | LabelVolume, reading: ReadOptions) -> Iterator[LabelVolume]:
+    """The labels of a file; a volume that is open is left open."""
+    if isinstance(labels, LabelVolume):
+        yield labels
+        return
+    with open_labels(labels, reading.rule.dataset or None, axes=reading.rule.axes) as volume:
+        yield volume
+
+
 def prepare(
-    path: str | Path,
+    labels: str | Path | LabelVolume,
     voxel_size_nm_zyx: FloatTriple,
     work_dir: str | Path,
     options: SkeletonOptions = ALL_LABELS,
@@ -147,8 +158,7 @@ def prepare(
     Raises InputError where it holds the work on other labels or parameters, or the labels state another voxel size.
     """
     program()  # said before hours of reading, if kimimaro is not there
-    rule = reading.rule
-    with open_labels(path, rule.dataset or None, axes=rule.axes) as volume:
+    with opened(labels, reading) as volume:
         plan = Plan(
             path=str(volume.path.resolve()),
             dataset=volume.info.dataset,
@@ -159,7 +169,7 @@ def prepare(
             factor=near_isotropic_factor(voxel_size_nm_zyx, options.target_voxel_nm),
             teasar=Teasar(),
             background_ids=tuple(reading.background_ids),
-            axes=rule.axes,
+            axes=reading.rule.axes,
             label_ids=tuple(sorted(options.label_ids)),
         )
         if not reading.trust_voxel_size:
@@ -201,11 +211,16 @@ def has_skeletonized_batch(work_dir: str | Path, batch: int) -> bool:
     return _batch_path(work_dir, batch).exists()
 
 
-def read_block(work_dir: str | Path, block: int) -> None:
-    """Downsample one block of the labels and write its runs. Raises InputError for a damaged file."""
+def read_block(
+    work_dir: str | Path, block: int, opener: Callable[[Plan], AbstractContextManager[LabelVolume]] = Plan.open_labels
+) -> None:
+    """Downsample one block of the labels and write its runs. Raises InputError for a damaged file.
+
+    opener : opens the labels of a plan.
+    """
     plan = Plan.load(work_dir)
     if not has_read_block(work_dir, block):
-        with plan.open_labels() as volume:
+        with opener(plan) as volume:
             read_block_of(plan, volume, work_dir, block)
 
 

@@ -5,8 +5,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import get_context
@@ -47,6 +47,8 @@ from axonem_eval.volumes import (
 
 # Of positions looked up at once while nodes are placed.
 _MAX_CANDIDATES = 16 << 20
+# Of a volume that is open already: one reads while the other downsamples.
+LEAST_THREADS = 2
 
 
 class Mapper(Protocol):
@@ -58,7 +60,7 @@ class Mapper(Protocol):
 
 
 def skeletonize_labels(
-    path: str | Path,
+    labels: str | Path | LabelVolume,
     voxel_size_nm_zyx: FloatTriple,
     options: SkeletonOptions = ALL_LABELS,
     *,
@@ -72,6 +74,8 @@ def skeletonize_labels(
 
     Labels are downsampled to near-isotropic voxels by the most frequent label, because the tolerance counts nodes;
     nodes are then placed on full-resolution voxels of their own label.
+    labels : a file, or a volume that is open: then this process reads it, by threads, and processes of its own only
+        trace. Tasks of an ``executor`` open the file themselves.
     reading : how the file is read; warnings come at the start.
     processes : worker processes, unless an ``executor`` is given: anything with ``map(function, numbers)``.
     work_dir : a folder to keep the work in; the same call on it after a kill goes on where it stood. It must be
@@ -84,19 +88,28 @@ def skeletonize_labels(
         return lambda done, total: on_progress(stage, done, total) if on_progress else None
 
     with ExitStack() as stack:
-        path = stack.enter_context(unpacked(path, reading.rule))
+        if not isinstance(labels, LabelVolume):
+            labels = stack.enter_context(unpacked(labels, reading.rule))
         if work_dir is None:
             work_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="axonem-"))
-        plan = prepare(path, voxel_size_nm_zyx, work_dir, options, reading)
+        plan = prepare(labels, voxel_size_nm_zyx, work_dir, options, reading)
+        tracers = executor
         if executor is None and processes > 1:
-            executor = stack.enter_context(
+            tracers = stack.enter_context(
                 # Killed, this process must not leave workers behind that go on tracing for nobody.
                 ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=die_with_parent)
             )
-        _read(plan, work_dir, reading, executor, report("read"))
-        skeletonize_batches(work_dir, executor, report("skeletonize"))
-        skeletons = with_ends(collect(work_dir, provenance(plan, Path(path).name)), plan, options.ends_inside_voxels)
-        with plan.open_labels() as volume:
+        with _open(labels, plan) as volume:
+            if reading.on_warning:
+                reading.warn([*volume.info.warnings, *reserved_id_warnings(volume)])
+            if isinstance(labels, LabelVolume):
+                source, readers, threads = volume.path.name, executor, max(LEAST_THREADS, processes)
+            else:
+                source, readers, threads = Path(labels).name, tracers, 1
+            read_blocks(plan, volume, work_dir, readers, report("read"), threads=threads)
+        skeletonize_batches(work_dir, tracers, report("skeletonize"))
+        skeletons = with_ends(collect(work_dir, provenance(plan, source)), plan, options.ends_inside_voxels)
+        with _open(labels, plan) as volume:
             kept = _long_enough(skeletons, options.min_length_um, volume.path.name)
             return place_nodes(kept, plan.factor, lambda node: sample_nodes(volume, node).node_segment, report("place"))
 
@@ -115,7 +128,9 @@ def read_labels(
         if on_progress:
             on_progress("read", done, total)
 
-    _read(prepare(path, voxel_size_nm_zyx, work_dir, reading=reading), work_dir, reading, None, report)
+    plan = prepare(path, voxel_size_nm_zyx, work_dir, reading=reading)
+    with plan.open_labels() as volume:
+        read_blocks(plan, volume, work_dir, None, report)
     make_batches(work_dir)
 
 
@@ -125,11 +140,8 @@ def skeletonize_share(work_dir: str | Path, share: int, of: int) -> None:
         skeletonize_batch(work_dir, batch)
 
 
-def _read(plan: Plan, work_dir: str | Path, reading: ReadOptions, executor: Mapper | None, report: Progress) -> None:
-    with plan.open_labels() as volume:
-        if reading.on_warning:
-            reading.warn([*volume.info.warnings, *reserved_id_warnings(volume)])
-        read_blocks(plan, volume, work_dir, executor, report)
+def _open(labels: str | Path | LabelVolume, plan: Plan) -> AbstractContextManager[LabelVolume]:
+    return nullcontext(labels) if isinstance(labels, LabelVolume) else plan.open_labels()
 
 
 def with_ends(graph: SkeletonGraph, plan: Plan, ends_inside_voxels: int) -> SkeletonGraph:
@@ -146,16 +158,29 @@ def with_ends(graph: SkeletonGraph, plan: Plan, ends_inside_voxels: int) -> Skel
 
 
 def read_blocks(
-    plan: Plan, volume: LabelVolume, work_dir: str | Path, executor: Mapper | None, report: Progress
+    plan: Plan,
+    volume: LabelVolume,
+    work_dir: str | Path,
+    executor: Mapper | None,
+    report: Progress,
+    *,
+    threads: int = 1,
 ) -> None:
-    """Read all blocks; in this process where the file can only be read from front to back."""
-    numbers = range(len(plan.boxes))
-    if executor is None or volume.sequential:
-        results: Iterable[None] = map(partial(read_block_of, plan, volume, work_dir), numbers)
-    else:
-        results = executor.map(partial(read_block, str(work_dir)), numbers)
-    for done, _ in enumerate(results, start=1):
-        report(done, len(numbers))
+    """Read all blocks; one after another where the file can only be read from front to back.
+
+    threads : of this process, that read where there is no executor.
+    """
+    numbers, here = range(len(plan.boxes)), partial(read_block_of, plan, volume, work_dir)
+    with ExitStack() as stack:
+        results: Iterable[None]
+        if volume.sequential or (executor is None and threads == 1):
+            results = map(here, numbers)
+        elif executor is None:
+            results = stack.enter_context(ThreadPoolExecutor(threads, "blocks")).map(here, numbers)
+        else:
+            results = executor.map(partial(read_block, str(work_dir)), numbers)
+        for done, _ in enumerate(results, start=1):
+            report(done, len(numbers))
 
 
 def skeletonize_batches(work_dir: str | Path, executor: Mapper | None, report: Progress) -> None:

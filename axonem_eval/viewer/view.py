@@ -15,6 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.scoring import LocatedErrors, locate_errors, run_table, sample_file
 from axonem_eval.skeletons import SkeletonGraph
 from axonem_eval.spec import FloatTriple, VolumeSpec, format_triple
+from axonem_eval.viewer.client import ClientFiles
 from axonem_eval.viewer.sources import LazyVolume, graph_skeletons, local_volume, neuroglancer
 from axonem_eval.viewer.state import Mark, State, error_marks, layer, likely_marks, viewer_state
 from axonem_eval.volumes import ReadOptions, StageProgress
@@ -78,6 +79,7 @@ def open_view(
     if not shown.trust_voxel_size:
         labels.require_voxel_size(spec.voxel_size_nm_zyx)
     ng.set_server_bind_address("127.0.0.1", bind_port=port)
+    ng.set_static_content_source(source=ClientFiles())
     view = View(ng.Viewer(), volumes)
 
     def layer_of(kind: str, name: str, source: Any, **options: Any) -> State:

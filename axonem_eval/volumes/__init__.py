@@ -11,6 +11,7 @@ from axonem_eval.volumes.check import (
     reserved_id_warnings,
 )
 from axonem_eval.volumes.downsample import Box, blocks, downsample_block, near_isotropic_factor, read_small, small_shape
+from axonem_eval.volumes.exchanged import exchanged_complaint, exchanged_files
 from axonem_eval.volumes.hdf5.filters import warm_filters
 from axonem_eval.volumes.hdf5.own import own_member, require_own_data
 from axonem_eval.volumes.hdf5.writer import label_file, write_hdf5, write_label_blocks
@@ -51,6 +52,8 @@ __all__ = [
     "check_labels",
     "check_volume",
     "downsample_block",
+    "exchanged_complaint",
+    "exchanged_files",
     "for_each_chunk",
     "header_complaints",
     "label_file",

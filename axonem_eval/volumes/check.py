@@ -224,7 +224,14 @@ def _voxel_size_complaint(
 def _reads_like(stated: FloatTriple, wanted: FloatTriple, axes: Axes) -> str:
     """The order or unit in which the stated size equals the wanted one; empty if there is none."""
     for order, said in ((stated, ""), (stated[::-1], ", ".join(axes[::-1]))):
-        for unit, nm in (("", 1.0), ("um", 1e3), ("m", 1e9), ("mm", 1e6), ("angstrom", 0.1)):
+        for unit, nm in (
+            ("", 1.0),
+            ("um", 1e3),
+            ("m", 1e9),
+            ("mm", 1e6),
+            ("angstrom", 0.1),
+            ("nm that were called um", 1e-3),
+        ):
             z, y, x = (v * nm for v in order)
             if _close((z, y, x), wanted) and (said or unit):
                 return f"It reads like {' in '.join(filter(None, (said, unit)))}. "

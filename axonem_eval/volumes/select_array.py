@@ -12,6 +12,8 @@ from axonem_eval.volumes.stated import Stated
 
 PREFERRED = ("main", "volumes/labels/neuron_ids")
 MAX_OBJECTS = 10_000
+# Largest integers up to which floats keep ids apart.
+_EXACT_UP_TO = {"float16": 2**11, "float32": 2**24, "float64": 2**53, "f2": 2**11, "f4": 2**24, "f8": 2**53}
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,10 @@ def _wrong_dtype(candidate: Candidate) -> str:
         )
     if candidate.kind not in tuple("fc"):
         return f"{expected}Labels are ids: save one integer a voxel, as uint32 or uint64"
+    rounded = ""
+    if (exact := _EXACT_UP_TO.get(candidate.dtype.strip("<>="))) is not None:
+        rounded = f". {candidate.dtype} has rounded ids above {exact:,}: do not convert such from this file"
     return (
         f"{expected}Labels are ids: save them as uint32 or uint64, e.g. labels.astype(np.uint64), not as probabilities "
-        "or floats"
+        f"or floats{rounded}"
     )

@@ -7,6 +7,7 @@ of the folder are refused too, before any library sees them.
 import bz2
 import json
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -33,6 +34,8 @@ _METADATA = frozenset(("zarr.json", ".zarray", ".zgroup", ".zattrs", "info"))
 _PAGES = (".tif", ".tiff")
 # Those that both zipfile and tensorstore read.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+# Name of a chunk of a Zarr array, below any folders.
+_CHUNK = re.compile(r"(?:.*/)?(?:c/)?\d+[./]\d+[./]\d+")
 _METHOD_NAMES = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "xz", 96: "JPEG", 98: "PPMd", 99: "AES"}
 _BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError)
 
@@ -129,11 +132,24 @@ class Store:
         bases = {name.rpartition("/")[2] for name in names}
         endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
         if "attributes.json" in bases:
-            what = "it is an N5 container (attributes.json), which is not read. Convert it to Zarr or HDF5"
+            what = (
+                "it is an N5 container (attributes.json), which is not read. Convert it to Zarr or HDF5; its axes "
+                "are x,y,z, so write them in the order z,y,x"
+            )
         elif "header.wkw" in bases or endings[".wkw"]:
             what = "it is a webKnossos volume (.wkw), which is not read. Export it from webKnossos as Zarr or TIFF"
         elif h5 := next((n for n in names if n.lower().endswith((".h5", ".hdf5", ".hdf"))), None):
             what = f"it holds {h5}, an HDF5 file, which is read as it is. Give or upload that file, not zipped"
+        elif inner := next((n for n in names if n.lower().endswith(".zip")), None):
+            what = (
+                f"it holds {inner}, an archive within it. Give or upload that archive alone, without another around it"
+            )
+        elif ".zmetadata" in bases or any(map(_CHUNK.fullmatch, names)):
+            what = (
+                "it holds chunks, but not the files .zarray or zarr.json that describe them. Names that begin with a "
+                "dot are left out by `zip OUT.zip *` and `cp FOLDER/*`: copy the folder itself (cp -r), and zip with "
+                "`cd FOLDER; zip -0 -r ../OUT.zip .`"
+            )
         elif "[Content_Types].xml" in bases:
             what = "it is a document of Microsoft Office. Expected a label volume"
         else:

@@ -3,6 +3,7 @@
 This module finds the array and reads its metadata; ``tensorstore_volume.py`` decodes its chunks.
 """
 
+import posixpath
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -16,6 +17,9 @@ from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import zarr_chunk_files
 from axonem_eval.volumes.tensorstore_volume import StoreVolume, open_store
 from axonem_eval.volumes.zarr_metadata import Multiscale, ZarrArray
+
+# Attributes for the names of the axes: of NGFF, of xarray, of funlib.persistence.
+_AXIS_NAMES = ("axes", "_ARRAY_DIMENSIONS", "axis_names")
 
 
 def is_zarr(store: Store) -> bool:
@@ -88,7 +92,7 @@ class _Nodes:
                 attributes = stated if base == ".zattrs" else stated.object("attributes", {})
                 self._attributes[folder] = attributes.values
                 self._multiscale[folder] = Multiscale.of(attributes, folder)
-        self._top = min((_folder(n) for n in store.metadata), key=len, default="")
+        self._top = posixpath.commonpath([_folder(n) for n in store.metadata] or [""])
         # The first group that names an array as a level of its pyramid.
         self._pyramid_of: dict[str, str] = {}
         for folder, multiscale in self._multiscale.items():
@@ -132,7 +136,9 @@ class _Nodes:
         """Names of all axes where the metadata give them, in lower case; empty otherwise."""
         if (pyramid := self._pyramid_of.get(folder)) is not None and self._multiscale[pyramid].axes:
             return list(self._multiscale[pyramid].axes)
-        axes = self.array[folder].names or self._attributes.get(folder, {}).get("axes")
+        attributes = self._attributes.get(folder, {})
+        by_attribute = next((attributes[name] for name in _AXIS_NAMES if name in attributes), None)
+        axes: Any = self.array[folder].names or by_attribute
         # An attribute of that name may say anything.
         names = [a.get("name") if isinstance(a, dict) else a for a in axes] if isinstance(axes, list | tuple) else []
         texts = [n.lower() for n in names if isinstance(n, str)]

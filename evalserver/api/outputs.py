@@ -142,6 +142,7 @@ def evaluation_out(result: VolumeResult) -> EvaluationOut:
         skeletons=report.get("skeletons"),
         no_merge_mask=report.get("no_merge_mask"),
         rounded_to=report.get("rounded_to"),
+        follows_volume=report.get("follows_volume"),
         metric_version=evaluation.metric_version,
         scoring_variant=evaluation.scoring_variant,
         ground_truth_checksum=evaluation.ground_truth_checksum,

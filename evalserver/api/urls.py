@@ -11,7 +11,7 @@ from evalserver.api import account, benchmarks, comparisons, submissions
 from evalserver.api.auth import rate
 from evalserver.api.problems import Problem
 from evalserver.jobs import new_incident_id
-from evalserver.unavailable import unavailable
+from evalserver.unavailable import cannot_be_stored, unavailable
 
 logger = logging.getLogger("evalserver.api")
 
@@ -74,6 +74,8 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+    if cannot_be_stored(error):
+        return Problem(400, "bad_request", "The request holds a value that no database can store.").response()
     if found := unavailable(error):
         logger.error("%s %s: %s", request.method, request.path, error)
         headers = {name.replace("-", "_"): value for name, value in found.headers.items()}

@@ -39,6 +39,8 @@ LEAST_LABELLED = 0.01
 TOLD_OF_HIDDEN = frozenset(FIGURES) - {"erl_by_mean_length", "nerl_5", "nerl_20", "nerl_100", "nerl_inf"}
 # Those that are rounded as an ERL is.
 ERLS = frozenset(("erl_nm", "normalized_erl", "erl_axonem2021_nm"))
+# Decimals with which a figure of public ground truth is written, and one in percent.
+WRITTEN, WRITTEN_OF_PERCENT = 4, 2
 # Steps are powers of ten; this many decimals keep the smallest of them and drop binary noise.
 DECIMALS = 6
 
@@ -179,8 +181,18 @@ class Disclosure:
         }.get(name, (1.0, 1 / n) if FIGURES[name].unit == "share" else (entropy_bits, (2 * log2(n) + 4) / n))
         return self._step(PART * part_of, of_one)
 
+    def digits(self, name: str) -> int:
+        """Decimals with which a figure over nodes or voxels is written, a share in percent: as many as its step leaves.
+
+        The CREMI score has those of ARAND, the finest of its parts.
+        """
+        in_percent = FIGURES[name].unit == "share"
+        most = WRITTEN_OF_PERCENT if in_percent else WRITTEN
+        step = self.figure_step("arand" if name == "cremi_score" else name) * (100 if in_percent else 1)
+        return min(most, max(0, -floor(log10(step) + 1e-9))) if step else most
+
     def figure(self, name: str, value: Lengths) -> Lengths:
-        """A figure over nodes or voxels. Not the CREMI score: it is that of its rounded parts."""
+        """A figure over nodes or voxels. Not the CREMI score: it is made of its rounded parts."""
         return to_step(value, self.figure_step(name))
 
     def figures(self, exact: Mapping[str, Lengths], gt_erl_nm: Any) -> dict[str, Lengths]:
@@ -199,7 +211,7 @@ class Disclosure:
         if "cremi_score" in exact:
             # Of its rounded parts, so that it tells nothing beyond them.
             voi = shown["voi_split"] + shown["voi_merge"]
-            shown["cremi_score"] = to_step(np.sqrt(voi * shown["arand"]), 10.0**-DECIMALS)
+            shown["cremi_score"] = to_step(np.sqrt(voi * shown["arand"]), 10.0 ** -self.digits("cremi_score"))
         return shown
 
     def erl_nm(self, value: Lengths) -> Lengths:

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.db import transaction
 
 from axonem_eval.errors import InputError
-from axonem_eval.volumes import open_labels, write_precomputed_image
+from axonem_eval.volumes import write_precomputed_image
 from evalserver.benchmarks.models import ImageView, TrainingFile
+from evalserver.benchmarks.organiser_files import open_image
 from evalserver.jobs import Lease, Rejection, run_job
 from evalserver.uploads import IMAGE, local_path, store_precomputed
 
@@ -47,7 +48,7 @@ def _store(lease: Lease, row: TrainingFile, path: Path, folder: Path) -> int:
     def on_progress(done: int, total: int) -> None:
         lease.progress("Writing the EM for the viewer", 90 * done / max(1, total))
 
-    with open_labels(path) as volume:
+    with open_image(path, poll=lease.check) as volume:
         voxels = volume.shape_zyx[0] * volume.shape_zyx[1] * volume.shape_zyx[2]
         size = volume.info.voxel_size_nm_zyx or (row.volume.voxel_size_nm_zyx if row.volume else None)
         if size is None:

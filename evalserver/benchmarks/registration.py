@@ -12,21 +12,21 @@ from django.core.files import File
 from django.db import transaction
 
 from axonem_eval.errors import Complaint, InputError
-from axonem_eval.sandbox import unpickle_confined
+from axonem_eval.sandbox import import_confined
 from axonem_eval.skeletons import (
     ImportOptions,
     SkeletonGraph,
     doubled_edges,
     doubled_ids,
-    import_any,
     place_on_grid,
 )
 from axonem_eval.spec import VolumeSpec, format_triple
-from axonem_eval.submission_rule import ANY_FILE, FileRule
-from axonem_eval.volumes import ReadOptions, for_each_chunk, header_complaints, open_labels
+from axonem_eval.submission_rule import FileRule
+from axonem_eval.volumes import LabelVolume, ReadOptions, for_each_chunk
 from evalserver.benchmarks.axons import draw_axons
 from evalserver.benchmarks.dense_truth import register_dense
 from evalserver.benchmarks.models import GroundTruth, Volume
+from evalserver.benchmarks.organiser_files import open_truth
 from evalserver.benchmarks.preview import make_preview, store_preview
 from evalserver.benchmarks.skeleton_workers import WorkerMapper
 from evalserver.jobs import Lease, Rejection, run_job, under_own_name
@@ -71,9 +71,11 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph | 
     volume, rule = ground_truth.volume, ground_truth.volume.rule
     if ground_truth.no_merge_mask:
         lease.progress("Checking the no-merge mask", 0)
-        with local_path(ground_truth.no_merge_mask) as path:
-            require_fit(path, rule.spec, ANY_FILE, mask=True)
-            read_whole(path, lease)
+        with (
+            local_path(ground_truth.no_merge_mask) as path,
+            open_truth(path, rule.spec, mask=True, poll=lease.check) as mask,
+        ):
+            read_whole(mask, lease)
     drop_outside = volume.variant.cut_to_region
     with local_path(ground_truth.source_file) as path:
         if ground_truth.source_kind == GroundTruth.Source.BUNDLE:
@@ -85,25 +87,25 @@ def build_skeletons(lease: Lease, ground_truth: GroundTruth) -> SkeletonGraph | 
             graph = read_skeletons(lease, ground_truth, path, drop_outside=drop_outside)
         else:
             stored = FileRule(ground_truth.file_axes, ground_truth.dataset)
-            require_fit(path, volume.spec, stored)
-            graph = skeletonize(lease, ground_truth, path, stored)
+            with open_truth(path, volume.spec, stored, poll=lease.check) as labels:
+                graph = skeletonize(lease, ground_truth, labels, stored)
     return place_on_grid(graph, rule, drop_outside=drop_outside)
 
 
 def read_skeletons(lease: Lease, ground_truth: GroundTruth, path: Path, *, drop_outside: bool) -> SkeletonGraph:
-    """Skeletons of another program or benchmark, in the image. A pickle is read by a confined process alone."""
+    """Skeletons of another program or benchmark, in the image."""
     volume = ground_truth.volume
-    return import_any(
+    return import_confined(
         path,
         volume.spec,
         ImportOptions(ground_truth.unit, ground_truth.axes),
-        unpickle=partial(unpickle_confined, poll=lease.check),
         drop_outside=drop_outside and path.suffix != ".swc",
         min_length_um=volume.min_length_um,
+        poll=lease.check,
     )
 
 
-def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path, stored: FileRule) -> SkeletonGraph:
+def skeletonize(lease: Lease, ground_truth: GroundTruth, labels: LabelVolume, stored: FileRule) -> SkeletonGraph:
     """In processes of this worker, or as tasks for many. A worker that takes over goes on where the other died."""
     # kimimaro is GPL and slow to import: only the process that skeletonizes loads it.
     from axonem_eval.skeletonize import SkeletonOptions, skeletonize_labels
@@ -112,7 +114,7 @@ def skeletonize(lease: Lease, ground_truth: GroundTruth, path: Path, stored: Fil
     work_dir = Path(settings.SCRATCH_DIR) / f"skeletons-{ground_truth.pk}"
     try:
         graph = skeletonize_labels(
-            path,
+            labels,
             volume.voxel_size_nm_zyx,
             SkeletonOptions(
                 label_ids=volume.axon_ids,
@@ -139,26 +141,13 @@ def _report(lease: Lease, stage: str, done: int, total: int) -> None:
     lease.progress(f"{words}: {done:,} of {total:,}", start + (end - start) * done / max(1, total))
 
 
-def require_fit(path: Path, spec: VolumeSpec, stored: FileRule, *, mask: bool = False) -> None:
-    """Raise InputError where a label file is not of the volume's shape, or states another voxel size."""
-    what = "the no-merge mask" if mask else "the labels"
-    with open_labels(path, stored.dataset or None, mask=mask, axes=stored.axes) as labels:
-        found = header_complaints(labels, spec, rule=stored)
-    if found:
-        told = [
-            Complaint(c.code, f"{what}: {c.message}; or correct the volume's own shape or voxel size") for c in found
-        ]
-        raise InputError(told)
-
-
-def read_whole(path: Path, lease: Lease) -> None:
+def read_whole(mask: LabelVolume, lease: Lease) -> None:
     """Decode every chunk once. Raises InputError where one is damaged: each evaluation would meet it."""
 
     def on_progress(done: int, total: int) -> None:
         lease.progress(f"Reading the no-merge mask: {done:,} of {total:,}", 10 * done / max(1, total))
 
-    with open_labels(path, mask=True) as labels:
-        for_each_chunk(labels, range(labels.n_chunks), lambda *_: None, on_progress=on_progress)
+    for_each_chunk(mask, range(mask.n_chunks), lambda *_: None, on_progress=on_progress)
 
 
 def require_same_spec(graph: SkeletonGraph, spec: VolumeSpec) -> None:

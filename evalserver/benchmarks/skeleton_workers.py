@@ -1,6 +1,7 @@
 """Skeletonizing one volume on many workers: the parts of `axonem_eval.skeletonize.tasks` as Celery tasks.
 
-A submission's parts are traced in confined children: what one read from a hostile file another would read.
+Labels are read in confined children, and a submission's parts are traced in them, too: what one read from a hostile
+file another would read.
 
 A part is done when its file lies in the work folder, which all workers share; a part that failed leaves its reasons
 there. So no result travels through Redis, and a part that is delivered twice, or again after a worker died, does no
@@ -10,6 +11,7 @@ harm.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -21,7 +23,11 @@ from django.conf import settings
 from axonem_eval.errors import Complaint, InputError
 from axonem_eval.files import write_atomically
 from axonem_eval.sandbox import Limits, has_traced_share, trace_share_confined
-from axonem_eval.skeletonize import has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
+from axonem_eval.skeletonize import Plan, has_read_block, has_skeletonized_batch, read_block, skeletonize_batch
+from axonem_eval.spec import VolumeSpec
+from axonem_eval.submission_rule import FileRule
+from axonem_eval.volumes import LabelVolume
+from evalserver.benchmarks.organiser_files import open_truth
 
 TASK = "evalserver.benchmarks.tasks.skeleton_part_task"
 # A part takes seconds to minutes. Where nothing has come for so long, workers have died: send the rest again.
@@ -46,9 +52,16 @@ def _trace_share(work_dir: str, number: int) -> None:
     trace_share_confined(work_dir, number, limits=limits, poll=poll)
 
 
+def _read_block(work_dir: str, number: int) -> None:
+    def opener(plan: Plan) -> AbstractContextManager[LabelVolume]:
+        return open_truth(plan.path, VolumeSpec(plan.shape, plan.voxel_size_nm), FileRule(plan.axes, plan.dataset))
+
+    read_block(work_dir, number, opener)
+
+
 # By the name of the function that a mapper is given: what a worker does, and whether it is done.
 PARTS = {
-    "read_block": (read_block, has_read_block),
+    "read_block": (_read_block, has_read_block),
     "skeletonize_batch": (skeletonize_batch, has_skeletonized_batch),
     "trace_share_confined": (_trace_share, has_traced_share),
 }

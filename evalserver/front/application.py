@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cached_property, partial
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from evalserver.front.body import SMALL_BYTES, Body, BodyForThread, Gone, Message, Receive, Send, TooLarge, TooSlow
+from evalserver.front.body import SMALL_BYTES, Body, Gone, Message, Receive, Send, TooLarge, TooSlow
 from evalserver.front.counts import Counts
 from evalserver.front.environ import (
     account_of,
@@ -36,6 +37,7 @@ from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
 from evalserver.log_format import request_id
 from evalserver.log_mask import masked
+from evalserver.unavailable import unavailable
 
 logger = logging.getLogger("evalserver.front")
 access = logging.getLogger("evalserver.access")
@@ -49,6 +51,8 @@ MOST_WAITING = 200
 # Seconds in which a request begins, or 503: most programs give up after 30.
 LONGEST_WAIT_S = 20
 BLOCK_BYTES = 2**18
+# Of each form that comes, in memory.
+FORM_BLOCK_BYTES = 2**16
 WRITE_THREADS = 4
 
 
@@ -143,7 +147,7 @@ class Application:
                 content = await body.whole()
                 environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(content), str(len(content))
                 return await self._run_django(environ)
-            if takes_files(environ):
+            if takes_files(environ) and (length or 0) <= settings.UPLOAD_QUOTA_BYTES:
                 return await self._run_form(environ, body)
         except TooSlow:
             return refusal(environ, 408, "too_slow", "The request came too slowly. Try again on a better line.")
@@ -151,7 +155,12 @@ class Application:
             return refusal(environ, 503, "busy", "Too many requests at once. Try again in 10 s.")
         except TooLarge:
             pass
-        return refusal(environ, 413, "too_large", f"The request is larger than {SMALL_BYTES:,} bytes.")
+        except OSError as error:
+            if found := unavailable(error):
+                return refusal(environ, found.status, found.code, found.message)
+            raise
+        most = settings.UPLOAD_QUOTA_BYTES if takes_files(environ) else SMALL_BYTES
+        return refusal(environ, 413, "too_large", f"The request is larger than {most:,} bytes.")
 
     async def _run_django(self, environ: dict[str, Any]) -> HttpResponseBase:
         environ.setdefault("wsgi.input", io.BytesIO())
@@ -161,18 +170,22 @@ class Application:
             return await self.place.run(self.place.requests, self._django, environ)
 
     async def _run_form(self, environ: dict[str, Any], body: Body) -> HttpResponseBase:
-        """A form whose files are read as they come. Who has not logged in is answered before. Raises Busy, TooSlow."""
+        """A form with files, which comes into a file. Others than users are answered before. Raises Busy, TooSlow."""
         async with self.place.turns.turn(*who_asks(environ)):
             account = await self.place.run(self.place.requests, account_of, environ)
         if not account:
             return await self._run_django(environ)
-        environ["wsgi.input"] = BodyForThread(body, self.place.loop)
         # Not by the session: an account may have many.
         async with self.place.forms.turn(body, who_asks(environ)[0], account):
-            response = await self.place.run(self.place.forms.pool, self._django, environ)
-        if body.given_up:
-            raise TooSlow  # Django takes a form that broke off for one without its token against forgery
-        return response
+            file = await self.place.run(self.place.files, partial(TemporaryFile, dir=settings.FILE_UPLOAD_TEMP_DIR))
+            try:
+                async for block in body.blocks(FORM_BLOCK_BYTES):
+                    await self.place.run(self.place.files, file.write, block)
+                await self.place.run(self.place.files, file.seek, 0)  # writes what is buffered, too
+                environ["wsgi.input"] = file
+                return await self.place.run(self.place.forms.pool, self._django, environ)
+            finally:
+                self.place.files.submit(file.close)
 
     def _django(self, environ: dict[str, Any]) -> HttpResponseBase:
         """In a thread."""

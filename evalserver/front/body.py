@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from math import inf
 from typing import Any
 
@@ -12,7 +12,6 @@ Send = Callable[[Message], Awaitable[None]]
 
 # A larger body is handed on piece by piece, or refused: this much may lie in memory for each connection.
 SMALL_BYTES = 2**20
-SLOWEST_ANSWER_S = 5.0
 
 
 class TooSlow(Exception):
@@ -32,7 +31,7 @@ class Body:
 
     window_s, least_bytes_per_s : each window of time spent waiting for the client must bring so much. While we are busy
         with what came, no time counts.
-    bytes_per_s : of the last window, infinite before its end.   gives_way : asked then.   given_up : raised TooSlow.
+    bytes_per_s : of the last window, infinite before its end.   gives_way : asked then.
     """
 
     def __init__(self, receive: Receive, *, window_s: float, least_bytes_per_s: float) -> None:
@@ -40,7 +39,7 @@ class Body:
         self.window_s, self.least_bytes = window_s, window_s * least_bytes_per_s
         self.more = True
         self.waited_s, self.came_bytes = 0.0, 0
-        self.bytes_per_s, self.given_up = inf, False
+        self.bytes_per_s = inf
         self.gives_way: Callable[[Body], bool] = lambda _: False
 
     async def piece(self) -> bytes:
@@ -69,9 +68,20 @@ class Body:
     def _end_window(self) -> None:
         self.bytes_per_s = self.came_bytes / self.window_s
         if self.came_bytes < self.least_bytes or self.gives_way(self):
-            self.more, self.given_up = False, True
+            self.more = False
             raise TooSlow
         self.waited_s, self.came_bytes = 0.0, 0
+
+    async def blocks(self, size: int) -> AsyncIterator[bytes]:
+        """The rest of it, joined to blocks of at least that size, the last one apart. Raises TooSlow and Gone."""
+        block = bytearray()
+        while piece := await self.piece():
+            block += piece
+            if len(block) >= size:
+                yield bytes(block)
+                block.clear()
+        if block:
+            yield bytes(block)
 
     async def whole(self) -> bytes:
         """The rest of it. Raises TooLarge besides."""
@@ -82,38 +92,3 @@ class Body:
                 raise TooLarge
             pieces.append(piece)
         return b"".join(pieces)
-
-
-class BodyForThread:
-    """The same for a thread: `wsgi.input` of a large form. A read waits for the client."""
-
-    def __init__(self, body: Body, loop: asyncio.AbstractEventLoop) -> None:
-        self.body, self.loop, self.rest = body, loop, b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, fewer only at the end. Raises OSError if the client is too slow or gone."""
-        while (size < 0 or len(self.rest) < size) and self._more():
-            pass
-        return self._take(len(self.rest) if size < 0 else size)
-
-    def readline(self, size: int = -1) -> bytes:
-        """Up to `size` bytes of a line; Django's stream wants both. Raises OSError as `read` does."""
-        while b"\n" not in self.rest and (size < 0 or len(self.rest) < size) and self._more():
-            pass
-        line = self.rest.find(b"\n") + 1 or len(self.rest)
-        return self._take(line if size < 0 else min(line, size))
-
-    def _more(self) -> bool:
-        """Wait for the next piece; False at the end."""
-        coming = asyncio.run_coroutine_threadsafe(self.body.piece(), self.loop)
-        try:
-            piece = coming.result(self.body.window_s + SLOWEST_ANSWER_S)
-        except (TooSlow, Gone, TimeoutError) as error:
-            coming.cancel()
-            raise OSError("the body of the request did not arrive") from error
-        self.rest += piece
-        return bool(piece)
-
-    def _take(self, size: int) -> bytes:
-        found, self.rest = self.rest[:size], self.rest[size:]
-        return found

@@ -29,7 +29,7 @@ View = Callable[..., HttpResponse]
 KEPT_PAGES = 128
 KEPT_PHASES = 32
 KEPT_ROWS = 8192
-KEPT_PLOTS = 64
+KEPT_PLOTS = 8  # up to 2.5 MB each, with 10,000 entries
 
 
 class AnonymousCache(Generic[T]):

@@ -52,7 +52,7 @@ class PhaseEntries:
 
     def plot(self, until: datetime) -> SafeString | None:
         """What ranks, over time; None for fewer than two entries that are measured alike."""
-        rule = self.phase.benchmark.variant.headline
+        rule = self.versions[0].headline.rule
         alike = [
             (version, version.headline.ranked)
             for version in reversed(self.versions)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from axonem_eval.scoring import Figure, HeadlineRule
+from evalserver.benchmarks.disclosure_rule import WRITTEN, WRITTEN_OF_PERCENT
 from evalserver.benchmarks.models import Benchmark, PublishedEntry, PublishedScore, Volume
 from evalserver.leaderboard.rows import PublishedRow, VolumeScore
 from evalserver.submissions.results.headline import has_points, value_in_words
@@ -59,12 +60,18 @@ def published_rows(
 
 def _volume_score(score: PublishedScore | None, figures: Sequence[Figure]) -> VolumeScore:
     if score is None:
-        return VolumeScore(None, None, tuple((figure.name, None) for figure in figures))
+        return VolumeScore(None, None, tuple((figure.name, None) for figure in figures), _digits(figures))
     return VolumeScore(
         None if score.erl_um is None else round(score.erl_um * 1000, 6),
         None if score.percent is None else score.percent / 100,
         tuple((figure.name, (score.figures or {}).get(figure.name)) for figure in figures),
+        _digits(figures),
     )
+
+
+def _digits(figures: Sequence[Figure]) -> tuple[int, ...]:
+    """As papers state them, whatever is hidden here."""
+    return tuple(WRITTEN_OF_PERCENT if figure.unit == "share" else WRITTEN for figure in figures)
 
 
 def _headline(

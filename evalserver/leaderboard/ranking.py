@@ -16,12 +16,12 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from numpy.typing import NDArray
 
 from axonem_eval.scoring import FIGURES, HeadlineRule
-from evalserver.benchmarks.disclosure_rule import DECIMALS, Disclosure, Lengths, to_step
+from evalserver.benchmarks.disclosure_rule import Disclosure, Lengths, to_step
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.leaderboard.cache import KEPT_PHASES
 from evalserver.submissions.models import LISTED, Evaluation, Score, Submission, VolumeFile
 from evalserver.submissions.results.disclosure import LABELLED, interval_step_nm, labelled_nm
-from evalserver.submissions.results.headline import mean_of_shown, ranked_of_shown
+from evalserver.submissions.results.headline import decimals_of, mean_of_shown, ranked_of_shown, shown_rule
 from evalserver.submissions.results.runs import Runs
 from evalserver.submissions.selectors import current_evaluations
 
@@ -50,12 +50,13 @@ class Ranking:
     All arrays are (n,), but those of figures (n, n_volumes), NaN where there is no evaluation, or no such ground truth.
     figures : by the names of axonem_eval.scoring.FIGURES.   mean_erl_nm, mean_normalized_erl : NaN without skeletons.
     headline : what ranks, in the unit of the scoring rule; NaN, which comes last, where it may not be shown.
-    lower_is_better : its direction.
+    rule : what that is, rounded as it is shown.
     entry : id of the entry that its runs belong to.   runs : how many of them are listed. Figures of an entry of
         several runs are means over them, its interval is of that mean, and `submission` is the first of them.
     half_interval : half of the 95% interval of the headline over the runs; NaN for a single run.
     same_files : (n,) id of the first listed entry with the same files byte for byte; 0 where there is no other.
     submitted_at : seconds since 1970.   low_nm, high_nm : NaN where no interval was computed.
+    told : how figures on each volume are rounded.
     """
 
     submission: Ints
@@ -74,10 +75,15 @@ class Ranking:
     entry: Ints
     runs: Ints
     half_interval: Floats
-    lower_is_better: bool = False
+    told: Rules
+    rule: HeadlineRule
 
     def __len__(self) -> int:
         return len(self.submission)
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.rule.lower_is_better
 
     def column(self, name: str, volume_slugs: Sequence[str]) -> Floats | None:
         """Values to sort by; None for an unknown name."""
@@ -192,14 +198,14 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         )
         whole, step = ~np.isnan(erl).any(axis=1), interval_step_nm(rules)
         low, high = (np.where(whole, to_step(values, step), np.nan) for values in (low, high))
-    rule = phase.benchmark.variant.headline
+    rule = shown_rule(phase.benchmark.variant.headline, rules)
     headline = _headline(rows, rules, rule, figures, [g.volume.slug for g in ground_truths])
     entry = np.array([row[8] or row[0] for row in rows], np.int64)
     runs = Runs(entry)
     first, several = runs.first, runs.count > 1
     half_erl, half = runs.half_interval(mean), runs.half_interval(headline)
     mean, mean_share = runs.mean(mean), runs.mean(mean_share)
-    headline = np.where(several, runs.mean(headline).round(DECIMALS), headline[first])
+    headline = np.where(several, runs.mean(headline).round(decimals_of(rule)), headline[first])
     # Stable: equal scores stay in the order of their submission.
     order = np.argsort(-falling(headline, rule.lower_is_better), kind="stable")
     superseded = _superseded(phase, entry[first])[order]
@@ -222,7 +228,8 @@ def load_ranking(phase: Phase, ruler: str, ground_truths: Sequence[GroundTruth],
         entry=entry[first][order],
         runs=runs.count[order],
         half_interval=half[order],
-        lower_is_better=rule.lower_is_better,
+        told=rules,
+        rule=rule,
     )
 
 

@@ -22,7 +22,7 @@ from evalserver.leaderboard.cache import KEPT_PHASES, KEPT_PLOTS, KEPT_ROWS
 from evalserver.leaderboard.history_plot import history_plot
 from evalserver.leaderboard.rows import PublishedRow, Record, Row
 from evalserver.leaderboard.selectors import Leaderboard
-from evalserver.leaderboard.templatetags.scores import fraction, named_figure, nm_as_um
+from evalserver.leaderboard.templatetags.scores import fraction, named_figure, nm_as_um, or_hidden
 from evalserver.site import own_markup
 from evalserver.submissions.marks import MARKS, Mark
 from evalserver.submissions.results.headline import value_in_words
@@ -32,7 +32,7 @@ from evalserver.submissions.results.headline import value_in_words
 def _row_template() -> Template:
     loader = FileSystemLoader(settings.BASE_DIR / "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"nm_as_um": nm_as_um, "fraction": fraction, "named_figure": named_figure}
+    environment.filters |= {filter_.__name__: filter_ for filter_ in (nm_as_um, fraction, named_figure, or_hidden)}
     environment.globals |= {"url": _url, "team_html": _team, "marks_html": _marks}
     return environment.get_template("leaderboard/_row.jinja")
 

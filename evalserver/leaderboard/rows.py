@@ -7,6 +7,8 @@ rendered row can be kept by the values that it shows.
 from dataclasses import dataclass
 from datetime import datetime
 
+from axonem_eval.scoring import FIGURES
+from evalserver.benchmarks.disclosure_rule import TOLD_OF_HIDDEN
 from evalserver.submissions.marks import Mark
 
 
@@ -15,11 +17,25 @@ class VolumeScore:
     """Figures on one volume. None: not scored there, withheld, no such ground truth, or not printed in the paper.
 
     figures : name and value of each further column of the table.
+    digits : decimals with which each of them is written.
+    is_hidden : whether the ground truth is.
     """
 
     erl_nm: float | None
     normalized_erl: float | None
     figures: tuple[tuple[str, float | None], ...] = ()
+    digits: tuple[int, ...] = ()
+    is_hidden: bool = False
+
+    @property
+    def written(self) -> list[tuple[str, float | None, int]]:
+        """Name, value and decimals of each further column."""
+        return [(name, value, digits) for (name, value), digits in zip(self.figures, self.digits, strict=True)]
+
+    def keeps_back(self, name: str, has_erl: bool) -> bool:
+        """Whether a figure that has no value here is known, but not told. has_erl : as in Row."""
+        withheld = has_erl and self.erl_nm is None and FIGURES[name].needs == "skeletons"
+        return self.is_hidden and (withheld or name not in TOLD_OF_HIDDEN)
 
     @property
     def is_empty(self) -> bool:
@@ -65,6 +81,11 @@ class Row:
     @property
     def is_superseded(self) -> bool:
         return self.rank is None
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether the ERL of some volume is known, but not told, and so neither is the interval of the mean."""
+        return any(score.keeps_back("erl_nm", self.has_erl) for score in self.scores)
 
 
 @dataclass(frozen=True)

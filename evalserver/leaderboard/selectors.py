@@ -1,7 +1,7 @@
 """What the leaderboard shows. A page takes the same number of queries however many entries there are."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -190,8 +190,7 @@ def rows_beside(submission: Submission, headline: float | None) -> tuple[list[Ro
         at = int((others > falling(headline, ranked.lower_is_better)).sum())
     offered = {*range(OFFERED_BEST), *range(at - OFFERED_AROUND, at + OFFERED_AROUND)}
     shown = [int(stays[i]) for i in sorted(offered) if 0 <= i < len(stays)]
-    rule = submission.phase.benchmark.variant.headline
-    rows = _rows(ranked, shown, rule, named=_named(ranked, shown))
+    rows = _rows(ranked, shown, named=_named(ranked, shown))
     above = int(ranked.submission[stays[max(at - 1, 0)]]) if len(stays) else 0
     code = Submission.objects.filter(pk=above).values_list("code", flat=True).first()
     return rows, code or ""
@@ -226,12 +225,14 @@ def leaderboard(
     page = Paginator(indices, page_size).get_page(page_number)
     shown = [int(i) for i in page.object_list]
     best = ranked.best_over_time[-MAX_HISTORY:].tolist() if ranked is not None else []
-    rule = benchmark.variant.headline
+    variant = benchmark.variant
+    if ranked is not None:
+        variant = replace(variant, headline=ranked.rule)
     # One query for the names of both.
     named = _named(ranked, [*shown, *best]) if ranked is not None else {}
     rows = []
     if ranked is not None:
-        rows = _rows(ranked, shown, rule, named=named, figures=state.figures, has_erl=state.has_erl)
+        rows = _rows(ranked, shown, named=named, figures=state.figures, has_erl=state.has_erl)
     return Leaderboard(
         phase=phase,
         columns=columns,
@@ -241,7 +242,7 @@ def leaderboard(
         total=n_listed if query.superseded else n_listed - n_superseded,
         superseded=n_superseded,
         metric_version=METRIC_VERSION,
-        variant=benchmark.variant,
+        variant=variant,
         ruler=ruler,
         query=query,
         figures=state.figures,
@@ -257,7 +258,7 @@ def best_of(benchmark: Benchmark, phase: Phase) -> Row | None:
     first = np.flatnonzero(~ranked.superseded)[:1].tolist() if ranked is not None else []
     if ranked is None or not first:
         return None
-    return _rows(ranked, first, benchmark.variant.headline, named=_named(ranked, first))[0]
+    return _rows(ranked, first, named=_named(ranked, first))[0]
 
 
 def may_see_ranking(user: Any, phase: Phase) -> bool:
@@ -295,13 +296,12 @@ def _named(ranked: Ranking, indices: Sequence[int]) -> dict[int, Names]:
 def _rows(
     ranked: Ranking,
     indices: Sequence[int],
-    rule: HeadlineRule,
     *,
     named: dict[int, Names],
     figures: tuple[Figure, ...] = (),
     has_erl: bool = True,
 ) -> list[Row]:
-    at = list(indices)
+    at, rule = list(indices), ranked.rule
     scores = _volume_scores(ranked, at, figures)
     # One call for all rows: single values of arrays are slow.
     values = np.stack([getattr(ranked, name)[at] for name in NUMBERS], axis=1)
@@ -344,9 +344,16 @@ def _volume_scores(ranked: Ranking, at: list[int], figures: tuple[Figure, ...]) 
     known = {name: _known(values[at]) for name, values in ranked.figures.items()}
     missing = [[None] * ranked.figures["erl_nm"].shape[1]] * len(at)
     further = [(figure.name, known.get(figure.name, missing)) for figure in figures]
+    digits = [tuple(told.digits(figure.name) for figure in figures) for told in ranked.told]
     return [
         tuple(
-            VolumeScore(erl, share, tuple((name, values[n][v]) for name, values in further))
+            VolumeScore(
+                erl,
+                share,
+                tuple((name, values[n][v]) for name, values in further),
+                digits[v],
+                not ranked.told[v].is_exact,
+            )
             for v, (erl, share) in enumerate(zip(known["erl_nm"][n], known["normalized_erl"][n], strict=True))
         )
         for n in range(len(at))

@@ -5,6 +5,7 @@ A method is what one team submits under one name; its cell is its best entry in 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,15 @@ def track_board(benchmark: Benchmark, user: Any) -> TrackBoard:
     """The table as a reader may see it. The number of queries depends on the number of phases alone."""
     all_phases = list(benchmark.phases.all())
     phases = [phase for phase in all_phases if may_see_ranking(user, phase)]
-    rule = benchmark.variant.headline
+    rankings = [ranked_now(phase) for phase in phases]
+    rules = [ranked.rule for ranked in rankings if ranked is not None]
+    # Rounded as on the phase that leaves most digits.
+    rule = max(rules, key=lambda rule: inf if rule.digits is None else rule.digits, default=benchmark.variant.headline)
     return TrackBoard(
         benchmark=benchmark,
         phases=phases,
         hidden=[phase for phase in all_phases if phase not in phases],
-        rows=_ranked_rows(phases, rule),
+        rows=_ranked_rows(phases, rankings, rule),
         published=_published_rows(benchmark, phases, rule),
         rule=rule,
     )
@@ -109,15 +113,14 @@ def sorted_rows(board: TrackBoard, sort: str) -> list[TrackRow]:
     return sorted(board.rows, key=order)
 
 
-def _ranked_rows(phases: Sequence[Phase], rule: HeadlineRule) -> list[TrackRow]:
+def _ranked_rows(phases: Sequence[Phase], rankings: Sequence[Ranking | None], rule: HeadlineRule) -> list[TrackRow]:
     fields = ("pk", "code", "method_name", "team_id", "team__name", *MARK_FIELDS)
     listed = Submission.objects.filter(LISTED, phase__in=phases).order_by()
     named = {pk: values for pk, *values in listed.values_list(*fields)}
     names: dict[tuple[int, str], tuple[str, str]] = {}
     marks: dict[tuple[int, str], tuple[Mark, ...]] = {}
     found: dict[tuple[int, str], dict[int, Cell]] = {}
-    for column, phase in enumerate(phases):
-        ranked = ranked_now(phase)
+    for column, ranked in enumerate(rankings):
         for pk, cell in _cells(ranked) if ranked else ():
             if pk not in named:
                 continue

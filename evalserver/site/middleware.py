@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 
 from evalserver.site.mail import mail_folder_to_show
@@ -28,6 +29,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
+# Health checks and Prometheus ask the web process by its own address, which ALLOWED_HOSTS need not name.
+ASKED_BY_ADDRESS = frozenset({"/healthz", "/metrics"})
 
 API_ERRORS = {
     400: ("bad_request", "The request cannot be read."),
@@ -50,6 +53,13 @@ def security_headers(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+class HostCheck(CommonMiddleware):
+    """Refuses hosts that ALLOWED_HOSTS does not name, but for the pages that programs ask for."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info in ASKED_BY_ADDRESS else super().process_request(request)
 
 
 def api_errors(get_response: GetResponse) -> GetResponse:

@@ -1,6 +1,7 @@
 """What workers do for a workshop: measure the segmentation, and make ground truth of the finished one."""
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from django.db import transaction
 from axonem_eval.errors import InputError
 from axonem_eval.skeletonize import LabelVoxels
 from axonem_eval.skeletons import SkeletonGraph
+from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import LabelVolume, open_labels
 from axonem_eval.workshop import (
     BUNDLE,
@@ -31,6 +33,7 @@ from axonem_eval.workshop import (
     finalise as finalise_volume,
 )
 from evalserver.benchmarks.models import GroundTruth
+from evalserver.benchmarks.organiser_files import write_own_copy
 from evalserver.benchmarks.services import register_ground_truth
 from evalserver.jobs import Lease, run_job
 from evalserver.uploads import local_path, store_as
@@ -41,7 +44,8 @@ from evalserver.workshop.selectors import decisions_of, labels_of
 from evalserver.workshop.services import rejection
 
 STAGES = {
-    "read": (0, 10),
+    "copy": (0, 5),
+    "read": (5, 10),
     "skeletonize": (10, 60),
     "place": (60, 65),
     "contacts": (65, 70),
@@ -67,43 +71,47 @@ def prepare(workshop_id: int) -> None:
 def _prepare(lease: Lease) -> None:
     row = Workshop.objects.select_related("volume__benchmark").get(pk=lease.pk)
     folder = Path(settings.SCRATCH_DIR) / f"workshop-{row.pk}"
-    with local_path(row.source_file) as path:
-        try:
-            shop = (
-                LibraryWorkshop.open(folder)
-                if (folder / "workshop.json").exists()  # a worker died after it was written
-                else prepare_workshop(
-                    folder,
-                    path,
-                    row.volume.voxel_size_nm_zyx,
-                    dataset=row.dataset or None,
-                    processes=settings.SKELETONIZE_PROCESSES,
-                    on_progress=partial(_report, lease),
-                )
+    labels = folder.with_suffix(".h5")
+    try:
+        if not labels.exists():
+            _copy_labels(row, labels, lease, partial(_report, lease, "copy"))
+        shop = (
+            LibraryWorkshop.open(folder)
+            if (folder / "workshop.json").exists()  # a worker died after it was written
+            else prepare_workshop(
+                folder,
+                labels,
+                row.volume.voxel_size_nm_zyx,
+                processes=settings.SKELETONIZE_PROCESSES,
+                on_progress=partial(_report, lease),
             )
-            _require_shape(shop.skeletons, row)
-        except InputError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise rejection(error, row) from error
-        segments = _segments(lease, row, shop)
-        with open_labels(path, row.dataset or None) as volume:
-            candidates = _candidates(lease, row, shop, volume)
-            stored = _store_view(lease, row, shop, volume) if view_files.is_shown(row) else 0
+        )
+    except InputError as error:
+        _remove_work(folder, labels)
+        raise rejection(error, row) from error
+    segments = _segments(lease, row, shop)
+    with open_labels(labels) as volume:
+        candidates = _candidates(lease, row, shop, volume)
+        stored = _store_view(lease, row, shop, volume) if view_files.is_shown(row) else 0
     store_as(skeletons_name(row), folder / "skeletons.npz")
     with transaction.atomic():
         lease.finish(Workshop.DONE_STATUS, percent=100, complaints=[], view_files=stored)
         Segment.objects.bulk_create(segments, batch_size=500)
         Candidate.objects.bulk_create(candidates, batch_size=500)
+    _remove_work(folder, labels)
+
+
+def _copy_labels(row: Workshop, own: Path, lease: Lease, on_progress: Callable[[int, int], None] | None = None) -> None:
+    """Into a file of our own: only a confined process opens the organisers'. Raises InputError where it does not fit
+    the volume."""
+    with local_path(row.source_file) as path:
+        stored = FileRule(dataset=row.dataset)
+        write_own_copy(path, own, row.volume.spec, stored, poll=lease.check, on_progress=on_progress)
+
+
+def _remove_work(folder: Path, labels: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_shape(graph: SkeletonGraph, row: Workshop) -> None:
-    if graph.shape_zyx != row.volume.spec.shape_zyx:
-        raise InputError.of(
-            "wrong_shape",
-            f"{row.source_name}: the labels have {graph.shape_zyx} voxels, the volume {row.volume.spec.shape_zyx}; "
-            "give a segmentation of the whole volume, or correct the volume's shape",
-        )
+    labels.unlink(missing_ok=True)
 
 
 def _report(lease: Lease, stage: str, done: int, total: int) -> None:
@@ -182,20 +190,21 @@ def _finalise(lease: Lease) -> None:
     shop = row.workshop
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
         folder = Path(scratch)
-        with local_path(shop.source_file) as path:
-            measured = SkeletonGraph.load(_stored(skeletons_name(shop), folder))
-            try:
-                made = finalise_volume(
-                    Source(path, shop.volume.voxel_size_nm_zyx, shop.dataset or None),
-                    measured,
-                    labels_of(shop),
-                    decisions_of(shop),
-                    folder,
-                    processes=settings.SKELETONIZE_PROCESSES,
-                    on_progress=lambda stage, done, total: lease.progress(f"{stage}: {done:,} of {total:,}", 50),
-                )
-            except InputError as error:
-                raise rejection(error, shop) from error
+        own = folder / "labels.h5"
+        measured = SkeletonGraph.load(_stored(skeletons_name(shop), folder))
+        try:
+            _copy_labels(shop, own, lease)
+            made = finalise_volume(
+                Source(own, shop.volume.voxel_size_nm_zyx),
+                measured,
+                labels_of(shop),
+                decisions_of(shop),
+                folder,
+                processes=settings.SKELETONIZE_PROCESSES,
+                on_progress=lambda stage, done, total: lease.progress(f"{stage}: {done:,} of {total:,}", 50),
+            )
+        except InputError as error:
+            raise rejection(error, shop) from error
         with (
             open(folder / BUNDLE, "rb") as bundle,
             open(folder / MASK, "rb") as mask,

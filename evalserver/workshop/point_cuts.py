@@ -7,10 +7,11 @@ from django.db.models import Max
 
 from axonem_eval.errors import InputError
 from axonem_eval.spec import Triple
-from axonem_eval.volumes import open_labels
+from axonem_eval.submission_rule import FileRule
 from axonem_eval.workshop import MERGER, Correction, candidate_json, part_by_points
 from axonem_eval.workshop import Candidate as Found
 from evalserver.accounts.models import User
+from evalserver.benchmarks.organiser_files import open_truth
 from evalserver.jobs import Lease, run_job, send
 from evalserver.uploads import local_path
 from evalserver.workshop.models import Candidate, PointCut, Workshop
@@ -90,7 +91,8 @@ def _part(lease: Lease) -> None:
     lease.progress("Parting the segment", 10)
     with local_path(shop.source_file) as path:
         try:
-            with open_labels(path, shop.dataset or None) as volume:
+            stored = FileRule(dataset=shop.dataset)
+            with open_truth(path, shop.volume.spec, stored, poll=lease.check) as volume:
                 sides = part_by_points(volume, int(row.segment), correction.this_side, correction.other_side, size)
         except InputError as error:
             raise rejection(error, shop) from error

@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from axonem_eval.cli import main
 from axonem_eval.cli.main import COMMANDS, build_parser
 from axonem_eval.client import cli as client
+from baselines import cli as baselines
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
 from tests.volumes.written_labels import tiff, zarr_array
 
@@ -217,3 +219,11 @@ def test_every_argument_of_a_command_has_a_help_text(parser):
     arguments = [(name, action) for name, command in commands.choices.items() for action in command._actions]
     assert len(arguments) > 10
     assert [(name, action.dest) for name, action in arguments if not action.help] == []
+
+
+@pytest.mark.parametrize("parser", [build_parser([]), client.build_parser(), baselines.build_parser()])
+def test_every_command_tells_the_version_of_the_package(parser, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--version"])
+    assert ended.value.code in (0, None)
+    assert capsys.readouterr().out == f"{parser.prog} {version('axonem')}\n"

@@ -30,6 +30,7 @@ def test_pages_come_while_many_slow_clients_hold_connections(live):
         began = time.monotonic()
         for path in ("/healthz", f"/benchmarks/{live.benchmark}/leaderboard/", "/healthz"):
             assert httpx.get(live.url + path, timeout=10).status_code == 200
+        assert log_in(live.url, "ada", "no such word") == 200  # the form again, with what is wrong
         # All of them drip for longer: whoever waited for one of them would have waited for this.
         assert time.monotonic() - began < 5
         deadline = time.monotonic() + 20
@@ -69,6 +70,17 @@ def test_an_address_has_a_limited_number_of_connections(live):
 def test_a_large_body_that_is_no_file_is_refused(live):
     response = httpx.post(f"{live.url}/accounts/login/", data={"login": "x" * 2_000_000})
     assert response.status_code == 413
+
+
+def log_in(url: str, name: str, password: str) -> int:
+    with httpx.Client(base_url=url, timeout=10) as client:
+        client.get("/accounts/login/")
+        token = client.cookies["csrftoken"]
+        return client.post(
+            "/accounts/login/",
+            data={"login": name, "password": password, "csrfmiddlewaretoken": token},
+            headers={"Referer": url},
+        ).status_code
 
 
 def until_closed(connection: socket.socket) -> bool:

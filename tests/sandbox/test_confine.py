@@ -14,6 +14,7 @@ from axonem_eval import InputError, open_labels, sample_nodes
 from axonem_eval.sandbox import Limits, OtherCode, diagnose_confined, sample_confined
 from axonem_eval.sandbox.landlock import landlock_abi
 from axonem_eval.spec import VolumeSpec
+from tests.hostile.hdf5_contents import tree_of_itself
 from tests.label_files import SHAPE, straight_graph, two_axons, write_h5
 
 GRAPH = straight_graph()
@@ -52,6 +53,17 @@ def test_a_no_merge_mask_is_counted(tmp_path, dtype):
     mask[0, 0, :5] = 1
     result = sample(path, no_merge_mask=write_h5(tmp_path / "m.h5", mask))
     assert (result.mask_segment.tolist(), result.mask_voxels.tolist()) == ([1], [5])
+
+
+def test_a_mask_that_crashes_its_reader_ends_the_child_alone(tmp_path):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0, 0, :5] = 1
+    torn = bytearray(write_h5(tmp_path / "m.h5", mask).read_bytes())
+    tree_of_itself(torn)
+    (tmp_path / "m.h5").write_bytes(torn)
+    with pytest.raises(InputError) as caught:
+        sample(write_h5(tmp_path / "a.h5", two_axons()), no_merge_mask=tmp_path / "m.h5")
+    assert caught.value.complaints[0].code == "reader_crashed"
 
 
 def test_progress_names_its_stages(tmp_path):

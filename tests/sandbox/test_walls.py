@@ -378,8 +378,8 @@ def test_it_is_told_nothing_of_the_ground_truth(monkeypatch, tmp_path):
     other = answers_of(monkeypatch, tmp_path, attack, nodes=[(7, 40, 41), (6, 5, 4)])
     assert one == other
     assert set(json.loads(one["request"])) == {
-        "work", "writable", "memory_bytes", "code", "path", "dataset", "rule", "shape_zyx", "voxel_size_nm_zyx",
-        "limits",
+        "work", "writable", "contents", "memory_bytes", "code", "path", "dataset", "rule", "shape_zyx",
+        "voxel_size_nm_zyx", "limits",
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_both_entries_stand_side_by_side_before_anything_is_computed(client, pai
     assert "whole" in page
     assert "cut" in page
     assert "ERL lost to splits" in page
-    assert "Log in to compute significance" in page
+    assert "Compute significance" in page
     assert not Comparison.objects.exists()
 
 
@@ -120,11 +120,24 @@ def test_the_api_compares_only_what_can_be_compared_and_seen(client, pair, phase
         assert client.get(f"/api/v1/comparisons/{a.code}/{code}").status_code == status
 
 
-def test_who_is_not_logged_in_makes_no_work(client, pair):
-    answer = client.post(reverse("compare"), {"a": pair[0].code, "b": pair[1].code})
-    assert answer.status_code == 302
-    assert "login" in answer["Location"]
-    assert not Comparison.objects.exists()
+def test_who_is_not_logged_in_keeps_few_workers_busy_and_leaves_room_for_others(client, pair, phase, settings):
+    settings.ACCOUNT_RATE_LIMITS = {"compare": "7/h/ip"}
+    others = [score_for_real(phase) for _ in range(7)]
+
+    def ask(other):
+        form = f"a={pair[0].code}&b={other.code}"
+        kind = "application/x-www-form-urlencoded"  # as browsers send it
+        return client.post(reverse("compare"), form, content_type=kind, follow=True).content.decode()
+
+    pages = [ask(other) for other in others[:5]]
+    assert all("Waiting for a worker" in page for page in pages)
+    assert "Many comparisons are waiting for a worker. Try again in a few minutes or log in." in ask(others[5])
+    Comparison.objects.update(status="ready")
+    assert "Waiting for a worker" in ask(others[5])
+    assert "Your network has asked for many comparisons" in ask(others[6])
+    assert Comparison.objects.count() == 6
+    client.force_login(make_user())
+    assert "Waiting for a worker" in ask(others[6])
 
 
 def test_the_bootstrap_is_the_librarys_and_computed_once(client, pair):

@@ -171,7 +171,7 @@ def test_workers_share_the_tracing_of_a_large_file_for_the_same_diagnosis(worker
         assert job.status == "ready", job.complaints
         reports.append(job.report)
         job.delete()
-        monkeypatch.setattr("axonem_eval.sandbox.parent.SHARE_VOXELS", split_axons().size // 2)
+        monkeypatch.setattr("axonem_eval.sandbox.parent_diagnosis.SHARE_VOXELS", split_axons().size // 2)
         monkeypatch.setattr(Lease, "progress", lambda _, words, percent: progress.append(percent))
         workers.start(queue="skeletons")
     assert reports[0] == reports[1]

@@ -268,6 +268,9 @@ def test_one_whole_axon_is_too_little_and_is_withheld_on_the_board_too(phase):
     a = entry(phase, np.where(GRAPH.node_skeleton == longest, 5, 0).astype(np.uint64))
     row = Client().get(f"/api/v1/benchmarks/{phase.benchmark.slug}/leaderboard").json()["rows"][0]
     assert row["volumes"] == []
+    board = Client().get(reverse("leaderboard", args=[phase.benchmark.slug])).content.decode()
+    assert board.count(">hidden</td>") == 3  # ERL, its share, the interval
+    assert "–</td>" not in board
     assert Client().get(f"/api/v1/submissions/{a.code}").json()["headline"]["mean_erl_nm"] == 0.0
 
 
@@ -293,6 +296,17 @@ def test_every_route_of_the_site_is_walked(phase):
     names = {name.partition(" ")[0] for name in addresses(a, a)}
     assert {"submission", "compare", "team", "leaderboard_download", "view_state", "api:get_diagnoses"} <= names
     assert {"method", "badge", "feed", "benchmark_feed"} <= names
+
+
+def test_the_address_of_a_file_answers_with_the_file_or_with_an_error_never_with_a_page(phase):
+    a = entry(phase, ROUGH)
+    files = {path for path in addresses(a, a).values() if "." in path.rpartition("/")[2].partition("?")[0]}
+    # The icon is sent on to where all static files are, a visitor of the organisers' pages to the log-in.
+    files = {path for path in files if path != "/favicon.ico" and not path.startswith("/organise/")}
+    assert {path.rpartition(".")[2] for path in files} >= {"csv", "json", "npz", "webp", "svg", "atom"}
+    answers = {path: Client().get(path) for path in files}
+    assert {answer.status_code for answer in answers.values()} == {200, 403, 404}
+    assert not [path for path, answer in answers.items() if "html" in answer.headers["Content-Type"]]
 
 
 def is_not_shown(share: float, phase) -> bool:

@@ -59,13 +59,18 @@ def test_the_worst_errors_are_drawn_with_their_segments_and_a_mark_at_the_node(c
     assert pixels.shape == (*SHAPE[1:], 3)
     first = errors[0]
     y, x = first["y_voxel"], first["x_voxel"]
-    assert pixels[y, x + 7].min() > 190  # the ring
     blue = np.abs(pixels - (np.array(BLUE) + 200) / 2).max(axis=2) < 25
     labels = split_axons()[first["z_voxel"]]
     of_the_error = labels == int(first["segment"])
-    ringed = np.hypot(np.arange(SHAPE[1])[:, None] - y, np.arange(SHAPE[2])[None] - x) < 14
-    assert blue[of_the_error & ~ringed].mean() > 0.7
-    assert blue[(labels == 0) & ~ringed].mean() < 0.05
+    down, across = np.abs(np.arange(SHAPE[1])[:, None] - y), np.abs(np.arange(SHAPE[2])[None] - x)
+    ticks = np.minimum(down, across) < 3
+    assert pixels[y, x + 18].min() > 190 > 60 > pixels[y + 2, x + 18].max()  # white with a dark edge
+    assert blue[of_the_error & ~ticks].mean() > 0.7
+    assert blue[(labels == 0) & ~ticks].mean() < 0.05
+    # What the mark points at is not covered: the axon is seen whole where it is as wide as a thin one.
+    around = (np.maximum(down, across) < 11) & (labels > 0)
+    assert pixels[around].min(axis=1).max() < 190
+    assert pixels[around].max(axis=1).min() > 60
     assert reverse("error_picture", args=[submission.code, "a", 1]) in page_of(client, submission)
     assert picture(client, submission, len(errors) + 1).status_code == 404
 

@@ -1,6 +1,7 @@
 """What happens to a request before Django sees it: the least speed of a body, turns, the words of WSGI."""
 
 import asyncio
+import errno
 import inspect
 import re
 
@@ -11,7 +12,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import get_resolver
 
-from evalserver.front import Application
+from evalserver.front import Application, forms
 from evalserver.front.body import Body, Gone, TooLarge, TooSlow
 from evalserver.front.environ import (
     FORMS_WITH_FILES,
@@ -270,11 +271,32 @@ def test_a_large_form_is_read_where_it_may_have_files(settings, path, status, pi
 
 
 @pytest.mark.django_db(transaction=True)
-def test_forms_that_drip_give_way_to_who_waits(settings):
-    settings.BODY_SECONDS, settings.LEAST_FORM_BYTES_PER_SECOND = 0.2, 100
+def test_forms_that_drip_keep_nobody_waiting_until_there_are_very_many(settings, monkeypatch):
+    """Each comes into a file: more of them than threads hold up no other. Where places end, the slowest gives way."""
+    monkeypatch.setattr(forms, "MOST_COMING", 12)
+    settings.BODY_SECONDS, settings.LEAST_FORM_BYTES_PER_SECOND = 0.3, 100
     path = "/benchmarks/a/submit/"
-    drips = [Form(settings, path, pieces=200 + i, size=8000 + i, pause_s=0.02, address=f"10.0.1.{i}") for i in range(4)]
+    drips = [
+        Form(settings, path, pieces=200 + i, size=8000 + i, pause_s=0.02, address=f"10.0.1.{i}") for i in range(11)
+    ]
+    quick = Form(settings, path, pieces=18, size=100_000)
+    answered(*drips, quick, after_s=0.1)
+    assert sorted(form.status for form in (*drips, quick)) == [403] * 12
+    drips = [
+        Form(settings, path, pieces=200 + i, size=8000 + i, pause_s=0.02, address=f"10.0.1.{i}") for i in range(12)
+    ]
     waits = Form(settings, path, pieces=18, size=100_000)
     answered(*drips, waits, after_s=0.1)
     assert waits.status == 403
-    assert sorted(form.status for form in drips) == [403, 403, 403, 408]
+    assert sorted(form.status for form in drips) == [*[403] * 11, 408]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_on_a_full_disk_is_refused_in_words(settings, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("evalserver.front.application.TemporaryFile", full)
+    form = Form(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
+    answered(form)
+    assert form.status == 507

@@ -38,6 +38,16 @@ def test_metrics_tell_jobs_queues_and_requests(settings):
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("empty_queue")
+@pytest.mark.parametrize("page", ["/healthz", "/metrics"])
+def test_programs_ask_by_an_address_that_allowed_hosts_does_not_name(settings, page):
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["bench.example.org"], True
+    settings.METRICS_TOKEN = "a-secret-for-prometheus"
+    assert Client().get(page, headers=GIVEN | {"Host": "web:8000"}).status_code == 200
+    assert Client().get("/", headers={"Host": "web:8000"}).status_code == 400
+
+
+@pytest.mark.django_db
 def test_metrics_are_for_who_has_the_token(client, settings):
     assert client.get("/metrics").status_code == 404  # also from this machine: it may be a proxy's
     assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.django_db
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "permissions.md"
 # Addresses that lead to nothing here: for an account without a second factor or a provider, for a benchmark without
-# tracks, for an entry that is not public, for a link of a mail or a file that nobody has. Of the others a row says who
-# may only where there is something to be had.
+# tracks, for an entry that is not public, for a link of a mail or a file that nobody has, for tables of hidden
+# axons. Of the others a row says who may only where there is something to be had.
 NOTHING_THERE = {
     "/accounts/2fa/recovery-codes/",
     "/accounts/2fa/recovery-codes/download/",
@@ -33,6 +33,7 @@ NOTHING_THERE = {
     "/methods/{code}/",
     "/metrics",
     "/submissions/{code}/badge.svg",
+    "/submissions/{code}/{volume}/{table}.csv",
     "/teams/invitations/{key}/",
     "/viewer/v/result/{name}",
 }

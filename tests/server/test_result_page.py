@@ -73,11 +73,18 @@ def test_no_hidden_number_of_errors_is_told_as_none(client, phase):
     losses = re.search(r"<caption>How much ERL each kind of error costs.*?</table>", page, re.S)[0]
     assert losses.count("fewer than 20") == 3
     assert not re.search(r"<td[^>]*>0</td>", losses)
+    assert losses.count(">hidden</td>") == 3  # per mm: there is a rate, so a dash would be wrong
+    assert "–</td>" not in losses
+    pieces = tiny_labels() * 100 + np.arange(tiny_labels().shape[2], dtype=np.uint64) // 8
+    other = score_for_real(phase, np.where(tiny_labels() > 0, pieces, 0).astype(np.uint64))
+    compared = client.get(f"{reverse('compare')}?a={submission.code}&b={other.code}").content.decode()
+    assert re.search(r"Splits per mm</th>\s*<td[^>]*>hidden</td>\s*<td[^>]*>[\d,]+</td>\s*<td[^>]*>hidden", compared)
 
 
 def test_a_public_number_of_errors_is_exact(client, public):
     page = page_of(client, score_for_real(public, merged_axons()))
     assert "fewer than" not in page
+    assert ">hidden</td>" not in page
     assert "(1 merger)" in page
 
 
@@ -161,9 +168,12 @@ def test_hidden_ground_truth_gives_no_figure_of_a_single_axon(client, phase):
     assert "top_errors" not in report
     # Three axons are fewer than a class may have to be shown.
     assert all(bin_["erl_nm"] is None for bin_ in report["length_bins"])
-    answer = client.get(reverse("volume_table", args=[submission.code, "a", "axons"]), follow=True)
-    assert answer.redirect_chain
-    assert "hidden" in answer.content.decode()
+    for table in ("axons", "errors"):
+        answer = client.get(reverse("volume_table", args=[submission.code, "a", table]))
+        assert (answer.status_code, answer.headers["Content-Type"]) == (403, "text/plain; charset=utf-8")
+        assert (
+            answer.content == b"The ground truth of this volume is hidden, so figures of single axons are not shown.\n"
+        )
 
 
 def test_a_volume_that_becomes_hidden_keeps_back_what_was_stored(client, public):
@@ -311,6 +321,7 @@ def test_a_hidden_volume_so_small_that_its_ceiling_is_rounded_to_nothing_has_a_p
     assert VolumeResult.of(Evaluation.objects.get()).score.gt_erl_nm == 0
     assert "too small for more figures" in page_of(client, submission)
     assert client.get(reverse("result_csv", args=[submission.code])).status_code == 200
-    other = score_for_real(phase, split_axons())
+    pieces = tiny_labels() * 100 + np.arange(tiny_labels().shape[2], dtype=np.uint64) // 8
+    other = score_for_real(phase, np.where(tiny_labels() > 0, pieces, 0).astype(np.uint64))
     assert client.get(reverse("compare"), {"a": submission.code, "b": other.code}).status_code == 200
     assert client.get(reverse("leaderboard", args=[phase.benchmark.slug])).status_code == 200

@@ -97,7 +97,8 @@ def test_the_voxel_size_is_read_from_each_format(tmp_path):
 
 
 def test_a_float_array_is_named(tmp_path):
-    assert "float32" in assert_refused(zarr_array(tmp_path / "a.zarr", LABELS.astype(np.float32)), "wrong_dtype")
+    said = assert_refused(zarr_array(tmp_path / "a.zarr", LABELS.astype(np.float32)), "wrong_dtype")
+    assert "float32 has rounded ids above 16,777,216" in said
     assert "float32" in assert_refused(tiff(tmp_path / "a.tif", LABELS.astype(np.float32)), "wrong_dtype")
     assert "float32" in assert_refused(precomputed(tmp_path / "p", labels=LABELS.astype(np.float32)), "wrong_dtype")
 
@@ -105,6 +106,37 @@ def test_a_float_array_is_named(tmp_path):
 def test_axes_named_x_y_z_are_refused(tmp_path):
     path = zarr_array(tmp_path / "a.zarr", dimension_names=["x", "y", "z"])
     assert "x, y, z" in assert_refused(path, "swapped_axes")
+
+
+@pytest.mark.parametrize("attribute", ["axes", "_ARRAY_DIMENSIONS", "axis_names"])
+def test_an_attribute_that_names_the_axes_counts(tmp_path, attribute):
+    array = zarr.open_array(zarr_array(tmp_path / "a.zarr", zarr_format=2))
+    array.attrs[attribute] = ["z", "y", "x"]
+    open_labels(tmp_path / "a.zarr").close()
+    array.attrs[attribute] = ["x", "y", "z"]
+    assert "x, y, z" in assert_refused(tmp_path / "a.zarr", "swapped_axes")
+
+
+def test_arrays_beside_each_other_keep_their_whole_names(tmp_path):
+    for name in ("a.zarr", "long.zarr"):
+        zarr_array(tmp_path / "in" / name)
+    archive = zipped(tmp_path / "in")
+    assert "'long.zarr'" in assert_refused(archive, "ambiguous_dataset")
+    with open_labels(f"{archive}:long.zarr") as volume:
+        assert volume.info.dataset == "long.zarr"
+
+
+def test_chunks_without_their_description_are_told_from_other_files(tmp_path):
+    path = zarr_array(tmp_path / "a.zarr", zarr_format=2)
+    (path / ".zarray").unlink()
+    (path / ".zattrs").unlink(missing_ok=True)
+    assert "begin with a dot" in assert_refused(path, "unknown_format")
+
+
+def test_an_archive_in_an_archive_is_named(tmp_path):
+    (tmp_path / "outer").mkdir()
+    zipped(zarr_array(tmp_path / "a.zarr")).rename(tmp_path / "outer" / "a.zip")
+    assert "a.zip, an archive within it" in assert_refused(zipped(tmp_path / "outer"), "unknown_format")
 
 
 def test_a_folder_of_something_else_says_what_is_read(tmp_path):

@@ -86,6 +86,7 @@ def test_an_offset_is_shown_and_not_used(tmp_path):
         ((0.03, 0.008, 0.008), "um"),
         ((30e-9, 8e-9, 8e-9), "m"),
         ((300, 80, 80), "angstrom"),
+        ((30e3, 8e3, 8e3), "nm that were called um"),
         ((8, 8, 30), "x, y, z"),
         ((0.008, 0.008, 0.03), "x, y, z in um"),
     ],

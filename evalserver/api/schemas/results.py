@@ -36,6 +36,8 @@ class EvaluationOut(Schema):
     """withheld : why there are no figures of skeletons, empty where there are: see docs/metric.md.
 
     figures : all others, by the names in docs/metric.md. ERLs are null where the ground truth has no skeletons.
+    follows_volume : another volume whose axons the file follows better than its own volume's: the files of the two are
+        probably exchanged; null for almost every file.
     rounded_to : steps of the figures of hidden ground truth: `erl_nm`, `length_nm`, `count`; null where all is exact.
     """
 
@@ -53,6 +55,7 @@ class EvaluationOut(Schema):
     skeletons: int | None
     no_merge_mask: bool | None
     rounded_to: dict[str, float] | None
+    follows_volume: str | None
     metric_version: str
     scoring_variant: str
     ground_truth_checksum: str

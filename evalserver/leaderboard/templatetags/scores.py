@@ -9,14 +9,18 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from axonem_eval.scoring import FIGURES
 from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
+from evalserver.submissions.results.compare import Figure as ComparedFigure
 from evalserver.submissions.results.disclosure import count_in_words
+from evalserver.submissions.results.headline import figure_in_words
 
 register = template.Library()
 
-EM_DASH = "–"
+# There is no such figure: it was not measured, or a paper does not state it.
+NO_FIGURE = "–"
+# There is one, but the reader is not told.
+KEPT_BACK = "hidden"
 # A figure; an empty text is what a template makes of an attribute of None.
 Figure = float | Literal[""] | None
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -34,7 +38,7 @@ def about_minutes(seconds: float) -> str:
 @register.filter
 def um(value: Figure) -> str:
     """A length in um."""
-    return EM_DASH if value is None or value == "" else f"{value:,.2f}"
+    return NO_FIGURE if value is None or value == "" else f"{value:,.2f}"
 
 
 @register.filter
@@ -46,17 +50,19 @@ def nm_as_um(value: Figure) -> str:
 @register.filter
 def gain(value: Figure) -> str:
     """A small part of an ERL in nm, shown in um."""
-    return EM_DASH if value is None or value == "" else f"{value / 1000:,.3f}"
+    return NO_FIGURE if value is None or value == "" else f"{value / 1000:,.3f}"
 
 
 @register.filter
-def named_figure(value: Figure, name: str) -> str:
-    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit."""
-    if value is None or value == "":
-        return EM_DASH
-    if FIGURES[name].unit == "nm":
-        return nm_as_um(value)
-    return f"{100 * value:.2f}" if FIGURES[name].unit == "share" else f"{value:.4f}"
+def or_hidden(words: str, is_kept_back: bool) -> str:
+    """A figure in words; where there is none because it is not told of hidden ground truth, the word for that."""
+    return KEPT_BACK if is_kept_back and words == NO_FIGURE else words
+
+
+@register.simple_tag
+def named_figure(value: Figure, name: str, digits: int) -> str:
+    """A figure by its name in axonem_eval.scoring.FIGURES, without its unit, with so many decimals."""
+    return NO_FIGURE if value is None or value == "" else figure_in_words(name, value, digits)
 
 
 @register.filter
@@ -68,7 +74,7 @@ def cable(value: float | None) -> str:
 @register.filter
 def percent(value: Figure) -> str:
     """A share from 0 to 100."""
-    return EM_DASH if value is None or value == "" else f"{value:.1f}%"
+    return NO_FIGURE if value is None or value == "" else f"{value:.1f}%"
 
 
 @register.filter
@@ -80,31 +86,30 @@ def fraction(value: Figure) -> str:
 @register.filter
 def count(value: int | Literal[""] | None) -> str:
     """A number of things, in groups of three digits."""
-    return EM_DASH if value is None or value == "" else f"{value:,}"
+    return NO_FIGURE if value is None or value == "" else f"{value:,}"
 
 
 @register.filter
 def errors(value: int | Literal[""] | None, report: dict[str, Any]) -> str:
     """A number of errors of a report."""
-    return EM_DASH if value is None or value == "" else count_in_words(value, report)
+    return NO_FIGURE if value is None or value == "" else count_in_words(value, report)
 
 
 @register.filter
-def figure(value: float | None, unit: str) -> str:
-    """A value of a comparison, already in its unit."""
-    if unit == "percent":
-        return percent(value)
-    if unit == "" and value is not None:
-        return f"{value:.4f}"
-    return um(value) if unit == "um" else rate(value)
+def compared(value: float | None, row: ComparedFigure) -> str:
+    """A value of a row of a comparison."""
+    if value is None:
+        return NO_FIGURE
+    if row.unit == "per mm":
+        return rate(value)
+    return f"{value:,.{row.digits}f}{'%' if row.unit == 'percent' else ''}"
 
 
 @register.filter
-def signed(value: float | None, unit: str) -> str:
+def signed(value: float | None, digits: int) -> str:
     """A difference, with its sign."""
     if value is None:
-        return EM_DASH
-    digits = {"um": 2, "": 4}.get(unit, 1)
+        return NO_FIGURE
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return "0" if float(f"{value:.{digits}f}") == 0 else text
 
@@ -112,7 +117,7 @@ def signed(value: float | None, unit: str) -> str:
 @register.filter
 def nm_signed(value: float | None) -> str:
     """A difference in nm, shown in um with its sign."""
-    return signed(None if value is None else value / 1000, "um")
+    return signed(None if value is None else value / 1000, 2)
 
 
 @register.filter
@@ -131,7 +136,7 @@ def pretty_json(value: Any) -> str:
 def rate(value: float | None) -> str:
     """A number per mm, three digits."""
     if value is None:
-        return EM_DASH
+        return NO_FIGURE
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -177,7 +182,7 @@ def triple(values: tuple[float, float, float]) -> str:
 def utc(time: datetime | None) -> SafeString | str:
     """A time with its zone, readable by people and machines."""
     if time is None:
-        return EM_DASH
+        return NO_FIGURE
     time = time.astimezone(UTC)
     return format_html(
         '<time datetime="{}">{}</time>', time.isoformat(timespec="seconds"), f"{time:%Y-%m-%d %H:%M} UTC"

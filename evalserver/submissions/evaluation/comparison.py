@@ -10,7 +10,9 @@ from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection
 from evalserver.submissions.evaluation import scoring
 from evalserver.submissions.models import Comparison, NodeLabels, Submission
 
+# That wait or run, before no reader can ask for more; those who are not logged in leave room for the others.
 MAX_WAITING = 50
+MAX_WAITING_FOR_VISITORS = 5
 
 
 class TooManyWaiting(Exception):
@@ -36,15 +38,15 @@ def comparable(a: Submission, b: Submission) -> str | None:
 
 
 @transaction.atomic
-def request_comparison(a: Submission, b: Submission) -> Comparison:
+def request_comparison(a: Submission, b: Submission, *, most_waiting: int = MAX_WAITING) -> Comparison:
     """Queue the comparison of two comparable entries, unless it was made. A failed one is queued again.
 
-    Raises TooManyWaiting.
+    Raises TooManyWaiting where as many as ``most_waiting`` wait or run.
     """
     ruler = current_ruler(a.phase)
     if ruler is None:
         raise ValueError(f"{a} and {b} are not comparable")
-    if Comparison.objects.filter(status__in=(WAITING, RUNNING)).count() >= MAX_WAITING:
+    if Comparison.objects.filter(status__in=(WAITING, RUNNING)).count() >= most_waiting:
         raise TooManyWaiting
     comparison, made = Comparison.objects.get_or_create(
         a=a, b=b, ruler=ruler, defaults={"stage": "Waiting for a worker"}

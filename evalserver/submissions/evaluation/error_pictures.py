@@ -13,8 +13,8 @@ from axonem_eval.errors import InputError
 from axonem_eval.report import Window, close_up_picture, webp
 from axonem_eval.sandbox import sample_confined
 from axonem_eval.spec import format_triple
-from axonem_eval.volumes import open_labels
 from evalserver.benchmarks.models import TrainingFile
+from evalserver.benchmarks.organiser_files import open_image
 from evalserver.benchmarks.selectors import stored_image
 from evalserver.jobs import FAILED, REJECTED, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.submissions.evaluation import view_files
@@ -71,7 +71,7 @@ def _draw(lease: Lease) -> None:
         return
     windows = [Window.around((e["z_voxel"], e["y_voxel"], e["x_voxel"]), volume.spec) for e in errors]
     labels = _labels(lease, evaluation, windows)
-    sections = _sections(image, evaluation, windows)
+    sections = _sections(lease, image, evaluation, windows)
     lease.progress("Drawing", 90)
     for number, (error, window) in enumerate(zip(errors, windows, strict=True)):
         segments = [int(error[name]) for name in ("segment", "other_segment")]
@@ -101,12 +101,14 @@ def _labels(lease: Lease, evaluation: Evaluation, windows: list[Window]) -> list
     return np.split(sample.node_segment, np.cumsum([len(rows) for rows in points])[:-1])
 
 
-def _sections(image: TrainingFile, evaluation: Evaluation, windows: list[Window]) -> list[np.ndarray[Any, Any]]:
+def _sections(
+    lease: Lease, image: TrainingFile, evaluation: Evaluation, windows: list[Window]
+) -> list[np.ndarray[Any, Any]]:
     """The grey values of each window, from the organisers' EM."""
     volume = evaluation.volume_file.volume
     with local_path(image.file) as path:
         try:
-            with open_labels(path) as em:
+            with open_image(path, poll=lease.check) as em:
                 if em.shape_zyx != volume.shape_zyx or em.dtype != np.uint8:
                     raise InputError.of(
                         "wrong_em",

@@ -5,7 +5,7 @@ A stored sample is not read again. So a worker that takes over continues where t
 
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import Complaint, InputError
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample
 from axonem_eval.sandbox import Limits, counting_seconds, node_table_confined, sample_confined
@@ -28,7 +28,7 @@ from axonem_eval.volumes import LabelInfo, Labels, LabelVolume, open_labels
 from evalserver.benchmarks.models import GroundTruth, Phase
 from evalserver.benchmarks.selectors import current_ground_truths, node_table_refusal
 from evalserver.jobs import REJECTED, Lease, Rejection, run_job, stop_job
-from evalserver.submissions.evaluation import diagnosis, error_pictures, notifications, scoring
+from evalserver.submissions.evaluation import diagnosis, error_pictures, exchanged, notifications, scoring
 from evalserver.submissions.models import NodeLabels, Submission, VolumeFile
 from evalserver.submissions.selectors import same_files
 from evalserver.uploads import local_path
@@ -55,7 +55,7 @@ def _evaluate(lease: Lease) -> None:
     ground_truths = current_ground_truths(submission.phase)
     stored = scoring.stored_labels(submission, ground_truths)
     measured: list[scoring.Measured] = []
-    complaints: list[dict[str, Any]] = []
+    refused: dict[VolumeFile, Sequence[Complaint]] = {}
     for number, volume_file in enumerate(files):
         ground_truth = ground_truths[volume_file.volume_id]
         graph = scoring.load_graph(ground_truth)
@@ -65,12 +65,13 @@ def _evaluate(lease: Lease) -> None:
                 volume_file, ground_truth, graph, on_progress=report, poll=lease.check
             )
         except InputError as error:
-            complaints += [volume_file.complaint(c.code, c.message) for c in error.complaints]
+            refused[volume_file] = error.complaints
             continue
-        if not complaints:
+        if not refused:
             measured.append(scoring.score_labels(labels, graph))
-    if complaints:
-        raise Rejection(complaints)
+    if refused:
+        raise Rejection(exchanged.with_exchange_complaints(refused, lease.check))
+    measured = exchanged.with_exchanges(measured, lease.check)
     lease.progress("Storing the result", 99)
     with transaction.atomic():
         # Locked, so that a ranking which is frozen at this moment takes the entry before or not at all.

@@ -5,25 +5,40 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
+from evalserver.benchmarks.disclosure_rule import Disclosure
 from evalserver.submissions.models import Comparison, Evaluation
 from evalserver.submissions.results import compare_plots as plots
-from evalserver.submissions.results.disclosure import WITHHELD, shown_comparison, shown_report
+from evalserver.submissions.results.disclosure import (
+    DENSE,
+    OVER_NODES,
+    WITHHELD,
+    rule_of,
+    shown_comparison,
+    shown_report,
+)
 from evalserver.submissions.results.selectors import Result
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table. better : a, b or nothing where they are equal; unit : um, percent, per mm or nothing."""
+    """One row of the table. better : a, b or nothing where they are equal; unit : um, percent, per mm or nothing.
+
+    digits : decimals with which values are written.
+    keeps_back : whether a value is None because it is not told of hidden ground truth.
+    """
 
     label: str
     a: float | None
     b: float | None
     unit: str
     higher_is_better: bool
+    digits: int
+    keeps_back: bool = False
 
     @property
     def difference(self) -> float | None:
-        return None if self.a is None or self.b is None else self.a - self.b
+        # Without the binary noise of two rounded numbers.
+        return None if self.a is None or self.b is None else round(self.a - self.b, 9)
 
     @property
     def better(self) -> str:
@@ -46,6 +61,10 @@ class VolumePair:
     bins_plot: SafeString | str
     survival_plot: SafeString | str
 
+    @property
+    def keeps_back(self) -> bool:
+        return any(figure.keeps_back for figure in self.figures)
+
 
 def volume_pairs(a: Result | None, b: Result | None) -> list[VolumePair]:
     """The volumes that both results have, in the order of the benchmark."""
@@ -65,7 +84,7 @@ def _pair(a: Evaluation, b: Evaluation) -> VolumePair:
         a=a,
         b=b,
         withheld="" if left and right else WITHHELD,
-        figures=_figures(left, right) if left and right else [],
+        figures=_figures(left, right, rule_of(a)) if left and right else [],
         tolerance_plot=plots.tolerance(left, right) if detailed else "",
         bins_plot=plots.bins(left, right) if detailed else "",
         survival_plot=plots.survival(left, right) if detailed else "",
@@ -95,14 +114,32 @@ ROWS = (
 )
 
 
-def _figures(a: dict[str, Any], b: dict[str, Any]) -> list[Figure]:
+# The names of figures in axonem_eval.scoring.FIGURES, by their paths.
+NAMES = {("dense", key): name for key, name in DENSE.items()} | {
+    ("over_nodes", key): name for key, name in OVER_NODES.items()
+}
+# Decimals of values in each unit; of figures over voxels and nodes the disclosure decides.
+DIGITS = {"um": 2, "percent": 1, "per mm": 1}
+
+
+def _figures(a: dict[str, Any], b: dict[str, Any], rule: Disclosure) -> list[Figure]:
     figures = []
     for label, path, unit, factor, higher in ROWS:
         values = [_at(report, path) for report in (a, b)]
         if any(value is not None for value in values):
             scaled = [None if value is None else value * factor for value in values]
-            figures.append(Figure(label, scaled[0], scaled[1], unit, higher))
+            digits = rule.digits(NAMES[path]) if path in NAMES else DIGITS[unit]
+            keeps_back = any(_keeps_back(report, path) for report in (a, b))
+            figures.append(Figure(label, scaled[0], scaled[1], unit, higher, digits, keeps_back))
     return figures
+
+
+def _keeps_back(report: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Whether a report of hidden ground truth names a figure without telling it."""
+    *parents, name = path
+    for key in parents:
+        report = report.get(key) or {}
+    return name in report and report[name] is None
 
 
 def _at(report: dict[str, Any], path: tuple[str, ...]) -> float | None:

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from allauth.core import ratelimit
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,11 +17,13 @@ from evalserver.submissions.results.compare import PairedResult, VolumePair, vol
 from evalserver.submissions.results.dense_comparison import dense_verdict
 from evalserver.submissions.results.selectors import result_of
 
+# Of settings.ACCOUNT_RATE_LIMITS, for those who are not logged in.
+RATE = "compare"
 CODE = re.compile(r"(?:^|/submissions/)([a-z0-9]{4,16})/?\s*$")
 
 
 def compare(request: HttpRequest) -> HttpResponse:
-    """GET shows what is known; POST has a worker compute the paired bootstrap."""
+    """GET shows what is known; POST has a worker compute the paired bootstrap, once for each pair."""
     data = request.POST if request.method == "POST" else request.GET
     a, b = (_entry(request, data.get(side, "")) for side in ("a", "b"))
     if request.method == "POST":
@@ -72,10 +74,14 @@ def _start(request: HttpRequest, a: Submission | None, b: Submission | None) -> 
     if a is None or b is None or service.comparable(a, b):
         raise Http404
     here = f"{reverse('compare')}?{urlencode({'a': a.code, 'b': b.code})}"
-    if not request.user.is_authenticated:
-        return redirect_to_login(here)
+    is_visitor = not request.user.is_authenticated
+    if is_visitor and not ratelimit.consume(request, action=RATE):
+        messages.error(request, "Your network has asked for many comparisons in the last hour. Log in, or try later.")
+        return redirect(here)
     try:
-        service.request_comparison(a, b)
+        most = service.MAX_WAITING_FOR_VISITORS if is_visitor else service.MAX_WAITING
+        service.request_comparison(a, b, most_waiting=most)
     except service.TooManyWaiting:
-        messages.error(request, "Many comparisons are waiting for a worker. Try again in a few minutes.")
+        or_so = " or log in" if is_visitor else ""
+        messages.error(request, f"Many comparisons are waiting for a worker. Try again in a few minutes{or_so}.")
     return redirect(here)

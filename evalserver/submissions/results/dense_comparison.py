@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from axonem_eval.scoring import DEFAULT_LEVEL, HeadlineRule
-from evalserver.benchmarks.disclosure_rule import Disclosure, step_at_least, to_step
+from evalserver.benchmarks.disclosure_rule import WRITTEN, Disclosure, step_at_least, to_step
 from evalserver.submissions.models import Comparison
 from evalserver.submissions.results.disclosure import P_CLASSES, rule_of
 from evalserver.submissions.results.selectors import Result
@@ -26,6 +26,11 @@ class DenseVerdict:
     p_words: str
     labels: float
     resamples: int
+
+    @property
+    def digits(self) -> int:
+        """Decimals with which numbers are written."""
+        return WRITTEN if self.rule.digits is None else self.rule.digits
 
     @property
     def significant(self) -> bool:

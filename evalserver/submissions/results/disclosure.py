@@ -14,6 +14,7 @@ from django.db.models import F
 
 from axonem_eval.scoring import DEFAULT_LEVEL, FIGURES
 from evalserver.benchmarks.disclosure_rule import MIN_AXONS_SHOWN, Disclosure, step_at_least, to_step
+from evalserver.submissions.evaluation.exchanged import FOLLOWS
 from evalserver.submissions.models import Comparison, Evaluation
 
 WITHHELD = "This entry labels too little of the volume to be scored here."
@@ -22,8 +23,17 @@ SURVIVAL_POINTS = 20
 P_CLASSES = (0.001, 0.01, 0.05)
 LOST = ("omitted", "split", "merged")
 COUNTS = ("splits", "gaps", "mergers", "merge_joins")
-SETTINGS = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version")
+SETTINGS = ("schema", "tolerance_nodes", "variant", "voxel_size_nm", "no_merge_mask", "metric_version", FOLLOWS)
 CONSTANTS = ("skeletons", "nodes", "mean_node_spacing_nm", "tolerance_um")
+# Figures of axonem_eval.scoring.FIGURES, by their keys in a report.
+OVER_NODES = {
+    **{name: f"node_{name}" for name in ("rand_split", "rand_merge", "voi_split", "voi_merge")},
+    "nodes_on_background_share": "nodes_on_background",
+}
+DENSE = {
+    **{name: name for name in ("arand", "voi_split", "voi_merge", "cremi_score")},
+    "background_share": "voxels_on_background",
+}
 AXONS = ("axons_better", "axons_equal", "axons_worse")
 
 Report = dict[str, Any]
@@ -124,11 +134,7 @@ def shown_report(evaluation: Evaluation) -> Report | None:
 
 
 def _over_nodes(figures: Mapping[str, float]) -> Report | None:
-    names = {
-        **{name: f"node_{name}" for name in ("rand_split", "rand_merge", "voi_split", "voi_merge")},
-        "nodes_on_background_share": "nodes_on_background",
-    }
-    shown = {key: figures[name] for key, name in names.items() if name in figures}
+    shown = {key: figures[name] for key, name in OVER_NODES.items() if name in figures}
     return shown or None
 
 
@@ -136,9 +142,7 @@ def _dense(dense: Report | None, figures: Mapping[str, float], rule: Disclosure)
     """Not precision and numbers of segments, which a few labelled voxels decide, and of which one tells."""
     if not dense:
         return None
-    names = {name: name for name in ("arand", "voi_split", "voi_merge", "cremi_score")}
-    names["background_share"] = "voxels_on_background"
-    told = {key: figures[name] for key, name in names.items() if name in figures}
+    told = {key: figures[name] for key, name in DENSE.items() if name in figures}
     constants = {name: rule.about(int(dense[name])) for name in ("voxels", "truth_labels")}
     return {**dict.fromkeys(dense), **told, **constants}
 

@@ -29,11 +29,17 @@ COLUMNS = (
     "withheld",
 )
 
+HIDDEN = "The ground truth of this volume is hidden, so figures of single axons are not shown."
+
 NAMED = ("volume", "ground_truth_checksum", "code_version", "scoring_variant", "withheld")
 
 
 class NotOffered(Exception):
-    """The table is not available. The message says why."""
+    """The table is not available. The message says why.   status : of the answer to a request for it."""
+
+    def __init__(self, message: str, status: int = 404) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def result_json(submission: Submission, result: Result) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def volume_table(evaluation: Evaluation, table: str) -> str:
     """CSV of each axon (`axons`) or of each error with its position (`errors`). Raises NotOffered."""
     volume, ground_truth = evaluation.volume_file.volume, evaluation.ground_truth
     if not volume.ground_truth_public:
-        raise NotOffered("The ground truth of this volume is hidden, so figures of single axons are not shown.")
+        raise NotOffered(HIDDEN, status=403)
     if (ground_truth.nodes or 0) > MAX_NODES:
         raise NotOffered("This volume is too large for a table here: run `axonem-eval report` on your file.")
     labels = NodeLabels.objects.filter(volume_file=evaluation.volume_file, ground_truth=ground_truth).first()

@@ -1,13 +1,13 @@
 """The number that ranks, and the means beside it, as their readers may see them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.scoring import HeadlineRule, variant_named
-from evalserver.benchmarks.disclosure_rule import DECIMALS, TOLD_OF_HIDDEN, to_step
+from axonem_eval.scoring import CREMI_SCORE, FIGURES, HeadlineRule, variant_named
+from evalserver.benchmarks.disclosure_rule import DECIMALS, TOLD_OF_HIDDEN, WRITTEN, Disclosure, to_step
 from evalserver.benchmarks.models import Benchmark
 from evalserver.submissions.models import Evaluation, Score
 from evalserver.submissions.results.disclosure import interval_step_nm, rule_of, shown_score
@@ -19,6 +19,7 @@ class Headline:
 
     The ERLs are None where a volume has no skeletons.
     rule : what ranks.   ranked : its value, in its unit; None where it may not be shown.
+    keeps_back : whether the figures of some volume are withheld, and so the interval is.
     """
 
     rule: HeadlineRule
@@ -27,6 +28,7 @@ class Headline:
     mean_normalized_erl: float | None
     erl_low_nm: float | None
     erl_high_nm: float | None
+    keeps_back: bool = False
 
     @property
     def value_in_words(self) -> str:
@@ -56,7 +58,18 @@ def number_in_words(rule: HeadlineRule, value: float) -> str:
     """The same without its unit: um, percent, or a plain number."""
     if rule.unit == "nm":
         return f"{value / 1000:,.2f}"
-    return f"{100 * value:.1f}" if rule.unit == "share" else f"{value:.4f}"
+    digits = WRITTEN if rule.digits is None else rule.digits
+    return f"{100 * value:.1f}" if rule.unit == "share" else f"{value:.{digits}f}"
+
+
+def figure_in_words(name: str, value: float, digits: int) -> str:
+    """A figure by its name in axonem_eval.scoring.FIGURES, a length in um; without its unit, but a share in percent.
+
+    digits : decimals, not of lengths.
+    """
+    if FIGURES[name].unit == "nm":
+        return f"{value / 1000:,.2f}"
+    return f"{100 * value if FIGURES[name].unit == 'share' else value:.{digits}f}"
 
 
 def exact_in_words(score: Score, benchmark: Benchmark) -> str:
@@ -70,13 +83,28 @@ def has_points(rule: HeadlineRule) -> bool:
     return rule.unit not in ("nm", "share")
 
 
+def decimals_of(rule: HeadlineRule) -> int:
+    """Decimals of what ranks, in its unit. rule : as `shown_rule` gives it."""
+    return DECIMALS if rule.digits is None else rule.digits
+
+
+def shown_rule(rule: HeadlineRule, told: Iterable[Disclosure]) -> HeadlineRule:
+    """The rule, rounded to as many digits as hidden ground truth leaves of the figure that ranks.
+
+    Not of another expression than a single figure or the CREMI score: it may be of any size.
+    """
+    figure = CREMI_SCORE.name if rule.expression == CREMI_SCORE.expression else rule.expression.text
+    digits = [rules.digits(figure) for rules in told if not rules.is_exact and figure in FIGURES]
+    return replace(rule, digits=max(digits)) if digits and has_points(rule) else rule
+
+
 def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
     """Of the figures shown of each volume, so that it tells nothing beyond them; exact where all is public.
 
     evaluations : one at least, of all volumes.
     """
     rules = [rule_of(evaluation) for evaluation in evaluations]
-    variant_rule = headline_rule(evaluations[0])
+    variant_rule = shown_rule(headline_rule(evaluations[0]), rules)
     if all(rule.is_exact for rule in rules):
         ranked = score.mean_erl_nm if score.headline is None else score.headline
         means = score.mean_erl_nm, score.mean_normalized_erl
@@ -97,7 +125,7 @@ def headline(score: Score, evaluations: Sequence[Evaluation]) -> Headline:
     slugs = [evaluation.volume_file.volume.slug for evaluation in evaluations]
     ranked = float(ranked_of_shown(variant_rule, figures, slugs))
     known = None if np.isnan(ranked) else ranked
-    return Headline(variant_rule, known, erl if has_erl else None, share if has_erl else None, low, high)
+    return Headline(variant_rule, known, erl if has_erl else None, share if has_erl else None, low, high, not is_whole)
 
 
 def headline_rule(evaluation: Evaluation) -> HeadlineRule:
@@ -113,12 +141,14 @@ def ranked_of_shown(
 ) -> NDArray[np.float64]:
     """(...) what ranks, of the figures (..., n_volumes) as they are shown; NaN where one has no step.
 
+    rule : as `shown_rule` gives it.
+
     What is withheld (NaN) counts as 0, where a higher value is better.
     """
     held = {name: values if rule.lower_is_better else np.nan_to_num(values) for name, values in figures.items()}
     if not rule.expression.names <= figures.keys():
         return np.full(next(iter(figures.values())).shape[:-1], np.nan)
-    return rule.expression.of(held, volume_slugs).round(DECIMALS)
+    return rule.expression.of(held, volume_slugs).round(decimals_of(rule))
 
 
 def mean_of_shown(values: NDArray[np.float64]) -> NDArray[np.float64]:

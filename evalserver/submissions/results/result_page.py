@@ -7,11 +7,14 @@ from django.utils.safestring import SafeString
 
 from axonem_eval.report import diagnosis_page, plots
 from axonem_eval.scoring import FIGURES, Figure
+from evalserver.benchmarks.models import Volume
 from evalserver.site import own_markup
 from evalserver.submissions.evaluation.error_pictures import WORST_SHOWN, worst_errors
+from evalserver.submissions.evaluation.exchanged import FOLLOWS, HOPELESS
 from evalserver.submissions.models import Diagnosis, ErrorPictures, Evaluation
 from evalserver.submissions.results import disclosure, viewer
 from evalserver.submissions.results.disclosure import ShownScore
+from evalserver.submissions.results.headline import figure_in_words
 
 # Figures that have a place of their own.
 ERLS = ("erl_nm", "normalized_erl", "erl_by_mean_length")
@@ -51,9 +54,13 @@ MISPLACED = (
     "or the labels mirrored or shifted: no check can see that where two sides of the volume are equal.",
     "labels-in-the-wrong-place",
 )
-# Shares of the ceiling: less than this is not worth a word, and less reached than this is no usual segmentation.
+EXCHANGED = (
+    "This file follows the axons of {volume} better than those of its own volume. The files of the two volumes are "
+    "probably exchanged: submit each for its own volume.",
+    "files-exchanged",
+)
+# Share of the ceiling: less than this is not worth a word.
 NEGLIGIBLE = 0.005
-HOPELESS = 0.1
 ADVISED_KINDS = 2
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -81,15 +88,21 @@ class VolumeResult:
         return self.score.gt_erl_nm is not None
 
     @property
-    def figures(self) -> list[tuple[Figure, float]]:
-        """All figures but the ERL, in the order of FIGURES."""
-        shown = self.score.figures
-        return [(figure, shown[name]) for name, figure in FIGURES.items() if name in shown and name not in ERLS]
+    def figures(self) -> list[tuple[Figure, float, int]]:
+        """All figures but the ERL, in the order of FIGURES, and with how many decimals each is written."""
+        shown, rule = self.score.figures, disclosure.rule_of(self.evaluation)
+        names = [name for name in FIGURES if name in shown and name not in ERLS]
+        return [(FIGURES[name], shown[name], rule.digits(name)) for name in names]
 
     @property
     def dense_figures(self) -> list[tuple[str, str]]:
         """Names and values of those that are measured voxel by voxel."""
-        return [(figure.label, f"{value:.4f}") for figure, value in self.figures if figure.needs == "dense"]
+        dense = [row for row in self.figures if row[0].needs == "dense"]
+        unit = {"share": "%"}
+        return [
+            (figure.label, figure_in_words(figure.name, value, digits) + unit.get(figure.unit, ""))
+            for figure, value, digits in dense
+        ]
 
     @property
     def is_detailed(self) -> bool:
@@ -104,6 +117,10 @@ class VolumeResult:
     @property
     def is_public(self) -> bool:
         return bool(self.volume.ground_truth_public)
+
+    @property
+    def is_hidden(self) -> bool:
+        return not self.is_public
 
     @property
     def diagnosis(self) -> Diagnosis | None:
@@ -174,7 +191,20 @@ class VolumeResult:
         """What to do next: (kind of error, sentence, heading in docs/diagnosis.md), the dearest kind first."""
         found = [(loss.label, *ADVICE[loss.kind]) for loss in self.worst_losses[:ADVISED_KINDS]]
         share = self.score.normalized_erl
-        return found if share is None or share >= HOPELESS else [("Labels in the wrong place", *MISPLACED), *found]
+        if share is None or share >= HOPELESS:
+            return found
+        if volume := self.followed_volume:
+            words, anchor = EXCHANGED
+            # Its other errors are those of another volume's segmentation.
+            return [("Files exchanged", words.format(volume=volume), anchor)]
+        return [("Labels in the wrong place", *MISPLACED), *found]
+
+    @property
+    def followed_volume(self) -> str:
+        """Name of the volume whose axons the file follows better than those of its own; mostly empty."""
+        slug = self.report.get(FOLLOWS)
+        other = Volume.objects.filter(benchmark=self.volume.benchmark_id, slug=slug).first() if slug else None
+        return other.name if other else slug or ""
 
     @property
     def bins(self) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ YEAR_S = 365 * 24 * 3600
 
 
 def client(request: HttpRequest, name: str) -> HttpResponseBase:
-    """A file of the client; without a name its page, with a script of ours before its own."""
+    """A file of the client; without a name its page, with scripts of ours before its own."""
     path = viewer.client_files().get(name or "index.html")
     if path is None:
         raise Http404
@@ -56,8 +56,8 @@ def client(request: HttpRequest, name: str) -> HttpResponseBase:
         # The digest of its content is part of the name.
         response.headers["Cache-Control"] = f"max-age={YEAR_S}, immutable"
     else:
-        script = f'<head><script src="{static("viewer.js")}"></script>'
-        response = HttpResponse(path.read_text().replace("<head>", script, 1))
+        scripts = "".join(f'<script src="{static(name)}"></script>' for name in ("viewer.js", "keep_layers.js"))
+        response = HttpResponse(path.read_text().replace("<head>", f"<head>{scripts}", 1))
     response.headers["Content-Security-Policy"] = WORKER_POLICY if name.endswith(".js") else CLIENT_POLICY
     return response
 

@@ -122,8 +122,7 @@ def volume_table(request: HttpRequest, code: str, volume: str, table: str) -> Ht
     try:
         return csv_file(downloads.volume_table(found.evaluation, table), f"{code}-{volume}-{table}")
     except downloads.NotOffered as reason:
-        messages.error(request, str(reason))
-        return redirect("submission", code=code)
+        return HttpResponse(f"{reason}\n", status=reason.status, content_type="text/plain; charset=utf-8")
 
 
 def worst_errors(request: HttpRequest, code: str, volume: str) -> HttpResponse:
