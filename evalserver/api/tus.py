@@ -280,9 +280,11 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
         if (wrong := volume.rule.name_complaint(name)) and metadata.get("filename"):
             raise Problem(400, "wrong_name", f"{wrong[0].upper()}{wrong[1:]}.", {"volume": volume.slug})
     teams = Team.objects.filter(members=user)
+    none = "You belong to no team: make one on your account's page."
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))
-    reasons = [refuse_reason(team=team, phase=phase) for team in teams] or ["You belong to no such team."]
+        none = "You belong to no such team."
+    reasons = [refuse_reason(team=team, phase=phase) for team in teams] or [none]
     if all(reasons):
         raise Problem(403, "not_accepted", reasons[0] or "")
 

@@ -42,7 +42,11 @@ class LingeringTransport:
         if self.is_closing():
             return
         self._ends = True
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection: nobody reads what we said last
+            self._transport.close()
+            return
         self._transport.resume_reading()
         self._loop.call_later(LINGER_S, self._transport.close)
 

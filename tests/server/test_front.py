@@ -4,6 +4,8 @@ import asyncio
 import errno
 import inspect
 import re
+import socket
+import struct
 
 import pytest
 from django.conf import settings as configured
@@ -23,6 +25,7 @@ from evalserver.front.environ import (
     takes_files,
     who_asks,
 )
+from evalserver.front.protocol import LingeringTransport
 from evalserver.front.turns import Busy, Turns
 from tests.factories import make_user
 
@@ -300,3 +303,23 @@ def test_a_form_on_a_full_disk_is_refused_in_words(settings, monkeypatch):
     form = Form(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
     answered(form)
     assert form.status == 507
+
+
+def test_a_connection_that_its_client_has_reset_is_closed_without_an_error():
+    async def reset_and_close() -> bool:
+        arrived: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
+
+        class Taking(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                arrived.set_result(transport)
+
+        server = await asyncio.get_running_loop().create_server(Taking, "127.0.0.1", 0)
+        client = socket.create_connection(server.sockets[0].getsockname())
+        transport = await arrived
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        LingeringTransport(transport, asyncio.get_running_loop()).close()
+        server.close()
+        return transport.is_closing()
+
+    assert asyncio.run(reset_and_close())
