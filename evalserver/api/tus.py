@@ -280,7 +280,7 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
         if (wrong := volume.rule.name_complaint(name)) and metadata.get("filename"):
             raise Problem(400, "wrong_name", f"{wrong[0].upper()}{wrong[1:]}.", {"volume": volume.slug})
     teams = Team.objects.filter(members=user)
-    none = "You belong to no team: make one on your account's page."
+    none = "You belong to no team: make one on the page “Teams”."
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))
         none = "You belong to no such team."
