@@ -174,6 +174,7 @@ def _by_points(cube: np.ndarray, wrong: np.ndarray, folder: Path, joined: list, 
         pair = frozenset(map(int, (merge.label, merge.absorbed)))
         annotator = Annotator(cube, wrong, folder / "labels.h5", merge, VOXEL_NM_ZYX, np.random.default_rng([seed, i]))
         placed.append((pair, annotator.corrections()))
+        print(f"seed {seed}: merger {i + 1} of {len(joined)}", file=sys.stderr)
         found["seconds"] += annotator.seconds
     for k, points in enumerate(POINTS):
         # One file for each pair would be read often: those of all segments are cut at once.

@@ -83,12 +83,14 @@ class Annotator:
             size = np.bincount(piece.reshape(-1))
             size[0] = 0
             if size.max() >= LEAST_VOXELS and (best is None or size.max() > best[0]):
-                best = int(size.max()), side, piece == size.argmax()
+                number = int(size.argmax())
+                around = ndimage.find_objects(piece, number)[number - 1]
+                best = int(size.max()), side, piece[around] == number, [s.start for s in around]
         if best is None:
             return None
-        _, side, wrong = best
+        _, side, wrong, low = best
         inside = ndimage.distance_transform_edt(np.pad(wrong, 1), sampling=self.voxel_nm * sides.factor)
-        middle = np.array(np.unravel_index(inside.argmax(), inside.shape)) - 1
+        middle = np.array(np.unravel_index(inside.argmax(), inside.shape)) - 1 + low
         corner = (middle + sides.origin) * sides.factor
         block = self.axons[side][tuple(slice(c, c + f) for c, f in zip(corner, sides.factor, strict=True))]
         return side, _triple(np.argwhere(block)[0] + corner)

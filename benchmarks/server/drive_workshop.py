@@ -3,9 +3,9 @@
     python benchmarks/server/drive_workshop.py --work FOLDER [--crop 160,256,256] [--splits 8] [--merges 4]
 
 Takes a corner of the cortex cube with planted splits and mergers. An organiser at Chromium uploads it, labels every
-batch, decides on the candidates with the keyboard, and makes hidden ground truth. A participant submits the corner as
-planted and as it was. The untouched labels say which candidates are right. FOLDER gets pictures of each page, of four
-sizes and colours; what axe and the browser's console say is printed at the end.
+batch, decides on the candidates with the keyboard, cuts a segment by points, and makes hidden ground truth. A
+participant submits the corner as planted and as it was. The untouched labels say which candidates are right. FOLDER
+gets pictures of each page, of four sizes and colours; what axe and the browser's console say is printed at the end.
 """
 
 import argparse
@@ -158,6 +158,37 @@ def open_viewer(olga: Person, name: str) -> None:
     viewer.close()
 
 
+def cut_by_points(olga: Person) -> str:
+    """Place a point in Neuroglancer, take it from there, preview the cut and accept it; what the page says of it."""
+    page = olga.page
+    page.goto("/organise/workshops/1/candidates/?kind=merger")
+    page.locator(".workshop-candidate").first.focus()
+    with page.expect_navigation():
+        page.keyboard.press("c")
+    with olga.context.expect_page() as opened:
+        page.get_by_role("button", name="Place points in Neuroglancer").click()
+    viewer = opened.value
+    viewer.set_viewport_size({"width": 1280, "height": 900})
+    viewer.wait_for_function("window.viewer && window.viewer.layerManager.managedLayers.length >= 3")
+    viewer.wait_for_timeout(8000)
+    viewer.keyboard.down("Control")
+    viewer.mouse.click(236, 261)  # beside the middle of the first panel, where the first point lies
+    viewer.keyboard.up("Control")
+    viewer.screenshot(path=olga.screenshots / "7-cut-viewer.png")
+    page.get_by_role("button", name="Take the points from there").click()
+    olga.see("7-cut-points")
+    before = page.locator("[name=this_side]").input_value()
+    viewer.close()
+    page.get_by_role("button", name="Preview the cut").click()
+    page.wait_for_url("**/cut/?n=*")
+    wait_for(page, "Preview\n")
+    olga.see("7-cut-preview")
+    page.locator(".workshop-candidate").focus()
+    with page.expect_navigation():
+        page.keyboard.press("y")
+    return f"{len(before.splitlines())} points on the blue side, {page.locator('.status.accepted').count()} accepted"
+
+
 def label_joins(olga: Person, truth: Truth) -> int:
     """Segments that are long only since they were joined. Returns how many groups were labelled."""
     page, labelled = olga.page, 0
@@ -234,6 +265,7 @@ def main() -> None:
             accepted, shown = proofread(olga, truth, server, kind, arguments.decide)
             print(f"{kind}s: {accepted} of {shown} accepted")
             open_viewer(olga, f"7-{kind}-viewer")
+        print(f"cut by points: {cut_by_points(olga)}")
         print(f"{label_joins(olga, truth)} joined groups labelled")
         finalise(olga)
         pia = Person(browser, server, work, timeout_s=120)
