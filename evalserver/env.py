@@ -134,7 +134,7 @@ def env_database(url: str) -> dict[str, Any]:
             # would fail at once, without waiting, when another wrote in between.
             "transaction_mode": "IMMEDIATE",
             "timeout": 30,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-8000;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     elif found["ENGINE"] == "django.db.backends.postgresql":
         # What is given in the URL stands. Without these, whoever waits for an answer over a line that was cut waits
