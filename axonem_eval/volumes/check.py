@@ -210,9 +210,10 @@ def _voxel_size_complaint(
     like = _reads_like(stated, wanted, axes)
     if not remedy:
         remedy = (
-            f"Write the attribute in nm, and it and the labels in the order {', '.join(axes)}"
+            f"Write the voxel size in nm, and it and the labels in the order {', '.join(axes)}"
             if like
-            else "Resample the labels to the volume's voxels, or correct the attribute (voxel_size_nm or resolution)"
+            else "Resample the labels to the volume's voxels, or correct the voxel size in the file: voxel_size_nm or "
+            "resolution in HDF5 and Zarr, scale in OME-Zarr, resolution in precomputed"
         )
     return Complaint(
         "wrong_voxel_size",
