@@ -34,7 +34,7 @@ from axonem_eval.sandbox.process import (
     Limits,
 )
 from axonem_eval.sandbox.protection import confine, installation
-from axonem_eval.spec import VolumeSpec
+from axonem_eval.spec import VolumeSpec, format_triple
 from axonem_eval.submission_rule import FileRule
 from axonem_eval.volumes import (
     LabelInfo,
@@ -226,6 +226,9 @@ def _checked(opened: LabelVolume, request: dict[str, Any], spec: VolumeSpec | No
     """What the file states. Raises InputError where it does not fit the volume, and of a segmentation where its labels
     are none."""
     if spec is None:
+        if 0 in opened.shape_zyx:
+            what = f"has shape {format_triple(opened.shape_zyx)} and so no voxel; write its voxels too"
+            raise InputError.of("no_voxels", f"{opened.path.name}: the array {what}")
         return opened.info
     if request["contents"] == Contents.SEGMENTATION:
         return check_volume(opened, spec, rule=rule, on_progress=partial(_Reporter(), "check"))

@@ -120,7 +120,7 @@ def _counts(
     for begin in range(0, count.shape[0], step):
         z = slice(int(first[0]) + begin * factor[0], min(int(first[0]) + (begin + step) * factor[0], int(last[0])))
         labels = read_small(volume, (z, y, x), (1, 1, 1))
-        there: NDArray[Any] = labels == labels.dtype.type(segment)
+        there: NDArray[Any] = labels == segment  # no label where the dtype does not hold the number
         for axis, f in enumerate(factor):
             there = np.add.reduceat(there, np.arange(0, there.shape[axis], f), axis=axis, dtype=np.uint32)
         count[begin : begin + step] = there

@@ -32,7 +32,7 @@ from evalserver.front.environ import (
     takes_files,
     who_asks,
 )
-from evalserver.front.forms import Forms
+from evalserver.front.forms import Forms, require_room
 from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
 from evalserver.log_format import request_id
@@ -147,8 +147,8 @@ class Application:
                 content = await body.whole()
                 environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(content), str(len(content))
                 return await self._run_django(environ)
-            if takes_files(environ) and (length or 0) <= settings.UPLOAD_QUOTA_BYTES:
-                return await self._run_form(environ, body)
+            if takes_files(environ):
+                return await self._run_form(environ, body, length or 0)
         except TooSlow:
             return refusal(environ, 408, "too_slow", "The request came too slowly. Try again on a better line.")
         except Busy:
@@ -159,8 +159,7 @@ class Application:
             if found := unavailable(error):
                 return refusal(environ, found.status, found.code, found.message)
             raise
-        most = settings.UPLOAD_QUOTA_BYTES if takes_files(environ) else SMALL_BYTES
-        return refusal(environ, 413, "too_large", f"The request is larger than {most:,} bytes.")
+        return refusal(environ, 413, "too_large", f"The request is larger than {SMALL_BYTES:,} bytes.")
 
     async def _run_django(self, environ: dict[str, Any]) -> HttpResponseBase:
         environ.setdefault("wsgi.input", io.BytesIO())
@@ -169,17 +168,23 @@ class Application:
         async with self.place.turns.turn(*who_asks(environ)):
             return await self.place.run(self.place.requests, self._django, environ)
 
-    async def _run_form(self, environ: dict[str, Any], body: Body) -> HttpResponseBase:
-        """A form with files, which comes into a file. Others than users are answered before. Raises Busy, TooSlow."""
+    async def _run_form(self, environ: dict[str, Any], body: Body, length: int) -> HttpResponseBase:
+        """A form with files, which comes into a file. Raises Busy, TooSlow, and OSError where the disk has no room.
+
+        Others than users, and whoever announces more than may be uploaded, are answered before anything of it is read.
+        """
         async with self.place.turns.turn(*who_asks(environ)):
             account = await self.place.run(self.place.requests, account_of, environ)
-        if not account:
+        if not account or length > settings.UPLOAD_MAX_BYTES:
             return await self._run_django(environ)
         # Not by the session: an account may have many.
         async with self.place.forms.turn(body, who_asks(environ)[0], account):
+            # The form, and then the files in it.
+            await self.place.run(self.place.files, require_room, 2 * length)
             file = await self.place.run(self.place.files, partial(TemporaryFile, dir=settings.FILE_UPLOAD_TEMP_DIR))
             try:
                 async for block in body.blocks(FORM_BLOCK_BYTES):
+                    await self.place.run(self.place.files, require_room, len(block))  # others write as well
                     await self.place.run(self.place.files, file.write, block)
                 await self.place.run(self.place.files, file.seek, 0)  # writes what is buffered, too
                 environ["wsgi.input"] = file

@@ -1,9 +1,13 @@
 """Forms with files: each comes into a file, at whatever speed, and a thread reads it once it is whole."""
 
 import asyncio
+import errno
+import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+
+from django.conf import settings
 
 from evalserver.front.body import Body
 from evalserver.front.turns import Turns
@@ -14,6 +18,8 @@ MOST_COMING = 250
 # Colleagues share an address: one slow form must not keep out all others behind it.
 OF_ONE = 2
 LONGEST_WAIT_S = 120
+# Disk that stays free for the database, the queue and the log.
+DISK_RESERVE = 2**28
 
 
 class Forms:
@@ -42,3 +48,10 @@ class Forms:
         coming = [each for each in self.read if each.more]
         leaving = len(self.read) - len(coming)
         return self.turns.queued > leaving and body is min(coming, key=lambda each: each.bytes_per_s)
+
+
+def require_room(size: int) -> None:
+    """Raises OSError (ENOSPC) where the disk that forms come to has no room for so many bytes."""
+    free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
+    if size > free - DISK_RESERVE:
+        raise OSError(errno.ENOSPC, f"{free:,} bytes are free for a form of {size:,}")

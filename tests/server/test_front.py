@@ -4,6 +4,7 @@ import asyncio
 import errno
 import inspect
 import re
+import shutil
 import socket
 import struct
 
@@ -303,6 +304,29 @@ def test_a_form_on_a_full_disk_is_refused_in_words(settings, monkeypatch):
     form = Form(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
     answered(form)
     assert form.status == 507
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("limit", "free", "status"), [(10**6, 10**12, 413), (10**8, 3 * 10**6, 507)])
+def test_a_form_for_which_there_is_no_room_is_refused_before_it_comes(settings, monkeypatch, limit, free, status):
+    settings.UPLOAD_MAX_BYTES = limit
+    monkeypatch.setattr(forms, "DISK_RESERVE", shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free - free)
+    form = Form(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
+    answered(form)
+    assert (form.status, len(form.coming)) == (status, 20)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_leaves_the_disk_its_reserve_though_others_fill_it_meanwhile(settings, monkeypatch):
+    class Filled(Form):
+        async def receive(self) -> dict:
+            if len(self.coming) == 10:
+                monkeypatch.setattr(forms, "DISK_RESERVE", 2**62)
+            return await super().receive()
+
+    form = Filled(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
+    answered(form)
+    assert (form.status, len(form.coming)) == (507, 9)
 
 
 def test_a_connection_that_its_client_has_reset_is_closed_without_an_error():

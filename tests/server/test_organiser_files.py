@@ -89,13 +89,15 @@ def test_skeletons_that_lie_in_another_file_are_not_read(volume, tmp_path):
     assert str(tmp_path) not in str(row.complaints)
 
 
-def test_em_on_which_the_reader_crashes_is_rejected(volume):
+@pytest.mark.parametrize("content", ["crashes", "no voxel"])
+def test_em_that_cannot_be_read_is_rejected(volume, content):
     row = TrainingFile(benchmark=volume.benchmark, title="EM", content="image", volume=volume)
-    row.file = ContentFile(crashing(np.zeros(SHAPE, np.uint8)), name="em.h5")
+    em = crashing(np.zeros(SHAPE, np.uint8)) if content == "crashes" else h5_bytes(np.zeros((0, 8, 8), np.uint8))
+    row.file = ContentFile(em, name="em.h5")
     view = services.store_training_file(row).image_view
     images.make_image_view(view.pk)
     view.refresh_from_db()
-    assert (view.status, codes(view)) == ("rejected", ["reader_crashed"])
+    assert (view.status, codes(view)) == ("rejected", ["reader_crashed" if content == "crashes" else "no_voxels"])
 
 
 def test_a_workshop_on_which_the_reader_crashes_is_rejected(volume):

@@ -103,6 +103,15 @@ def test_points_that_part_nothing_are_told(merged, monkeypatch, point, told):
         part_by_points(volume, 1, NEAR.this_side, [point or NEAR.other_side[0]], VOXEL_NM)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i8"])
+def test_an_id_that_the_labels_cannot_hold_is_no_segment_of_theirs(tmp_path, dtype):
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        file["main"] = np.ones((4, 4, 4), dtype)
+    beyond = int(np.iinfo(dtype).max) + 1
+    with open_labels(tmp_path / "labels.h5") as volume, pytest.raises(InputError, match="does not lie in segment"):
+        part_by_points(volume, beyond, [(0, 0, 0)], [(3, 3, 3)], VOXEL_NM)
+
+
 def test_points_of_both_sides_at_one_place_are_told_and_cut_nothing(merged):
     done, after = cut(merged, cut_by([(20, 30, 100)], [(20, 30, 101)]))
     assert "place more points" in next(iter(done.without_effect.values()))
