@@ -169,7 +169,8 @@ def cut_by_points(olga: Person) -> str:
         page.get_by_role("button", name="Place points in Neuroglancer").click()
     viewer = opened.value
     viewer.set_viewport_size({"width": 1280, "height": 900})
-    viewer.wait_for_function("window.viewer && window.viewer.layerManager.managedLayers.length >= 3")
+    # A function: the viewer's content policy forbids an expression, which the page itself would evaluate.
+    viewer.wait_for_function("() => window.viewer && viewer.layerManager.managedLayers.length >= 3")
     viewer.wait_for_timeout(8000)
     viewer.keyboard.down("Control")
     viewer.mouse.click(236, 261)  # beside the middle of the first panel, where the first point lies
