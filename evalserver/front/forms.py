@@ -19,7 +19,7 @@ MOST_COMING = 250
 OF_ONE = 2
 LONGEST_WAIT_S = 120
 # Disk that stays free for the database, the queue and the log.
-DISK_RESERVE = 2**28
+DISK_RESERVE = 256_000_000
 
 
 class Forms:

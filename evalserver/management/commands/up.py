@@ -147,10 +147,10 @@ class Command(BaseCommand):
         )
 
     def _wait_until_up(self, web: Child, url: str, family: Family, timeout_s: float = 300) -> None:
+        """Raises CommandError where it does not, or ended twice. Others, such as Redis, may die meanwhile."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if web.process.poll() is not None:
-                break
+        while time.monotonic() < deadline and len(web.ends) < 2:
+            family.keep_running()
             try:
                 with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310  (our own address)
                     return
