@@ -10,7 +10,8 @@ COPY pyproject.toml requirements.lock README.md LICENSE ./
 RUN mkdir axonem_eval evalserver \
     && touch axonem_eval/__init__.py evalserver/__init__.py \
     && pip install --constraint requirements.lock '.[server,groundtruth,s3]' \
-    && pip uninstall --yes axonem
+    && pip uninstall --yes axonem \
+    && rm -rf build
 
 COPY axonem_eval axonem_eval
 COPY evalserver evalserver

@@ -88,10 +88,8 @@ def part_by_points(
                 "wrong_segment", f"voxel {words} does not lie in segment {segment}: place the point inside it"
             )
     side = _grown(count, at[: len(this_side)], at[len(this_side) :], factor, size_nm)
-    voxels = np.bincount(side.reshape(-1), weights=count.reshape(-1), minlength=3).astype(np.int64).tolist()
-    return Sides(
-        _triple(low), _triple(high - low), factor, zlib.compress(side.tobytes(), level=1), (voxels[1], voxels[2])
-    )
+    this, other = (int(count[side == number].sum(dtype=np.int64)) for number in (1, 2))
+    return Sides(_triple(low), _triple(high - low), factor, zlib.compress(side.tobytes(), level=1), (this, other))
 
 
 def _require_box(points: NDArray[np.int64], shape_zyx: Triple, voxel_nm: NDArray[np.float64]) -> None:
@@ -139,7 +137,10 @@ def _grown(
     # The distance is that of voxels which mostly lie inside; others are part of the segment, but no way along it.
     inside = (2 * count >= np.prod(factor)).astype(np.uint8)
     distance = edt.edt(inside, anisotropy=tuple(size_nm.tolist()), black_border=False, parallel=1)
-    radius = np.where(count > 0, np.maximum(distance, size_nm.min() / 2), 0).astype(np.float32)
+    # In place, and a plain number: one of numpy's would double the bytes of an array of a hundred million voxels.
+    radius = np.maximum(distance, float(size_nm.min()) / 2, out=distance)
+    radius[count == 0] = 0
+    del inside
     shape = count.shape
     begin, other = (np.ravel_multi_index(tuple(p.T), shape).astype(np.int64) for p in (this_side, other_side))
     found: NDArray[np.uint8] = _race(radius, begin, other, size_nm)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import logging
 import smtplib
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +29,16 @@ logger = logging.getLogger("evalserver.accounts")
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """allauth's mails and links in this server's way."""
+    """allauth's mails, links and addresses of callers in this server's way."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The caller's address; one of IPv4 as such, though it came through a socket of IPv6.
+
+        Limits count networks /64 of IPv6, and all of IPv4 lies in one of them.
+        """
+        address: str = super().get_client_ip(request)
+        mapped = getattr(ip_address(address), "ipv4_mapped", None)
+        return str(mapped) if mapped else address
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: EmailConfirmation) -> str:
         """The link of the mail. It leads on to where the visitor wanted to go: a path of this server, nothing else."""

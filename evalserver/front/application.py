@@ -32,7 +32,7 @@ from evalserver.front.environ import (
     takes_files,
     who_asks,
 )
-from evalserver.front.forms import Forms, require_room
+from evalserver.front.forms import Forms, require_room, write_block
 from evalserver.front.takes_body import BODY_COMES_LATER, TakesBody
 from evalserver.front.turns import Busy, Turns
 from evalserver.log_format import request_id
@@ -184,8 +184,7 @@ class Application:
             file = await self.place.run(self.place.files, partial(TemporaryFile, dir=settings.FILE_UPLOAD_TEMP_DIR))
             try:
                 async for block in body.blocks(FORM_BLOCK_BYTES):
-                    await self.place.run(self.place.files, require_room, len(block))  # others write as well
-                    await self.place.run(self.place.files, file.write, block)
+                    await self.place.run(self.place.files, write_block, file, block)
                 await self.place.run(self.place.files, file.seek, 0)  # writes what is buffered, too
                 environ["wsgi.input"] = file
                 return await self.place.run(self.place.forms.pool, self._django, environ)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import IO
 
 from django.conf import settings
 
@@ -55,3 +56,9 @@ def require_room(size: int) -> None:
     free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
     if size > free - DISK_RESERVE:
         raise OSError(errno.ENOSPC, f"{free:,} bytes are free for a form of {size:,}")
+
+
+def write_block(file: IO[bytes], block: bytes) -> None:
+    """Write on. Raises OSError as ``require_room`` does: others write to the disk meanwhile."""
+    require_room(len(block))
+    file.write(block)

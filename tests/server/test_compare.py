@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from allauth.core.internal.ratelimit import get_ip
 from django.urls import reverse
 
 from axonem_eval.sampling import NodeSample
@@ -138,6 +139,17 @@ def test_who_is_not_logged_in_keeps_few_workers_busy_and_leaves_room_for_others(
     assert Comparison.objects.count() == 6
     client.force_login(make_user())
     assert "Waiting for a worker" in ask(others[6])
+
+
+@pytest.mark.parametrize(
+    ("callers", "counted"),
+    [
+        (["10.0.0.7", "10.0.0.8", "::ffff:10.0.0.7", "::ffff:10.0.0.8"], 2),
+        (["2001:db8:1:2:3::4", "2001:db8:1:2:ffff::"], 1),
+    ],
+)
+def test_limits_of_a_network_count_ipv4_by_address_and_ipv6_by_its_64(rf, callers, counted):
+    assert len({get_ip(rf.post("/", REMOTE_ADDR=caller)) for caller in callers}) == counted
 
 
 def test_the_bootstrap_is_the_librarys_and_computed_once(client, pair):

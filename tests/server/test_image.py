@@ -103,6 +103,7 @@ def test_the_steps_of_the_image_make_a_server_that_answers(tmp_path):
     assert not (image.bin / "baselines").exists()
     assert not (image.bin / "axonem").exists()
     assert not (image.here / "axonem_eval" / "client").exists()
+    assert not (image.here / "build").exists()
     image.run(["python", "manage.py", "migrate", "--noinput", "-v0"])  # compose.yaml's first service
     image.run(["python", "-c", "import evalserver.asgi, evalserver.submissions.tasks, kimimaro, storages"])
     port = free_port()
