@@ -50,6 +50,15 @@ def test_values_are_read_off_the_curves_of_run_lengths_of_both(client, phase, pa
     assert set(cut) == {("33.3", "100.0")}  # two of the three axons are cut
 
 
+def test_a_difference_of_rates_has_no_more_digits_than_the_rates(client, phase, pair):
+    phase.volumes.update(ground_truth_public=True)
+    page = client.get(address(*pair)).content.decode()
+    row = re.search(r"Splits per mm</th>(.*?)</tr>", page, re.DOTALL)[1]
+    none, rate, difference = re.findall(r">\s*([−\d.,]+)\s*</td>", row)
+    assert (none, difference) == ("0", f"−{rate}")
+    assert float(rate) >= 100
+
+
 def test_the_address_of_an_entrys_page_is_a_name_for_it(client, pair):
     a, b = pair
     url = reverse("compare")
