@@ -259,7 +259,9 @@ def test_an_entry_that_labels_almost_nothing_has_no_figures_and_says_why(phase):
     board = Client().get(f"/api/v1/benchmarks/{phase.benchmark.slug}/leaderboard").json()
     assert [(row["submission"], row["rank"]) for row in board["rows"]] == [(b.code, 1), (a.code, 2)]
     assert (board["rows"][1]["mean_erl_nm"], board["rows"][1]["volumes"]) == (0.0, [])
-    assert Client().get(f"{reverse('compare')}?a={a.code}&b={b.code}").status_code == 200
+    beside = Client().get(f"{reverse('compare')}?a={a.code}&b={b.code}").content.decode()
+    assert "labels too little of a volume to be compared" in beside
+    assert "Compute significance" not in beside
 
 
 def test_one_whole_axon_is_too_little_and_is_withheld_on_the_board_too(phase):

@@ -50,6 +50,7 @@ def _pair_context(a: Submission, b: Submission) -> dict[str, Any]:
         "benchmark": a.phase.benchmark,
         "results": results,
         "volumes": pairs,
+        "withheld": any(pair.withheld for pair in pairs),
         "comparison": known,
         "paired": PairedResult.of(known, pairs) if known else None,
         "dense": dense_verdict(known, left, right) if known and left and right else None,
