@@ -30,9 +30,10 @@ baselines: $(BASELINES_STAMP)
 # A run starts hundreds of programs, and each would compile all its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# On a fresh clone mypy takes half a minute of one core: the tests begin meanwhile.
+# On a fresh clone mypy takes half a minute of one core: the tests begin meanwhile. Three processes on two cores,
+# because a quarter of the time tests wait for the programs that they start.
 test: $(TEST_STAMP) lint
-	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist loadfile; tests=$$?; wait $$types && exit $$tests
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 3 --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
 # What one runs while writing: no test that is slow, drives a browser or starts a whole server; few random examples.
 check: $(TEST_STAMP) lint
@@ -43,7 +44,7 @@ check: $(TEST_STAMP) lint
 # file, the proxy before it.
 ONCE := image permission_table disclosure embargo submit_formats damaged_registration docs_site nginx
 test-postgres: $(TEST_STAMP)
-	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 2 --dist loadfile tests/server \
+	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 3 --dist loadfile tests/server \
 		$(ONCE:%=--ignore tests/server/test_%.py) || [ $$? -eq 77 ]
 
 # Breaks a running server at random, in both shapes; an hour. SEED=2 breaks it in another order.

@@ -123,21 +123,6 @@ def test_uploads_outside_the_data_folder_are_private_too(tmp_path, settings):
     assert open_to_others(settings.UPLOAD_DIR) == []
 
 
-@pytest.mark.slow
-def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(up):
-    earlier = os.umask(0)
-    try:
-        server, process = up()
-    finally:
-        os.umask(earlier)
-    names = {path.name for path in server.var.rglob("*")}
-    assert {"db.sqlite3", "db.sqlite3-wal", "secret-key", "redis.sock", "web.log", "appendonly.aof"} <= names
-    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
-    process.terminate()
-    process.wait(60)
-    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
-
-
 def test_a_public_server_without_walls_around_its_reader_is_warned_about(settings, monkeypatch):
     settings.ALLOWED_HOSTS = ["bench.example.org"]
     monkeypatch.setattr(protection, "landlock_abi", lambda: 0)
@@ -162,7 +147,7 @@ def test_no_migration_is_missing(capsys):
 
 
 class Up:
-    """`manage.py up` in a folder of its own."""
+    """`manage.py up` in a folder of its own, with an umask that closes nothing to others."""
 
     def __init__(self, var: Path) -> None:
         self.var = var
@@ -174,13 +159,15 @@ class Up:
     def start(self, whole: bool = True) -> "subprocess.Popen[bytes]":
         """Return when everything runs, or as soon as the web server is started."""
         command = [sys.executable, "manage.py", "up", "--port", str(self.port)]
+        web_log = self.var / "log" / "web.log"
+        web_log.unlink(missing_ok=True)
         with (self.var / "up.out").open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=out)
+            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=out, umask=0)
         deadline = time.monotonic() + 120
         while "The server runs" not in (self.var / "up.out").read_text():
             assert process.poll() is None, (self.var / "up.out").read_text()
             assert time.monotonic() < deadline
-            if not whole and (self.var / "log" / "web.log").exists():
+            if not whole and web_log.exists():
                 break
             time.sleep(0.1)
         return process
@@ -190,37 +177,28 @@ class Up:
         return (self.var / "address").read_text()
 
 
-@pytest.fixture
-def up(tmp_path_factory):
-    up = Up(tmp_path_factory.mktemp("v"))
-    processes = []
-
-    def start(whole=True):
-        processes.append(up.start(whole))
-        return up, processes[-1]
-
-    yield start
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """The module's own server and its processes, of which the last one may run."""
+    up, processes = Up(tmp_path_factory.mktemp("v")), []
+    yield up, processes
     for process in processes:
         process.kill()
         process.wait()
 
 
+@pytest.fixture
+def running(started):
+    """A server and its process: that of the last test, or where that ended it, a new one on the same data."""
+    up, processes = started
+    if not processes or processes[-1].poll() is not None:
+        processes.append(up.start())
+    return up, processes[-1]
+
+
 def gone(processes, timeout_s: float = 30) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=timeout_s)
     return not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_every_process_ends_with_the_one_command(up, how):
-    server, process = up()
-    with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
-        assert answer.status == 200
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) >= 6  # redis, web and its processes, workers, timer
-    process.send_signal(how)
-    process.wait(60)
-    assert gone(family)
 
 
 def answers(url: str) -> bool:
@@ -231,29 +209,40 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "whole"), [("gunicorn", True), ("redis-server", False)])
-def test_a_killed_program_comes_back_and_the_server_stays(up, name, whole):
-    server, process = up(whole)
-    killed = next(p for p in psutil.Process(process.pid).children() if name in " ".join(p.cmdline()))
-    killed.kill()
-    assert gone([killed])
+def wait_until_restarted(server: Up, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     health = f"http://127.0.0.1:{server.port}/healthz"
     while not ("is started again" in (server.var / "up.out").read_text() and answers(health)):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert "ended by itself once" in str(recent_restarts(server.var)[0])
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    assert process.wait(60) == 0
-    assert gone(family)
+
+
+def kill_one(process: "subprocess.Popen[bytes]", name: str) -> None:
+    killed = next(p for p in psutil.Process(process.pid).children() if name in " ".join(p.cmdline()))
+    killed.kill()
+    assert gone([killed])
 
 
 @pytest.mark.slow
-def test_a_second_start_is_refused_here_and_takes_another_port_elsewhere(up, tmp_path_factory):
-    server, _ = up()
+def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(running):
+    server, _ = running
+    names = {path.name for path in server.var.rglob("*")}
+    assert {"db.sqlite3", "db.sqlite3-wal", "secret-key", "redis.sock", "web.log", "appendonly.aof"} <= names
+    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
+
+
+@pytest.mark.slow
+def test_a_killed_program_comes_back_and_the_server_stays(running):
+    server, process = running
+    kill_one(process, "gunicorn")
+    wait_until_restarted(server, process)
+    assert "ended by itself once" in str(recent_restarts(server.var)[0])
+
+
+@pytest.mark.slow
+def test_a_second_start_is_refused_here_and_takes_another_port_elsewhere(running, tmp_path_factory):
+    server, _ = running
     second = subprocess.run(
         [sys.executable, "manage.py", "up"], cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=60
     )
@@ -267,3 +256,30 @@ def test_a_second_start_is_refused_here_and_takes_another_port_elsewhere(up, tmp
     finally:
         elsewhere.terminate()
         assert elsewhere.wait(60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_every_process_ends_with_the_one_command_and_leaves_nothing_open(running, how):
+    server, process = running
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 6  # redis, web and its processes, workers, timer
+    process.send_signal(how)
+    process.wait(60)
+    assert gone(family)
+    assert [path for path in open_to_others(server.var) if path.name != "up.out"] == []
+
+
+@pytest.mark.slow
+def test_a_redis_that_dies_while_the_server_starts_comes_back(started):
+    server, processes = started
+    for earlier in processes:
+        earlier.terminate()
+        earlier.wait(60)
+    processes.append(server.start(whole=False))
+    kill_one(processes[-1], "redis-server")
+    wait_until_restarted(server, processes[-1])
+    processes[-1].terminate()
+    assert processes[-1].wait(60) == 0
