@@ -209,10 +209,10 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until_restarted(server: Up, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_restarted(server: Up, process: "subprocess.Popen[bytes]", name: str) -> None:
     deadline = time.monotonic() + 60
     health = f"http://127.0.0.1:{server.port}/healthz"
-    while not ("is started again" in (server.var / "up.out").read_text() and answers(health)):
+    while not (f"{name} is started again" in (server.var / "up.out").read_text() and answers(health)):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -233,11 +233,13 @@ def test_nothing_that_the_server_writes_is_open_to_others_whatever_the_umask(run
 
 
 @pytest.mark.slow
-def test_a_killed_program_comes_back_and_the_server_stays(running):
+@pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("redis-server", "redis")])
+def test_a_killed_program_comes_back_and_the_server_stays(running, program, name):
     server, process = running
-    kill_one(process, "gunicorn")
-    wait_until_restarted(server, process)
-    assert "ended by itself once" in str(recent_restarts(server.var)[0])
+    kill_one(process, program)
+    wait_until_restarted(server, process, name)
+    (restarts,) = [row for row in recent_restarts(server.var) if row.program == name]
+    assert "ended by itself once" in str(restarts)
 
 
 @pytest.mark.slow
@@ -280,6 +282,8 @@ def test_a_redis_that_dies_while_the_server_starts_comes_back(started):
         earlier.wait(60)
     processes.append(server.start(whole=False))
     kill_one(processes[-1], "redis-server")
-    wait_until_restarted(server, processes[-1])
+    wait_until_restarted(server, processes[-1], "redis")
+    family = psutil.Process(processes[-1].pid).children(recursive=True)
     processes[-1].terminate()
     assert processes[-1].wait(60) == 0
+    assert gone(family)
