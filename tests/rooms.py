@@ -10,7 +10,7 @@ ORDER = {
         skeletonize diagnosis scoring <
         report viewer sandbox client workshop <
         cli synthetic""",
-    "evalserver": """env cache log_mask log_format csv_text unavailable <
+    "evalserver": """env cache log_mask log_format csv_text unavailable disk <
         front embedded <
         jobs <
         site <

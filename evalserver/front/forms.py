@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from typing import IO
 
 from django.conf import settings
 
+from evalserver.disk import has_room
 from evalserver.front.body import Body
 from evalserver.front.turns import Turns
 
@@ -19,8 +19,6 @@ MOST_COMING = 250
 # Colleagues share an address: one slow form must not keep out all others behind it.
 OF_ONE = 2
 LONGEST_WAIT_S = 120
-# Disk that stays free for the database, the queue and the log.
-DISK_RESERVE = 256_000_000
 
 
 class Forms:
@@ -53,9 +51,8 @@ class Forms:
 
 def require_room(size: int) -> None:
     """Raises OSError (ENOSPC) where the disk that forms come to has no room for so many bytes."""
-    free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
-    if size > free - DISK_RESERVE:
-        raise OSError(errno.ENOSPC, f"{free:,} bytes are free for a form of {size:,}")
+    if not has_room(settings.FILE_UPLOAD_TEMP_DIR, size):
+        raise OSError(errno.ENOSPC, f"there is no room for {size:,} bytes of a form")
 
 
 def write_block(file: IO[bytes], block: bytes) -> None:

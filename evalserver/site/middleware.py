@@ -1,6 +1,5 @@
 """Middleware for every request: security headers, a gate before large uploads, names for the templates."""
 
-import shutil
 from collections.abc import Callable
 
 from django.conf import settings
@@ -9,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 
+from evalserver.disk import has_room
 from evalserver.site.mail import mail_folder_to_show
 from evalserver.site.software import archive_url
 from evalserver.unavailable import BUSY, FULL
@@ -103,7 +103,7 @@ def upload_gate(get_response: GetResponse) -> GetResponse:
         if size > settings.UPLOAD_MAX_BYTES:
             context = {"size": size, "limit": settings.UPLOAD_MAX_BYTES}
             return render(request, "413.html", context, status=413)
-        if size > shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free - 2**28:
+        if not has_room(settings.FILE_UPLOAD_TEMP_DIR, size):
             return render(request, "507.html", status=507)
         return get_response(request)
 

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +16,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from evalserver.accounts.models import DELETED_DOMAIN, User
+from evalserver.disk import has_room
 from evalserver.jobs import FAILED, REJECTED, RUNNING, WAITING, Lease, Rejection, change_status, run_job, send
 from evalserver.uploads import store
 from evalserver.uploads.files import display_name
@@ -25,8 +25,6 @@ from evalserver.uploads.models import Upload
 logger = logging.getLogger("evalserver.uploads")
 
 HASH_BLOCK = 2**22
-# Disk that stays free for the database, the queue and the log.
-DISK_RESERVE = 2**28
 CHECKSUMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
 ON_DISK = (Upload.RECEIVING, WAITING, RUNNING, Upload.DONE_STATUS, FAILED)
 ORPHAN_AGE_S = 3600.0
@@ -70,7 +68,7 @@ def create_upload(
         )  # fmt: skip
     if declared_sha256 and not re.fullmatch(r"[0-9a-f]{64}", declared_sha256):
         raise UploadRefused(400, "bad_metadata", "sha256 is not 64 lower-case hexadecimal digits.")
-    if size_bytes > shutil.disk_usage(settings.UPLOAD_DIR).free - DISK_RESERVE:
+    if not has_room(settings.UPLOAD_DIR, size_bytes):
         raise UploadRefused(507, "disk_full", "This server has no space for the file now. Nothing was stored.")
     with transaction.atomic():
         # Parallel requests of one user queue here, so that together they cannot pass the quota.

@@ -15,6 +15,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import get_resolver
 
+from evalserver import disk
 from evalserver.front import Application, forms
 from evalserver.front.body import Body, Gone, TooLarge, TooSlow
 from evalserver.front.environ import (
@@ -310,7 +311,7 @@ def test_a_form_on_a_full_disk_is_refused_in_words(settings, monkeypatch):
 @pytest.mark.parametrize(("limit", "free", "status"), [(10**6, 10**12, 413), (10**8, 3 * 10**6, 507)])
 def test_a_form_for_which_there_is_no_room_is_refused_before_it_comes(settings, monkeypatch, limit, free, status):
     settings.UPLOAD_MAX_BYTES = limit
-    monkeypatch.setattr(forms, "DISK_RESERVE", shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free - free)
+    monkeypatch.setattr(disk, "RESERVE", shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free - free)
     form = Form(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
     answered(form)
     assert (form.status, len(form.coming)) == (status, 20)
@@ -321,7 +322,7 @@ def test_a_form_leaves_the_disk_its_reserve_though_others_fill_it_meanwhile(sett
     class Filled(Form):
         async def receive(self) -> dict:
             if len(self.coming) == 10:
-                monkeypatch.setattr(forms, "DISK_RESERVE", 2**62)
+                monkeypatch.setattr(disk, "RESERVE", 2**62)
             return await super().receive()
 
     form = Filled(settings, "/benchmarks/a/submit/", pieces=18, size=100_000)
