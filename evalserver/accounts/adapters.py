@@ -4,7 +4,6 @@ import base64
 import hashlib
 import logging
 import smtplib
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from kombu.exceptions import OperationalError
 
 from evalserver.accounts.tasks import send_mail_task
+from evalserver.front import plain_address
 from evalserver.site import as_json
 
 logger = logging.getLogger("evalserver.accounts")
@@ -32,13 +32,8 @@ class AccountAdapter(DefaultAccountAdapter):
     """allauth's mails, links and addresses of callers in this server's way."""
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The caller's address; one of IPv4 as such, though it came through a socket of IPv6.
-
-        Limits count networks /64 of IPv6, and all of IPv4 lies in one of them.
-        """
-        address: str = super().get_client_ip(request)
-        mapped = getattr(ip_address(address), "ipv4_mapped", None)
-        return str(mapped) if mapped else address
+        """The caller's address. Limits count networks /64 of IPv6: mapped, all of IPv4 would lie in one of them."""
+        return plain_address(super().get_client_ip(request))
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: EmailConfirmation) -> str:
         """The link of the mail. It leads on to where the visitor wanted to go: a path of this server, nothing else."""

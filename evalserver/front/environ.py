@@ -4,7 +4,7 @@ import re
 import sys
 from importlib import import_module
 from io import BytesIO
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -86,17 +86,22 @@ def address_of(environ: dict[str, Any]) -> str:
     return forwarded.rpartition(",")[2].strip() or environ.get("REMOTE_ADDR", "")
 
 
-def network_of(address: str) -> str:
-    """What an address is counted as: itself, of IPv6 the network /64, of which one caller has all addresses."""
+def plain_address(address: str) -> str:
+    """The same, and of IPv4 as such, though it came through a socket of IPv6. What is no address stays as it is."""
     try:
         found = ip_address(address)
     except ValueError:
         return address
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(IPv6Network((int(found), IPV6_PREFIX), strict=False))
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def network_of(address: str) -> str:
+    """What an address is counted as: itself, of IPv6 the network /64, of which one caller has all addresses."""
+    plain = plain_address(address)
+    try:
+        return str(IPv6Network((int(IPv6Address(plain)), IPV6_PREFIX), strict=False))
+    except ValueError:
+        return plain
 
 
 def who_asks(environ: dict[str, Any]) -> list[str]:
