@@ -225,7 +225,7 @@ def _team(user: User, pk: int | None) -> Team:
         if not teams:
             raise Problem(404, "not_found", f"You belong to no team of the id {pk}. GET me lists yours.")
     if not teams:
-        raise Problem(409, "not_accepted", "You belong to no team.")
+        raise Problem(409, "not_accepted", services.NO_TEAM)
     return teams[0]
 
 

@@ -25,7 +25,7 @@ from evalserver.api.problems import SUBMIT, Problem, authenticated_user
 from evalserver.benchmarks.selectors import phase_or_404, visible_benchmark_or_404
 from evalserver.front import BODY_COMES_LATER, TUS_TYPE, TakesBody
 from evalserver.jobs import REJECTED
-from evalserver.submissions.services import refuse_reason
+from evalserver.submissions.services import NO_TEAM, refuse_reason
 from evalserver.unavailable import unavailable
 from evalserver.uploads import display_name, services, store
 from evalserver.uploads.models import MAX_METADATA_LENGTH, Upload
@@ -280,7 +280,7 @@ def _refuse_what_could_not_be_submitted(request: HttpRequest, user: User, metada
         if (wrong := volume.rule.name_complaint(name)) and metadata.get("filename"):
             raise Problem(400, "wrong_name", f"{wrong[0].upper()}{wrong[1:]}.", {"volume": volume.slug})
     teams = Team.objects.filter(members=user)
-    none = "You belong to no team: make one on the page “Teams”."
+    none = NO_TEAM
     if metadata.get("team", "").isdecimal():
         teams = teams.filter(pk=int(metadata["team"][:18]))
         none = "You belong to no such team."

@@ -25,6 +25,9 @@ class NotAccepted(Exception):
     """This submission cannot be accepted now. The message is for the participant."""
 
 
+NO_TEAM = "You belong to no team: make one on the page “Teams”."
+
+
 def refuse_reason(*, team: Team, phase: Phase) -> str | None:
     """Why a submission would not be accepted now; None when it would."""
     if closed := closed_reason(phase):

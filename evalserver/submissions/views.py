@@ -64,7 +64,7 @@ def upload(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "form": form,
         "earlier": earlier,
         "teams": teams,
-        "refusals": sorted({reason for reason in refusals.values() if reason}) if teams else ["You belong to no team."],
+        "refusals": sorted({reason for reason in refusals.values() if reason}) if teams else [services.NO_TEAM],
         "slots_left": {team: quota.slots_left(team=team, phase=phase) for team in teams if not refusals[team]},
     }
     return render(request, "submissions/upload.html", context, status=422 if form.errors else 200)
