@@ -18,9 +18,10 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def chromium(*more_arguments: str) -> "Iterator[Browser]":
-    """A headless Chromium; the one of playwright where none is installed."""
-    from playwright.sync_api import sync_playwright
+    """A headless Chromium; the one of playwright where none is installed. `expect` waits as long as an action."""
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as for actions: the machine may be busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*ARGUMENTS, *more_arguments])
         yield browser

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.accessibility import look
 from tests.browser.running_server import ORGANISER, PASSWORD, RunningServer, free_port
@@ -127,12 +128,10 @@ def test_the_axons_of_a_volume_are_compared_and_turned(anybody):
     page.goto("/benchmarks/{benchmark}/a/axons/".format(**anybody.site.names))
     page.select_option("#against", str(anybody.site.names["volume"]))
     page.locator("#lengths th", has_text="Volume B").wait_for(state="attached")
-    courses = page.locator("#courses[data-drawn]")
-    before = courses.get_attribute("data-drawn")
+    page.locator("#courses[data-drawn]").wait_for()
     page.get_by_role("button", name="Turn left").click()
-    courses.press("+")
-    page.locator(f"#courses:not([data-drawn='{before}'])").wait_for()
-    assert courses.get_attribute("data-drawn") == "-0.75 0.40 1.25"
+    page.locator("#courses").press("+")
+    expect(page.locator("#courses")).to_have_attribute("data-drawn", "-0.75 0.40 1.25")
 
 
 @pytest.mark.parametrize("name", FOR_ADA)

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 
 from tests.factories import labels_file, tiny_labels
 from tests.live.live_server import USER_PASSWORD
@@ -84,7 +84,7 @@ def test_submit_pressed_early_makes_one_submission_and_back_makes_another(browse
         page.set_input_files(f"#id_file-{name}", file)
     for _ in range(2):
         page.click("#submission-form button[type=submit]")
-    assert "submits by itself as soon as they have arrived" in page.inner_text("#submit-note")
+    expect(page.locator("#submit-note")).to_contain_text("submits by itself as soon as they have arrived")
     thin_line.cut()
     wait_until_submitted(page)
     assert "Pressed early" in page.inner_text("h1")
@@ -125,19 +125,19 @@ def test_waiting_for_files_can_be_taken_back(browser, live, thin_line, tmp_path)
         page.set_input_files(f"#id_file-{name}", tmp_path / "empty.h5")
         assert "empty.h5 is empty" in page.inner_text(f"[data-volume={name}][data-state=broken]")
     page.click("#submission-form button[type=submit]")
-    assert "a file cannot be used" in page.inner_text("#submit-note")
+    expect(page.locator("#submit-note")).to_contain_text("a file cannot be used")
     page.focus("#id_file-a")
     page.set_input_files("#id_file-a", labels_file(tmp_path / "seg_a.h5", tiny_labels()))
     page.wait_for_selector("[data-volume=a][data-state=ready]", timeout=60_000)
-    assert "is empty" not in page.inner_text("[data-volume=a]")
-    assert page.locator(":focus").get_attribute("id") == "id_file-a"
+    expect(page.locator("[data-volume=a]")).not_to_contain_text("is empty")
+    expect(page.locator("#id_file-a")).to_be_focused()
     page.set_input_files("#id_file-b", labels_file(tmp_path / "seg_b.h5", tiny_labels(), padding=3_000_000))
     page.click("#submission-form button[type=submit]")
     page.click("text=Do not submit automatically")
     for name in "ab":
         page.wait_for_selector(f"[data-volume={name}][data-state=ready]", timeout=60_000)
     assert page.url.endswith("/submit/")
-    assert page.locator("#stop-waiting").is_hidden()
+    expect(page.locator("#stop-waiting")).to_be_hidden()
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     with page.expect_event("dialog"):
