@@ -12,7 +12,7 @@ from axonem_eval.workshop import MERGER, Correction, candidate_json, part_by_poi
 from axonem_eval.workshop import Candidate as Found
 from evalserver.accounts.models import User
 from evalserver.benchmarks.organiser_files import open_truth
-from evalserver.jobs import Lease, run_job, send
+from evalserver.jobs import RUNNING, WAITING, Lease, run_job, send
 from evalserver.uploads import local_path
 from evalserver.workshop.models import Candidate, PointCut, Workshop
 from evalserver.workshop.pictures import sides_picture
@@ -21,6 +21,8 @@ from evalserver.workshop.services import NotPossible, rejection
 FIELDS = ("segment", "this_side", "other_side")
 # Of each side; and so many characters of a form that is refused come back.
 MOST_POINTS, MOST_KEPT = 50, 1500
+# Cuts of one person that wait or run: each may keep a worker for minutes, and scores wait behind them.
+MOST_WAITING = 10
 _VOXEL = re.compile(r"\s*(\d{1,9})[\s,]+(\d{1,9})[\s,]+(\d{1,9})\s*")
 
 
@@ -53,18 +55,19 @@ def form_of(correction: Correction) -> dict[str, str]:
 
 @transaction.atomic
 def request_cut(*, workshop: Workshop, segment: str, this_side: str, other_side: str, by: User) -> PointCut:
-    """Have a worker part a segment by points. Raises NotPossible for points that cannot be read."""
+    """Have a worker part a segment by points.
+
+    Raises NotPossible for points that cannot be read, and where MOST_WAITING cuts of this person wait or run.
+    """
     if workshop.status != Workshop.DONE_STATUS:
         raise NotPossible("The segmentation is not measured yet.")
     if not re.fullmatch(r"[0-9]{1,20}", segment) or not 0 < int(segment) < 2**64:
         raise NotPossible(f"“{segment[:30]}” is no segment: give its id, a whole number above 0.")
+    sides = {"this_side": read_points(this_side, "Blue side"), "other_side": read_points(other_side, "Orange side")}
+    if PointCut.objects.filter(created_by=by, status__in=(WAITING, RUNNING)).count() >= MOST_WAITING:
+        raise NotPossible(f"{MOST_WAITING} cuts of yours are waiting. Ask again when one of them is done.")
     row = PointCut.objects.create(
-        workshop=workshop,
-        segment=str(int(segment)),
-        this_side=read_points(this_side, "Blue side"),
-        other_side=read_points(other_side, "Orange side"),
-        created_by=by,
-        stage="Waiting for a worker",
+        workshop=workshop, segment=str(int(segment)), **sides, created_by=by, stage="Waiting for a worker"
     )
     send(row)
     return row

@@ -96,6 +96,15 @@ def test_what_cannot_be_read_is_told_and_kept_in_the_form(client, ada, shop, fie
     assert not PointCut.objects.exists()
 
 
+def test_more_cuts_than_may_wait_are_refused_until_one_is_done(client, ada, shop):
+    for _ in range(point_cuts.MOST_WAITING):
+        asked(client, shop)
+    assert "10 cuts of yours are waiting" in asked(client, shop).content.decode()
+    point_cuts.part(PointCut.objects.first().pk)
+    asked(client, shop)
+    assert PointCut.objects.count() == point_cuts.MOST_WAITING + 1
+
+
 def test_neuroglancer_opens_with_the_points_of_the_form_in_two_layers(client, ada, shop):
     query = {"segment": "7", "this_side": THIS, "other_side": f"{OTHER}\nno voxel"}
     state = client.get(reverse("organise_workshop_view_state", args=[shop.pk]), query).json()
