@@ -2,11 +2,13 @@
 
     InputError          one or more complaints about a file that somebody handed in
         .complaints     each with a stable code, and one line: what was found, what was expected, what to do
+    GroundTruthError    the same about ground truth that a file is compared with: its owner is somebody else
 
 Any other exception is a fault of this package.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -46,6 +48,19 @@ class InputError(ValueError):
     def of(cls, code: str, message: str) -> "InputError":
         """Error with a single complaint."""
         return cls(Complaint(code, message))
+
+
+class GroundTruthError(InputError):
+    """The ground truth is at fault, not the file that is compared with it."""
+
+
+@contextmanager
+def of_ground_truth() -> Iterator[None]:
+    """What is read inside is ground truth. Raises GroundTruthError in place of InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise GroundTruthError(error.complaints) from None
 
 
 def raise_all(complaints: Sequence[Complaint]) -> None:

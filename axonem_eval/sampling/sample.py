@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import InputError, of_ground_truth
 from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.progress import Progress
 from axonem_eval.sampling import kernels
@@ -160,7 +160,8 @@ def sample_nodes(
         from it; at the end it is removed. A file of other input is overwritten.
     also : called with each chunk of the volume and its labels (unsigned, undefined beyond the volume's edge), from any
         thread, for other counts in the same pass. With it all chunks are read, and ``checkpoint`` must be None.
-    Raises InputError for a damaged chunk, a negative label or a node outside the volume.
+    Raises InputError for a damaged chunk, a negative label or a node outside the volume, and GroundTruthError for a
+    damaged mask.
     """
     if also is not None and checkpoint is not None:
         raise ValueError("a checkpoint cannot store the results of `also`")
@@ -234,10 +235,11 @@ class _Pass:
         box = self._volume.chunk_box(chunk)
         inside = tuple(slice(0, s.stop - s.start) for s in box)
         counter, scratch = self._threads.own()
-        if self._same_grid:
-            mask = self._mask.read_chunks(np.array([chunk]), scratch)[0][inside]
-        else:
-            mask = self._mask.read(box)
+        with of_ground_truth():
+            if self._same_grid:
+                mask = self._mask.read_chunks(np.array([chunk]), scratch)[0][inside]
+            else:
+                mask = self._mask.read(box)
         # All voxels are counted, with 0 or 1 for the mask: long runs make that cheaper than selecting the masked ones.
         counter.add(labels[inside], mask != 0)
 

@@ -18,7 +18,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axonem_eval.errors import of_ground_truth
 from axonem_eval.file_kinds import is_zip
 from axonem_eval.processes import usable_cores
 from axonem_eval.progress import StageProgress
@@ -167,7 +168,7 @@ def sample_confined(
     on_progress : called with (stage, done, total) in this process, stages check and sample; an error that it raises
     ends the child and is raised here.
     confinement : ``rule`` and ``poll`` of ``open_confined``.
-    Raises as ``open_confined`` does.
+    Raises as ``open_confined`` does, and GroundTruthError for a fault of the mask.
     """
     allowed = limits or Limits()
     if no_merge_mask is not None:
@@ -180,7 +181,11 @@ def sample_confined(
             return sample_nodes(volume, node_voxel_zyx, on_progress=sampled, also=also)
         # It is open for as long as the segmentation is.
         patient = Limits(our_seconds=allowed.for_file(stored_bytes(split_dataset(path)[0])).wall_seconds)
-        with open_confined(no_merge_mask, spec, contents=Contents.MASK, limits=patient) as mask:
+        with ExitStack() as opened_mask:
+            with of_ground_truth():
+                mask = opened_mask.enter_context(
+                    open_confined(no_merge_mask, spec, contents=Contents.MASK, limits=patient)
+                )
             return sample_nodes(volume, node_voxel_zyx, no_merge_mask=mask, on_progress=sampled, also=also)
 
 

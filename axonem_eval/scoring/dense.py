@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.errors import InputError
+from axonem_eval.errors import InputError, of_ground_truth
 from axonem_eval.files import read_npz, write_atomically
 from axonem_eval.sampling import PairCounter
 from axonem_eval.scoring.overlap import Overlap, squares
@@ -168,15 +168,18 @@ class OverlapCounter:
     def add(self, chunk: int, labels: Labels) -> None:
         """Count a chunk of the segmentation, given by its index and its labels (clipped to the volume or not).
 
-        Raises InputError where there are more pairs than ``max_pairs``.
+        Raises InputError where there are more pairs than ``max_pairs``, and GroundTruthError where the ground truth is
+        damaged.
         """
         box = self._truth.scored(self._segmentation.chunk_box(chunk))
         if box is None:
             return
         origin = self._segmentation.chunk_origin(chunk)
         inside = tuple(slice(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True))
+        with of_ground_truth():
+            truth = _flat(self._truth.read(box))
         self._counter().add(
-            _flat(self._truth.read(box)),
+            truth,
             _flat(native_unsigned(self._segmentation, labels[inside], origin)),
         )
         if sum(len(counter) for counter in self._counters) > self._max_pairs:

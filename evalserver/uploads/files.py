@@ -71,12 +71,17 @@ def display_name(name: str) -> str:
 
 @contextmanager
 def local_path(stored: FieldFile) -> Iterator[Path]:
-    """A stored file as a path on this machine: itself on local storage, a scratch copy from elsewhere."""
+    """A stored file as a path on this machine: itself on local storage, a scratch copy from elsewhere.
+
+    Raises FileNotFoundError where the storage has lost it, which is no fault of whoever sent it.
+    """
     try:
         path = Path(stored.path)
     except NotImplementedError:  # the storage has no local files
         path = None
     if path is not None:
+        if not path.exists():
+            raise FileNotFoundError(f"{stored.name} is not in the storage any more")
         yield path
         return
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as folder:

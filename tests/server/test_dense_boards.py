@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from axonem_eval import InputError
 from axonem_eval.scoring import FIGURES, VARIANTS, DenseTruth, sample_and_count
-from evalserver.benchmarks import registration, services
-from evalserver.benchmarks.models import Benchmark, GroundTruth
+from evalserver.benchmarks import services
+from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import closed_reason, current_ruler
 from evalserver.leaderboard.selectors import leaderboard, place_of
 from evalserver.submissions.evaluation.comparison import compare, request_comparison
@@ -20,19 +20,9 @@ from evalserver.submissions.models import Evaluation, NodeLabels
 from evalserver.submissions.results.dense_comparison import dense_verdict
 from evalserver.submissions.results.selectors import result_of
 from tests.factories import h5_bytes, make_benchmark, make_submission, tiny_graph, tiny_labels, write_h5
+from tests.server.dense_ground_truth import board_of, dense_labels, register
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_queue")]
-
-
-def dense_labels() -> np.ndarray:
-    """Labels of every voxel: the three axons of `tiny_labels`, and what lies between them in four parts."""
-    labels = tiny_labels()
-    between = labels == 0
-    labels[:, :32, :48][between[:, :32, :48]] = 11
-    labels[:, 32:, :48][between[:, 32:, :48]] = 12
-    labels[:, :32, 48:][between[:, :32, 48:]] = 13
-    labels[:, 32:, 48:][between[:, 32:, 48:]] = 14
-    return labels
 
 
 def some_splits() -> np.ndarray:
@@ -45,24 +35,6 @@ def many_mergers() -> np.ndarray:
     labels = dense_labels()
     labels[np.isin(labels, (11, 12, 13, 1, 2))] = 7
     return labels
-
-
-def board_of(variant: str, *, public: bool = False, volumes: tuple[str, ...] = ("a",)):
-    phase = make_benchmark(volumes, ready=False)
-    Benchmark.objects.filter(pk=phase.benchmark_id).update(scoring_variant=variant)
-    phase.volumes.update(ground_truth_public=public)
-    phase.refresh_from_db()
-    return phase
-
-
-def register(volume, kind: str = "dense", labels: np.ndarray | None = None, **more) -> GroundTruth:
-    labels = dense_labels() if labels is None else labels
-    row = services.register_ground_truth(
-        volume=volume, source_file=SimpleUploadedFile("cremi.h5", h5_bytes(labels)), source_kind=kind, **more
-    )
-    registration.register_ground_truth(row.pk)
-    row.refresh_from_db()
-    return row
 
 
 def scored(phase, labels: np.ndarray, method: str):

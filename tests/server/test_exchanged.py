@@ -1,6 +1,7 @@
 """Files that were handed in for one another's volumes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from axonem_eval.client.output import result_table
 from axonem_eval.client.submit import check_files
 from axonem_eval.skeletons import SkeletonGraph
+from evalserver.jobs import WAITING
 from evalserver.submissions.evaluation.job import evaluate_submission
+from evalserver.submissions.models import Submission
 from tests.factories import add_ground_truth, h5_bytes, labels_file, make_benchmark, tiny_graph, tiny_labels, upload
 from tests.server.caller import Caller
 from tests.server.real_scores import submit
@@ -67,6 +70,18 @@ def test_files_that_are_bad_everywhere_are_not_called_exchanged(phase, client):
     page = client.get(f"/submissions/{submission.code}/").content.decode()
     assert "exchanged" not in page
     assert "Labels in the wrong place" in page
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.write_bytes(b"x"), lambda path: path.unlink()])
+def test_a_file_that_was_read_once_and_cannot_be_read_again_is_scored(phase, harm):
+    submission = evaluated(phase, a=bars(1), b=bars(2))
+    for file in submission.files.all():
+        harm(Path(file.file.path))
+    # As where a worker died before it stored the scores: the labels are there.
+    Submission.objects.filter(pk=submission.pk).update(status=WAITING)
+    evaluate_submission(submission.pk)
+    submission.refresh_from_db()
+    assert (submission.status, submission.complaints) == ("scored", [])
 
 
 def test_a_rejection_of_exchanged_files_names_the_volume_that_each_fits(phase):

@@ -76,9 +76,12 @@ def _followed(measured: Measured, ground_truths: Sequence[GroundTruth], poll: Po
         return ""
     graphs = [load_graph(ground_truth) for ground_truth in ground_truths]
     rule = measured.volume.rule
-    with local_path(measured.volume_file.file) as path:
-        nodes = np.concatenate([graph.node_voxel_zyx for graph in graphs])
-        segment = sample_confined(path, rule.spec, nodes, rule=rule.file, poll=poll).node_segment
+    nodes = np.concatenate([graph.node_voxel_zyx for graph in graphs])
+    try:
+        with local_path(measured.volume_file.file) as path:
+            segment = sample_confined(path, rule.spec, nodes, rule=rule.file, poll=poll).node_segment
+    except (InputError, FileNotFoundError):
+        return ""  # the score stands, from labels that were read before: a hint is not worth an entry
     parts = np.split(segment, np.cumsum([graph.n_nodes for graph in graphs])[:-1])
     shares: dict[str, float] = {}
     for ground_truth, graph, part in zip(ground_truths, graphs, parts, strict=True):

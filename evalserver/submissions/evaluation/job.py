@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from axonem_eval.errors import Complaint, InputError
+from axonem_eval.errors import Complaint, GroundTruthError, InputError, of_ground_truth
 from axonem_eval.progress import StageProgress
 from axonem_eval.sampling import NodeSample
 from axonem_eval.sandbox import Limits, counting_seconds, node_table_confined, sample_confined
@@ -64,6 +64,10 @@ def _evaluate(lease: Lease) -> None:
             labels = stored.get(volume_file.pk) or sample_file(
                 volume_file, ground_truth, graph, on_progress=report, poll=lease.check
             )
+        except GroundTruthError as error:
+            # An incident: who sent the file can neither mend it nor may read of it.
+            error.add_note(f"It is ground truth {ground_truth.pk}: {ground_truth}.")
+            raise
         except InputError as error:
             refused[volume_file] = error.complaints
             continue
@@ -171,9 +175,10 @@ def _on_open(
         return None
     # A file of our own, which registration wrote.
     path = files.enter_context(local_path(ground_truth.dense))
-    truth = files.enter_context(open_labels(path))
     rule, most = ground_truth.volume.variant.dense, most_pairs(volume_file.sha256)
-    counted.append(OverlapCounter(segmentation, truth, rule, max_pairs=most))
+    with of_ground_truth():
+        truth = files.enter_context(open_labels(path))
+        counted.append(OverlapCounter(segmentation, truth, rule, max_pairs=most))
     return counted[0].add
 
 
