@@ -84,7 +84,7 @@ def _open_file(file: Path, dataset: str | None, mask: bool, axes: Axes) -> Label
         return _open_store(file, dataset, mask, axes)
     if magic in _TIFF:
         return open_tiff(file, mask=mask)
-    return open_hdf5(file, dataset, mask=mask)
+    return open_hdf5(file, dataset, mask=mask, axes=axes)
 
 
 def _open_store(path: Path, dataset: str | None, mask: bool, axes: Axes) -> LabelVolume:

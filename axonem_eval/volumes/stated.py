@@ -64,10 +64,22 @@ def stated_by_attributes(*owners: Mapping[str, Any]) -> Stated:
     """What the attributes of an array, its group and its file state; the first one that is understood counts."""
     notes: list[str] = []
     size = None
+    owners = tuple(stated for owner in owners for stated in (owner, _transform_of(owner)))
     for owner in owners:
         size = size or _size_of(owner, notes)
     offset = next(filter(None, map(_offset_of, owners)), "")
     return Stated(size, offset, tuple(dict.fromkeys(notes)), next(filter(None, map(_offset_nm_of, owners)), None))
+
+
+def _transform_of(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """Janelia's ``transform`` as attributes of other names: its scale in its units, and its translation in nm."""
+    transform = _value(owner, "transform") if "transform" in owner else None
+    if not isinstance(transform, Mapping) or "scale" not in transform:
+        return {}
+    units = transform.get("units")
+    is_in_nm = {nm_per_unit(unit) for unit in _words(units)} <= {1.0}
+    stated = {"voxel_size": transform["scale"], "units": units, "offset": transform.get("translate")}
+    return {name: value for name, value in stated.items() if value is not None and (is_in_nm or name != "offset")}
 
 
 def _size_of(owner: Mapping[str, Any], notes: list[str]) -> FloatTriple | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from axonem_eval.errors import InputError
 from axonem_eval.submission_rule import Axes
+from axonem_eval.volumes.axis_names import axis_names, require_order
 from axonem_eval.volumes.json_members import Members
 from axonem_eval.volumes.select_array import PREFERRED, Candidate, choose
 from axonem_eval.volumes.stated import Stated, stated_by_attributes, stated_by_ome
@@ -17,9 +17,6 @@ from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.store_chunks import zarr_chunk_files
 from axonem_eval.volumes.tensorstore_volume import StoreVolume, open_store
 from axonem_eval.volumes.zarr_metadata import Multiscale, ZarrArray
-
-# Attributes for the names of the axes: of NGFF, of xarray, of funlib.persistence.
-_AXIS_NAMES = ("axes", "_ARRAY_DIMENSIONS", "axis_names")
 
 
 def is_zarr(store: Store) -> bool:
@@ -48,7 +45,7 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False, a
     )
     places, named = nodes.zyx_places(chosen.handle), nodes.axes(chosen.handle)
     array = array[tuple(slice(None) if i in places else 0 for i in range(array.ndim))]
-    _require_order(store, named, axes)
+    require_order(store.path.name, named, axes)
     files = zarr_chunk_files(store, chosen.handle, described, storage, places)
     if not mask:
         files.require_some(store)
@@ -61,7 +58,7 @@ def open_zarr(store: Store, dataset: str | None = None, *, mask: bool = False, a
         compression=", ".join(n for n in storage.codecs if n not in ("bytes", "crc32c")) or "none",
         fill_value=storage.fill_value,
     )
-    volume.has_plain_axes = named is None or named != ["z", "y", "x"]
+    volume.has_plain_axes = named != ["z", "y", "x"]
     return volume
 
 
@@ -136,13 +133,9 @@ class _Nodes:
         """Names of all axes where the metadata give them, in lower case; empty otherwise."""
         if (pyramid := self._pyramid_of.get(folder)) is not None and self._multiscale[pyramid].axes:
             return list(self._multiscale[pyramid].axes)
-        attributes = self._attributes.get(folder, {})
-        by_attribute = next((attributes[name] for name in _AXIS_NAMES if name in attributes), None)
-        axes: Any = self.array[folder].names or by_attribute
-        # An attribute of that name may say anything.
-        names = [a.get("name") if isinstance(a, dict) else a for a in axes] if isinstance(axes, list | tuple) else []
-        texts = [n.lower() for n in names if isinstance(n, str)]
-        return texts if len(texts) == len(names) else []
+        array = self.array[folder]
+        named = {"axes": list(array.names)} if array.names else self._attributes.get(folder, {})
+        return axis_names(named, len(array.shape))
 
     def zyx_places(self, folder: str) -> tuple[int, ...]:
         """Which axes of an array are z, y and x: by their names, or else the last three."""
@@ -151,10 +144,10 @@ class _Nodes:
             return tuple(i for i, name in enumerate(names) if name in "xyz")
         return tuple(range(max(0, n_axes - 3), n_axes))
 
-    def axes(self, folder: str) -> list[str] | None:
-        """Names of the three axes where the metadata give any, in the order of the file."""
+    def axes(self, folder: str) -> list[str]:
+        """Names of the three axes in the order of the file; empty where the metadata give none."""
         names = self._all_axes(folder)
-        return [names[i] for i in self.zyx_places(folder)] if len(names) == len(self.array[folder].shape) else None
+        return [names[i] for i in self.zyx_places(folder)] if len(names) == len(self.array[folder].shape) else []
 
     def stated(self, folder: str) -> Stated:
         """What OME's scale states, or else the attributes of the array and of the groups above it."""
@@ -169,12 +162,3 @@ class _Nodes:
         scales = of_level.scales[of_level.levels.index(folder)]
         by_ome = stated_by_ome(scales, of_level.units, self.zyx_places(folder))
         return by_ome if by_ome != Stated() else by_attributes
-
-
-def _require_order(store: Store, named: list[str] | None, axes: Axes) -> None:
-    if named is not None and set(named) == set("xyz") and named not in (["z", "y", "x"], list(axes)):
-        raise InputError.of(
-            "swapped_axes",
-            f"{store.path.name}: its metadata name the axes {', '.join(named)}; expected {', '.join(axes)}. Transpose "
-            "the array and write the names in that order",
-        )

@@ -108,15 +108,6 @@ def test_axes_named_x_y_z_are_refused(tmp_path):
     assert "x, y, z" in assert_refused(path, "swapped_axes")
 
 
-@pytest.mark.parametrize("attribute", ["axes", "_ARRAY_DIMENSIONS", "axis_names"])
-def test_an_attribute_that_names_the_axes_counts(tmp_path, attribute):
-    array = zarr.open_array(zarr_array(tmp_path / "a.zarr", zarr_format=2))
-    array.attrs[attribute] = ["z", "y", "x"]
-    open_labels(tmp_path / "a.zarr").close()
-    array.attrs[attribute] = ["x", "y", "z"]
-    assert "x, y, z" in assert_refused(tmp_path / "a.zarr", "swapped_axes")
-
-
 def test_arrays_beside_each_other_keep_their_whole_names(tmp_path):
     for name in ("a.zarr", "long.zarr"):
         zarr_array(tmp_path / "in" / name)

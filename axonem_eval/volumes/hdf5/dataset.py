@@ -40,7 +40,6 @@ class Hdf5Dataset(LabelVolume):
 
     def __init__(self, opened: OpenDataset, written: NDArray[np.bool_] | None) -> None:
         super().__init__()
-        self.has_plain_axes = True
         self._written = written
         self.path, self._file, self._dataset, self._pipeline = opened.path, opened.file, opened.dataset, opened.pipeline
         z, y, x = (int(n) for n in self._dataset.shape)

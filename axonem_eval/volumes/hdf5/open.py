@@ -15,6 +15,8 @@ import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 
 from axonem_eval.errors import InputError, guarded
 from axonem_eval.file_kinds import kind_of_file
+from axonem_eval.submission_rule import Axes
+from axonem_eval.volumes.axis_names import axis_names, require_order
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
 from axonem_eval.volumes.hdf5.chunks import Hdf5Chunks
 from axonem_eval.volumes.hdf5.dataset import Hdf5ByLibrary, Hdf5Dataset, OpenDataset, first_line
@@ -29,11 +31,12 @@ from axonem_eval.volumes.stated import Stated, stated_by_attributes
 WHOLE_CHUNK_BYTES = 64 << 20
 
 
-def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> Hdf5Dataset:
+def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False, axes: Axes = "zyx") -> Hdf5Dataset:
     """Open the one label dataset of an HDF5 file, or the named one; a mask may be of booleans.
 
+    axes : the order that is asked for. A dataset that names its axes may have z,y,x or that order.
     Raises InputError: not HDF5, truncated, no or several candidates, links that leave the file, not integer,
-    not three-dimensional.
+    not three-dimensional, axes in another order.
     """
     if not h5py.is_hdf5(path):
         kind = kind_of_file(path)
@@ -56,13 +59,13 @@ def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False) -> 
             "again",
         ) from None
     try:
-        return guarded(path, "its HDF5 structure", lambda: _open_chosen(path, file, dataset, mask))
+        return guarded(path, "its HDF5 structure", lambda: _open_chosen(path, file, dataset, mask, axes))
     except BaseException:
         file.close()
         raise
 
 
-def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) -> Hdf5Dataset:
+def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool, axes: Axes) -> Hdf5Dataset:
     damaged: list[str] = []
     try:
         chosen = choose(path, _walk(path, file, damaged), wanted, mask=mask)
@@ -74,7 +77,11 @@ def _open_chosen(path: Path, file: h5py.File, wanted: str | None, mask: bool) ->
                 "is damaged: write it again, and compare sha256sum after copying",
             ) from None
         raise
-    return _reader(path, file, chosen.handle, chosen.stated())
+    named = axis_names(chosen.handle.attrs, 3)
+    require_order(path.name, named, axes)
+    volume = _reader(path, file, chosen.handle, chosen.stated())
+    volume.has_plain_axes = named != ["z", "y", "x"]
+    return volume
 
 
 def _first_bytes(path: Path) -> str:
