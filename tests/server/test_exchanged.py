@@ -11,6 +11,7 @@ from axonem_eval.client.submit import check_files
 from axonem_eval.skeletons import SkeletonGraph
 from evalserver.jobs import WAITING
 from evalserver.submissions.evaluation.job import evaluate_submission
+from evalserver.submissions.evaluation.rescore import rescore_submission
 from evalserver.submissions.models import Submission
 from tests.factories import add_ground_truth, h5_bytes, labels_file, make_benchmark, tiny_graph, tiny_labels, upload
 from tests.server.caller import Caller
@@ -62,6 +63,14 @@ def test_a_score_of_exchanged_files_comes_with_the_reason(phase, client):
     rows = client.get(f"/api/v1/submissions/{submission.code}/evaluations").json()["evaluations"]
     assert [(row["volume"], row["follows_volume"]) for row in rows] == [("a", "b"), ("b", "a")]
     assert "b: this file follows the axons of a better" in result_table(rows, None)
+
+
+def test_a_score_by_another_rule_keeps_the_reason(phase, client):
+    submission = evaluated(phase, a=bars(1), b=bars(2))
+    phase.volumes.update(tolerance_nodes=7)
+    assert rescore_submission(submission.pk) == "rescored"
+    rows = client.get(f"/api/v1/submissions/{submission.code}/evaluations").json()["evaluations"]
+    assert {row["follows_volume"] for row in rows if row["tolerance_nodes"] == 7} == {"a", "b"}
 
 
 def test_files_that_are_bad_everywhere_are_not_called_exchanged(phase, client):

@@ -17,7 +17,7 @@ from axonem_eval.volumes import exchanged_complaint, exchanged_files
 from evalserver.benchmarks.disclosure_rule import Disclosure
 from evalserver.benchmarks.models import GroundTruth
 from evalserver.submissions.evaluation.scoring import Measured, load_graph
-from evalserver.submissions.models import VolumeFile
+from evalserver.submissions.models import Evaluation, VolumeFile
 from evalserver.uploads import local_path
 
 # Key of a stored report: the volume (its slug) whose axons the file follows, which it does not on its own.
@@ -51,7 +51,18 @@ def with_exchanges(measured: Sequence[Measured], poll: Poll) -> list[Measured]:
     Each such file is read once more, at the nodes of all volumes of its shape that score as badly: exchanged files do.
     """
     hopeless = [m for m in measured if not m.volume_file.is_node_table and _is_hopeless(m)]
-    found = {m.volume_file.pk: _followed(m, _alike(m, hopeless), poll) for m in hopeless}
+    return _noted(measured, {m.volume_file.pk: _followed(m, _alike(m, hopeless), poll) for m in hopeless})
+
+
+def with_exchanges_of_before(measured: Sequence[Measured]) -> list[Measured]:
+    """The same from earlier scores of the files, where they are hopeless still: nothing is read."""
+    hopeless = [m.volume_file.pk for m in measured if _is_hopeless(m)]
+    earlier = Evaluation.objects.filter(volume_file__in=hopeless).order_by("pk")
+    rows = earlier.values_list("volume_file_id", f"report__{FOLLOWS}")
+    return _noted(measured, {pk: slug for pk, slug in rows if slug})
+
+
+def _noted(measured: Sequence[Measured], found: Mapping[int, str]) -> list[Measured]:
     return [
         replace(m, details={**m.details, FOLLOWS: slug}) if (slug := found.get(m.volume_file.pk)) else m
         for m in measured

@@ -9,7 +9,7 @@ from axonem_eval.scoring import FIGURES
 from evalserver.benchmarks.models import Benchmark
 from evalserver.benchmarks.selectors import current_ground_truths, current_ruler
 from evalserver.jobs import WAITING, change_status, send
-from evalserver.submissions.evaluation import error_pictures, scoring
+from evalserver.submissions.evaluation import error_pictures, exchanged, scoring
 from evalserver.submissions.models import Submission
 from evalserver.submissions.selectors import current_evaluations
 
@@ -31,7 +31,7 @@ def rescore_submission(submission_id: int) -> str:
     ground_truths = current_ground_truths(submission.phase)
     labels = scoring.stored_labels(submission, ground_truths)
     if len(labels) == submission.files.count():
-        measured = [scoring.score_labels(row) for row in labels.values()]
+        measured = exchanged.with_exchanges_of_before([scoring.score_labels(row) for row in labels.values()])
         with transaction.atomic():
             scoring.record(submission, measured)
             error_pictures.request_pictures(submission)
