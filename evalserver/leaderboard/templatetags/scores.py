@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from axonem_eval.sizes import size_in_words
 from evalserver.site import render_markdown
+from evalserver.submissions.results.compare import WHOLE_RATE
 from evalserver.submissions.results.compare import Figure as ComparedFigure
 from evalserver.submissions.results.disclosure import count_in_words
 from evalserver.submissions.results.headline import figure_in_words
@@ -137,7 +138,7 @@ def rate(value: float | None) -> str:
     """A number per mm, three digits."""
     if value is None:
         return NO_FIGURE
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= WHOLE_RATE else f"{value:.3g}"
 
 
 @register.filter

@@ -119,8 +119,9 @@ NAMES = {("dense", key): name for key, name in DENSE.items()} | {
     ("over_nodes", key): name for key, name in OVER_NODES.items()
 }
 # Decimals of values in each unit; of figures over voxels and nodes the disclosure decides.
-# Rates of 100 and more have none.
 DIGITS = {"um": 2, "percent": 1, "per mm": 1}
+# Rates per mm from here on have no decimals.
+WHOLE_RATE = 100
 
 
 def _figures(a: dict[str, Any], b: dict[str, Any], rule: Disclosure) -> list[Figure]:
@@ -130,7 +131,7 @@ def _figures(a: dict[str, Any], b: dict[str, Any], rule: Disclosure) -> list[Fig
         if any(value is not None for value in values):
             scaled = [None if value is None else value * factor for value in values]
             digits = rule.digits(NAMES[path]) if path in NAMES else DIGITS[unit]
-            if unit == "per mm" and max(value or 0 for value in scaled) >= 100:
+            if unit == "per mm" and max(value or 0 for value in scaled) >= WHOLE_RATE:
                 digits = 0
             keeps_back = any(_keeps_back(report, path) for report in (a, b))
             figures.append(Figure(label, scaled[0], scaled[1], unit, higher, digits, keeps_back))
