@@ -73,8 +73,10 @@ class SlowClients:
         try:
             writer.write(FIRST_LINES[kind].format(host=self.host, path=path, key=key).encode())
             while True:
+                # Not asyncio.wait_for: until Python 3.12 it may lose that the task is cancelled.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(1000), self.pause_s)
+                    async with asyncio.timeout(self.pause_s):
+                        await reader.read(1000)
                     self.ended[kind] += 1
                     return
                 writer.write(b"x")
