@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from celery.signals import (
     worker_process_init,
     worker_ready,
 )
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from axonem_eval.processes import die_with_parent
@@ -55,6 +57,8 @@ def end_with_the_worker(**_: Any) -> None:
 def start_worker(**_: Any) -> None:
     """Check the settings before a worker takes tasks."""
     _prepare("The worker")
+    # The folders of confined processes too: the timer removes there what a killed worker leaves.
+    tempfile.tempdir = str(settings.SCRATCH_DIR)
     from evalserver.jobs.health import protection_in_words
 
     logger.info("walls around the process that reads uploads: %s", protection_in_words())

@@ -48,14 +48,16 @@ def listening() -> Iterator[list[str]]:
 
 
 def require_own_tables(name: str, file: BinaryIO) -> None:
-    """Raise InputError where the tables of a file's pages are together several times as large as the file.
+    """Raise InputError where the tables of a file's pages are together several times as large as the file, or the
+    chain of pages leads back into itself.
 
-    Thousands of pages may share one table of offsets, and a parser reads it once for each page.
+    Thousands of pages may share one table of offsets, and a parser reads it once for each page. tifffile looks for a
+    loop among the first 100 pages alone, and follows a longer one for ever.
     file : open at any position; it is left at its start. Other faults are left to the parser.
     """
     size = file.seek(0, os.SEEK_END)
     table_bytes = pages = 0
-    for pages, of_page in enumerate(_tables(file, size), 1):  # noqa: B007
+    for pages, of_page in enumerate(_tables(name, file, size), 1):  # noqa: B007
         table_bytes += of_page
         if table_bytes > _TABLES_A_FILE * size:
             break
@@ -69,8 +71,8 @@ def require_own_tables(name: str, file: BinaryIO) -> None:
         )
 
 
-def _tables(file: BinaryIO, size: int) -> Iterator[int]:
-    """For each directory the number of bytes that the values of its tags take."""
+def _tables(name: str, file: BinaryIO, size: int) -> Iterator[int]:
+    """For each directory the number of bytes that the values of its tags take. Raises InputError for a loop."""
     file.seek(0)
     head = file.read(16).ljust(16, b"\0")
     order, big = ("<" if head[:2] == b"II" else ">"), head[2:4] in (b"+\0", b"\0+")
@@ -91,6 +93,12 @@ def _tables(file: BinaryIO, size: int) -> Iterator[int]:
         value_bytes = tags["count"] * _VALUE_BYTES[np.minimum(tags["kind"], len(_VALUE_BYTES) - 1)]
         yield int(value_bytes[value_bytes <= size].sum())  # what is larger than the file is not read
         (place,) = struct.unpack(link, raw[entries * entry_bytes :])
+    if place in seen:
+        raise InputError.of(
+            "damaged_file",
+            f"{name}: after {len(seen):,} pages the next one is an earlier page again. The file is damaged: write it "
+            "again",
+        )
 
 
 def require_whole_chain(path: Path, heard: list[str], n_pages: int) -> None:

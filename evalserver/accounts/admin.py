@@ -2,6 +2,12 @@
 
 from typing import Any
 
+from allauth.account.admin import EmailAddressAdmin
+from allauth.account.models import EmailAddress
+from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.admin import SocialAccountAdmin, SocialAppAdmin, SocialTokenAdmin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -116,6 +122,28 @@ class SuperusersGroupAdmin(GroupAdmin):
 
 def _may_change(by: Any, account: User | None) -> bool:
     return account is None or by.is_superuser or not account.is_staff
+
+
+class ForSuperusers:
+    """For superusers alone: who changes an address or a second factor has the account, a superuser's too."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
+
+
+# The library's pages, and what they show.
+KEYS_TO_ACCOUNTS = {
+    EmailAddress: EmailAddressAdmin,
+    Authenticator: AuthenticatorAdmin,
+    SocialAccount: SocialAccountAdmin,
+    SocialApp: SocialAppAdmin,
+    SocialToken: SocialTokenAdmin,
+}
+for model, page in KEYS_TO_ACCOUNTS.items():
+    admin.site.unregister(model)
+    admin.site.register(model, type(page.__name__, (ForSuperusers, page), {}))
 
 
 @admin.register(Team)

@@ -4,11 +4,12 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -21,6 +22,8 @@ PREFIX = "axonem_"
 KEY_LENGTH = len(PREFIX) + 43  # 32 bytes in URL-safe base64 without padding
 # A resumable upload sends many requests; the time of last use needs no better resolution.
 LAST_USE_RESOLUTION = timedelta(minutes=5)
+# What only reads does not wait for a lock as a write does, for 30 s.
+SHORT_WAIT_MS = 100
 
 
 def digest_of(raw: str) -> str:
@@ -76,16 +79,32 @@ def _note_use(token: ApiToken) -> None:
     due = now - LAST_USE_RESOLUTION
     if token.last_used_at is not None and token.last_used_at > due:
         return
-    # While the database is locked one request waits for it, and the others do not.
+    # While the database is locked one request tries, and the others do not.
     key = f"token-use-{token.digest}"
     if not cache.add(key, 1, timeout=LAST_USE_RESOLUTION.total_seconds()):
         return
     try:
         # Conditional, so that of many parallel requests one writes.
         stale = Q(last_used_at=None) | Q(last_used_at__lte=due)
-        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+        with _short_wait():
+            ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     except DatabaseError as error:
         logger.warning("the last use of token %s… is not noted: %s", token.hint, error)
         return
     cache.delete(key)
     token.last_used_at = now
+
+
+@contextmanager
+def _short_wait() -> Iterator[None]:
+    """Where the database is SQLite, which locks all of it, wait for its lock no longer than SHORT_WAIT_MS."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        (usual_ms,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {SHORT_WAIT_MS}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")

@@ -147,11 +147,11 @@ class BenchmarkAdmin(admin.ModelAdmin):
         for volume in benchmark.volumes.filter(phases=None):
             messages.warning(request, f"The volume “{volume.name}” is in no phase: nobody submits it.")
 
-    @admin.action(description="Freeze every phase: the ranking no longer changes")
+    @admin.action(description="Freeze every phase: the ranking no longer changes", permissions=["change"])
     def freeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         self._each_phase(request, queryset, services.freeze_phase, "frozen")
 
-    @admin.action(description="Unfreeze every phase")
+    @admin.action(description="Unfreeze every phase", permissions=["change"])
     def unfreeze(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         self._each_phase(request, queryset, services.unfreeze_phase, "unfrozen")
 
@@ -179,11 +179,11 @@ class ParticipationAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Approve")
+    @admin.action(description="Approve", permissions=["change"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Participation]) -> None:
         self._decide(request, queryset, Participation.Status.APPROVED)
 
-    @admin.action(description="Decline")
+    @admin.action(description="Decline", permissions=["change"])
     def decline(self, request: HttpRequest, queryset: QuerySet[Participation]) -> None:
         self._decide(request, queryset, Participation.Status.DECLINED)
 
@@ -319,7 +319,7 @@ class GroundTruthAdmin(admin.ModelAdmin):
     def has_mask(self, obj: GroundTruth) -> bool:
         return bool(obj.no_merge_mask)
 
-    @admin.action(description="Register again (failed or rejected)")
+    @admin.action(description="Register again (failed or rejected)", permissions=["change"])
     def retry(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
         sent = sum(services.retry_registration(ground_truth=row) for row in queryset)
         messages.info(request, f"{sent} sent again.")

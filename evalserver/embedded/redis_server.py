@@ -44,7 +44,7 @@ def redis_binary() -> Path:
 
 
 def start_private_redis(family: Family, var_dir: Path, *, timeout_s: float = 15.0) -> Child:
-    """Start Redis and wait until it answers."""
+    """Start Redis and wait until it answers. Raises RuntimeError where it does not, or ended twice."""
     socket = socket_path(var_dir)
     data_dir = var_dir / "redis"
     for folder in (socket.parent, data_dir):
@@ -70,6 +70,7 @@ def start_private_redis(family: Family, var_dir: Path, *, timeout_s: float = 15.
             client.ping()
             return child
         except redis.RedisError:
-            if child.process.poll() is not None or time.monotonic() > deadline:
+            if len(child.ends) > 1 or time.monotonic() > deadline:
                 raise RuntimeError(f"redis-server did not start; see {family.log_dir / 'redis.log'}") from None
+            family.keep_running()
             time.sleep(0.05)

@@ -45,7 +45,9 @@ class RescorableBenchmarkAdmin(BenchmarkAdmin):
 
     actions = [*BenchmarkAdmin.actions, "rescore"]
 
-    @admin.action(description="Re-score all submissions (metric, tolerance or ground truth changed)")
+    @admin.action(
+        description="Re-score all submissions (metric, tolerance or ground truth changed)", permissions=["change"]
+    )
     def rescore(self, request: HttpRequest, queryset: QuerySet[Benchmark]) -> None:
         for benchmark in queryset:
             sent = queue_rescores(benchmark)
@@ -62,7 +64,7 @@ class RescoringGroundTruthAdmin(GroundTruthAdmin):
 
     actions = ["make_current", *GroundTruthAdmin.actions]
 
-    @admin.action(description="Make current and re-score: rank with this version")
+    @admin.action(description="Make current and re-score: rank with this version", permissions=["change"])
     def make_current(self, request: HttpRequest, queryset: QuerySet[GroundTruth]) -> None:
         """Both in one step, so that the leaderboard is not empty in between."""
         for ground_truth in queryset.select_related("volume__benchmark"):
@@ -147,13 +149,13 @@ class SubmissionAdmin(admin.ModelAdmin):
         items = format_html_join("", "<li>{} [{}] {}</li>", rows)
         return format_html("<ul>{}</ul>", items) if items else "none"
 
-    @admin.action(description="Hide from everybody but its team")
+    @admin.action(description="Hide from everybody but its team", permissions=["change"])
     def hide(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [row for row in queryset if services.hide_submission(row)]
         self._log(request, rows, "hidden")
         messages.success(request, f"{len(rows)} hidden.")
 
-    @admin.action(description="Show again")
+    @admin.action(description="Show again", permissions=["change"])
     def show(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [row for row in queryset if services.show_submission(row)]
         self._log(request, rows, "shown again")
@@ -164,13 +166,15 @@ class SubmissionAdmin(admin.ModelAdmin):
         for row in rows:
             self.log_change(request, row, what)
 
-    @admin.action(description="Evaluate again (failed or rejected; does not count for the team)")
+    @admin.action(
+        description="Evaluate again (failed or rejected; does not count for the team)", permissions=["change"]
+    )
     def retry(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [submission for submission in queryset if services.retry_submission(submission)]
         self._log(request, rows, "evaluated again")
         messages.info(request, f"{len(rows)} of {queryset.count()} sent to a worker; only failed or rejected ones can.")
 
-    @admin.action(description="Re-score (metric, tolerance or ground truth changed)")
+    @admin.action(description="Re-score (metric, tolerance or ground truth changed)", permissions=["change"])
     def rescore(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [submission for submission in queryset if queue_rescore(submission)]
         self._log(request, rows, "re-scored")
@@ -178,7 +182,9 @@ class SubmissionAdmin(admin.ModelAdmin):
             request, f"{len(rows)} of {queryset.count()} sent to a worker; the others are current or not scored."
         )
 
-    @admin.action(description="Diagnose (scored entries without a diagnosis, or whose diagnosis failed)")
+    @admin.action(
+        description="Diagnose (scored entries without a diagnosis, or whose diagnosis failed)", permissions=["change"]
+    )
     def diagnose(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         rows = [row for row in queryset.filter(status=Submission.DONE_STATUS) if request_diagnoses(row)]
         self._log(request, rows, "diagnosis asked for")

@@ -8,6 +8,7 @@ machines share and that keeps `flock` (NFS 4 does).
 import fcntl
 import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files import File
+
+# Each holds a thread of the web process: more of them wait for no other holder.
+WAITING = threading.Semaphore(2)
 
 
 class Locked(Exception):
@@ -70,7 +74,7 @@ def locked(code: str, *, wait_s: float = 0.0) -> Iterator[int]:
     except FileNotFoundError:
         raise Missing from None
     try:
-        _lock(descriptor, time.monotonic() + wait_s)
+        _lock(descriptor, wait_s)
         if os.fstat(descriptor).st_nlink == 0:
             raise Missing  # it was removed between open and lock
         yield descriptor
@@ -78,15 +82,27 @@ def locked(code: str, *, wait_s: float = 0.0) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, give_up_at: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
+def _lock(descriptor: int, wait_s: float) -> None:
+    if _takes_lock(descriptor):
+        return
+    if not wait_s or not WAITING.acquire(blocking=False):
+        raise Locked
+    try:
+        give_up_at = time.monotonic() + wait_s
+        while not _takes_lock(descriptor):
             if time.monotonic() >= give_up_at:
-                raise Locked from None
+                raise Locked
             time.sleep(0.02)
+    finally:
+        WAITING.release()
+
+
+def _takes_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_all(descriptor: int, piece: bytes, position: int) -> None:

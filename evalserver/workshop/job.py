@@ -38,7 +38,7 @@ from evalserver.benchmarks.services import register_ground_truth
 from evalserver.jobs import Lease, run_job
 from evalserver.uploads import local_path, store_as
 from evalserver.workshop import view_files
-from evalserver.workshop.models import Candidate, Finalisation, Segment, Workshop
+from evalserver.workshop.models import SKELETONS, Candidate, Finalisation, Segment, Workshop
 from evalserver.workshop.pictures import candidate_picture, segment_picture
 from evalserver.workshop.selectors import decisions_of, labels_of
 from evalserver.workshop.services import rejection
@@ -55,12 +55,6 @@ STAGES = {
 }
 # Of each kind so many candidates get a picture: nobody looks at more before the list is made anew.
 MOST_DRAWN = 500
-
-
-def skeletons_name(workshop: Workshop) -> str:
-    """Where the skeletons of all segments are stored."""
-    # Beside the source: the benchmark may have another address now.
-    return f"{Path(workshop.source_file.name or '').parent}/{workshop.pk}-skeletons.npz"
 
 
 def prepare(workshop_id: int) -> None:
@@ -93,7 +87,7 @@ def _prepare(lease: Lease) -> None:
     with open_labels(labels) as volume:
         candidates = _candidates(lease, row, shop, volume)
         stored = _store_view(lease, row, shop, volume) if view_files.is_shown(row) else 0
-    store_as(skeletons_name(row), folder / "skeletons.npz")
+    store_as(row.beside(SKELETONS), folder / "skeletons.npz")
     with transaction.atomic():
         lease.finish(Workshop.DONE_STATUS, percent=100, complaints=[], view_files=stored)
         Segment.objects.bulk_create(segments, batch_size=500)
@@ -191,7 +185,7 @@ def _finalise(lease: Lease) -> None:
     with TemporaryDirectory(dir=settings.SCRATCH_DIR) as scratch:
         folder = Path(scratch)
         own = folder / "labels.h5"
-        measured = SkeletonGraph.load(_stored(skeletons_name(shop), folder))
+        measured = SkeletonGraph.load(_stored(shop.beside(SKELETONS), folder))
         try:
             _copy_labels(shop, own, lease)
             made = finalise_volume(

@@ -1,12 +1,16 @@
 """One workshop: its segments and likely errors, and every label and decision that people gave."""
 
 import secrets
+from pathlib import Path
 
 from django.db import models
 from django.db.models import Q
 
 from evalserver.jobs import RUNNING, WAITING, Job
 from evalserver.uploads import label_suffix
+
+# What is stored of a workshop beside its source.
+SKELETONS, VIEW = "skeletons.npz", "view"
 
 
 def source_path(workshop: "Workshop", filename: str) -> str:
@@ -33,6 +37,15 @@ class Workshop(Job):
 
     def __str__(self) -> str:
         return f"workshop {self.pk} of {self.volume.name}"
+
+    def beside(self, what: str) -> str:
+        """Where the storage keeps SKELETONS or VIEW: with the source, as the benchmark may have another address now."""
+        return f"{Path(self.source_file.name or '').parent}/{self.pk}-{what}"
+
+    @property
+    def stored_names(self) -> set[str]:
+        """All that the storage keeps of it."""
+        return {self.source_file.name or "", self.beside(SKELETONS), self.beside(VIEW)}
 
 
 class Segment(models.Model):

@@ -14,15 +14,15 @@ from axonem_eval.viewer import Mark, close_up, layer, points_layer, viewer_state
 from axonem_eval.volumes import LabelVolume, write_precomputed
 from axonem_eval.workshop import LONG_UM, Candidate, place_of
 from evalserver.uploads import SEGMENTATION, store_precomputed
-from evalserver.workshop.models import Workshop
+from evalserver.workshop.models import VIEW, Workshop
 
 # Layers of the points of a cut; workshop-cut.js reads them by these names.
 SIDES = {"blue side": "#0072b2", "orange side": "#d55e00"}
 
 
 def folder_of(workshop: Workshop) -> str:
-    """Where the files are stored: beside the source, because the benchmark may have another address by now."""
-    return f"{Path(workshop.source_file.name or '').parent}/{workshop.pk}-view"
+    """Where the files are stored."""
+    return workshop.beside(VIEW)
 
 
 def is_shown(workshop: Workshop) -> bool:

@@ -96,6 +96,11 @@ def _(path: Path) -> None:
     pages(path, [page()] * 16, STRIP, loop_to=3)
 
 
+@hostile("tiff-many_directories_loop.tif", *BAD)
+def _(path: Path) -> None:
+    pages(path, [page()] * 120, STRIP, loop_to=0)
+
+
 @hostile("tiff-next_directory_outside.tif", *BAD, any_answer=True)
 def _(path: Path) -> None:
     stack(path)

@@ -1,6 +1,7 @@
 """A database that is locked, or whose disk is full: requests that write say so, and pages are still read."""
 
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -128,7 +129,18 @@ def test_a_tokens_use_is_noted_when_the_lock_is_gone(submission, lock, caplog):
     for _ in range(3):
         assert caller.get("/benchmarks").status_code == 200
     assert ApiToken.objects.get().last_used_at is None
-    assert caplog.text.count("is not noted") == 1  # the first waited for the lock, the others did not
+    assert caplog.text.count("is not noted") == 1  # the first tried, the others did not
+
+
+def test_a_read_with_a_token_waits_for_no_lock(submission):
+    caller = Caller()
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert caller.get("/me").status_code == 200
+        assert time.monotonic() - began < 5
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (30_000,)  # for what writes
 
 
 def test_a_full_disk_is_507(member, submission, fill):

@@ -1,21 +1,25 @@
 """What a deleted row or a killed worker left behind is listed, and removed when it is old; what a row names stays."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from celery.signals import worker_init
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from evalserver.accounts.services import delete_account
 from evalserver.submissions.evaluation.leftovers import leftovers, remove_leftovers
-from evalserver.submissions.models import VolumeFile
+from evalserver.submissions.models import Export, VolumeFile
 from evalserver.uploads import store
 from evalserver.uploads.models import Upload
 from evalserver.uploads.services import create_upload, remove_expired
+from evalserver.workshop.models import SKELETONS
 from tests.factories import make_benchmark, make_scored, make_user
+from tests.server.permission_files import make_workshop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_queue")]
 
@@ -41,17 +45,31 @@ def kept():
     for row in VolumeFile.objects.all():
         row.file.save("a.h5", ContentFile(b"labels"))
         default_storage.save(f"submissions/{submission.code}/{row.volume.slug}-view/info", ContentFile(b"{}"))
+    volume = submission.phase.volumes.get()
+    default_storage.save(make_workshop(volume).beside(SKELETONS), ContentFile(b"skeletons"))
+    export = Export(benchmark=volume.benchmark)
+    export.file.save("export.zip", ContentFile(b"archive"))
     return default_storage.path(f"submissions/{submission.code}")
 
 
 def test_what_rows_name_is_never_left_over(kept):
-    age(Path(default_storage.path("submissions")), 400)
+    age(Path(default_storage.location), 400)
     assert leftovers() == []
     assert remove_leftovers() == []
     assert len(list(Path(kept).rglob("*.h5"))) == VolumeFile.objects.count() > 0
 
 
-@pytest.mark.parametrize("name", ["submissions/zzzz", "groundtruth/old/a", "training/old/1-ab-view", "pictures/old"])
+LEFT = [
+    "submissions/zzzz",
+    "groundtruth/old/a",
+    "training/old/1-ab-view",
+    "pictures/old",
+    "workshop/old",
+    "exports/9.zip",
+]
+
+
+@pytest.mark.parametrize("name", LEFT)
 def test_a_folder_that_no_row_names_goes_a_week_after_its_last_change(kept, name):
     default_storage.save(f"{name}/0/deep", ContentFile(b"12345"))
     (row,) = leftovers()
@@ -82,6 +100,12 @@ def test_a_working_file_of_a_killed_worker_goes_too(settings):
     age(file, 8)
     assert [row.name for row in remove_leftovers()] == ["scratch/tmpdef.npz"]
     assert not file.exists()
+
+
+def test_all_working_folders_of_a_worker_lie_where_they_are_swept(settings, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    worker_init.send(sender=None)
+    assert Path(tempfile.mkdtemp()).parent == settings.SCRATCH_DIR
 
 
 def test_uploads_of_a_deleted_account_go_at_the_next_round():

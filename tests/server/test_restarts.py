@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from evalserver.embedded import Family, processes, recent_restarts, restarts_file
+from evalserver.embedded import Family, processes, recent_restarts, redis_server, restarts_file, start_private_redis
 from tests.factories import make_user
 
 LIVES = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -53,6 +53,27 @@ def test_a_program_that_keeps_ending_is_an_alarm_and_no_end(family, tmp_path):
     assert "4 times" in str(row)
     assert "exit status 3" in str(row)
     assert "keeps ending" in str(row)
+
+
+def test_a_redis_that_is_killed_before_it_answers_is_started_again(family, tmp_path, monkeypatch):
+    start = family.start
+
+    def start_and_kill(*arguments, **more):
+        child = start(*arguments, **more)
+        child.process.kill()
+        child.process.wait()
+        return child
+
+    monkeypatch.setattr(family, "start", start_and_kill)
+    assert start_private_redis(family, tmp_path).process.poll() is None
+    (row,) = recent_restarts(tmp_path)
+    assert str(row).startswith("The program “redis” ended by itself once")
+
+
+def test_a_redis_that_cannot_start_says_where_the_reason_is(family, tmp_path, monkeypatch):
+    monkeypatch.setattr(redis_server, "redis_binary", lambda: Path("/bin/false"))
+    with pytest.raises(RuntimeError, match=r"redis\.log"):
+        start_private_redis(family, tmp_path)
 
 
 def test_each_start_waits_longer_than_the_one_before(family, monkeypatch):

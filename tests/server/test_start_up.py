@@ -284,6 +284,9 @@ def test_a_redis_that_dies_while_the_server_starts_comes_back(started):
     kill_one(processes[-1], "redis-server")
     wait_until_restarted(server, processes[-1], "redis")
     family = psutil.Process(processes[-1].pid).children(recursive=True)
-    processes[-1].terminate()
+    # Of a terminal that closes both the kernel and the shell say so.
+    for _ in range(2):
+        processes[-1].send_signal(signal.SIGHUP)
+        time.sleep(0.5)
     assert processes[-1].wait(60) == 0
     assert gone(family)

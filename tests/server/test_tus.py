@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -287,6 +289,21 @@ def test_bytes_wait_for_a_question_that_holds_the_lock_for_a_moment(tus):
     holder.__enter__()
     threading.Timer(0.2, holder.__exit__, (None, None, None)).start()
     assert tus.patch(url, 0, b"01234").status_code == 204
+
+
+def test_of_many_that_wait_for_a_lock_few_hold_a_thread(tus):
+    code = row(tus.new(5)).code
+
+    def refused_after_s(_):
+        began = time.monotonic()
+        with pytest.raises(store.Locked), store.locked(code, wait_s=1):
+            pass
+        return time.monotonic() - began
+
+    with store.locked(code), ThreadPoolExecutor(8) as pool:
+        waits = list(pool.map(refused_after_s, range(8)))
+    assert sum(wait >= 1 for wait in waits) == 2
+    assert sum(wait < 0.9 for wait in waits) == 6
 
 
 def test_a_client_that_breaks_off_keeps_what_it_sent(tus):

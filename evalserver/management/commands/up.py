@@ -23,6 +23,8 @@ from evalserver.embedded import Child, Family, restarts_file, start_private_redi
 from evalserver.jobs import release_all_leases
 from evalserver.start import close_folders
 
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class Stop(Exception):
     """We were asked to end."""
@@ -63,9 +65,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, _stop)
-        signal.signal(signal.SIGHUP, _stop)
+        for number in STOPS:
+            signal.signal(number, _stop)
         close_folders()
         lock = self._lock()
         restarts_file(settings.VAR_DIR).unlink(missing_ok=True)
@@ -82,8 +83,8 @@ class Command(BaseCommand):
             self.stderr.write("Stopping ...")
         finally:
             # A second Ctrl-C must not leave half of the processes behind.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN)
             family.stop()
             lock.close()
             self.stderr.write("All processes have stopped.")
@@ -101,7 +102,10 @@ class Command(BaseCommand):
 
     def _start(self, family: Family, options: dict[str, Any]) -> str:
         if settings.EMBEDDED_REDIS:
-            start_private_redis(family, settings.VAR_DIR)
+            try:
+                start_private_redis(family, settings.VAR_DIR)
+            except RuntimeError as error:
+                raise CommandError(str(error)) from None
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED_REDIS and settings.EMBEDDED_DATABASE:

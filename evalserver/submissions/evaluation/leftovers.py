@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from evalserver.benchmarks import axons, images
 from evalserver.benchmarks.models import Benchmark, GroundTruth, Picture, TrainingFile
-from evalserver.submissions.models import Submission
+from evalserver.submissions.models import Export, Submission
+from evalserver.workshop.models import Workshop
 
 logger = logging.getLogger("evalserver.leftovers")
 
@@ -88,9 +89,12 @@ def _unknown_names() -> Iterator[str]:
     data_files = TrainingFile.objects.select_related("benchmark")
     views = {images.folder_of(row) for row in data_files if row.file}
     stored = {row.file.name for row in data_files if row.file} | set(Picture.objects.values_list("file", flat=True))
-    for top in ("training", "pictures"):
+    shops = {name for shop in Workshop.objects.all() for name in shop.stored_names}
+    for top in ("training", "pictures", "workshop"):
         for folder in _names_in(top):
-            yield from _others(f"{top}/{folder}", {_part(name, 2) for name in stored | views if name})
+            yield from _others(f"{top}/{folder}", {_part(name, 2) for name in stored | views | shops if name})
+    exports = Export.objects.exclude(file="").values_list("file", flat=True)
+    yield from _others("exports", {_part(name, 1) for name in exports})
 
 
 def _part(name: str, number: int) -> str:
