@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from axonem_eval.sandbox import protection
 from evalserver import checks, env, start
 from evalserver.embedded import recent_restarts
+from evalserver.management.commands import up as up_command
 from tests.browser.running_server import free_port
 from tests.server.commands import ROOT, manage
 
@@ -222,6 +224,17 @@ def kill_one(process: "subprocess.Popen[bytes]", name: str) -> None:
     killed = next(p for p in psutil.Process(process.pid).children() if name in " ".join(p.cmdline()))
     killed.kill()
     assert gone([killed])
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_taken_port_leads_to_the_next_free_one(host, family):
+    with socket.socket(family) as taken:
+        try:
+            taken.bind((host, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {host}")
+        port = taken.getsockname()[1]
+        assert port < up_command.free_port(host, port) < port + 100
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 def free_port(host: str, wanted: int) -> int:
     """The wanted port, or the next free one within a hundred."""
     for port in range(wanted, wanted + 100):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
@@ -115,14 +115,15 @@ class Command(BaseCommand):
         host, port = options["host"], free_port(options["host"], options["port"])
         if port != options["port"]:
             self.stderr.write(f"Port {options['port']} is taken; using {port}.")
-        url = f"http://{host}:{port}"
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        url = f"http://{address}"
         os.environ.setdefault("SITE_URL", url)  # for links in mails that the programs below send
-        web = self._start_programs(family, host, port, options["workers"])
+        web = self._start_programs(family, address, options["workers"])
         self._wait_until_up(web, url, family)
         (settings.VAR_DIR / "address").write_text(url)
         return url
 
-    def _start_programs(self, family: Family, host: str, port: int, workers: int) -> Child:
+    def _start_programs(self, family: Family, address: str, workers: int) -> Child:
         python = [sys.executable, "-m"]
         celery = [*python, "celery", "-A", "evalserver"]
         quick = signal.SIGQUIT  # cold shutdown: an evaluation that is cut off goes on after the next start
@@ -146,7 +147,7 @@ class Command(BaseCommand):
             "web",
             [
                 *(*python, "gunicorn", "-c", "python:evalserver.front.gunicorn_config", "evalserver.asgi"),
-                *("--bind", f"{host}:{port}"),
+                *("--bind", address),
             ],
         )
 
