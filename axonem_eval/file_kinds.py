@@ -8,8 +8,9 @@ from pathlib import Path
 _HEAD_BYTES = 2000
 # An archive with files, and one without; both also begin an .npz.
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_WRITE_H5 = "write the labels to HDF5 with h5py, e.g. f.create_dataset('main', data=labels, chunks=(64, 64, 64), "
-_WRITE_H5 += "compression='gzip')"
+# h5py refuses chunks of 64 x 64 x 64 for a volume that is thinner.
+CREATE_DATASET = "f.create_dataset('main', data=labels, chunks=True, compression='gzip')"
+_WRITE_H5 = f"write the labels to HDF5 with h5py, e.g. {CREATE_DATASET}"
 _PICTURE = "one picture, no volume; " + _WRITE_H5
 
 # (first bytes, at which place, what it is, what to do)

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ MAX_NPZ_BYTES = 2**33
 
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz, never unpickling. Raises InputError for anything else."""
+    """All arrays of an .npz in this machine's byte order, never unpickling. Raises InputError for anything else."""
     _require_archive(Path(path))
     try:
         # Opened here: NumPy leaves a file open that turns out to be no archive.
@@ -33,18 +32,19 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
                     f"{path}: its arrays take {size_in_words(size)} unpacked; at most {size_in_words(MAX_NPZ_BYTES)} "
                     "are read, because they are held in memory. Write fewer nodes into one file",
                 )
-            return {name: file[name] for name in file.files}
+            return {name: _native(file[name]) for name in file.files}
     except (InputError, MemoryError):
         raise
     except Exception as error:  # what zipfile, zlib and NumPy raise on a file that somebody made
-        why = str(error)
-        if "pickle" in why:  # NumPy takes any file that is no archive for a pickle
-            why = "it is no zip archive" if not zipfile.is_zipfile(path) else "it holds Python objects"
-        raise InputError.of(
-            "not_npz",
-            f"{path}: not readable as an .npz archive of plain arrays ({why}); pickled content is never loaded, "
-            "because unpickling runs code",
-        ) from None
+        if "pickle" in str(error):
+            why = "it holds Python objects, which are never loaded, because unpickling runs code"
+        else:
+            why = f"it is damaged or cut short ({error}). Copy it again, or write it again"
+        raise InputError.of("not_npz", f"{path}: not readable as an .npz archive of plain arrays: {why}") from None
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _require_archive(path: Path) -> None:

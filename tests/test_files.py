@@ -84,6 +84,28 @@ def test_a_missing_folder_is_the_callers_fault(tmp_path):
         write_atomically(tmp_path / "none" / "a", lambda file: None)
 
 
+def test_arrays_of_another_byte_order_become_native(tmp_path):
+    written = {
+        "whole": np.arange(5, dtype=">i4"),
+        "real": np.linspace(0, 1, 5, dtype=">f8"),
+        "text": np.array(["a"], ">U1"),
+    }
+    np.savez(tmp_path / "a.npz", **written)
+    for name, array in read_npz(tmp_path / "a.npz").items():
+        assert array.dtype.isnative
+        np.testing.assert_array_equal(array, written[name])
+
+
+@pytest.mark.parametrize("kept", [10, 0.5, -5])
+def test_an_npz_cut_short_is_called_so(tmp_path, kept):
+    np.savez(tmp_path / "a.npz", a=np.arange(1000))
+    data = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(data[: kept if isinstance(kept, int) else int(kept * len(data))])
+    with pytest.raises(InputError, match="cut short") as caught:
+        read_npz(tmp_path / "a.npz")
+    assert "unpickling" not in str(caught.value)
+
+
 def test_an_npz_that_unpacks_to_more_than_memory_holds_is_refused_before_it_is_unpacked(tmp_path):
     array = io.BytesIO()
     np.save(array, np.zeros(3))

@@ -81,4 +81,4 @@ def test_an_import_needs_no_extra(files):
 
 def test_the_client_says_exactly_what_to_type(files):
     done = run("axonem_eval.client.cli", "--help", without=("httpx", "yaml"), folder=files)
-    assert done.stderr == "axonem needs httpx: pip install '.[client]'\n"
+    assert done.stderr == "axonem needs httpx: pip install 'axonem[client]'\n"

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError as error:
     # The script is installed without its extra, too: what people meet first must say what to do.
     package = {"yaml": "PyYAML"}.get(error.name or "", error.name)
-    raise SystemExit(f"axonem needs {package}: pip install '.[client]'") from None
+    raise SystemExit(f"axonem needs {package}: pip install 'axonem[client]'") from None
 
 from axonem_eval.client import config, output, submit
 from axonem_eval.client.errors import ClientError, ServerRefused

@@ -55,9 +55,16 @@ class SkeletonGraph:
 
     def __post_init__(self) -> None:
         """Raises InputError where the arrays contradict one another."""
-        complaint = self._contradiction()
+        complaint = self._wrong_dtype() or self._contradiction()
         if complaint:
             raise InputError.of("bad_skeletons", f"skeletons: {complaint}")
+
+    def _wrong_dtype(self) -> str | None:
+        for name in _ARRAYS:
+            dtype, is_length = getattr(self, name).dtype, name == "edge_length_nm"
+            if dtype.kind not in ("iuf" if is_length else "iu"):
+                return f"{name} has dtype {dtype}, expected {'numbers' if is_length else 'integers'}"
+        return None
 
     def _contradiction(self) -> str | None:
         n_skeletons, n_nodes, n_edges = len(self.skeleton_id), len(self.node_skeleton), len(self.edge_u)

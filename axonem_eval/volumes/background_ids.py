@@ -29,7 +29,7 @@ def reserved_warning(name: str, label: int, where: str) -> str:
     """The line about a reserved id; ``where`` says how much of it there is, such as ``at 12% of the voxels``."""
     return (
         f"{name}: label {label} ({RESERVED[label]}) is {where} and counts as an object. If it is background, write it "
-        f"as 0 (axonem-eval: --background-ids {label})"
+        f"as 0; `axonem-eval score` and `skeletonize` can also read it as 0: --background-ids {label}"
     )
 
 

@@ -13,8 +13,8 @@ class LabelInfo:
     offset : where the array begins, as the file states it, or empty; only shown.
     offset_nm_zyx : the same in nm where it is stated in nm, also 0; for benchmarks that ask for a part of the image.
     warnings : what may be wrong though the file can be read, one line each.
-    chunks_total : number of chunks, or of shards in a sharded store.
-    chunks_stored : how many of them have data in the file; None where finding out is not cheap.
+    chunks_total : number of chunks, or of shards in a sharded Zarr array.
+    chunks_stored : how many of them have data in the file, or a shard; None where finding out is not cheap.
     """
 
     format: str

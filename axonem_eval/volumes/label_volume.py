@@ -85,6 +85,7 @@ class LabelVolume(ABC):
     reads_at_once : number of threads that may read; None: one for each core.
     visited_whole : all chunks are read, so that the reads do not tell which chunks hold nodes.
     has_plain_axes : the file does not say which axis is which, or says x,y,z; a rule tells their order.
+    axis_order : what messages about the file call its axes.
     """
 
     path: Path
@@ -100,6 +101,7 @@ class LabelVolume(ABC):
     reads_at_once: int | None = None
     visited_whole: bool = False
     has_plain_axes: bool = False
+    axis_order: str = "z,y,x"
     background_ids: tuple[int, ...] = ()
 
     def __init__(self) -> None:

@@ -65,7 +65,9 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
             f"the chunk files in {key} end in .gz or .br, as a web server stores them; unpack them (gunzip -r FOLDER) "
             "or write the volume with compress=False",
         )
-    array = open_store(store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded=grid.sharded)
+    array = open_store(
+        store, folder, {"driver": "neuroglancer_precomputed", "scale_index": 0}, sharded=bool(grid.sharding)
+    )
     others = [str(other.values.get("key")) for other in scales[1:]]
     files = precomputed_chunk_files(store, f"{folder}/{key}".strip("/"), grid, others)
     if not mask:
@@ -77,7 +79,7 @@ def open_precomputed(store: Store, *, mask: bool = False) -> StoreVolume:
         only,
         files,
         form="Neuroglancer precomputed",
-        compression=encoding + (", sharded" if grid.sharded else ""),
+        compression=encoding + (", sharded" if grid.sharding else ""),
     )
 
 
@@ -110,7 +112,7 @@ def _grid(scale: Members, key: str) -> PrecomputedGrid:
         shape_xyz=scale.sizes("size", least=0, count=3),
         chunk_xyz=tuple(map(int, chunk_sizes[0])),
         offset_xyz=tuple(map(int, offset)),
-        sharded=bool(sharding),
+        sharding=dict(sharding),
     )
 
 

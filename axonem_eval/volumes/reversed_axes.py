@@ -16,6 +16,7 @@ class ReversedAxes(LabelVolume):
     def __init__(self, stored: LabelVolume) -> None:
         super().__init__()
         self.stored = stored
+        stored.axis_order = "x,y,z"
         self.path, self.dtype, self.sequential = stored.path, stored.dtype, stored.sequential
         self.shape_zyx, self.chunk_shape_zyx = reverse(stored.shape_zyx), reverse(stored.chunk_shape_zyx)
         self.has_plain_axes = True

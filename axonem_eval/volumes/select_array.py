@@ -113,7 +113,8 @@ def _shape(candidate: Candidate) -> str:
 def _require_label_volume(path: Path, candidate: Candidate, kind: str, kinds: str) -> None:
     complaints = []
     if not (candidate.kind and candidate.kind in kinds):
-        complaints.append(Complaint("wrong_dtype", f"{path.name}: {kind} {candidate.name!r} {_wrong_dtype(candidate)}"))
+        wrong = _wrong_mask_dtype(candidate) if "b" in kinds else _wrong_dtype(candidate)
+        complaints.append(Complaint("wrong_dtype", f"{path.name}: {kind} {candidate.name!r} {wrong}"))
     if len(candidate.shape) != 3:
         squeezed = tuple(n for n in candidate.shape if n != 1)
         remedy = "drop channel or batch axes, e.g. np.squeeze" if len(squeezed) == 3 else "write one label volume"
@@ -126,6 +127,13 @@ def _require_label_volume(path: Path, candidate: Candidate, kind: str, kinds: st
         )
     if complaints:
         raise NoLabelArray(complaints, candidate)
+
+
+def _wrong_mask_dtype(candidate: Candidate) -> str:
+    return (
+        f"has dtype {candidate.dtype}, expected booleans or integers: a mask holds at its voxels that are not 0. Save "
+        "it as bool or uint8, e.g. (mask > 0).astype(np.uint8)"
+    )
 
 
 def _wrong_dtype(candidate: Candidate) -> str:

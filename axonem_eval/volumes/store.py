@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from axonem_eval.errors import InputError
-from axonem_eval.file_kinds import kind_of_npz
+from axonem_eval.file_kinds import foreign_content, kind_of_npz
 from axonem_eval.sizes import size_in_words
 from axonem_eval.volumes.bounds import most_chunk_bytes, require_apart, require_inside
 
@@ -162,12 +162,17 @@ class Store:
 
     def read_json(self, name: str) -> Any:
         """Parse a metadata file. Raises InputError where it is not JSON."""
+        data = self.read_bytes(name, MAX_METADATA_BYTES)
         try:
-            return json.loads(self.read_bytes(name, MAX_METADATA_BYTES))
-        except InputError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise self.error("bad_metadata", f"{name} is not readable as JSON ({type(error).__name__})") from None
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            foreign = foreign_content(data)
+            found = f"it is {foreign}" if foreign and "JSON" not in foreign else "it is damaged or cut short"
+            raise self.error(
+                "bad_metadata",
+                f"{name} is not readable as JSON: {found if data else 'it is empty'}. Copy it again, or write the "
+                "volume again",
+            ) from None
 
     def read_bytes(self, name: str, most: int) -> bytes:
         """At most the first ``most`` bytes of a file. Raises InputError where it is damaged."""

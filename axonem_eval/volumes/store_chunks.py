@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks
+from axonem_eval.volumes.precomputed_shards import chunks_with_shard
 from axonem_eval.volumes.store import Store
 from axonem_eval.volumes.zarr_metadata import ZarrArray, ZarrStorage
 
@@ -113,35 +114,35 @@ def _some(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class PrecomputedGrid:
-    """Where the chunks of one scale lie, in the order x, y, z of its info file.   key : the folder of its files."""
+    """Where the chunks of one scale lie, in the order x, y, z of its info file.
+
+    key : the folder of its files.   sharding : as in the info file; empty where each chunk has a file of its own.
+    """
 
     key: str
     shape_xyz: tuple[int, ...]
     chunk_xyz: tuple[int, ...]
     offset_xyz: tuple[int, ...]
-    sharded: bool
+    sharding: dict[str, Any]
 
 
 def precomputed_chunk_files(
     store: Store, folder: str, grid: PrecomputedGrid, other_keys: Container[str] = ()
 ) -> ChunkFiles:
-    """The chunk files of one scale of a precomputed volume; for shards only whether any exists.
+    """The chunk files of one scale of a precomputed volume that tensorstore has opened; a chunk's file may be a shard.
 
     other_keys : keys of its other scales.
     """
     shape = grid.shape_xyz[::-1]
     names = list(store.names_below(folder))
     inside = f"{grid.key}/"
-    if grid.sharded:
-        there = any(name.endswith(".shard") for name in names)
-        return ChunkFiles(
-            cut_to_volume(shape, shape),
-            None if there else np.zeros((1, 1, 1), np.bool_),
-            f"{inside}NUMBER.shard",
-            "" if there else _precomputed_others(store, names, inside, other_keys),
-            "shards",
-        )
     chunk, offset = cut_to_volume(grid.chunk_xyz[::-1], shape), grid.offset_xyz
+    if grid.sharding:
+        require_few_chunks(store.path.name, shape, chunk, store.file_bytes)
+        n_chunks_xyz = [-(-n // c) for n, c in zip(grid.shape_xyz, chunk[::-1], strict=True)]
+        present, first = chunks_with_shard(n_chunks_xyz, grid.sharding, names)
+        others = "" if present.any() else _precomputed_others(store, names, inside, other_keys)
+        return ChunkFiles(chunk, present, inside + first, others)
     places = []
     for name in names:
         match = _PRECOMPUTED.fullmatch(name)

@@ -15,6 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.processes import usable_cores
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
+from axonem_eval.volumes.damage import first_damage
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
 from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, Labels, LabelVolume
 from axonem_eval.volumes.select_array import Candidate
@@ -161,18 +162,25 @@ class StoreVolume(LabelVolume):
 
     def _read(self, box: tuple[slice, slice, slice]) -> Labels:
         try:
-            return np.asarray(self._array[box].read(order="C").result())
+            return self._decoded(box)
         except MemoryError:
             raise
         except Exception as error:
-            first = tuple(s.start or 0 for s in box)
-            why = reason(error, self._store)
-            remedy = "The file is damaged: write it again and compare checksums after copying"
-            if self.info.format == "Neuroglancer precomputed" and self._packed_by_a_server(why):
-                remedy = "It is packed with gzip, as a web server keeps it: unpack all chunk files, `gunzip <FILE >NEW`"
-            raise self._store.error(
-                "damaged_chunk", f"the chunk at voxel {first} (z,y,x) cannot be decompressed ({why}). {remedy}"
-            ) from None
+            raise self._damaged(box, error) from None
+
+    def _decoded(self, box: tuple[slice, slice, slice]) -> Labels:
+        return np.asarray(self._array[box].read(order="C").result())
+
+    def _damaged(self, box: tuple[slice, slice, slice], error: Exception) -> InputError:
+        found = first_damage(self._decoded, box, self.info.chunk_shape_zyx, self.shape_zyx)
+        first, error = found or (tuple(s.start or 0 for s in box), error)
+        why = reason(error, self._store)
+        remedy = "The file is damaged: write it again and compare checksums after copying"
+        if self.info.format == "Neuroglancer precomputed" and self._packed_by_a_server(why):
+            remedy = "It is packed with gzip, as a web server keeps it: unpack all chunk files, `gunzip <FILE >NEW`"
+        return self._store.error(
+            "damaged_chunk", f"the chunk at voxel {first} ({self.axis_order}) cannot be decoded ({why}). {remedy}"
+        )
 
     def _packed_by_a_server(self, why: str) -> bool:
         """Whether the file that an error names is packed with gzip, which its name does not say."""

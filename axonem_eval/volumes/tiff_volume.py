@@ -26,6 +26,8 @@ from axonem_eval.volumes.tiff_order import in_order
 from axonem_eval.volumes.tiff_structure import listening, require_own_tables, require_true_strips, require_whole_chain
 
 MAX_SECTIONS = 100_000
+# So much of a description is searched for what it states.
+_DESCRIPTION = 1_000_000
 # Codecs for pictures. Some can be lossless, but a file does not say whether it is.
 _LOSSY = ("JPEG", "JP2", "JP2000", "WEBP", "LERC", "JETRAW", "LURADOC")
 
@@ -90,6 +92,7 @@ def _stack(path: Path, file: Any, n_pages: int, mask: bool, heard: list[str]) ->
         shape = (1, *each.shape) if len(each.shape) == 2 else each.shape
         found.append(Candidate(f"series {i}", str(each.dtype), tuple(shape), each, lambda: stated))
     chosen = choose(path, found, None, kind="series", mask=mask)
+    _require_one_stack(path.name, file.pages[0].description[:_DESCRIPTION])
     _require_lossless(path.name, chosen.handle.keyframe)
     z, y, x = chosen.shape
     return TiffStack(path, file, chosen.handle, (int(z), int(y), int(x)), stated)
@@ -101,6 +104,20 @@ def _colour(name: str, what: str) -> InputError:
         f"{name}: {what}; expected one integer a pixel. Where the colours are ids, as VAST and webKnossos write them, "
         "id = R*65536 + G*256 + B in uint32; a picture for the eye holds no ids",
     )
+
+
+def _require_one_stack(name: str, description: str) -> None:
+    """Raise InputError where OME-TIFF states more than z, y and x: its pages are not all sections of one volume."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*", description)
+    stated = {axis: re.search(rf'\bSize{axis}="0*(\d{{1,9}})"', pixels[0]) for axis in "CTZ"} if pixels else {}
+    n = {axis: int(size[1]) for axis, size in stated.items() if size}
+    if sum(size > 1 for size in n.values()) > 1:
+        sizes = ", ".join(f"Size{axis}={size}" for axis, size in n.items())
+        raise InputError.of(
+            "wrong_ndim",
+            f"{name}: its OME metadata state {sizes}, so its pages are not the sections of one volume; write one label "
+            "volume (z, y, x)",
+        )
 
 
 def _compression(page: Any) -> str:
@@ -124,7 +141,7 @@ def _stated(file: Any) -> Stated:
     if "unit" in metadata:
         return _stated_by_imagej(file, metadata)
     description = file.pages[0].description
-    return _stated_by_ome_tiff(description[:1_000_000]) if "PhysicalSizeX" in description else Stated()
+    return _stated_by_ome_tiff(description[:_DESCRIPTION]) if "PhysicalSizeX" in description else Stated()
 
 
 def _stated_by_imagej(file: Any, metadata: dict[str, Any]) -> Stated:

@@ -53,6 +53,10 @@ def test_short_skeletons_are_left_out_and_the_rest_renumbered():
         ({"node_voxel_zyx": np.full((40, 3), 24, np.int32)}, "outside the volume"),
         ({"edge_length_nm": np.full(38, np.nan)}, "not finite"),
         ({"edge_length_nm": np.full(37, 1.0)}, "differ in length"),
+        ({"edge_length_nm": np.full(38, "1")}, "edge_length_nm has dtype <U1, expected numbers"),
+        ({"edge_u": np.zeros(38)}, "edge_u has dtype float64, expected integers"),
+        ({"node_voxel_zyx": np.full((40, 3), 2.5)}, "node_voxel_zyx has dtype float64, expected integers"),
+        ({"skeleton_id": np.array([1.0, 2.0])}, "skeleton_id has dtype float64, expected integers"),
     ],
 )
 def test_contradictions_are_refused(fields, words):

@@ -1,6 +1,7 @@
 """Ids that stand for no object: warned of, and read as background where asked for."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,16 @@ def test_minus_one_means_what_it_becomes_when_cast(tmp_path):
         path = write_h5(tmp_path / "a.h5", with_background(label, dtype))
         with open_labels(path, background_ids=(-1,)) as volume:
             np.testing.assert_array_equal(volume.read(WHOLE), two_axons())
+
+
+def test_each_command_that_the_warning_names_takes_the_option(tmp_path, capsys):
+    warning = check_labels(write_h5(tmp_path / "a.h5", with_background(2**64 - 1)), SPEC).warnings[0]
+    commands = re.findall(r"`(?:axonem-eval )?(\w+)`", warning)
+    assert commands
+    for command in commands:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert "--background-ids" in capsys.readouterr().out
 
 
 def test_score_warns_of_reserved_ids_at_nodes_and_leaves_them_out_where_asked(tmp_path, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError, VolumeSpec
-from axonem_eval.volumes import check_labels
+from axonem_eval.volumes import check_labels, open_labels
 from tests.label_files import SHAPE, VOXEL_NM, two_axons, write_h5
 
 SPEC = VolumeSpec(SHAPE, VOXEL_NM)
@@ -143,6 +143,12 @@ def test_a_wrong_dtype_hides_neither_shape_nor_voxel_size(tmp_path, leading):
     labels = two_axons((12, 24, 19)).astype(np.float32).reshape(*leading, 12, 24, 19)
     found = complaints(write_h5(tmp_path / "a.h5", labels, voxel_size_nm=(1, 1, 1)))
     assert found.keys() == {"wrong_dtype", "wrong_shape", "wrong_voxel_size"} | ({"wrong_ndim"} if leading else set())
+
+
+def test_a_mask_of_floats_is_told_as_a_mask(tmp_path):
+    with pytest.raises(InputError, match="booleans or integers") as caught:
+        open_labels(write_h5(tmp_path / "a.h5", np.ones(SHAPE, np.float32)), mask=True)
+    assert "abels" not in str(caught.value)
 
 
 def test_a_mask_in_place_of_labels_is_told_apart(tmp_path):

@@ -1,6 +1,7 @@
 """Files that are no label volume, or none that is read, are called by their name."""
 
 import gzip
+import re
 from contextlib import suppress
 
 import h5py
@@ -63,13 +64,27 @@ def test_a_bundle_in_place_of_the_segmentation_is_named(tmp_path, capsys):
     assert "it is a skeleton bundle" in capsys.readouterr().err
 
 
+def assert_its_call_writes_labels(message: str, path) -> None:
+    """Run the call of h5py that a message names."""
+    call = re.search(r"f\.create_dataset\(.*?\)(?=$| in the order)", message)
+    assert call, message
+    with h5py.File(path, "w") as f:
+        eval(call[0], {"f": f, "labels": two_axons()})
+    with open_labels(path) as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in SHAPE)), two_axons())
+
+
+@pytest.mark.parametrize("what", ["a NumPy array", "a NIfTI", "a pickle", "an MRC volume", "nothing known"])
+def test_the_call_in_a_refusal_works_for_a_thin_volume(tmp_path, what):
+    (tmp_path / "seg.h5").write_bytes(FOREIGN.get(what, b"hello"))
+    assert_its_call_writes_labels(assert_refused(tmp_path / "seg.h5", "not_hdf5"), tmp_path / "a.h5")
+
+
 def test_an_npz_of_labels_is_named_and_the_remedy_works(tmp_path):
     np.savez(tmp_path / "a.npz", seg=two_axons())
-    assert "NumPy archive (.npz) of seg" in assert_refused(tmp_path / "a.npz", "unknown_format")
-    with h5py.File(tmp_path / "a.h5", "w") as f:
-        labels = two_axons()
-        f.create_dataset("main", data=labels, chunks=(4, 8, 8), compression="gzip")
-    open_labels(tmp_path / "a.h5").close()
+    message = assert_refused(tmp_path / "a.npz", "unknown_format")
+    assert "NumPy archive (.npz) of seg" in message
+    assert_its_call_writes_labels(message, tmp_path / "a.h5")
 
 
 def test_an_n5_container_is_named(tmp_path):

@@ -163,6 +163,21 @@ def test_a_colour_image_is_refused(tmp_path):
     assert_refused(tmp_path / "a.tif", "wrong_ndim")
 
 
+@pytest.mark.parametrize("axes", ["CZYX", "TZYX", "TCYX", "TCZYX"])
+def test_an_ome_tiff_of_more_than_z_y_and_x_is_refused(tmp_path, axes):
+    labels = LABELS.astype(np.uint32).reshape(*(2,) * (len(axes) - 3), -1, *SHAPE[1:])
+    tifffile.imwrite(tmp_path / "a.ome.tif", labels, photometric="minisblack", metadata={"axes": axes})
+    assert f"Size{axes[0]}=2" in assert_refused(tmp_path / "a.ome.tif", "wrong_ndim")
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "CYX", "TCZYX"])
+def test_an_ome_tiff_of_one_stack_is_read_whatever_its_axis_is_called(tmp_path, axes):
+    labels = LABELS.astype(np.uint32).reshape(*(1,) * (len(axes) - 3), *SHAPE)
+    tifffile.imwrite(tmp_path / "a.ome.tif", labels, photometric="minisblack", metadata={"axes": axes})
+    with open_labels(tmp_path / "a.ome.tif") as volume:
+        np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in SHAPE)), labels.reshape(SHAPE))
+
+
 def test_precomputed_chunks_packed_by_a_web_server_are_not_read_as_background(tmp_path):
     path = precomputed(tmp_path / "a")
     for chunk in (path / json.loads((path / "info").read_text())["scales"][0]["key"]).iterdir():

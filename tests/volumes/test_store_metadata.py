@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from axonem_eval import InputError, VolumeSpec, open_labels
 from axonem_eval.volumes import check_labels
 from tests.hostile.case import LABELS, SHAPE
-from tests.hostile.precomputed_files import INFO, SCALE, chunk_files
+from tests.hostile.precomputed_files import INFO, SCALE, SHARDING, chunk_files, minishard
 from tests.hostile.zarr_files import CHUNK, SIZE, V2, V3, archive, chunks, regular, shard_index
 from tests.volumes.written_labels import assert_refused
 
@@ -35,6 +36,14 @@ SHARDED = {
 }
 SHARD = b"".join(chunks(".", pack=bytes).values()) + shard_index(*[(i * SIZE, SIZE) for i in range(8)])
 
+
+def precomputed_shard() -> bytes:
+    """All chunks of the precomputed volume, in Morton order: two along each axis, so x, y and z are one bit each."""
+    in_order = list(chunk_files().values())
+    data, index = b"".join(in_order), minishard([(int(i > 0), 0, len(chunk)) for i, chunk in enumerate(in_order)])
+    return struct.pack("<QQ", len(data), len(data) + len(index)) + data + index
+
+
 # Each: the metadata files, and those of the chunks.
 STORES: list[tuple[dict[str, Any], dict[str, bytes]]] = [
     ({".zarray": V2, ".zattrs": ATTRIBUTES}, chunks(".")),
@@ -46,6 +55,7 @@ STORES: list[tuple[dict[str, Any], dict[str, bytes]]] = [
         chunks("/", "0/c/"),
     ),
     ({"info": INFO}, chunk_files()),
+    ({"info": {**INFO, "scales": [{**SCALE, "sharding": SHARDING}]}}, {"s0/0.shard": precomputed_shard()}),
 ]
 NUMBERS = st.one_of(
     st.integers(-3, 40),
@@ -165,6 +175,23 @@ def test_so_does_one_about_an_info_file(tmp_path, changes, said):
     info = {**INFO, "scales": [{**SCALE, **changes}]}
     archive(tmp_path / "a.zip", {"info": json.dumps(info), **chunk_files()})
     assert said in assert_refused(tmp_path / "a.zip", "bad_metadata")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (json.dumps(V2).encode()[:90], "it is damaged or cut short. Copy it again"),
+        (b"<!DOCTYPE html><html>404</html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+    ],
+)
+@pytest.mark.parametrize("name", [".zarray", "zarr.json", "info"])
+def test_metadata_that_are_no_json_are_called_what_they_are(tmp_path, name, content, said):
+    archive(tmp_path / "a.zip", {name: content, **chunks(".")})
+    message = assert_refused(tmp_path / "a.zip", "bad_metadata")
+    assert f"{name} is not readable as JSON: " in message
+    assert said in message
 
 
 def test_a_fill_value_with_a_fraction_of_zero_is_that_integer(tmp_path):

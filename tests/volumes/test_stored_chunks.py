@@ -70,6 +70,54 @@ def test_shards_are_what_is_counted(tmp_path):
             assert stored == (volume.read(volume.chunk_box(chunk)) != 0).any()
 
 
+def sharded_precomputed(path, hashed_by="identity", preshift=0, minishard=1, shard=3):
+    sharding = {
+        "@type": "neuroglancer_uint64_sharded_v1",
+        "hash": hashed_by,
+        "preshift_bits": preshift,
+        "minishard_bits": minishard,
+        "shard_bits": shard,
+        "data_encoding": "raw",
+        "minishard_index_encoding": "raw",
+    }
+    return precomputed(path, sharding=sharding, labels=np.maximum(LABELS, 1), voxel_offset=[100, 20, 3])
+
+
+@pytest.mark.parametrize("hashed_by", ["identity", "murmurhash3_x86_128"])
+@pytest.mark.parametrize("bits", [(0, 0, 1), (0, 1, 3), (2, 2, 5), (1, 5, 1), (5, 0, 9)])
+def test_chunks_of_a_missing_shard_are_counted_and_placed(tmp_path, hashed_by, bits):
+    path = sharded_precomputed(tmp_path / "a", hashed_by, *bits)
+    with open_labels(path) as volume:
+        assert volume.stored_chunks().all()
+        assert not volume.info.warnings
+    shards = sorted(path.glob("*/*.shard"))
+    assert len(shards) > 1
+    for shard in shards[::2]:
+        shard.unlink()
+    with open_labels(path) as volume:
+        labels = volume.read(tuple(slice(0, n) for n in SHAPE))
+        size = volume.info.chunk_shape_zyx
+        grid = np.ndindex(*(-(-n // c) for n, c in zip(SHAPE, size, strict=True)))
+        read = [
+            labels[tuple(slice(p * c, (p + 1) * c) for p, c in zip(place, size, strict=True))].any() for place in grid
+        ]
+        missing = read.count(False)
+        assert (volume.info.chunks_stored, volume.info.chunks_total) == (len(read) - missing, len(read))
+        assert f"{missing} of {len(read)} chunks have no file" in volume.info.warnings[0]
+        for chunk, stored in enumerate(volume.stored_chunks()):
+            assert stored == labels[volume.chunk_box(chunk)].any()
+
+
+def test_a_sharded_volume_without_its_shards_is_refused(tmp_path):
+    path = sharded_precomputed(tmp_path / "a")
+    for shard in path.glob("*/*.shard"):
+        shard.rename(shard.with_name(f"00{shard.name}"))
+    assert "lead to 8_16_30/0.shard, and there lies 8_16_30/00" in assert_refused(path, "no_chunks")
+    for shard in path.glob("*/*.shard"):
+        shard.unlink()
+    assert "no other file lies there" in assert_refused(path, "no_chunks")
+
+
 def test_slabs_of_a_huge_chunk_are_stored_where_it_is(tmp_path):
     path = tmp_path / "a.h5"
     shape = (4, 4096, 4096)

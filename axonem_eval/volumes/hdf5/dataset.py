@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.volumes.damage import first_damage
 from axonem_eval.volumes.hdf5.filters import FilterPipeline
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
 from axonem_eval.volumes.label_volume import Labels, LabelVolume, slab_shape
@@ -78,9 +79,9 @@ class Hdf5Dataset(LabelVolume):
     def _damaged(self, chunk: int, why: object) -> InputError:
         return InputError.of(
             "damaged_chunk",
-            f"{self.path.name}: the chunk at voxel {self.chunk_origin(chunk)} (z,y,x) cannot be decompressed ({why}). "
-            "The file is damaged: check it with `h5dump -d` or h5py, write it again and compare sha256sum after "
-            "copying",
+            f"{self.path.name}: the chunk at voxel {self.chunk_origin(chunk)} ({self.axis_order}) cannot be decoded "
+            f"({why}). The file is damaged: check it with `h5dump -d` or h5py, write it again and compare sha256sum "
+            "after copying",
         )
 
     def close(self) -> None:
@@ -100,12 +101,16 @@ class Hdf5ByLibrary(Hdf5Dataset):
     def read(self, box: tuple[slice, slice, slice]) -> Labels:
         """Labels of a box, without the detour over chunks."""
         try:
-            with self._lock:
-                return np.ascontiguousarray(self._dataset[box])
+            return self._decoded(box)
         except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-            first = tuple(s.start or 0 for s in box)
+            found = first_damage(self._decoded, box, self.chunk_shape_zyx, self.shape_zyx)
+            first, why = found or (tuple(s.start or 0 for s in box), error)
             raise InputError.of(
                 "damaged_chunk",
-                f"{self.path.name}: the data at voxel {first} (z,y,x) cannot be read ({first_line(error)}). The file "
-                "is damaged or uses a filter that is not installed; write it again with gzip compression",
+                f"{self.path.name}: the data at voxel {first} ({self.axis_order}) cannot be read ({first_line(why)}). "
+                "The file is damaged or uses a filter that is not installed; write it again with gzip compression",
             ) from None
+
+    def _decoded(self, box: tuple[slice, slice, slice]) -> Labels:
+        with self._lock:
+            return np.ascontiguousarray(self._dataset[box])

@@ -14,7 +14,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers blosc, zstd, lz4 and others with HDF5
 
 from axonem_eval.errors import InputError, guarded
-from axonem_eval.file_kinds import kind_of_file
+from axonem_eval.file_kinds import CREATE_DATASET, kind_of_file
 from axonem_eval.submission_rule import Axes
 from axonem_eval.volumes.axis_names import axis_names, require_order
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
@@ -45,8 +45,7 @@ def open_hdf5(path: Path, dataset: str | None = None, *, mask: bool = False, axe
             f"{path.name}: not a label volume, {kind}"
             if kind
             else f"{path.name}: not an HDF5 file, nor TIFF or a zip archive (it begins with {_first_bytes(path)}). "
-            "Expected HDF5 with one integer dataset (z, y, x); write it with h5py, e.g. f.create_dataset('main', "
-            "data=labels, chunks=(64, 64, 64), compression='gzip')",
+            f"Expected HDF5 with one integer dataset (z, y, x); write it with h5py, e.g. {CREATE_DATASET}",
         )
     try:
         file = h5py.File(path, "r", locking=False)
