@@ -37,7 +37,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # Name of a chunk of a Zarr array, below any folders.
 _CHUNK = re.compile(r"(?:.*/)?(?:c/)?\d+[./]\d+[./]\d+")
 _METHOD_NAMES = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "xz", 96: "JPEG", 98: "PPMd", 99: "AES"}
-_BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError)
+BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError)
 
 
 @dataclass
@@ -182,7 +182,7 @@ class Store:
                 return self._read_bzip2(entry, most)
             with self.archive.open(name) if self.archive else open(self.path / name, "rb") as file:
                 return file.read(most)
-        except (*_BADZIP, zlib.error, struct.error) as error:
+        except (*BADZIP, zlib.error, struct.error) as error:
             raise self.error("damaged_chunk", f"{name} cannot be read ({error}). Write or send it again") from None
 
     def _read_bzip2(self, entry: zipfile.ZipInfo, most: int) -> bytes:
@@ -190,7 +190,10 @@ class Store:
         with open(self.path, "rb") as file:
             file.seek(entry.header_offset + 26)
             name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-            file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+            name = file.read(name_bytes).decode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+            if name != entry.orig_filename:
+                raise zipfile.BadZipFile(f"the table of the archive calls it {entry.orig_filename!r}, itself {name!r}")
+            file.seek(extra_bytes, os.SEEK_CUR)
             packed = file.read(entry.compress_size)
         data = bz2.BZ2Decompressor().decompress(packed, min(entry.file_size, most) + 1)
         if len(data) < min(entry.file_size, most) or len(data) > entry.file_size:
@@ -254,7 +257,7 @@ def _list_zip(path: Path) -> Store:
     store = Store(path)
     try:
         store.archive = zipfile.ZipFile(path)
-    except _BADZIP as error:
+    except BADZIP as error:
         raise store.error(
             "truncated",
             f"not readable as a zip archive ({error}). The copy or upload broke off, or it was not closed: compare "

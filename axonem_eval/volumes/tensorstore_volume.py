@@ -15,6 +15,7 @@ from axonem_eval.errors import InputError
 from axonem_eval.processes import usable_cores
 from axonem_eval.spec import Triple
 from axonem_eval.volumes.bounds import require_few_chunks, require_small_chunk
+from axonem_eval.volumes.checksums import Checksums
 from axonem_eval.volumes.damage import first_damage
 from axonem_eval.volumes.label_info import LabelInfo, missing_chunks
 from axonem_eval.volumes.label_volume import MAX_CHUNK_BYTES, Labels, LabelVolume
@@ -112,6 +113,7 @@ class StoreVolume(LabelVolume):
         super().__init__()
         stated = chosen.stated()
         self.path, self._store, self._array, self._files = store.path, store, array, files
+        self._checksums = Checksums(store)
         self.fill_value = fill_value
         z, y, x = (int(n) for n in array.shape)
         self.shape_zyx = (z, y, x)
@@ -161,6 +163,7 @@ class StoreVolume(LabelVolume):
         return self._read(box)
 
     def _read(self, box: tuple[slice, slice, slice]) -> Labels:
+        self._checksums.require_true()
         try:
             return self._decoded(box)
         except MemoryError:
