@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from axonem_eval import InputError
-from axonem_eval.files import read_npz, require_target, write_atomically
+from axonem_eval.files import parse_again, read_npz, require_target, write_atomically
 
 
 def write_half(file) -> None:
@@ -104,6 +104,21 @@ def test_an_npz_cut_short_is_called_so(tmp_path, kept):
     with pytest.raises(InputError, match="cut short") as caught:
         read_npz(tmp_path / "a.npz")
     assert "unpickling" not in str(caught.value)
+
+
+def test_a_parser_that_another_thread_disturbed_is_asked_again():
+    answers = [SystemError("AST constructor recursion depth mismatch (before=48, after=45)"), {"descr": "<i8"}]
+
+    def read() -> dict:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert parse_again(read) == {"descr": "<i8"}
+    answers.append(SystemError("another fault"))
+    with pytest.raises(SystemError, match="another fault"):
+        parse_again(read)
 
 
 def test_an_npz_that_unpacks_to_more_than_memory_holds_is_refused_before_it_is_unpacked(tmp_path):

@@ -7,12 +7,13 @@ import ast
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axonem_eval.errors import InputError
+from axonem_eval.files import parse_again
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class Expression:
         if len(self.text) > MAX_CHARACTERS:
             raise self._refused(f"it has {len(self.text):,} characters, at most {MAX_CHARACTERS} are read")
         try:
-            tree = ast.parse(self.text.strip(), mode="eval").body
+            tree: ast.expr = parse_again(partial(ast.parse, self.text.strip(), mode="eval")).body
             seen = _Anything()
             with np.errstate(all="ignore"):
                 _evaluate(tree, seen, None)

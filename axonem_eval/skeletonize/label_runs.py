@@ -6,7 +6,7 @@ only, not for its box or the volume. A block's file appears whole or not at all,
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from axonem_eval.files import write_atomically
+from axonem_eval.files import parse_again, write_atomically
 from axonem_eval.spec import Triple
 
 _RUN = np.dtype([("start", "<i8"), ("length", "<i4")])  # start is a flat index into the volume
@@ -51,7 +51,7 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz of ours."""
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        return {name: parse_again(partial(arrays.__getitem__, name)) for name in arrays.files}
 
 
 def _runs_path(folder: Path, block: int) -> Path:
@@ -125,6 +125,11 @@ def index_blocks(folder: Path, n_blocks: int, more_than_voxels: int) -> tuple[La
     return index, voxels[place[keep]]
 
 
+def _load_runs(folder: Path, block: int) -> NDArray[Any]:
+    """Of the type _RUN, not read yet."""
+    return parse_again(partial(np.load, _runs_path(folder, block), mmap_mode="r"))
+
+
 def read_face(folder: Path, blocks: Iterable[int], shape_zyx: Triple, axis: int, at: int) -> NDArray[np.uint64]:
     """Labels of the plane where the coordinate of an axis is ``at``, (rows, columns) along the other two axes.
 
@@ -133,7 +138,7 @@ def read_face(folder: Path, blocks: Iterable[int], shape_zyx: Triple, axis: int,
     _, size_y, size_x = shape_zyx
     face = np.zeros([n for a, n in enumerate(shape_zyx) if a != axis], np.uint64)
     for block in blocks:
-        runs = np.load(_runs_path(folder, block), mmap_mode="r")
+        runs = _load_runs(folder, block)
         row, x = np.divmod(runs["start"], size_x)
         z, y = np.divmod(row, size_y)
         hit = (z == at, y == at, (x <= at) & (at < x + runs["length"]))[axis]
@@ -155,10 +160,10 @@ class LabelRunReader:
 
     def __init__(self, folder: Path, index: LabelRunIndex, shape_zyx: Triple) -> None:
         """Read from the blocks in a folder, of a volume of that shape."""
-        self._folder, self._index = folder, index
+        self._index = index
         self._shape = np.asarray(shape_zyx)
         # Each is an open file, and a confined process may have 128.
-        self._runs = lru_cache(MOST_OPEN)(self._open_runs)
+        self._runs = lru_cache(MOST_OPEN)(partial(_load_runs, folder))
 
     def voxels(self, label: int) -> NDArray[np.int32]:
         """(n, 3) int32 voxels z,y,x of a label, ascending."""
@@ -193,10 +198,6 @@ class LabelRunReader:
         low, high = (int(np.searchsorted(self._index.label, np.uint64(label), side=s)) for s in ("left", "right"))
         for i in range(low, high):
             yield self._runs(int(self._index.block[i]))[self._index.first[i] : self._index.end[i]]
-
-    def _open_runs(self, block: int) -> NDArray[Any]:
-        runs: NDArray[Any] = np.load(_runs_path(self._folder, block), mmap_mode="r")
-        return runs
 
 
 @numba.njit(nogil=True, cache=True)
