@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from evalserver.embedded.processes import Child, Family
 
@@ -63,7 +65,8 @@ def start_private_redis(family: Family, var_dir: Path, *, timeout_s: float = 15.
         ],
         is_foundation=True,
     )
-    client = redis.Redis(unix_socket_path=str(socket))
+    # By itself it would ask again after seconds, and say no earlier that nobody answers.
+    client = redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -17,7 +17,7 @@ from evalserver.benchmarks.services import store_training_file
 from tests.factories import SHAPE, h5_bytes, make_benchmark, make_user
 from tests.server.real_scores import score_for_real, split_axons
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 CONTENT = bytes(range(256)) * 40
 
 
