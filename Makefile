@@ -41,8 +41,8 @@ check: $(TEST_STAMP) lint
 		tests=$$?; wait $$types && exit $$tests
 
 # Without those that take long and whose answers do not depend on the database: every page, every format of
-# file, the proxy before it.
-ONCE := image permission_table disclosure embargo submit_formats damaged_registration docs_site nginx
+# file, the proxy before it, and `up`, which brings a database of its own.
+ONCE := image permission_table disclosure embargo submit_formats damaged_registration docs_site nginx start_up
 test-postgres: $(TEST_STAMP)
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n 3 --dist loadfile tests/server \
 		$(ONCE:%=--ignore tests/server/test_%.py) || [ $$? -eq 77 ]
