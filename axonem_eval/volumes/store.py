@@ -37,6 +37,8 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # Name of a chunk of a Zarr array, below any folders.
 _CHUNK = re.compile(r"(?:.*/)?(?:c/)?\d+[./]\d+[./]\d+")
 _METHOD_NAMES = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "xz", 96: "JPEG", 98: "PPMd", 99: "AES"}
+# Flag of an entry whose name is in UTF-8.
+UTF8 = 0x800
 BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError)
 
 
@@ -190,7 +192,7 @@ class Store:
         with open(self.path, "rb") as file:
             file.seek(entry.header_offset + 26)
             name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-            name = file.read(name_bytes).decode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+            name = file.read(name_bytes).decode("utf-8" if entry.flag_bits & UTF8 else "cp437")
             if name != entry.orig_filename:
                 raise zipfile.BadZipFile(f"the table of the archive calls it {entry.orig_filename!r}, itself {name!r}")
             file.seek(extra_bytes, os.SEEK_CUR)
