@@ -37,8 +37,9 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # Name of a chunk of a Zarr array, below any folders.
 _CHUNK = re.compile(r"(?:.*/)?(?:c/)?\d+[./]\d+[./]\d+")
 _METHOD_NAMES = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "xz", 96: "JPEG", 98: "PPMd", 99: "AES"}
+_HEADER_BYTES = 30  # of an entry, before its name
 # Flag of an entry whose name is in UTF-8.
-UTF8 = 0x800
+_UTF8 = 0x800
 BADZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError)
 
 
@@ -190,13 +191,7 @@ class Store:
     def _read_bzip2(self, entry: zipfile.ZipInfo, most: int) -> bytes:
         """As ``read_bytes``; zipfile would decompress a whole block of bzip2 at once, up to a GB from a kilobyte."""
         with open(self.path, "rb") as file:
-            file.seek(entry.header_offset + 26)
-            name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-            name = file.read(name_bytes).decode("utf-8" if entry.flag_bits & UTF8 else "cp437")
-            if name != entry.orig_filename:
-                raise zipfile.BadZipFile(f"the table of the archive calls it {entry.orig_filename!r}, itself {name!r}")
-            file.seek(extra_bytes, os.SEEK_CUR)
-            packed = file.read(entry.compress_size)
+            packed = os.pread(file.fileno(), entry.compress_size, data_place(entry, file.fileno()))
         data = bz2.BZ2Decompressor().decompress(packed, min(entry.file_size, most) + 1)
         if len(data) < min(entry.file_size, most) or len(data) > entry.file_size:
             raise zipfile.BadZipFile(f"it is not of the {entry.file_size:,} bytes that the archive states")
@@ -222,6 +217,19 @@ class Store:
         if any(p in ("..", "/") or ":" in p or "\\" in p or "\0" in p for p in parts) or str(name).startswith("/"):
             raise self.error("outside_path", f"{where} names {name!r}, which leads out of it; such paths are not read")
         return "/".join(p for p in parts if p != ".")
+
+
+def data_place(entry: zipfile.ZipInfo, descriptor: int) -> int:
+    """Where the data of an archive's file begin. Raises BadZipFile where its own header is not that of the table."""
+    header = os.pread(descriptor, _HEADER_BYTES, entry.header_offset)
+    name_bytes: int
+    extra_bytes: int
+    name_bytes, extra_bytes = struct.unpack("<26xHH", header)
+    raw_name = os.pread(descriptor, name_bytes, entry.header_offset + _HEADER_BYTES)
+    name = raw_name.decode("utf-8" if entry.flag_bits & _UTF8 else "cp437")
+    if header[:4] != b"PK\x03\x04" or name != entry.orig_filename:
+        raise zipfile.BadZipFile(f"the table of the archive calls it {entry.orig_filename!r}, itself {name!r}")
+    return entry.header_offset + _HEADER_BYTES + name_bytes + extra_bytes
 
 
 def list_store(path: Path) -> Store:
@@ -327,9 +335,8 @@ def _require_plain_names(store: Store, entries: list[zipfile.ZipInfo]) -> None:
 
 def _require_own_places(store: Store, entries: list[zipfile.ZipInfo]) -> None:
     """Raise InputError where entries lie beyond the end of the archive or on bytes of one another."""
-    header = 30  # and the name, before an entry's data
     address = np.fromiter((e.header_offset for e in entries), np.int64, len(entries))
-    size = np.fromiter((header + e.compress_size for e in entries), np.int64, len(entries))
+    size = np.fromiter((_HEADER_BYTES + e.compress_size for e in entries), np.int64, len(entries))
     require_inside(store.path, address, size, "files of the archive")
     require_apart(store.path, address, size, "files of the archive")
 

@@ -1,6 +1,8 @@
 """A byte that changes in an archive on its way is seen, or changes nothing."""
 
+import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -61,11 +63,28 @@ def test_no_flipped_bit_of_an_archive_is_another_label(packed, where, bit):
     np.testing.assert_array_equal(found, LABELS)
 
 
-def test_a_damaged_file_of_an_archive_is_named(packed):
-    with zipfile.ZipFile(packed) as whole:
+def inside_of_largest(path: Path) -> tuple[str, int]:
+    """The name of the largest file of an archive, and the place of its middle."""
+    with zipfile.ZipFile(path) as whole:
         entry = max(whole.infolist(), key=lambda e: e.compress_size)
-    copy = flipped(packed, entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2, 3)
+    return entry.filename, entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2
+
+
+def test_an_archive_that_changes_after_it_was_found_whole_is_looked_at_again(packed):
+    for hours, place in ((2, None), (1, inside_of_largest(packed)[1])):
+        copy = Path(shutil.copy(packed, packed.with_name("old.zip"))) if place is None else flipped(packed, place, 3)
+        copy = copy.rename(packed.with_name("same.zip"))
+        os.utime(copy, times=(time.time() - 3600 * hours,) * 2)
+        if place is None:
+            np.testing.assert_array_equal(all_labels(copy), LABELS)
+    with pytest.raises(InputError, match="is damaged"):
+        all_labels(copy)
+
+
+def test_a_damaged_file_of_an_archive_is_named(packed):
+    name, place = inside_of_largest(packed)
+    copy = flipped(packed, place, 3)
     for _ in range(2):  # a second read does not pass either
-        with pytest.raises(InputError, match=entry.filename) as caught:
+        with pytest.raises(InputError, match=name) as caught:
             all_labels(copy)
         assert [c.code for c in caught.value.complaints] == ["damaged_chunk"]

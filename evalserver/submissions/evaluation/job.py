@@ -65,7 +65,7 @@ def _evaluate(lease: Lease) -> None:
                 volume_file, ground_truth, graph, on_progress=report, poll=lease.check
             )
         except GroundTruthError as error:
-            # An incident: who sent the file can neither mend it nor may read of it.
+            # An incident: who sent the file can neither repair it nor may read of it.
             error.add_note(f"It is ground truth {ground_truth.pk}: {ground_truth}.")
             raise
         except InputError as error:
